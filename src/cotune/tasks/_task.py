@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One input with its acceptable outputs.
+
+    Parameters
+    ----------
+    input : str
+        What the model reads, without the task's instruction.
+    targets : tuple of str
+        The acceptable outputs, best first; training uses the first.
+    choices : tuple of str
+        The closed set of answers of a classification example, empty for free text.
+    """
+
+    input: str
+    targets: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named task: an instruction and its examples by split.
+
+    Parameters
+    ----------
+    name : str
+        Unique within a study.
+    instruction : str
+        What every prompt of the task opens with; may be empty.
+    splits : mapping of str to tuple of Example
+        Examples under ``"train"``, ``"validation"`` and ``"test"``, disjoint.
+    metric : str
+        The name of the task's metric, a key of :data:`cotune.tasks.METRICS`.
+    category : str
+        The family the task's author put it in; never used for grouping, only to compare with.
+    notes : tuple of str
+        One sentence for everything that was cut or dropped while reading.
+    """
+
+    name: str
+    instruction: str
+    splits: Mapping[str, tuple[Example, ...]]
+    metric: str = "rouge_l"
+    category: str = ""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __getitem__(self, split: str) -> tuple[Example, ...]:
+        """Return the examples of a split."""
+        return self.splits[split]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that a run can see of the task (sha256, hex)."""
+        content = {
+            "name": self.name,
+            "instruction": self.instruction,
+            "metric": self.metric,
+            "splits": {
+                split: [[e.input, list(e.targets), list(e.choices)] for e in examples]
+                for split, examples in sorted(self.splits.items())
+            },
+        }
+        return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
