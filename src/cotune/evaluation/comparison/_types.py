@@ -1,0 +1,250 @@
+"""What goes into a comparison of arms and what comes out of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeAlias
+
+Decision: TypeAlias = Literal["train in these groups", "train together", "not decided by these runs"]
+"""What a comparison of the groups with joint training can end in."""
+
+CONFIDENCE = 0.95
+"""Confidence level of every margin."""
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class _Plain:
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; a number that is not known becomes ``None``."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class ArmScore(_Plain):
+    """How one trained model of one arm did on the test examples of one task.
+
+    Parameters
+    ----------
+    arm : str
+        How the tasks were trained: ``"grouped"``, ``"joint"``, ``"single"``, ``"random"``.
+    budget : int
+        Training steps per task; every arm of a budget takes the same number of steps in all.
+    seed : int
+        Training seed; two arms are compared seed by seed.
+    task : str
+        Name of the scored task.
+    value : float
+        Mean of the metric over the test examples, in the metric's units.
+    higher_is_better : bool
+        Direction of the metric.
+    metric : str
+        Name of the metric.
+    per_example : tuple of float
+        The metric of every test example, in the same order for all arms, budgets and seeds.
+    """
+
+    arm: str
+    budget: int
+    seed: int
+    task: str
+    value: float
+    higher_is_better: bool
+    metric: str
+    per_example: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(_Plain):
+    """A mean with its uncertainty for a fixed set of tasks.
+
+    Parameters
+    ----------
+    mean : float
+        The mean over examples and seeds (and tasks and budgets where it is an average).
+    se_examples : float
+        Standard error from the choice of test examples; NaN with one example.
+    se_seeds : float
+        Standard error from the training seeds; NaN with one seed.
+    dof : float
+        Welch-Satterthwaite degrees of freedom of both parts; NaN where one is unknown or both are 0.
+    margin : float
+        Half width of the 95 % interval; NaN where a part is unknown.
+    examples : int
+        Test examples behind the mean.
+    seeds : int
+        Fewest training seeds behind any of its parts.
+    """
+
+    mean: float
+    se_examples: float
+    se_seeds: float
+    dof: float
+    margin: float
+    examples: int
+    seeds: int
+
+    @property
+    def stderr(self) -> float:
+        """Both parts together; NaN where one is unknown."""
+        return math.hypot(self.se_examples, self.se_seeds)
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval lies on one side of zero, 0 where it does not or is unknown."""
+        if math.isnan(self.margin) or abs(self.mean) <= self.margin:
+            return 0
+        return 1 if self.mean > 0 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class ArmMean(_Plain):
+    """Score of an arm on a task at a budget, in the metric's units and direction."""
+
+    arm: str
+    budget: int
+    task: str
+    score: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class ArmAverage(_Plain):
+    """Score of an arm at a budget averaged over the tasks of a metric that were scored.
+
+    Averages of two arms compare only when their ``tasks`` agree; contrasts always do.
+    """
+
+    arm: str
+    budget: int
+    metric: str
+    tasks: tuple[str, ...]
+    score: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGain(_Plain):
+    """Gain of the reference over an arm on one task: positive means the reference is better.
+
+    ``budget`` is ``None`` for the mean over budgets.
+    """
+
+    arm: str
+    budget: int | None
+    task: str
+    gain: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast(_Plain):
+    """Gain of ``reference`` over ``arm`` averaged over the tasks of one metric.
+
+    Parameters
+    ----------
+    reference, arm : str
+        Positive gains mean that ``reference`` is better.
+    budget : int or None
+        ``None`` for the mean over budgets.
+    metric : str
+        The metric of the averaged tasks.
+    tasks : tuple of str
+        The tasks with at least one pair.
+    gain : Estimate
+        In the metric's units, turned so that positive is better.
+    pairs, missing : int
+        Pairs (task, seed, budget) used, and left out because one side has no record.
+    """
+
+    reference: str
+    arm: str
+    budget: int | None
+    metric: str
+    tasks: tuple[str, ...]
+    gain: Estimate
+    pairs: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(_Plain):
+    """A decision with the sentence that carries its margin, and what else must be said.
+
+    ``budget`` is ``None`` for the verdict over all budgets.
+    """
+
+    budget: int | None
+    decision: Decision
+    sentence: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(_Plain):
+    """A metric, its direction and the tasks it scores."""
+
+    name: str
+    higher_is_better: bool
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison(_Plain):
+    """Everything a table, a figure or a verdict needs; made by :func:`compare`.
+
+    Parameters
+    ----------
+    reference : str
+        The arm whose gains are given.
+    arms : tuple of str
+        All arms, the reference among them.
+    budgets : tuple of int
+        Training steps per task, ascending.
+    seeds : tuple of int
+        All training seeds.
+    tasks : tuple of str
+        All tasks, by first appearance.
+    metrics : tuple of Metric
+        The metric of most tasks first: the verdicts come from it.
+    means : tuple of ArmMean
+        Every (arm, budget, task) with a record.
+    averages : tuple of ArmAverage
+        Every (arm, budget, metric) with a record.
+    gains : tuple of TaskGain
+        Of the reference over every other arm, by budget and over all budgets.
+    contrasts : tuple of Contrast
+        Of the reference over every other arm, by metric and budget and over all budgets.
+    verdicts : tuple of Verdict
+        One for each budget.
+    overall : Verdict
+        Over all budgets.
+    notes : tuple of str
+        What was left out and what is unknown, one sentence each.
+    """
+
+    reference: str
+    arms: tuple[str, ...]
+    budgets: tuple[int, ...]
+    seeds: tuple[int, ...]
+    tasks: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    means: tuple[ArmMean, ...]
+    averages: tuple[ArmAverage, ...]
+    gains: tuple[TaskGain, ...]
+    contrasts: tuple[Contrast, ...]
+    verdicts: tuple[Verdict, ...]
+    overall: Verdict
+    notes: tuple[str, ...]
