@@ -1,0 +1,80 @@
+"""First-order affinity: the cosine between the tasks' gradients at the base model, no run trained."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cotune.affinity._affinity import Affinity
+from cotune.exceptions import InputError
+
+
+def gradient_cosine(features: ArrayLike) -> Affinity:
+    """Cosine between mean gradients, across two disjoint halves of each task's examples.
+
+    ``T[i, j]`` is the mean of ``cos(g_i^a, g_j^b)`` and ``cos(g_i^b, g_j^a)``, where a and b are the halves.
+    No entry shares an example with itself, so the diagonal is not 1 but a reliability: how well
+    the task's gradient agrees with itself on fresh examples. Related to the lookahead affinity of Fifty et
+    al. (2021), of which the cosine is the first-order term.
+
+    Parameters
+    ----------
+    features : array_like of shape (n, 2, p)
+        For every task the mean gradient over each half of its examples.
+
+    Returns
+    -------
+    Affinity
+        Symmetric. Off the diagonal an entry averages two cosines, and its standard error is half their
+        difference; on the diagonal there is one and the standard error is NaN.
+
+    Raises
+    ------
+    InputError
+        If the shape is not (n, 2, p), or a task's gradient is zero or not finite.
+    """
+    g = np.asarray(features)
+    if g.ndim != 3 or g.shape[1] != 2:
+        raise InputError(f"features must have shape (tasks, 2, dimension), got {g.shape}.")
+    norms = np.linalg.norm(g, axis=2)
+    if not (np.isfinite(norms).all() and (norms > 0).all()):
+        task, half = np.argwhere(~(np.isfinite(norms) & (norms > 0)))[0]
+        raise InputError(
+            f"The mean gradient of task {task} over half {half} has norm {norms[task, half]}; it must be "
+            "finite and not zero."
+        )
+    first = g[:, 0] / norms[:, :1]
+    second = g[:, 1] / norms[:, 1:]
+    cosine = np.asarray(first @ second.T, dtype=float)
+    n = len(g)
+    counts = np.full((n, n), 2, dtype=np.int64) - np.eye(n, dtype=np.int64)
+    stderr = np.abs(cosine - cosine.T) / 2
+    np.fill_diagonal(stderr, np.nan)
+    return Affinity((cosine + cosine.T) / 2, counts, stderr)
+
+
+def sketch(vector: NDArray[np.floating], dimension: int, seed: int = 0) -> NDArray[np.float32]:
+    """Project a long vector to ``dimension`` numbers that keep inner products in expectation.
+
+    A count sketch (Charikar et al. 2002): every coordinate is added, with a random sign, to one random
+    bucket. The inner product of two sketches is unbiased with variance of order
+    ``|u|^2 |v|^2 / dimension``. Vectors no longer than ``dimension`` come back unchanged.
+
+    Parameters
+    ----------
+    vector : ndarray of shape (p,)
+    dimension : int
+        Number of buckets.
+    seed : int
+        Vectors to be compared must share it.
+
+    Returns
+    -------
+    ndarray of float32, shape (min(p, dimension),)
+    """
+    if vector.size <= dimension:
+        return np.asarray(vector, dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    bucket = rng.integers(0, dimension, vector.size, dtype=np.int64)
+    sign = rng.integers(0, 2, vector.size, dtype=np.int8).astype(np.float64) * 2 - 1
+    return np.bincount(bucket, weights=sign * vector, minlength=dimension).astype(np.float32)

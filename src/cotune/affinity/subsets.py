@@ -1,0 +1,107 @@
+"""Which subsets of tasks to train: small designs that cover every pair, evenly."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Container
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotune.exceptions import InputError
+
+_NEVER = np.iinfo(np.int32).max
+"""Stands on the diagonal of the meeting counts, so that no task is ever paired with itself."""
+
+
+def cover_pairs(n: int, size: int, m: int | None = None, seed: int = 0) -> NDArray[np.int64]:
+    """Sample subsets of tasks so that every pair meets at least once and all pairs about equally often.
+
+    A random covering design, built greedily: each subset starts from a pair that has met least and grows by
+    the task that has met the chosen ones least, ties broken at random. Uniform sampling (as in the
+    paper) needs about log(n) times as many subsets to meet every pair once.
+
+    Parameters
+    ----------
+    n : int
+        Number of tasks.
+    size : int
+        Tasks in a subset (the paper's alpha), at most n.
+    m : int, optional
+        Number of subsets. By default as many as the design needs to cover every pair.
+    seed : int
+        The same seed gives the same design, and a longer design begins with the shorter.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, size)
+        Task indices, ascending within a subset; no subset twice.
+
+    Raises
+    ------
+    InputError
+        If ``size`` is not between 2 and n, ``m`` subsets do not suffice to cover every pair, or there are not
+        so many subsets.
+    """
+    if not 2 <= size <= n:
+        raise InputError(f"The subset size must be between 2 and the number of tasks {n}, got {size}.")
+    possible = math.comb(n, size)
+    if m is not None and m > possible:
+        raise InputError(f"There are only {possible} subsets of {size} out of {n} tasks, {m} were asked for.")
+    if m == possible:
+        return np.array(list(itertools.combinations(range(n), size)), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    met = np.zeros((n, n), dtype=np.int64)
+    np.fill_diagonal(met, _NEVER)
+    subsets: dict[tuple[int, ...], None] = {}
+    while len(subsets) < m if m is not None else met.min() == 0:
+        subset = _next_subset(met, size, rng, subsets)
+        met[np.ix_(subset, subset)] += 1
+        np.fill_diagonal(met, _NEVER)
+        subsets[subset] = None
+    if met.min() == 0:
+        needed = len(cover_pairs(n, size, None, seed))
+        raise InputError(
+            f"{m} subsets of {size} tasks cannot let every pair of {n} tasks meet; use at least {needed} "
+            f"subsets (the design's need; no design does with fewer than {_schoenheim(n, size)})."
+        )
+    return np.array(list(subsets), dtype=np.int64)
+
+
+def _next_subset(
+    met: NDArray[np.int64], size: int, rng: np.random.Generator, taken: Container[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Draw the next subset, never one twice: a repeated subset would be the same run."""
+    for _ in range(20):
+        subset = _grow(met, size, rng)
+        if subset not in taken:
+            return subset
+    while True:
+        subset = tuple(sorted(int(i) for i in rng.choice(len(met), size, replace=False)))
+        if subset not in taken:
+            return subset
+
+
+def _grow(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Grow one subset from a least-met pair, each time by the task that has met the chosen ones least."""
+    n = len(met)
+    lowest = met.min()
+    pairs = np.argwhere(np.triu(met == lowest, 1))
+    subset = [int(task) for task in pairs[rng.integers(len(pairs))]]
+    # A meeting repeated more often weighs more, so that one pair never runs ahead of the rest.
+    cost = 2.0 ** np.minimum(met - lowest, 30)
+    load = cost[:, subset].sum(1)
+    while len(subset) < size:
+        candidates = np.setdiff1d(np.arange(n), subset)
+        weight = load[candidates]
+        best = candidates[weight <= weight.min() + 1e-9]
+        task = int(rng.choice(best))
+        subset.append(task)
+        load = load + cost[:, task]
+    return tuple(sorted(subset))
+
+
+def _schoenheim(n: int, size: int) -> int:
+    """Schoenheim's lower bound on the subsets that cover every pair."""
+    return math.ceil(n / size * math.ceil((n - 1) / (size - 1)))

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from cotune.affinity import gradient_cosine, sketch
+from cotune.exceptions import InputError
+
+
+def test_cosine_across_halves_only():
+    a, b = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    features = np.array([[a, a + b], [b, 3 * b]])
+    affinity = gradient_cosine(features)
+    root = 1 / np.sqrt(2)
+    # task 0 with itself: cos(a, a + b); 0 with 1: mean of cos(a, 3b) = 0 and cos(b, a + b)
+    np.testing.assert_allclose(affinity.matrix, [[root, root / 2], [root / 2, 1.0]], atol=1e-12)
+    np.testing.assert_allclose(affinity.stderr[0, 1], root / 2)
+    assert np.isnan(affinity.stderr[0, 0])
+    assert affinity.counts.tolist() == [[1, 2], [2, 1]]
+
+
+def test_recovers_planted_families_and_ignores_scale():
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=(3, 400))
+    scale = np.exp(rng.normal(size=(12, 1, 1)))
+    features = scale * (centre[np.arange(12) % 3][:, None] + 0.5 * rng.normal(size=(12, 2, 400)))
+    matrix = gradient_cosine(features).matrix
+    same = (np.arange(12)[:, None] - np.arange(12)) % 3 == 0
+    assert matrix[same].min() > 0.6 > 0.3 > matrix[~same].max()
+
+
+def test_a_zero_gradient_names_the_task():
+    features = np.ones((3, 2, 4))
+    features[1, 0] = 0
+    with pytest.raises(InputError, match="task 1 over half 0"):
+        gradient_cosine(features)
+    with pytest.raises(InputError, match="shape"):
+        gradient_cosine(np.ones((3, 4)))
+
+
+def test_sketch_keeps_inner_products():
+    rng = np.random.default_rng(0)
+    u, v = rng.normal(size=(2, 50_000))
+    v = 0.6 * u + 0.8 * v
+    estimates = [float(sketch(u, 4096, seed) @ sketch(v, 4096, seed)) for seed in range(20)]
+    truth = float(u @ v)
+    spread = np.linalg.norm(u) * np.linalg.norm(v) * np.sqrt(2 / 4096)
+    assert abs(np.mean(estimates) - truth) < 4 * spread / np.sqrt(20)
+    assert (sketch(u, 60_000) == u.astype(np.float32)).all()
