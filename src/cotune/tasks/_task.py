@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from cotune.exceptions import InputError
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,3 +74,21 @@ class Task:
             },
         }
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def check_tasks(tasks: Iterable[Task]) -> None:
+    """Check that tasks can be studied together, whichever readers they come from.
+
+    Raises
+    ------
+    InputError
+        If two tasks have one name.
+    """
+    seen: set[str] = set()
+    for task in tasks:
+        if task.name in seen:
+            raise InputError(
+                f"Two tasks are named '{task.name}', and every task of a study needs a name of its own: "
+                "exclude one of them or give it another name."
+            )
+        seen.add(task.name)
