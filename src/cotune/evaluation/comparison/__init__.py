@@ -1,5 +1,7 @@
 """Compare arms of training on the same test examples with a margin (Table 2 of the paper)."""
 
+from cotune.evaluation.comparison._compare import compare
+from cotune.evaluation.comparison._format import format_gain, format_number
 from cotune.evaluation.comparison._types import (
     CONFIDENCE,
     ArmAverage,
@@ -26,4 +28,7 @@ __all__ = [
     "Metric",
     "TaskGain",
     "Verdict",
+    "compare",
+    "format_gain",
+    "format_number",
 ]
