@@ -1,12 +1,18 @@
 """Tasks: what a model is trained and scored on."""
 
+from typing import TYPE_CHECKING, Any
+
 from cotune.tasks._task import SPLITS, Example, Task, check_tasks
 from cotune.tasks.metrics import METRICS, Metric, get_metric
 from cotune.tasks.mixing import Mixture
 from cotune.tasks.prompts import format_prompt, format_target
 
+if TYPE_CHECKING:
+    from cotune.tasks.readers import READERS
+
 __all__ = [
     "METRICS",
+    "READERS",
     "SPLITS",
     "Example",
     "Metric",
@@ -17,3 +23,12 @@ __all__ = [
     "format_target",
     "get_metric",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The readers need pydantic and Jinja, which those who only score or mix do not pay for.
+    if name == "READERS":
+        from cotune.tasks.readers import READERS
+
+        return READERS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

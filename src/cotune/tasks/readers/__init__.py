@@ -1,0 +1,25 @@
+"""Readers: from files and data sets to tasks, one reader a format."""
+
+from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
+from cotune.tasks.readers.huggingface import HuggingFaceReader
+from cotune.tasks.readers.jsonl import JsonLinesReader
+from cotune.tasks.readers.natural_instructions import NaturalInstructionsReader
+from cotune.tasks.readers.templates import TemplateOptions
+
+READERS: dict[str, type[ReaderConfig]] = {
+    "huggingface": HuggingFaceReader,
+    "jsonl": JsonLinesReader,
+    "natural_instructions": NaturalInstructionsReader,
+}
+"""Every reader by the name that study files use."""
+
+__all__ = [
+    "READERS",
+    "Fractions",
+    "HuggingFaceReader",
+    "JsonLinesReader",
+    "MaxExamples",
+    "NaturalInstructionsReader",
+    "ReaderConfig",
+    "TemplateOptions",
+]

@@ -1,0 +1,184 @@
+"""What all readers share: their options, choosing tasks by name, and turning sources into tasks."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cotune.exceptions import InputError
+from cotune.tasks._names import suggest
+from cotune.tasks._task import Example, Task
+from cotune.tasks.metrics import get_metric
+from cotune.tasks.readers._splits import split_examples
+
+
+class Options(BaseModel):
+    """Base of the readers' options: unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class MaxExamples(Options):
+    """The most examples that a split keeps; null keeps all."""
+
+    train: Annotated[int, Field(ge=1)] | None = 256
+    """Examples to train on."""
+    validation: Annotated[int, Field(ge=1)] | None = 32
+    """Examples to choose checkpoints by."""
+    test: Annotated[int, Field(ge=1)] | None = 64
+    """Examples to score on."""
+
+
+class Fractions(Options):
+    """The shares of the three splits where the source has a single one."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Share to train on."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share to choose checkpoints by."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share to score on."""
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> Fractions:
+        total = self.train + self.validation + self.test
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise InputError(
+                f"The fractions of train, validation and test must sum to 1, got {total:g} instead."
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader found of one task.
+
+    Parameters
+    ----------
+    instruction : str
+        What every prompt of the task opens with.
+    splits : mapping of str to sequence of Example
+        The splits that the source has, by names of :data:`cotune.tasks.SPLITS`.
+    metric : str
+        The metric that fits unless the user names another.
+    category : str
+        The family the task's author put it in.
+    """
+
+    instruction: str
+    splits: Mapping[str, Sequence[Example]]
+    metric: str
+    category: str = ""
+
+
+class ReaderConfig(Options, ABC):
+    """Options of a reader and the way from them to tasks."""
+
+    include: list[str] | None = None
+    """Names of the tasks to read, or patterns such as "task18*"; all by default."""
+    exclude: list[str] = Field(default_factory=list)
+    """Names or patterns of tasks to leave out."""
+    metric: str | None = None
+    """The metric of all tasks; by default that which fits each."""
+    max_examples: MaxExamples = MaxExamples()
+    """The most examples that each split keeps."""
+    fractions: Fractions = Fractions()
+    """The shares of the splits where the source has a single one."""
+
+    @field_validator("metric")
+    @classmethod
+    def _check_metric(cls, metric: str | None) -> str | None:
+        return metric if metric is None else get_metric(metric).name
+
+    def read(self, *, base: Path, seed: int) -> list[Task]:
+        """Read the tasks.
+
+        Parameters
+        ----------
+        base : Path
+            The folder that relative paths start from.
+        seed : int
+            Decides which examples go to which split, and which are kept.
+
+        Returns
+        -------
+        list of Task
+            In the order of the source.
+
+        Raises
+        ------
+        InputError
+            If a path, a name or an example is not usable.
+        """
+        sources = self._sources(base)
+        return [self._task(name, sources[name](), seed) for name in self._selected(list(sources))]
+
+    @abstractmethod
+    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return, by task name and in order, what loads each task."""
+
+    def _selected(self, names: list[str]) -> list[str]:
+        for option, patterns in (("include", self.include or []), ("exclude", self.exclude)):
+            for pattern in patterns:
+                if not any(fnmatchcase(name, pattern) for name in names):
+                    raise InputError(f"No task matches '{pattern}' of '{option}'; {suggest(pattern, names)}")
+        selected = [
+            name
+            for name in names
+            if (self.include is None or any(fnmatchcase(name, pattern) for pattern in self.include))
+            and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
+        ]
+        if not selected:
+            raise InputError(
+                f"'include' and 'exclude' leave none of the {len(names)} tasks; at least one has to stay."
+            )
+        return selected
+
+    def _task(self, name: str, source: Source, seed: int) -> Task:
+        splits, notes = split_examples(
+            source.splits,
+            task=name,
+            seed=seed,
+            fractions=self.fractions.model_dump(),
+            caps=self.max_examples.model_dump(),
+        )
+        metric = self.metric or source.metric
+        return Task(name, source.instruction, splits, metric, source.category, notes)
+
+
+def make_example(where: str, input: str, targets: Sequence[str], choices: Sequence[str] = ()) -> Example:
+    """Return an example without outer white space, checked to be one that can be trained on.
+
+    Parameters
+    ----------
+    where : str
+        Where it stands, for errors.
+    input, targets, choices
+        See :class:`cotune.tasks.Example`.
+
+    Raises
+    ------
+    InputError
+        If a target is empty, or a text holds half of a surrogate pair.
+    """
+    example = Example(input.strip(), tuple(target.strip() for target in targets), tuple(choices))
+    if not example.targets or not all(example.targets):
+        raise InputError(
+            f"{where} has an empty target; every example needs text to be trained on and scored with."
+        )
+    for text in (example.input, *example.targets):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where} has half of a surrogate pair ({text[error.start]!r}), which is not a character; "
+                "text has to be valid Unicode."
+            ) from None
+    return example

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cotune.exceptions import InputError
+
+
+def existing(base: Path, path: Path) -> Path:
+    """Return a path of a study file, relative ones taken from ``base``; it has to exist."""
+    resolved = base / path.expanduser()
+    if not resolved.exists():
+        raise InputError(
+            f"The path '{resolved}' does not exist; give that of a file or folder to read tasks from."
+        )
+    return resolved
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches a pattern in a folder, sorted by name, without hidden files."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    data = path.read_bytes()
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line} is not UTF-8 text, which a JSON file has to be.") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno} is not JSON: {error.msg} at column {error.colno}."
+        ) from None
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a file of JSON lines, each with where it stands; empty lines are skipped."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}, line {number}"
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                row = json.loads(text) if text else None
+            except UnicodeDecodeError:
+                raise InputError(f"{where} is not UTF-8 text, which JSON lines have to be.") from None
+            except json.JSONDecodeError as error:
+                raise InputError(f"{where} is not JSON: {error.msg} at column {error.colno}.") from None
+            if not text:
+                continue
+            if not isinstance(row, dict):
+                raise InputError(f'{where} must be a JSON object such as {{"text": ...}}, got {text[:40]!r}.')
+            yield where, row

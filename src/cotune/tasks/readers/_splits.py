@@ -1,0 +1,152 @@
+"""Splitting: from a source's own splits to disjoint train, validation and test examples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from cotune.exceptions import InputError
+from cotune.tasks._task import SPLITS, Example
+
+Order: TypeAlias = Callable[..., str]
+Splits: TypeAlias = dict[str, list[Example]]
+
+
+def split_examples(
+    source: Mapping[str, Sequence[Example]],
+    *,
+    task: str,
+    seed: int,
+    fractions: Mapping[str, float],
+    caps: Mapping[str, int | None],
+) -> tuple[dict[str, tuple[Example, ...]], tuple[str, ...]]:
+    """Make three splits no two of which share an input.
+
+    Examples are dealt out and cut in the order of hashes of their text, the task's name and the seed, which
+    depends neither on the order of the rows nor on the other tasks read.
+
+    Parameters
+    ----------
+    source : mapping of str to sequence of Example
+        The splits that the source has. A single one, whatever its name, is divided by ``fractions``; a
+        validation split without test is halved; where only validation is missing it is taken from train.
+    task : str
+        The task's name.
+    seed : int
+        Decides the order.
+    fractions : mapping of str to float
+        Shares of the three splits, which sum to 1.
+    caps : mapping of str to int or None
+        The most examples a split keeps.
+
+    Returns
+    -------
+    splits : dict of str to tuple of Example
+        The examples under each of :data:`SPLITS`, at least one each.
+    notes : tuple of str
+        One sentence for everything dropped, divided or cut.
+
+    Raises
+    ------
+    InputError
+        If there are too few examples for three splits.
+    """
+    notes: list[str] = []
+    order = _order(seed, task)
+    splits = _distinct(source, notes)
+    splits = _three_splits(splits, task, fractions, order, notes)
+    capped = {}
+    for name in SPLITS:
+        examples = sorted(splits[name], key=lambda e: order(e.input, *e.targets))
+        cap = caps[name]
+        if cap is not None and len(examples) > cap:
+            notes.append(f"{name} capped at {cap} of {len(examples)} examples")
+        capped[name] = tuple(examples[:cap])
+    return capped, tuple(notes)
+
+
+def _order(seed: int, task: str) -> Order:
+    def key(*text: str) -> str:
+        return hashlib.sha256(json.dumps([seed, task, *text]).encode()).hexdigest()
+
+    return key
+
+
+def _distinct(source: Mapping[str, Sequence[Example]], notes: list[str]) -> Splits:
+    """Drop repeated examples, and those whose input is held out in another split: the latter keeps them."""
+    held_out: set[str] = set()
+    distinct: Splits = {}
+    for split in reversed([split for split in SPLITS if split in source]):
+        examples = source[split]
+        kind = f"{split} examples" if len(source) > 1 else "examples"
+        fresh = [example for example in examples if example.input not in held_out]
+        kept = list({(example.input, example.targets): example for example in fresh}.values())
+        if leaked := len(examples) - len(fresh):
+            notes.append(
+                f"{leaked} of {len(examples)} {kind} {_verb(leaked, 'share')} an input with a held-out split "
+                f"and {_verb(leaked, 'were')} dropped"
+            )
+        if repeated := len(fresh) - len(kept):
+            notes.append(
+                f"{repeated} of {len(examples)} {kind} {_verb(repeated, 'repeat')} another "
+                f"and {_verb(repeated, 'were')} dropped"
+            )
+        distinct[split] = kept
+        held_out.update(example.input for example in kept)
+    return distinct
+
+
+def _three_splits(
+    splits: Splits, task: str, fractions: Mapping[str, float], order: Order, notes: list[str]
+) -> Splits:
+    if len(splits) == 1:
+        (examples,) = splits.values()
+        return _divide(examples, {split: fractions[split] for split in SPLITS}, task, order)
+    have = [split for split in SPLITS if splits.get(split)]
+    if "train" not in have:
+        raise InputError(
+            f"The task '{task}' has usable examples in {' and '.join(have)} only; it needs some in train, "
+            "with inputs of their own."
+        )
+    if have == ["train", "validation"]:
+        notes.append("validation was split in half, since the source has no test examples")
+        halves = _divide(splits["validation"], {"validation": 0.5, "test": 0.5}, task, order)
+        return {"train": splits["train"], **halves}
+    if have == ["train", "test"]:
+        notes.append(
+            "validation was taken from train, since the source has no validation examples of its own"
+        )
+        shares = {split: fractions[split] for split in ("train", "validation")}
+        return {**_divide(splits["train"], shares, task, order), "test": splits["test"]}
+    return splits
+
+
+def _divide(examples: Sequence[Example], shares: Mapping[str, float], task: str, order: Order) -> Splits:
+    """Deal out distinct inputs by shares, at least one each; examples of one input stay together."""
+    inputs = sorted({example.input for example in examples}, key=order)
+    if len(inputs) < len(shares):
+        raise InputError(
+            f"The task '{task}' has {len(inputs)} examples with different inputs to divide into "
+            f"{_listed(shares)}, and at least {len(shares)} are needed."
+        )
+    total = sum(shares.values())
+    counts = {split: max(1, round(len(inputs) * share / total)) for split, share in shares.items()}
+    largest = max(counts, key=lambda split: counts[split])
+    counts[largest] += len(inputs) - sum(counts.values())
+    split_of = dict(zip(inputs, (split for split in shares for _ in range(counts[split])), strict=True))
+    divided: Splits = {split: [] for split in shares}
+    for example in examples:
+        divided[split_of[example.input]].append(example)
+    return divided
+
+
+def _listed(names: Iterable[str]) -> str:
+    *head, last = names
+    return f"{', '.join(head)} and {last}"
+
+
+def _verb(count: int, plural: str) -> str:
+    singular = {"share": "shares", "repeat": "repeats", "were": "was"}
+    return singular[plural] if count == 1 else plural

@@ -1,0 +1,168 @@
+"""Templates: how the rows of a table become examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+from pydantic import field_validator, model_validator
+
+from cotune.exceptions import InputError
+from cotune.tasks._names import suggest
+from cotune.tasks._task import Example
+from cotune.tasks.readers._base import Options, make_example
+
+SEPARATOR = "|||"
+"""Parts input and targets in a template, as in PromptSource (Bach et al., 2022)."""
+
+_MARK = f"\x1e{SEPARATOR}\x1e"
+"""Stands for the separator while a template is rendered: a "|||" in the data must not part anything."""
+
+
+class TemplateOptions(Options):
+    """How the rows of a table become examples, and what the task asks for.
+
+    The templates are Jinja: ``{{ premise }}`` is the row's field of that name, ``answer_choices`` are the
+    choices.
+    """
+
+    instruction: str = ""
+    """What every prompt of the task opens with."""
+    input: str = "{{ input }}"
+    """Template of what the model reads."""
+    target: str = "{{ target }}"
+    """Template of the acceptable output; several are parted by "|||"."""
+    template: str | None = None
+    """Instead of input and target, both in one in PromptSource's style: "{{ question }} ||| {{ answer }}"."""
+    labels: dict[str, str] | None = None
+    """Words for the values of the target in the data, by value, or in a list for the values 0, 1, ..."""
+    choices: list[str] | None = None
+    """The closed set of answers of a classification task; by default the words of the labels."""
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _name_labels(cls, labels: Any) -> Any:
+        if isinstance(labels, list):
+            return {str(value): word for value, word in enumerate(labels)}
+        if isinstance(labels, Mapping):
+            return {str(value): word for value, word in labels.items()}
+        return labels
+
+    @model_validator(mode="after")
+    def _check(self) -> TemplateOptions:
+        if self.template is not None:
+            if self.model_fields_set & {"input", "target"}:
+                raise InputError(
+                    "'template' holds both input and target; give it alone, or give the other two."
+                )
+            if SEPARATOR not in self.template:
+                raise InputError(
+                    f"'template' must part input and target by '{SEPARATOR}', got {self.template!r}."
+                )
+        elif SEPARATOR in self.input:
+            raise InputError(
+                f"'input' must not contain '{SEPARATOR}', which parts an input from its targets."
+            )
+        _compile(self.source)
+        if self.choices is not None and (len(set(self.choices)) < 2 or not all(self.choices)):
+            raise InputError(f"'choices' must be at least two different words, got {self.choices}.")
+        unknown = set((self.labels or {}).values()) - set(self.answers)
+        if unknown:
+            raise InputError(
+                f"'labels' leads to '{min(unknown)}', which is not one of the choices {self.choices}."
+            )
+        return self
+
+    @property
+    def source(self) -> str:
+        """The template of input and targets in one."""
+        return f"{self.input}{SEPARATOR}{self.target}" if self.template is None else self.template
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The closed set of answers, empty for free text."""
+        return tuple(self.choices or dict.fromkeys((self.labels or {}).values()))
+
+    @property
+    def default_metric(self) -> str:
+        """The metric that fits: accuracy among choices, ROUGE-L of free text."""
+        return "accuracy" if self.answers else "rouge_l"
+
+    def override(self, other: TemplateOptions) -> TemplateOptions:
+        """Return these options with all that ``other`` sets in their place."""
+        own = self.model_fields_set & set(TemplateOptions.model_fields)
+        kept = {field: getattr(self, field) for field in own}
+        if other.template is not None:
+            kept = {field: value for field, value in kept.items() if field not in ("input", "target")}
+        elif other.model_fields_set & {"input", "target"}:
+            kept.pop("template", None)
+        return TemplateOptions(**kept | {field: getattr(other, field) for field in other.model_fields_set})
+
+    def examples(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Example]:
+        """Render rows into examples.
+
+        Parameters
+        ----------
+        rows : iterable of (str, mapping of str to Any)
+            The rows, each with where it stands.
+
+        Raises
+        ------
+        InputError
+            If a row lacks a field or holds null where text is needed, or its target is empty or not one of
+            the labels or choices.
+        """
+        template = _compile(self.source)
+        return [self._example(template, where, row) for where, row in rows]
+
+    def _example(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> Example:
+        try:
+            rendered = template.render({"answer_choices": self.answers, **row})
+        except jinja2.UndefinedError as error:
+            raise InputError(self._missing(where, row, error)) from None
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: the template cannot be filled in: {error}.") from None
+        input, *targets = rendered.split(_MARK)
+        words = [self._word(where, target.strip()) for target in targets]
+        return make_example(where, input, words, self.answers)
+
+    def _missing(self, where: str, row: Mapping[str, Any], error: jinja2.UndefinedError) -> str:
+        needed = jinja2.meta.find_undeclared_variables(_environment().parse(self.source)) - {"answer_choices"}
+        fields = ", ".join(row) or "none"
+        if missing := sorted(needed - set(row)):
+            return f"{where} has no field '{missing[0]}', which the template needs; its fields are {fields}."
+        return f"{where}: the template cannot be filled in: {error.message}; its fields are {fields}."
+
+    def _word(self, where: str, value: str) -> str:
+        if self.labels is not None and value:
+            if value not in self.labels:
+                raise InputError(
+                    f"{where}: '{value}' is not one of the labels; {suggest(value, self.labels)}"
+                )
+            return self.labels[value]
+        if self.answers and value and value not in self.answers:
+            raise InputError(f"{where}: '{value}' is not one of the choices; {suggest(value, self.answers)}")
+        return value
+
+
+def _finalize(value: Any) -> Any:
+    if value is None:
+        raise jinja2.UndefinedError("it prints a value that is null")
+    return value
+
+
+@cache
+def _environment() -> jinja2.sandbox.SandboxedEnvironment:
+    return jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, finalize=_finalize)
+
+
+@cache
+def _compile(source: str) -> jinja2.Template:
+    try:
+        return _environment().from_string(source.replace(SEPARATOR, _MARK))
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(f"The template {source!r} is not valid Jinja: {error.message}.") from None
