@@ -5,8 +5,8 @@ An estimator takes what was measured (scores of runs, or features of tasks) and 
 """
 
 from cotune.affinity._affinity import Affinity
-from cotune.affinity.gradient_cosine import gradient_cosine, sketch
+from cotune.affinity.gradient_cosine import gradient_cosine
 from cotune.affinity.higher_order import higher_order
 from cotune.affinity.subsets import cover_pairs
 
-__all__ = ["Affinity", "cover_pairs", "gradient_cosine", "higher_order", "sketch"]
+__all__ = ["Affinity", "cover_pairs", "gradient_cosine", "higher_order"]

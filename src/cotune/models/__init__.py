@@ -1,0 +1,43 @@
+"""Models: loading, encoding and batching for causal and encoder-decoder language models.
+
+The names are loaded on first use: only some of them need torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cotune.models._language_model import LanguageModel, Precision, resolve_precision
+    from cotune.models.encoding import Encoded, Encoder
+    from cotune.models.fingerprint import locate_model, model_fingerprint
+    from cotune.models.gguf import convert_gguf
+
+_HOMES = {
+    "Encoded": "cotune.models.encoding",
+    "Encoder": "cotune.models.encoding",
+    "LanguageModel": "cotune.models._language_model",
+    "Precision": "cotune.models._language_model",
+    "convert_gguf": "cotune.models.gguf",
+    "locate_model": "cotune.models.fingerprint",
+    "model_fingerprint": "cotune.models.fingerprint",
+    "resolve_precision": "cotune.models._language_model",
+}
+
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "LanguageModel",
+    "Precision",
+    "convert_gguf",
+    "locate_model",
+    "model_fingerprint",
+    "resolve_precision",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

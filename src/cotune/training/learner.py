@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 Subset: TypeAlias = tuple[str, ...]
 """Names of the tasks trained together, sorted."""
@@ -51,9 +55,32 @@ class Score:
         return cls(data["value"], data["metric"], data["higher_is_better"], tuple(data["per_example"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What one training run gave.
+
+    Parameters
+    ----------
+    scores : mapping of str to Score
+        f_i(S) for every task i of the subset.
+    losses : tuple of float
+        Training loss of every step.
+    tokens : int or None
+        Training tokens, None for a learner without tokens.
+    """
+
+    scores: Mapping[str, Score]
+    losses: tuple[float, ...] = ()
+    tokens: int | None = None
+
+
 @runtime_checkable
 class Learner(Protocol):
-    """Anything that can be trained on a subset of tasks and scored on each of them."""
+    """Anything that can be trained on a subset of tasks and scored on each of them.
+
+    Language models and function classes are learners; a study asks for nothing else. A learner may also have
+    abilities of :class:`FeatureLearner` and :class:`EnsembleLearner`.
+    """
 
     @property
     def tasks(self) -> Sequence[str]:
@@ -66,5 +93,84 @@ class Learner(Protocol):
         ...
 
     def fit_score(self, subset: Subset, seed: int) -> dict[str, Score]:
-        """Train on the tasks of ``subset`` and score each of them: f_i(S) for i in S."""
+        """Train on the tasks of ``subset`` and score each of them on validation examples: f_i(S), i in S."""
+        ...
+
+    def task_fingerprint(self, task: str) -> str:
+        """Hash of the task's own data, so that adding a task leaves the runs of others as they are."""
+        ...
+
+    @property
+    def families(self) -> Mapping[str, str]:
+        """The family each task's author put it in, or "": only to compare groups with."""
+        ...
+
+    def prepare(self, folder: Path) -> None:
+        """Do once, and store in ``folder``, what all runs share; called again it finds it there."""
+        ...
+
+    def fit(self, subset: Subset, seed: int, *, steps: int, split: str, save_to: Path | None = None) -> Fit:
+        """Train for ``steps`` steps and score on ``split``.
+
+        Parameters
+        ----------
+        subset : tuple of str
+            Names of the tasks, sorted.
+        seed : int
+            Determines the run.
+        steps : int
+            Optimiser steps of the run, shared by all tasks of the subset.
+        split : {"validation", "test"}
+            Examples to score on.
+        save_to : Path, optional
+            An existing folder to write what was trained into.
+
+        Raises
+        ------
+        RunError
+            If the loss diverges.
+        """
+        ...
+
+
+@runtime_checkable
+class FeatureLearner(Learner, Protocol):
+    """A learner that can describe a task without being trained."""
+
+    def gradient_features(
+        self, task: str, *, examples: int, seed: int, dimension: int
+    ) -> NDArray[np.float32]:
+        """Mean gradient at the base model over two disjoint halves of the task's training examples.
+
+        Parameters
+        ----------
+        task : str
+            The task.
+        examples : int
+            Examples in each half, fewer where the task has fewer.
+        seed : int
+            Must be shared by all tasks that are compared.
+        dimension : int
+            Longer gradients are sketched to this length.
+
+        Returns
+        -------
+        ndarray of float32, shape (2, p)
+        """
+        ...
+
+
+@runtime_checkable
+class EnsembleLearner(Learner, Protocol):
+    """A learner that trains many subsets in one pass."""
+
+    @property
+    def ensemble(self) -> int:
+        """How many subsets one pass should hold."""
+        ...
+
+    def fit_many(
+        self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], split: str
+    ) -> list[Fit]:
+        """Do what separate calls of :meth:`fit` do, up to rounding."""
         ...

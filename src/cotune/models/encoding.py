@@ -1,0 +1,134 @@
+"""From text to tokens: prompts cut to fit, targets marked, so that only they are learned and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cotune.exceptions import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt and its target as token ids.
+
+    Parameters
+    ----------
+    prompt : tuple of int
+        What the model conditions on.
+    target : tuple of int
+        What is learned and scored, with the end-of-sequence token; empty for a prompt to generate from.
+    n_cut : int
+        Tokens taken off the end of the example's input so that the prompt fits.
+    """
+
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+    n_cut: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of tokens a training step on the example processes."""
+        return len(self.prompt) + len(self.target)
+
+
+class Encoder:
+    """Turns rendered prompts and targets into token ids for one model.
+
+    Prompt and target are tokenised together and split where the target's text begins, so that training sees
+    the tokens that generation will meet.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+        A fast tokenizer (one that reports offsets).
+    seq2seq : bool
+        Encoder-decoder models read the prompt and write the target as two sequences.
+    max_prompt_tokens, max_target_tokens : int
+        A longer prompt has the example's input cut at its end, the instruction stays; an example with a
+        longer target does not fit (:meth:`encode` returns None), since half a target would teach to stop
+        early.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        seq2seq: bool = False,
+        max_prompt_tokens: int = 512,
+        max_target_tokens: int = 128,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.seq2seq = seq2seq
+        self.max_prompt_tokens = max_prompt_tokens
+        self.max_target_tokens = max_target_tokens
+
+    def encode(self, render: Callable[[str], str], text: str, target: str | None = None) -> Encoded | None:
+        """Encode one example.
+
+        Parameters
+        ----------
+        render : callable
+            Puts an input text into the prompt format: ``render(text)`` is the whole prompt.
+        text : str
+            The example's input, cut at its end when the prompt is too long.
+        target : str, optional
+            The output to learn or score, as it follows the prompt (with its leading space).
+
+        Returns
+        -------
+        Encoded or None
+            None when the target alone is longer than ``max_target_tokens``.
+
+        Raises
+        ------
+        InputError
+            If the prompt is too long even without any input.
+        """
+        split = self._split_seq2seq if self.seq2seq else self._split_causal
+        prompt, answer = split(render(text), target)
+        if len(answer) > self.max_target_tokens:
+            return None
+        n_cut = 0
+        while len(prompt) > self.max_prompt_tokens:
+            if not text:
+                raise InputError(
+                    f"A prompt without any input takes {len(prompt)} tokens, more than max_prompt_tokens "
+                    f"{self.max_prompt_tokens}; raise it or shorten the instruction: {render('')[:60]!r}..."
+                )
+            before = len(prompt)
+            text = self._cut(text, before - self.max_prompt_tokens)
+            prompt, answer = split(render(text), target)
+            n_cut += max(before - len(prompt), 1)
+        return Encoded(tuple(prompt), tuple(answer), n_cut)
+
+    def _split_causal(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
+        coded = self.tokenizer(prompt + (target or ""), return_offsets_mapping=True)
+        ids: list[int] = list(coded["input_ids"])
+        starts = [start for start, _ in coded["offset_mapping"]]
+        ends = [end for _, end in coded["offset_mapping"]]
+        # Some tokenizers close a sequence with a special token (of width 0); ours comes once, below.
+        while ids and ids[-1] == self.tokenizer.eos_token_id and starts[-1] == ends[-1]:
+            ids.pop(), starts.pop(), ends.pop()
+        if target is None:
+            return ids, []
+        first = next(
+            (at for at in range(len(ids)) if starts[at] < ends[at] and ends[at] > len(prompt)), len(ids)
+        )
+        return ids[:first], [*ids[first:], int(self.tokenizer.eos_token_id)]
+
+    def _split_seq2seq(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
+        answer = [] if target is None else list(self.tokenizer(text_target=target.strip())["input_ids"])
+        return list(self.tokenizer(prompt)["input_ids"]), answer
+
+    def _cut(self, text: str, n_tokens: int) -> str:
+        """Take at least one and about ``n_tokens`` tokens off the end of a text."""
+        offsets = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)[
+            "offset_mapping"
+        ]
+        keep = max(len(offsets) - n_tokens, 0)
+        end = offsets[keep][0] if keep < len(offsets) else len(text) - 1
+        return text[:end].rstrip()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from cotune.exceptions import RunError
+from cotune.models import Encoded, LanguageModel
+from cotune.training.config import TrainingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """What a training run did.
+
+    Parameters
+    ----------
+    losses : tuple of float
+        Mean negative log-likelihood per target token of each step's batch, before the step, in nats.
+    tokens : int
+        Tokens of all examples seen, counted one by one.
+    seconds : float
+        Wall time of the loop.
+    """
+
+    losses: tuple[float, ...]
+    tokens: int
+    seconds: float
+
+
+def train(
+    model: LanguageModel,
+    module: nn.Module,
+    batches: Iterable[Sequence[Encoded]],
+    n_steps: int,
+    config: TrainingConfig,
+) -> TrainingLog:
+    """Train whatever parameters of ``module`` require a gradient, on target tokens only.
+
+    The one loop of all methods. Randomness (dropout) comes from torch's global generator, which the caller
+    seeds; on one thread of one machine a run repeats exactly.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Encodes batches for the module.
+    module : Module
+        The base model under an adapter, or itself.
+    batches : iterable of sequences of Encoded
+        At least ``n_steps`` batches.
+    n_steps : int
+        Optimiser steps.
+    config : TrainingConfig
+        The recipe.
+
+    Returns
+    -------
+    TrainingLog
+
+    Raises
+    ------
+    RunError
+        If the loss is not finite or explodes; the sentence names the step.
+    """
+    from accelerate import Accelerator
+
+    precision = "bf16" if model.base.dtype == torch.bfloat16 else "no"
+    accelerator = Accelerator(mixed_precision=precision, cpu=model.device.type == "cpu")
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = accelerator.prepare(OPTIMIZERS[config.optimizer](parameters, config))
+    schedule = _schedule(optimizer, config, n_steps)
+    limit = config.max_loss or 4 * math.log(model.vocabulary_size)
+    losses: list[float] = []
+    tokens = 0
+    start = time.perf_counter()
+    module.train()
+    for step, examples in zip(range(n_steps), batches, strict=False):
+        batch = model.batch(examples)
+        with accelerator.autocast():
+            loss = model.target_losses(module, batch).mean()
+        losses.append(_checked(loss.item(), limit, step, n_steps))
+        accelerator.backward(loss)
+        if config.clip is not None:
+            accelerator.clip_grad_norm_(parameters, config.clip)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        tokens += batch.n_tokens
+    module.eval()
+    return TrainingLog(tuple(losses), tokens, time.perf_counter() - start)
+
+
+def _checked(loss: float, limit: float, step: int, n_steps: int) -> float:
+    if not math.isfinite(loss):
+        raise RunError(f"The loss became {loss} at step {step + 1} of {n_steps}; try a lower learning rate.")
+    if loss > limit:
+        raise RunError(
+            f"The loss exploded to {loss:.1f} nats a token (limit {limit:.1f}) at step {step + 1} of "
+            f"{n_steps}; try a lower learning rate."
+        )
+    return loss
+
+
+def _adamw(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _adafactor(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    from transformers.optimization import Adafactor
+
+    optimizer: torch.optim.Optimizer = Adafactor(
+        parameters,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        scale_parameter=False,
+        relative_step=False,
+    )
+    return optimizer
+
+
+OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], TrainingConfig], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adafactor": _adafactor,
+}
+
+
+def _schedule(optimizer: Any, config: TrainingConfig, n_steps: int) -> Any:
+    from transformers import get_scheduler
+
+    name = "constant_with_warmup" if config.schedule == "constant" else config.schedule
+    warmup = math.ceil(config.warmup * n_steps)
+    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=n_steps)

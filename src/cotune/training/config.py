@@ -1,0 +1,40 @@
+"""How a model is trained: the recipe every method shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from cotune._config import Config
+
+
+class TrainingConfig(Config):
+    """The recipe of one training run; its number of steps comes with the run."""
+
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    """Adafactor keeps its learning rate as given (no relative steps)."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate moves after the warmup."""
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay."""
+    clip: PositiveFloat | None = 1.0
+    """Largest norm of the gradient; null for none."""
+    batch_size: PositiveInt = 8
+    """Examples a step."""
+    tasks_per_batch: PositiveInt = 2
+    """Tasks a step draws its examples from. Examples of one task share the encoding of its instruction."""
+    max_loss: PositiveFloat | None = None
+    """A step with a higher loss ends the run as exploded; by default four times that of guessing a token."""
+
+    @model_validator(mode="after")
+    def _batch_holds_its_tasks(self) -> TrainingConfig:
+        if self.tasks_per_batch > self.batch_size:
+            raise ValueError(
+                f"tasks_per_batch must be at most batch_size {self.batch_size}, got {self.tasks_per_batch}."
+            )
+        return self
