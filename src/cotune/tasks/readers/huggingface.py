@@ -68,7 +68,7 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
                 )
                 return dict(zip(self.split, tables, strict=True))
         except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
             raise InputError(f"The dataset '{self.path}' cannot be loaded: {reason}.") from error
         tables = {split: loaded[split] for split in SPLITS if split in loaded}
         if not tables:

@@ -12,7 +12,6 @@ import jinja2.sandbox
 from pydantic import field_validator, model_validator
 
 from cotune.exceptions import InputError
-from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
 from cotune.tasks.readers._base import Options, make_example
 
@@ -125,7 +124,8 @@ class TemplateOptions(Options):
         except jinja2.UndefinedError as error:
             raise InputError(self._missing(where, row, error)) from None
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{where}: the template cannot be filled in: {error}.") from None
+            reason = str(error).rstrip(".")
+            raise InputError(f"{where}: the template cannot be filled in: {reason}.") from None
         input, *targets = rendered.split(_MARK)
         words = [self._word(where, target.strip()) for target in targets]
         return make_example(where, input, words, self.answers)
@@ -140,12 +140,10 @@ class TemplateOptions(Options):
     def _word(self, where: str, value: str) -> str:
         if self.labels is not None and value:
             if value not in self.labels:
-                raise InputError(
-                    f"{where}: '{value}' is not one of the labels; {suggest(value, self.labels)}"
-                )
+                raise InputError(f"{where}: '{value}' is not one of the labels {', '.join(self.labels)}.")
             return self.labels[value]
         if self.answers and value and value not in self.answers:
-            raise InputError(f"{where}: '{value}' is not one of the choices; {suggest(value, self.answers)}")
+            raise InputError(f"{where}: '{value}' is not one of the choices {', '.join(self.answers)}.")
         return value
 
 
@@ -165,4 +163,4 @@ def _compile(source: str) -> jinja2.Template:
     try:
         return _environment().from_string(source.replace(SEPARATOR, _MARK))
     except jinja2.TemplateSyntaxError as error:
-        raise InputError(f"The template {source!r} is not valid Jinja: {error.message}.") from None
+        raise InputError(f"The template {source!r} is not valid Jinja: {str(error).rstrip('.')}.") from None
