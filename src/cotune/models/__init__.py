@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel, Precision, resolve_precision
-    from cotune.models.encoding import Encoded, Encoder
+    from cotune.models.encoding import Encoded, Encoder, load_encoder
     from cotune.models.fingerprint import locate_model, model_fingerprint
     from cotune.models.gguf import convert_gguf
 
@@ -20,6 +20,7 @@ _HOMES = {
     "LanguageModel": "cotune.models._language_model",
     "Precision": "cotune.models._language_model",
     "convert_gguf": "cotune.models.gguf",
+    "load_encoder": "cotune.models.encoding",
     "locate_model": "cotune.models.fingerprint",
     "model_fingerprint": "cotune.models.fingerprint",
     "resolve_precision": "cotune.models._language_model",
@@ -31,6 +32,7 @@ __all__ = [
     "LanguageModel",
     "Precision",
     "convert_gguf",
+    "load_encoder",
     "locate_model",
     "model_fingerprint",
     "resolve_precision",

@@ -3,19 +3,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cotune.exceptions import InputError
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
-from cotune.models.encoding import Encoded, Encoder
+from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -27,10 +26,8 @@ class LanguageModel:
     ----------
     base : PreTrainedModel
         The model; its parameters are frozen and it is put into evaluation mode.
-    tokenizer : PreTrainedTokenizerBase
-        Its fast tokenizer.
-    max_prompt_tokens, max_target_tokens : int
-        See :class:`~cotune.models.Encoder`.
+    encoder : Encoder
+        Its tokenizer with the limits of prompts and targets.
     pack : bool, optional
         Whether examples with a common prefix share a row. By default it is tried once on a small batch, and
         done if the model then gives every example the losses it gives it alone.
@@ -39,32 +36,17 @@ class LanguageModel:
     def __init__(
         self,
         base: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        encoder: Encoder,
         *,
-        max_prompt_tokens: int = 512,
-        max_target_tokens: int = 128,
         pack: bool | None = None,
     ) -> None:
         self.base = base.requires_grad_(False).eval()
         self.base.config.use_cache = False
-        self.tokenizer = tokenizer
-        if not tokenizer.is_fast:
-            raise InputError(
-                "The model's tokenizer is a slow one; a fast tokenizer (tokenizer.json) is needed."
-            )
-        if tokenizer.eos_token_id is None:
-            raise InputError(
-                "The model's tokenizer has no end-of-sequence token; targets could not be closed."
-            )
+        self.encoder = encoder
+        self.tokenizer = encoder.tokenizer
         self.seq2seq = bool(base.config.is_encoder_decoder)
-        self.encoder = Encoder(
-            tokenizer,
-            seq2seq=self.seq2seq,
-            max_prompt_tokens=max_prompt_tokens,
-            max_target_tokens=max_target_tokens,
-        )
-        pad = tokenizer.pad_token_id
-        self.pad_token = int(tokenizer.eos_token_id if pad is None else pad)
+        pad = self.tokenizer.pad_token_id
+        self.pad_token = int(self.tokenizer.eos_token_id if pad is None else pad)
         self._keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self.pack = not self.seq2seq and (self._packing_is_exact() if pack is None else pack)
 
@@ -72,12 +54,11 @@ class LanguageModel:
     def load(
         cls,
         model: Path | str,
+        encoder: Encoder | None = None,
         *,
         revision: str | None = None,
         precision: Precision = "auto",
         device: str | None = None,
-        max_prompt_tokens: int = 512,
-        max_target_tokens: int = 128,
         pack: bool | None = None,
     ) -> LanguageModel:
         """Load a checkpoint from a folder (then no hub is asked) or from the hub.
@@ -86,13 +67,15 @@ class LanguageModel:
         ----------
         model : Path or str
             A folder, or a hub name.
+        encoder : Encoder, optional
+            By default from :func:`load_encoder`.
         revision : str, optional
             Branch, tag or commit on the hub.
         precision : {"auto", "fp32", "bf16"}
             Type of the frozen weights; see :func:`resolve_precision`.
         device : str, optional
             By default the accelerator if there is one.
-        max_prompt_tokens, max_target_tokens, pack
+        pack : bool, optional
             See the class.
 
         Raises
@@ -102,36 +85,15 @@ class LanguageModel:
         """
         import transformers
 
-        local = isinstance(model, Path)
-        options: dict[str, Any] = {"revision": revision or "main", "local_files_only": local}
+        encoder = encoder or load_encoder(model, revision=revision)
         device = device or default_device()
         dtype = torch.bfloat16 if resolve_precision(precision, device) == "bf16" else torch.float32
-        quiet = transformers.utils.logging.get_verbosity()
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-        try:
-            config = transformers.AutoConfig.from_pretrained(str(model), **options)
-            auto = (
-                transformers.AutoModelForSeq2SeqLM
-                if config.is_encoder_decoder
-                else transformers.AutoModelForCausalLM
-            )
-            base = auto.from_pretrained(str(model), dtype=dtype, **options)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(model), **options)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"The model {model} could not be loaded: {reason}") from error
-        finally:
-            transformers.utils.logging.set_verbosity(quiet)
+        auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
+        with loading(model):
+            base = auto.from_pretrained(str(model), dtype=dtype, **hub_options(model, revision))
         window = getattr(base.config, "sliding_window", None)
-        return cls(
-            base.to(device),
-            tokenizer,
-            max_prompt_tokens=max_prompt_tokens,
-            max_target_tokens=max_target_tokens,
-            # A probe of a few tokens would not meet the window.
-            pack=False if pack is None and window else pack,
-        )
+        # A probe of a few tokens would not meet the window.
+        return cls(base.to(device), encoder, pack=False if pack is None and window else pack)
 
     @property
     def device(self) -> torch.device:

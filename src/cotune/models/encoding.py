@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cotune.exceptions import InputError
 
@@ -51,6 +53,11 @@ class Encoder:
         A longer prompt has the example's input cut at its end, the instruction stays; an example with a
         longer target does not fit (:meth:`encode` returns None), since half a target would teach to stop
         early.
+
+    Raises
+    ------
+    InputError
+        If the tokenizer reports no offsets or has no end-of-sequence token.
     """
 
     def __init__(
@@ -61,6 +68,12 @@ class Encoder:
         max_prompt_tokens: int = 512,
         max_target_tokens: int = 128,
     ) -> None:
+        if not tokenizer.is_fast:
+            raise InputError("The model's tokenizer is a slow one; a fast one (tokenizer.json) is needed.")
+        if tokenizer.eos_token_id is None:
+            raise InputError(
+                "The model's tokenizer has no end-of-sequence token, so no target can be closed."
+            )
         self.tokenizer = tokenizer
         self.seq2seq = seq2seq
         self.max_prompt_tokens = max_prompt_tokens
@@ -132,3 +145,62 @@ class Encoder:
         keep = max(len(offsets) - n_tokens, 0)
         end = offsets[keep][0] if keep < len(offsets) else len(text) - 1
         return text[:end].rstrip()
+
+
+def load_encoder(
+    model: Path | str,
+    *,
+    revision: str | None = None,
+    max_prompt_tokens: int = 512,
+    max_target_tokens: int = 128,
+) -> Encoder:
+    """Load a checkpoint's tokenizer, without its weights.
+
+    Parameters
+    ----------
+    model : Path or str
+        A folder (then no hub is asked), or a hub name.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+    max_prompt_tokens, max_target_tokens : int
+        See :class:`Encoder`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded; the sentence gives the library's reason.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    options = hub_options(model, revision)
+    with loading(model):
+        config = AutoConfig.from_pretrained(str(model), **options)
+        tokenizer = AutoTokenizer.from_pretrained(str(model), **options)
+    return Encoder(
+        tokenizer,
+        seq2seq=bool(config.is_encoder_decoder),
+        max_prompt_tokens=max_prompt_tokens,
+        max_target_tokens=max_target_tokens,
+    )
+
+
+def hub_options(model: Path | str, revision: str | None) -> dict[str, Any]:
+    """Return the arguments that keep a local checkpoint from asking the hub."""
+    return {"revision": revision or "main", "local_files_only": isinstance(model, Path)}
+
+
+@contextmanager
+def loading(model: Path | str) -> Iterator[None]:
+    """Turn the ways a checkpoint fails to load into one sentence, and keep the library's chatter down."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"The model {model} could not be loaded: {reason}") from error
+    finally:
+        logging.set_verbosity(level)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from cotune._config import Config, from_table
+from cotune._config import from_table
 from cotune.exceptions import InputError, RunError
-from cotune.models import Encoded, locate_model, model_fingerprint
-from cotune.tasks import Example, Mixture, Task, format_prompt, format_target, get_metric
+from cotune.models import Encoded, Encoder, load_encoder, locate_model, model_fingerprint
+from cotune.tasks import SPLITS, Example, Mixture, Task, format_prompt, format_target, get_metric
 from cotune.training.config import TrainingConfig
 from cotune.training.learner import Fit, Score, Subset
+from cotune.training.learner_config import LearnerConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.sketch import sketch
 
@@ -31,7 +32,7 @@ _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
 
 
-class LanguageModelConfig(Config):
+class LanguageModelConfig(LearnerConfig):
     """A pretrained model and how adapters are trained on it."""
 
     model: str
@@ -50,6 +51,10 @@ class LanguageModelConfig(Config):
     """The recipe."""
     scoring_tokens: PositiveInt = 1024
     """About how many tokens one forward pass holds while scoring."""
+
+    def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
+        """Make the learner; the model is loaded on first use."""
+        return LanguageModelLearner(self, tasks, base)
 
 
 class LanguageModelLearner:
@@ -75,8 +80,6 @@ class LanguageModelLearner:
         self._tasks = {task.name: task for task in tasks}
         self._location = locate_model(config.model, base)
         self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
-        self.cuts: dict[str, tuple[str, ...]] = {}
-        """What encoding cut or dropped, by task: filled as tasks are used."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -111,11 +114,31 @@ class LanguageModelLearner:
 
         return LanguageModel.load(
             self._location,
+            self.encoder,
             revision=self.config.revision,
             precision=self.config.precision,
+        )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model's tokenizer with the study's limits; needs no weights."""
+        return load_encoder(
+            self._location,
+            revision=self.config.revision,
             max_prompt_tokens=self.config.max_prompt_tokens,
             max_target_tokens=self.config.max_target_tokens,
         )
+
+    def check(self) -> dict[str, tuple[str, ...]]:
+        """Encode every example, so that what does not fit is known before anything is trained."""
+        return {
+            name: tuple(note for split in SPLITS for note in self._notes(name, split)) for name in self._tasks
+        }
+
+    def expected_tokens(self, subset: Subset, steps: int) -> int:
+        """Tokens of the batches of a run, by the mean length of each task's training examples."""
+        lengths = [float(np.mean([len(e) for e in self._encode(name, "train")])) for name in subset]
+        return round(steps * self.config.training.batch_size * float(np.mean(lengths)))
 
     def prepare(self, folder: Path) -> None:
         """Nothing to do: the base model comes trained."""
@@ -268,31 +291,30 @@ class LanguageModelLearner:
                     f"Every {split} example of task {task} has a target of more than max_target_tokens "
                     f"{self.config.max_target_tokens} tokens; raise it or leave the task out."
                 )
-            self._note(task, split, len(pairs), [encoded for _, encoded in fitting])
             self._encoded[key] = fitting
         return self._encoded[key]
 
     def _encode_one(self, task: str, example: Example, target: str) -> Encoded | None:
         render = partial(format_prompt, self._tasks[task].instruction, choices=example.choices)
         try:
-            return self.model.encoder.encode(render, example.input, format_target(target))
+            return self.encoder.encode(render, example.input, format_target(target))
         except InputError as error:
             raise InputError(f"Task {task}: {error}") from error
 
-    def _note(self, task: str, split: str, n_examples: int, kept: Sequence[Encoded]) -> None:
-        notes = []
+    def _notes(self, task: str, split: str) -> Iterator[str]:
+        """Say what was cut or dropped so that a split fits the model."""
+        n_examples, kept = len(self._tasks[task][split]), self._encode(task, split)
         if len(kept) < n_examples:
-            notes.append(
+            yield (
                 f"{n_examples - len(kept)} of {n_examples} {split} examples have targets of more than "
                 f"{self.config.max_target_tokens} tokens and were dropped."
             )
         cut = [encoded.n_cut for encoded in kept if encoded.n_cut]
         if cut:
-            notes.append(
+            yield (
                 f"{len(cut)} of {len(kept)} {split} inputs were cut at the end, by {sum(cut)} tokens in all, "
                 f"to fit {self.config.max_prompt_tokens} prompt tokens."
             )
-        self.cuts[task] = self.cuts.get(task, ()) + tuple(notes)
 
 
 def _derive(seed: int, subset: Subset) -> int:

@@ -105,8 +105,27 @@ class Learner(Protocol):
         """The family each task's author put it in, or "": only to compare groups with."""
         ...
 
+    def check(self) -> Mapping[str, tuple[str, ...]]:
+        """Look at all that runs would trip over, before any is trained.
+
+        Returns
+        -------
+        mapping of str to tuple of str
+            By task, a sentence for everything of its data that does not fit the model and is cut or dropped.
+
+        Raises
+        ------
+        InputError
+            If a task cannot be trained on or scored.
+        """
+        ...
+
     def prepare(self, folder: Path) -> None:
         """Do once, and store in ``folder``, what all runs share; called again it finds it there."""
+        ...
+
+    def expected_tokens(self, subset: Subset, steps: int) -> int | None:
+        """Training tokens of a run on the subset, None for a learner without tokens."""
         ...
 
     def fit(self, subset: Subset, seed: int, *, steps: int, split: str, save_to: Path | None = None) -> Fit:
