@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cotune._config import Config
+from cotune.affinity import Affinity
+from cotune.studies._runs import AnyRun, RunRecord
+from cotune.training.learner import Learner
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An affinity with the words a report needs for it.
+
+    Parameters
+    ----------
+    affinity : Affinity
+        The matrix with its evidence.
+    estimator : str
+        Name of the estimator with its size, in words.
+    unit : str
+        What one entry is, in words.
+    single : mapping of str to float
+        Score of each task trained alone, higher is better; empty where the estimator trains none.
+    notes : tuple of str
+        What the reader must know, one sentence each.
+    """
+
+    affinity: Affinity
+    estimator: str
+    unit: str
+    single: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Estimator(Config):
+    """How affinity is estimated; its fields are the options in the study file."""
+
+    @abstractmethod
+    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+        """Return the runs the estimate needs, in the order to do them.
+
+        Raises
+        ------
+        InputError
+            If the options do not fit the number of tasks, or the learner lacks an ability.
+        """
+
+    @abstractmethod
+    def estimate(self, learner: Learner, records: Mapping[AnyRun, RunRecord]) -> Estimate:
+        """Estimate affinity from the records of the runs; failed ones carry an error and no result."""

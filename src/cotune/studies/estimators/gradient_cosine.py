@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import PositiveInt
+
+from cotune.affinity import gradient_cosine
+from cotune.exceptions import InputError, RunError
+from cotune.studies._runs import AnyRun, FeatureRun, RunRecord
+from cotune.studies.estimators._base import Estimate, Estimator
+from cotune.training.learner import FeatureLearner, Learner
+
+
+class GradientCosine(Estimator):
+    """First-order affinity from the tasks' gradients at the base model; trains nothing."""
+
+    examples: PositiveInt = 16
+    """Training examples in each of the two halves a task's gradient is averaged over."""
+    dimension: PositiveInt = 1 << 18
+    """Longer gradients are sketched to this length."""
+
+    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+        """One feature run a task."""
+        if not isinstance(learner, FeatureLearner):
+            raise InputError(
+                "The estimator gradient_cosine needs a learner that has gradients (language_model); use "
+                "higher_order with this one."
+            )
+        return [FeatureRun((task,), seed, self.examples, self.dimension) for task in learner.tasks]
+
+    def estimate(self, learner: Learner, records: Mapping[AnyRun, RunRecord]) -> Estimate:
+        """Cosines between the tasks' mean gradients, across halves."""
+        by_task = {run.subset[0]: record for run, record in records.items()}
+        for task, record in by_task.items():
+            if record.features is None:
+                raise RunError(f"The gradient of task {task} could not be had: {record.error}")
+        features = np.stack([by_task[task].features for task in learner.tasks])  # type: ignore[misc]
+        return Estimate(
+            gradient_cosine(features),
+            estimator=f"gradient cosine at the base model, 2 x {self.examples} examples a task",
+            unit="cosine between mean gradients of two tasks over disjoint examples",
+        )
