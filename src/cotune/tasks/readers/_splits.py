@@ -128,8 +128,8 @@ def _divide(examples: Sequence[Example], shares: Mapping[str, float], task: str,
     inputs = sorted({example.input for example in examples}, key=order)
     if len(inputs) < len(shares):
         raise InputError(
-            f"The task '{task}' has {len(inputs)} examples with different inputs to divide into "
-            f"{_listed(shares)}, and at least {len(shares)} are needed."
+            f"The task '{task}' needs at least {len(shares)} examples with different inputs to divide into "
+            f"{_listed(shares)}, got {len(inputs)} instead."
         )
     total = sum(shares.values())
     counts = {split: max(1, round(len(inputs) * share / total)) for split, share in shares.items()}

@@ -1,0 +1,85 @@
+"""The readers on real data sets in their own formats."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cotune.tasks import READERS, SPLITS, check_tasks
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = pytest.mark.real
+
+
+def inputs(task, split):
+    return {example.input for example in task[split]}
+
+
+def check(task):
+    assert all(task[split] for split in SPLITS)
+    assert not inputs(task, "train") & (inputs(task, "test") | inputs(task, "validation"))
+    assert not inputs(task, "test") & inputs(task, "validation")
+
+
+def test_natural_instructions():
+    tasks = READERS["natural_instructions"](path="natural_instructions").read(base=DATA, seed=0)
+    check_tasks(tasks)
+    assert len(tasks) == 36
+    assert len({task.category for task in tasks}) == 14
+    for task in tasks:
+        check(task)
+        assert [len(task[split]) for split in SPLITS] == [256, 32, 64]
+        assert task.instruction
+        assert len(task.notes) == 3
+
+
+def test_classification():
+    reader = READERS["jsonl"](
+        path="classification",
+        input="{{ text }}",
+        target="{{ label }}",
+        templates={
+            name: {"input": "{{ premise }}\n{{ hypothesis }}", "choices": choices}
+            for name, choices in {
+                "cb": ["entailment", "contradiction", "neutral"],
+                "rte": ["entailment", "not_entailment"],
+            }.items()
+        },
+    )
+    tasks = {task.name: task for task in reader.read(base=DATA, seed=0)}
+    assert list(tasks) == ["cb", "cr", "mpqa", "mr", "rte", "sst2", "subj", "trec"]
+    for task in tasks.values():
+        check(task)
+    assert tasks["rte"].metric == "accuracy"
+    assert "2 of 2490 train examples repeat another and were dropped" in tasks["rte"].notes
+    assert (
+        "147 of 2000 train examples share an input with a held-out split and were dropped"
+        in tasks["mpqa"].notes
+    )
+
+
+def test_every_reference_of_a_meaning_representation_stays_in_its_split():
+    reader = READERS["jsonl"](path="generation/e2e", template="{{ mr }} ||| {{ ref }}")
+    (task,) = reader.read(base=DATA, seed=0)
+    check(task)
+
+
+def test_the_instructions_of_adagroup_render_on_their_tasks(tmp_path):
+    instructions = json.loads((DATA / "adagroup_instructions.json").read_text())
+    rte = [json.loads(line) for line in (DATA / "classification/rte/validation.jsonl").open()][:20]
+    rows = [row | {"label": int(row["label"] == "not_entailment")} for row in rte]
+    (tmp_path / "rte.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for template in instructions["rte"]:
+        reader = READERS["jsonl"](path="rte.jsonl", template=template, choices=["yes", "no"])
+        (task,) = reader.read(base=tmp_path, seed=0)
+        check(task)
+        assert {example.targets for split in SPLITS for example in task[split]} == {("yes",), ("no",)}
+
+
+def test_hugging_face_reads_the_same_as_json_lines(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path))
+    options = {"path": "classification/cb", "template": "{{ premise }} {{ hypothesis }} ||| {{ label }}"}
+    tasks = [READERS[name](**options).read(base=DATA, seed=0) for name in ("jsonl", "huggingface")]
+    assert tasks[0] == tasks[1]

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+
+import cotune.tasks
+from cotune.exceptions import InputError
+from cotune.tasks import SPLITS, Example, Task, check_tasks
+
+
+def make_task(name="a", **changes):
+    splits = {split: (Example(f"{split} input", ("yes",), ("yes", "no")),) for split in SPLITS}
+    return Task(**{"name": name, "instruction": "Answer.", "splits": splits, "metric": "accuracy"} | changes)
+
+
+def test_a_task_is_indexed_by_split():
+    assert make_task()["test"][0].input == "test input"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "b"},
+        {"instruction": "Reply."},
+        {"metric": "token_f1"},
+        {"splits": dict.fromkeys(SPLITS, (Example("x", ("y",)),))},
+    ],
+)
+def test_fingerprint_changes_with_all_that_a_run_sees(changes):
+    assert make_task(**changes).fingerprint != make_task().fingerprint
+
+
+def test_fingerprint_ignores_what_a_run_does_not_see():
+    assert make_task(notes=("1 row dropped",), category="nli").fingerprint == make_task().fingerprint
+
+
+def test_two_tasks_with_one_name_are_refused():
+    check_tasks([make_task("a"), make_task("b")])
+    with pytest.raises(InputError, match="Two tasks are named 'a'"):
+        check_tasks([make_task("a"), make_task("b"), make_task("a")])
+
+
+def test_importing_the_room_imports_nothing_heavy():
+    code = (
+        "import sys, cotune.tasks; "
+        "heavy = {'torch', 'transformers', 'datasets', 'pydantic', 'jinja2', 'rouge_score', 'sacrebleu'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_everything_exported_is_there():
+    assert all(getattr(cotune.tasks, name) is not None for name in cotune.tasks.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = cotune.tasks.nothing
