@@ -226,7 +226,10 @@ def test_a_loss_on_some_tasks_is_named_even_when_the_average_gains():
     effects = {"grouped": lambda task, budget: -0.2 if task == 3 else 0.3, "joint": 0.0}
     result = compare(simulate(effects), ("grouped", "joint"))
     assert result.overall.decision == "train in these groups"
-    assert any("worse than joint training on 1 of 6 tasks" in r and "t3" in r for r in result.overall.remarks)
+    assert any(
+        "5 are better in the groups than in joint training and 1 worse: t3." in r
+        for r in result.overall.remarks
+    )
 
 
 def test_metrics_are_not_averaged_together_and_the_majority_decides():
@@ -253,7 +256,7 @@ def test_missing_records_leave_out_their_pairs_and_are_counted():
     result = compare([r for r in records if r not in gone], ("grouped", "joint"))
     average = contrast(result, "joint", 100)
     assert (average.pairs, average.missing) == (6 * 4 - 2, 2)
-    assert average.gain.seeds == 3
+    assert average.gain.seeds == 4
     assert average.gain.mean == pytest.approx(0.2, abs=0.05)
     assert result.overall.decision == "train in these groups"
     assert any("2 of grouped" in note for note in result.notes)

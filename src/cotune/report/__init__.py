@@ -13,6 +13,7 @@ from cotune.report._data import (
     RunKind,
     TaskRow,
 )
+from cotune.report._write import render_report, write_report
 
 __all__ = [
     "AffinityData",
@@ -26,4 +27,6 @@ __all__ = [
     "ReportData",
     "RunKind",
     "TaskRow",
+    "render_report",
+    "write_report",
 ]

@@ -28,8 +28,9 @@ def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
 
 
 def decimals_for(estimate: Estimate) -> int:
-    """Decimals that show two digits of the margin, or three of the mean where no margin is known."""
-    scale, digits = (estimate.margin, 2) if estimate.margin > 0 else (abs(estimate.mean), 3)
+    """Decimals that show two digits of what is known of the uncertainty, or else three of the mean."""
+    uncertainties = (estimate.margin, estimate.se_examples, estimate.se_seeds)
+    scale, digits = next(((u, 2) for u in uncertainties if u > 0), (abs(estimate.mean), 3))
     if not scale > 0:
         return 2
     return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 8)

@@ -66,19 +66,24 @@ def _seed_variance(tasks: Sequence[Sequence[Cell]]) -> tuple[float, float]:
     """Variance of the average over tasks from the training seeds, and its degrees of freedom.
 
     Each seed's influence on the average is summed over all tasks and budgets it was used for; for a complete
-    design the result is the variance over seeds of the task mean, over S.
+    design the result is the variance over seeds of the task mean, over S. A cell that has one seed left is
+    taken to vary between seeds as the others do, and, which is the worst case, together with them.
     """
-    influence: dict[int, float] = defaultdict(float)
-    fewest = min(len(cell.by_seed) for cells in tasks for cell in cells)
-    if fewest < 2:
+    cells = [(cell, 1 / (len(task) * len(tasks))) for task in tasks for cell in task]
+    repeated = [(cell, weight) for cell, weight in cells if len(cell.by_seed) > 1]
+    if not repeated:
         return math.nan, math.nan
-    for cells in tasks:
-        for cell in cells:
-            seeds, means = len(cell.by_seed), cell.seed_means
-            weight = 1 / (len(tasks) * len(cells) * math.sqrt(seeds * (seeds - 1)))
-            for seed, deviation in zip(cell.by_seed, means - means.mean(), strict=True):
-                influence[seed] += weight * float(deviation)
-    return sum(u * u for u in influence.values()), fewest - 1
+    influence: dict[int, float] = defaultdict(float)
+    spreads = []
+    for cell, weight in repeated:
+        seeds, means = len(cell.by_seed), cell.seed_means
+        spreads.append(float(means.var(ddof=1)))
+        for seed, deviation in zip(cell.by_seed, means - means.mean(), strict=True):
+            influence[seed] += weight * float(deviation) / math.sqrt(seeds * (seeds - 1))
+    stderr = math.sqrt(sum(u * u for u in influence.values()))
+    alone = sum(weight for cell, weight in cells if len(cell.by_seed) == 1)
+    stderr += alone * math.sqrt(sum(spreads) / len(spreads))
+    return stderr**2, min(len(cell.by_seed) for cell, _ in repeated) - 1
 
 
 def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
@@ -102,7 +107,7 @@ def estimate(cells: Sequence[Cell]) -> Estimate:
     Returns
     -------
     Estimate
-        Margin NaN where a task has one seed or one example only, 0 where the values do not vary at all.
+        Margin NaN where a task has one example or all have one seed, 0 where the values do not vary at all.
     """
     by_task: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -124,5 +129,5 @@ def estimate(cells: Sequence[Cell]) -> Estimate:
         dof=dof,
         margin=margin,
         examples=sum(len(task[0].example_means) for task in tasks),
-        seeds=min(len(cell.by_seed) for cell in cells),
+        seeds=len({seed for cell in cells for seed in cell.by_seed}),
     )

@@ -80,7 +80,7 @@ class Estimate(_Plain):
     se_examples : float
         Standard error from the choice of test examples; NaN with one example.
     se_seeds : float
-        Standard error from the training seeds; NaN with one seed.
+        Standard error from the training seeds; NaN where nothing was trained with more than one.
     dof : float
         Welch-Satterthwaite degrees of freedom of both parts; NaN where one is unknown or both are 0.
     margin : float
@@ -88,7 +88,7 @@ class Estimate(_Plain):
     examples : int
         Test examples behind the mean.
     seeds : int
-        Fewest training seeds behind any of its parts.
+        Training seeds behind the mean; some of its parts may have fewer.
     """
 
     mean: float

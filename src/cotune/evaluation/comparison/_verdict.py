@@ -57,7 +57,7 @@ def decide(findings: Findings) -> Verdict:
     """
     remarks = (
         *_about_metrics(findings),
-        *_about_losses(findings),
+        *_about_tasks(findings),
         *_about_single(findings),
         *_about_random(findings),
     )
@@ -103,7 +103,7 @@ def _against_joint(contrast: Contrast, metric: Metric) -> str:
 
 
 def _why_unknown(gain: Estimate) -> str:
-    if gain.seeds < 2:
+    if math.isnan(gain.se_seeds):
         return "with one training seed the spread between trainings is unknown"
     return "with one test example the spread between examples is unknown"
 
@@ -129,14 +129,16 @@ def _about_metrics(findings: Findings) -> list[str]:
     return remarks
 
 
-def _about_losses(findings: Findings) -> list[str]:
+def _about_tasks(findings: Findings) -> list[str]:
     against = [g for g in findings.gains if g.arm == "joint"]
     worse = [g.task for g in against if g.gain.sign < 0]
-    if not worse:
+    better = sum(g.gain.sign > 0 for g in against)
+    if not worse and not better:
         return []
+    named = f": {_list(worse)}" if worse else ""
     return [
-        f"The groups are worse than joint training on {len(worse)} of {_count(len(against), 'task')}, each "
-        f"beyond its own 95 % margin: {_list(worse)}."
+        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} are better in the "
+        f"groups than in joint training and {len(worse)} worse{named}."
     ]
 
 
@@ -165,6 +167,11 @@ def _about_random(findings: Findings) -> list[str]:
         return [
             f"Random groups of the same sizes beat the found groups by {_size(gain, findings.main)}: it is "
             "not the choice of groups that pays."
+        ]
+    if math.isnan(gain.margin):
+        return [
+            f"Whether the found groups are better than random groups of the same sizes is open: "
+            f"{_why_unknown(gain)}."
         ]
     return [
         f"Random groups of the same sizes do as well as the found groups as far as these runs can tell (gain "

@@ -1,0 +1,147 @@
+"""What the sections on groups, on their proof and on other groupers show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from cotune.exceptions import InputError
+from cotune.report._agreement import adjusted_rand_index
+from cotune.report._data import GroupingData, ReportData
+from cotune.report._layout import DASH, Layout, significant
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """One group with the references its members carry."""
+
+    name: str
+    size: int
+    density: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrouperRow:
+    """One grouper beside the others, agreement as adjusted Rand index."""
+
+    name: str
+    k: int
+    objective: str
+    with_found: str
+    with_reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One task with its group under every grouper and its reference label."""
+
+    task: str
+    labels: tuple[str, ...]
+
+
+def group_views(grouping: GroupingData) -> list[GroupView]:
+    """Show the groups in the order given."""
+    return [GroupView(g.name, len(g.tasks), significant(g.density), g.tasks) for g in grouping.groups]
+
+
+def proof_facts(grouping: GroupingData) -> list[tuple[str, str]]:
+    """Name and text of objective, relaxation and bound."""
+    facts = [
+        ("Grouper", grouping.method),
+        ("Number of groups k", f"{len(grouping.groups)}, {grouping.k_rule or 'rule not recorded'}"),
+        ("Objective: sum of the groups' densities (Eq. 3)", significant(grouping.objective, 6)),
+    ]
+    if grouping.sdp_value is not None:
+        facts.append(("Value of the relaxation (Eq. 5)", significant(grouping.sdp_value, 6)))
+    if grouping.upper_bound is not None:
+        facts.append(("Proved upper bound for every partition into k", significant(grouping.upper_bound, 6)))
+    if grouping.gap is not None:
+        facts.append(("Relative gap between objective and bound", significant(grouping.gap, 2)))
+    facts.append(("Certified", _certified(grouping)))
+    return facts
+
+
+def _certified(grouping: GroupingData) -> str:
+    k = len(grouping.groups)
+    if grouping.certified:
+        return f"yes: no partition of these tasks into {k} has a higher objective on this matrix"
+    if grouping.certified is None:
+        return "no bound was computed"
+    if grouping.upper_bound is not None and math.isfinite(grouping.upper_bound):
+        room = significant(max(grouping.upper_bound - grouping.objective, 0.0), 2)
+        return (
+            f"no: another partition into {k} could have an objective higher by up to {room}, and by no more"
+        )
+    return "no"
+
+
+def grouper_rows(data: ReportData, grouping: GroupingData, layout: Layout) -> list[GrouperRow]:
+    """Compare the found groups with every baseline on the same matrix.
+
+    Raises
+    ------
+    InputError
+        If a baseline or the reference does not have one label for every task.
+    """
+    found = _found_labels(data, layout)
+    reference = None if data.reference is None else data.reference.labels
+    if reference is not None:
+        _check_labels(data, reference, data.reference.name if data.reference else "")
+    rows = [_grouper_row(grouping.method, grouping.objective, found, found, reference)]
+    for baseline in grouping.baselines:
+        _check_labels(data, baseline.labels, baseline.name)
+        rows.append(_grouper_row(baseline.name, baseline.objective, baseline.labels, found, reference))
+    return rows
+
+
+def _grouper_row(
+    name: str,
+    objective: float,
+    labels: Sequence[Hashable],
+    found: Sequence[Hashable],
+    reference: Sequence[Hashable] | None,
+) -> GrouperRow:
+    return GrouperRow(
+        name=name,
+        k=len(set(labels)),
+        objective=significant(objective, 6),
+        with_found=DASH if labels is found else _agreement(labels, found),
+        with_reference=DASH if reference is None else _agreement(labels, reference),
+    )
+
+
+def _agreement(left: Sequence[Hashable], right: Sequence[Hashable]) -> str:
+    value = adjusted_rand_index(left, right)
+    return f"{abs(value):.2f}" if value >= 0 or round(value, 2) == 0 else f"\N{MINUS SIGN}{-value:.2f}"
+
+
+def label_rows(data: ReportData, grouping: GroupingData, layout: Layout) -> list[LabelRow]:
+    """Group of every task under every grouper, in the order shown."""
+    found = _found_labels(data, layout)
+    columns = [
+        found,
+        *([str(label + 1) for label in baseline.labels] for baseline in grouping.baselines),
+        *([] if data.reference is None else [list(data.reference.labels)]),
+    ]
+    return [
+        LabelRow(name, tuple(column[index] for column in columns))
+        for index, name in zip(layout.order, layout.names, strict=True)
+    ]
+
+
+def _found_labels(data: ReportData, layout: Layout) -> list[str]:
+    labels = [""] * len(data.tasks)
+    for span in layout.spans:
+        for index in layout.order[span.start : span.start + span.size]:
+            labels[index] = span.name
+    return labels
+
+
+def _check_labels(data: ReportData, labels: Sequence[Hashable], name: str) -> None:
+    if len(labels) != len(data.tasks):
+        raise InputError(
+            f"The labels of {name!r} in a report must be one for each of its {len(data.tasks)} tasks, "
+            f"got {len(labels)}."
+        )
