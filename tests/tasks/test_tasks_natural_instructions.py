@@ -88,7 +88,7 @@ def test_a_file_that_is_not_json_is_named_with_its_line(tmp_path):
     path.write_text('{\n "Definition": ["x"],\n "Instances": [\n}')
     with pytest.raises(InputError, match=r"t\.json, line 4 is not JSON: Expecting value at column 1"):
         read(path)
-    path.write_bytes(b'{\n\n"\xff')
+    path.write_bytes(b'{\n\n"\xff\n\n')
     with pytest.raises(InputError, match=r"t\.json, line 3 is not UTF-8"):
         read(path)
 
