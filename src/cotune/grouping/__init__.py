@@ -1,0 +1,32 @@
+"""Group tasks by their affinities: certified, with the number of groups chosen from the data.
+
+Arrays in, labels out; numpy, scipy and scikit-learn only.
+"""
+
+from cotune.grouping._estimator import SDPClustering
+from cotune.grouping._partition import density, first_appearance, objective
+from cotune.grouping.baselines import LloydGrouping, SpectralGrouping
+from cotune.grouping.choose_k import K_RULES, KPath, choose_k
+from cotune.grouping.prepare import Prepared, prepare
+
+GROUPERS: dict[str, type[SDPClustering] | type[SpectralGrouping] | type[LloydGrouping]] = {
+    "sdp": SDPClustering,
+    "spectral": SpectralGrouping,
+    "lloyd": LloydGrouping,
+}
+"""Grouping algorithms by name, all with ``fit``, ``labels_``, ``n_clusters_`` and ``objective_``."""
+
+__all__ = [
+    "GROUPERS",
+    "K_RULES",
+    "KPath",
+    "LloydGrouping",
+    "Prepared",
+    "SDPClustering",
+    "SpectralGrouping",
+    "choose_k",
+    "density",
+    "first_appearance",
+    "objective",
+    "prepare",
+]

@@ -1,0 +1,81 @@
+"""What the certified grouping and the baselines share: reading the input, k, and the numbering of groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_array
+
+from cotune.exceptions import InputError
+from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
+from cotune.grouping._validation import check_affinity
+from cotune.grouping.choose_k import KPath, choose_k, default_k_max, refuse_bad_rule
+
+AFFINITIES = ("precomputed", "linear", "cosine")
+
+
+class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of all groupings; see :class:`SDPClustering` for the meaning of the shared parameters."""
+
+    n_clusters: int | str
+    affinity: str
+    k_max: int | None
+    k_rule: str
+    random_state: int | np.random.RandomState | None
+
+    labels_: Labels
+    n_clusters_: int
+    k_path_: list[dict[str, Any]]
+    k_choices_: dict[str, int]
+
+    def _read(self, X: ArrayLike) -> Matrix:
+        """Return the affinity matrix, precomputed or of feature vectors."""
+        if self.affinity not in AFFINITIES:
+            raise InputError(
+                f"The 'affinity' parameter of {type(self).__name__} must be one of {list(AFFINITIES)}, "
+                f"got {self.affinity!r} instead."
+            )
+        if self.affinity == "precomputed":
+            matrix: Matrix = check_affinity(X)
+            self.n_features_in_ = matrix.shape[1]
+            return matrix
+        features = check_array(X, dtype=np.float64)
+        self.n_features_in_ = features.shape[1]
+        return np.asarray(pairwise_kernels(features, metric=self.affinity))
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _resolve_k(self, T: Matrix, rng: np.random.Generator) -> tuple[int, Labels | None]:
+        """Return k, and a partition into k groups where choosing k has found one."""
+        n, name = len(T), type(self).__name__
+        refuse_bad_rule(self.k_rule)
+        if self.n_clusters != "auto":
+            if isinstance(self.n_clusters, str):
+                raise InputError(
+                    f"The 'n_clusters' parameter of {name} must be an integer or \"auto\", "
+                    f"got {self.n_clusters!r} instead."
+                )
+            k = refuse_bad_k(self.n_clusters, n, name)
+            self.k_path_, self.k_choices_ = [], {}
+            return k, None
+        k_max = default_k_max(n) if self.k_max is None else self.k_max
+        if not isinstance(k_max, (int, np.integer)) or k_max < 1:
+            raise InputError(
+                f"The 'k_max' parameter of {name} must be None or an integer of at least 1, "
+                f"got {k_max!r} instead."
+            )
+        path: KPath = choose_k(T, min(int(k_max), n), rng)
+        self.k_path_, self.k_choices_ = path.records, path.chosen
+        k = path.chosen[self.k_rule]
+        return k, path.labels[k]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.affinity == "precomputed"
+        return tags

@@ -1,0 +1,203 @@
+"""SDPClustering: the certified grouping of Procedure 1 as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cotune.exceptions import InputError
+from cotune.grouping._base import BaseGrouping
+from cotune.grouping._partition import Labels, Matrix, first_appearance, objective
+from cotune.grouping._problem import CentredProblem
+from cotune.grouping._validation import check_labels, check_square
+from cotune.grouping.rounding import ROUNDINGS, round_solution
+from cotune.grouping.sdp import Progress, Solution, SolverOptions, solve
+
+
+class SDPClustering(BaseGrouping):
+    """Group tasks by the semidefinite relaxation of AdaGroup, with a proof of how good the groups are.
+
+    Maximises the sum of group densities (Eq. 3) over partitions of n tasks into k groups through
+    max <T, X> : Xe = e, tr X = k, X >= 0, X positive semidefinite (Eq. 5; Procedure 1). The matrix is
+    taken as given and symmetrised; see :func:`cotune.grouping.prepare` for scales, diagonals and
+    missing entries.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto"
+        Number of groups, from 1 to n, or ``"auto"`` to choose it by ``k_rule``.
+    affinity : {"precomputed", "linear", "cosine"}
+        ``"precomputed"``: ``fit`` takes the n x n affinities. Otherwise it takes one feature vector a task,
+        for instance its gradient, and the affinities are their inner products or cosines.
+    k_max : int, optional
+        Largest number of groups tried under ``"auto"``; None for max(10, 1.5 sqrt(n)), below n.
+    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}
+        How ``"auto"`` chooses; all four are computed and kept in ``k_path_``. ``"average_density"`` is the
+        paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
+    tol : float
+        Relative gap at which a partition counts as proven optimal.
+    max_iter : int
+        Most iterations of the solver.
+    time_limit : float, optional
+        Seconds after which the solver stops with the best partition and bound so far; choosing k is
+        not counted.
+    rounding : {"best", "kmeans", "agglomerative", "threshold"}
+        ``"best"`` keeps the best partition over the cheap strategies after local moves. The others
+        return what rounding X gives and nothing else; ``"threshold"`` is the paper's and need not
+        give k groups.
+    warm_start : array-like of shape (n,) or (n, n), optional
+        Groups of an earlier step, or an X, to start from.
+    callback : callable, optional
+        Called now and then as ``callback(iteration, objective, bound)``.
+    random_state : int, RandomState instance or None
+        Seed of the starts; the same seed gives the same groups.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,)
+        The group of every task, numbered by first appearance.
+    n_clusters_ : int
+        Number of groups in ``labels_``.
+    objective_ : float
+        Sum of the group densities of ``labels_`` on (T + T')/2 (Eqs. 1 and 3).
+    sdp_value_ : float
+        The best feasible value of Eq. 5 that was found.
+    upper_bound_ : float
+        No partition into ``n_clusters_`` groups, and no feasible X, has a larger objective.
+    gap_ : float
+        (upper_bound_ - objective_) over the absolute value of the largest known value of Eq. 5, both after
+        subtracting e'Te/n, which every partition has: what part of the structure could still be missing.
+    sdp_gap_ : float
+        (upper_bound_ - sdp_value_) on the same scale: how exactly the relaxation itself is solved. A small
+        ``sdp_gap_`` with a large ``gap_`` means that the relaxation is not tight.
+    certified_ : bool
+        Whether ``gap_ <= tol``: no other partition is better by more than that.
+    status_ : {"certified", "solved", "max_iter", "time_limit", "interrupted"}
+        Why the solver stopped; ``"solved"``: the relaxation is solved and not tight.
+    n_iter_ : int
+        Iterations done; 0 when the proof was found in closed form.
+    k_path_ : list of dict
+        Under ``"auto"`` one record for every k tried, see :class:`cotune.grouping.KPath`; else empty.
+    k_choices_ : dict of str to int
+        Under ``"auto"`` the k that each rule selects.
+    X_ : ndarray of shape (n, n)
+        The solution of Eq. 5 (that of the partition when it was proven in closed form).
+    n_features_in_ : int
+        Number of columns seen by ``fit``.
+
+    Notes
+    -----
+    One task is one group, proven. When T_ij = r_i + r_j all partitions are equally good: the first one in
+    task order is returned, proven. A KeyboardInterrupt during ``fit`` ends the iteration and
+    leaves the best partition so far with a valid bound.
+
+    Examples
+    --------
+    >>> from cotune.grouping import SDPClustering
+    >>> T = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    >>> SDPClustering(n_clusters=2).fit(T).labels_
+    array([0, 0, 1, 1])
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | str = "auto",
+        *,
+        affinity: str = "precomputed",
+        k_max: int | None = None,
+        k_rule: str = "entry_cv",
+        tol: float = 1e-5,
+        max_iter: int = 5000,
+        time_limit: float | None = None,
+        rounding: str = "best",
+        warm_start: ArrayLike | None = None,
+        callback: Progress | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.affinity = affinity
+        self.k_max = k_max
+        self.k_rule = k_rule
+        self.tol = tol
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.rounding = rounding
+        self.warm_start = warm_start
+        self.callback = callback
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: Any = None) -> SDPClustering:
+        """Group the tasks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n), or (n, d) when ``affinity`` is not "precomputed"
+            Task affinities T, finite; T_uv is the effect of training with v on task u.
+        y : ignored
+            For the scikit-learn interface.
+
+        Returns
+        -------
+        SDPClustering
+            Fitted.
+
+        Raises
+        ------
+        InputError
+            If X is not a finite square matrix or a parameter is out of range.
+        """
+        self._check_options()
+        T = self._read(X)
+        rng = self._generator()
+        k, found = self._resolve_k(T, rng)
+        start = self._start(len(T), k)
+        options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback)
+        solution = solve(CentredProblem.from_affinity(T, k), options, rng, found if start is None else start)
+        self._keep(T, solution)
+        return self
+
+    def _check_options(self) -> None:
+        name = type(self).__name__
+        if self.rounding != "best" and self.rounding not in ROUNDINGS:
+            raise InputError(
+                f"The 'rounding' parameter of {name} must be one of {['best', *ROUNDINGS]}, "
+                f"got {self.rounding!r} instead."
+            )
+        if not self.tol > 0:
+            raise InputError(f"The 'tol' parameter of {name} must be positive, got {self.tol!r} instead.")
+        if self.max_iter < 1:
+            raise InputError(
+                f"The 'max_iter' parameter of {name} must be at least 1, got {self.max_iter!r} instead."
+            )
+
+    def _start(self, n: int, k: int) -> Matrix | Labels | None:
+        """Return the warm start as labels with exactly k groups or as an X, or None when it cannot help."""
+        if self.warm_start is None:
+            return None
+        if np.ndim(self.warm_start) == 2:
+            X = check_square(self.warm_start, "The warm start")
+            if len(X) != n:
+                raise InputError(f"warm_start must have shape ({n},) or ({n}, {n}), got {X.shape} instead.")
+            return X
+        labels = first_appearance(check_labels(self.warm_start, n))
+        return labels if int(labels.max()) + 1 == k else None
+
+    def _keep(self, T: Matrix, solution: Solution) -> None:
+        problem = solution.problem
+        labels = solution.labels
+        self.X_ = solution.X
+        if self.rounding != "best":
+            labels = round_solution(self.X_, problem.n_clusters, self.rounding)
+        self.labels_ = first_appearance(labels)
+        self.n_clusters_ = int(self.labels_.max()) + 1
+        self.objective_ = objective(T, self.labels_)
+        self.sdp_value_ = problem.original(max(solution.sdp_value, solution.value))
+        self.upper_bound_ = max(problem.original(solution.bound), problem.original(solution.value))
+        unit = max(abs(self.sdp_value_ - problem.offset), 1e-12 * max(problem.scale, 1e-300))
+        self.gap_ = max(self.upper_bound_ - self.objective_, 0.0) / unit
+        self.sdp_gap_ = max(self.upper_bound_ - self.sdp_value_, 0.0) / unit
+        self.certified_ = bool(self.gap_ <= self.tol and self.n_clusters_ == problem.n_clusters)
+        self.status_ = solution.status
+        self.n_iter_ = solution.n_iter

@@ -1,0 +1,103 @@
+"""One-sentence errors for matrices and labels that cannot be grouped."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from cotune.exceptions import InputError
+
+ASYMMETRY_WARNING = 0.9
+"""Share of the off-diagonal variation that may be antisymmetric before :func:`check_affinity` warns.
+
+Independent noise in T_uv and T_vu alone gives 1/2; more than nine tenths means that T_uv and T_vu
+nearly cancel, as in a matrix of differences or a triangle with its sign turned.
+"""
+
+
+def as_float_matrix(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.float64]:
+    """Return T as a 2-d float array; NaN and infinities are let through."""
+    if sparse.issparse(T):
+        raise InputError(
+            f"{name} must be a dense array, got a sparse {type(T).__name__} instead; "
+            f"call its .toarray() first."
+        )
+    array: NDArray[Any] = np.asarray(T)
+    if np.iscomplexobj(array):
+        raise InputError(f"Complex data not supported: {name.lower()} must be real.")
+    try:
+        matrix = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold numbers only ({error}).") from None
+    if matrix.ndim != 2:
+        raise InputError(
+            f"Expected 2D array, got {matrix.ndim}D array instead: {name.lower()} has one row and one column "
+            f"per task. Reshape your data."
+        )
+    if 0 in matrix.shape:
+        raise InputError(
+            f"Found array with {matrix.shape[0]} sample(s) and {matrix.shape[1]} feature(s) "
+            f"(shape={matrix.shape}) while a minimum of 1 is required: {name.lower()} is empty."
+        )
+    return matrix
+
+
+def check_square(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.float64]:
+    """Return T as a finite square float matrix or say in one sentence why it is not one.
+
+    Raises
+    ------
+    InputError
+        If T is sparse, complex, not numeric, empty, not square, or holds NaN or infinite entries.
+    """
+    matrix = as_float_matrix(T, name)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"{name} must be square, n x n for n tasks, got shape {matrix.shape} instead.")
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{name} must be finite, but {int((~finite).sum())} of its {matrix.size} entries are NaN or "
+            f"infinity, the first at row {row}, column {column}; complete missing entries with prepare(T, "
+            f'missing="complete") first.'
+        )
+    return matrix
+
+
+def check_affinity(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.float64]:
+    """Return a checked affinity matrix, warning when its two triangles contradict each other."""
+    matrix = check_square(T, name)
+    off = matrix - np.diag(np.diag(matrix))
+    n = len(off)
+    if n > 2:
+        off -= off.sum() / (n * (n - 1.0))
+        np.fill_diagonal(off, 0.0)
+        total, antisymmetric = float(np.vdot(off, off)), float(np.vdot(off - off.T, off - off.T)) / 4.0
+        if total > 0 and antisymmetric > ASYMMETRY_WARNING * total:
+            warnings.warn(
+                f"{name} is almost antisymmetric: T_uv and T_vu cancel, and the groups depend only on "
+                f"(T + T') / 2; check that it is not one triangle or a matrix of differences.",
+                UserWarning,
+                stacklevel=3,
+            )
+    return matrix
+
+
+def check_labels(labels: ArrayLike, n: int) -> NDArray[Any]:
+    """Return labels as an array with one entry per task.
+
+    Raises
+    ------
+    InputError
+        If there is not exactly one label per task.
+    """
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise InputError(
+            f"labels must hold one group per task, shape ({n},), got shape {array.shape} instead."
+        )
+    return array

@@ -1,0 +1,194 @@
+"""How many groups: four rules on the same partitions, and the curve of each.
+
+The paper's rule, the largest average density (Eq. 2), is biased: adding a constant c to T adds n c / k to it,
+so it measures the offset of T as much as its structure. Entry cross-validation asks instead which k predicts
+affinities that the grouping has not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cotune.exceptions import InputError
+from cotune.grouping._partition import Labels, Matrix, density_sum, indicator, symmetrised
+from cotune.grouping._problem import CentredProblem
+from cotune.grouping.propose import Embedding, propose, spectral_embedding, split_starts
+
+K_RULES = ("entry_cv", "bic", "average_density", "summed_density")
+"""Rules by name, the default first."""
+
+FOLDS = 10
+PATIENCE = 6
+"""Stop when so many consecutive k have not lowered the cross-validation error."""
+
+
+@dataclass(frozen=True, slots=True)
+class KPath:
+    """Every k tried under every rule.
+
+    Parameters
+    ----------
+    chosen : dict of str to int
+        The k each rule selects.
+    records : list of dict
+        One a k: ``k``, ``summed_density`` (Eq. 3), ``average_density`` (Eq. 2), ``entry_cv`` (mean held-out
+        squared error over that of k = 1), ``entry_cv_se`` (standard error of its difference from the best k)
+        and ``bic``.
+    labels : dict of int to ndarray of shape (n,)
+        The partition found for each k.
+    """
+
+    chosen: dict[str, int]
+    records: list[dict[str, Any]]
+    labels: dict[int, Labels]
+
+
+def default_k_max(n: int) -> int:
+    """Largest k tried unless told otherwise: 10, or 1.5 sqrt(n) where that is more, and never above n - 1."""
+    return max(1, min(n - 1, max(10, round(1.5 * math.sqrt(n)))))
+
+
+def choose_k(T: Matrix, k_max: int, rng: np.random.Generator) -> KPath:
+    """Partition into k = 1, 2, ... groups and score each k under every rule.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n, n)
+        Finite affinities; only sym(T) matters.
+    k_max : int
+        Largest k to try; fewer are tried when the held-out error has stopped falling.
+    rng : numpy.random.Generator
+        For folds and starts.
+
+    Returns
+    -------
+    KPath
+        The curve of every rule and what it selects.
+    """
+    S = symmetrised(T)
+    n = len(S)
+    problem = CentredProblem.from_affinity(S, 1)
+    if n < 3 or problem.flat:
+        record = {"k": 1, "summed_density": problem.offset, "average_density": problem.offset}
+        record |= {"entry_cv": 1.0, "entry_cv_se": 0.0, "bic": 0.0}
+        return KPath(dict.fromkeys(K_RULES, 1), [record], {1: np.zeros(n, dtype=np.intp)})
+    full = _Partitions(problem.C, k_max, rng)
+    folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)]
+    labels: dict[int, Labels] = {}
+    records: list[dict[str, Any]] = []
+    errors: list[list[float]] = []
+    for k in range(1, k_max + 1):
+        labels[k] = full.next()
+        errors.append([fold.next_error() for fold in folds])
+        summed = density_sum(S, labels[k], k)
+        records.append(
+            {"k": k, "summed_density": summed, "average_density": summed / k, "bic": bic(S, labels[k], k)}
+        )
+        if k - 1 - int(np.argmin(np.mean(errors, axis=1))) >= PATIENCE:
+            break
+    return _selected(np.array(errors), records, labels)
+
+
+def _selected(errors: Matrix, records: list[dict[str, Any]], labels: dict[int, Labels]) -> KPath:
+    mean = errors.mean(axis=1)
+    excess = errors - errors[int(mean.argmin())]
+    spread = excess.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
+    for record, error, se in zip(records, mean, spread, strict=True):
+        record["entry_cv"] = float(error / max(mean[0], 1e-300))
+        record["entry_cv_se"] = float(se / max(mean[0], 1e-300))
+    within = excess.mean(axis=1) <= spread + 1e-12 * mean[0]
+    chosen = {
+        "entry_cv": int(records[int(np.argmax(within))]["k"]),
+        "bic": int(min(records, key=lambda record: record["bic"])["k"]),
+        "average_density": int(max(records, key=lambda record: record["average_density"])["k"]),
+        "summed_density": int(max(records, key=lambda record: record["summed_density"])["k"]),
+    }
+    return KPath(chosen, records, labels)
+
+
+def refuse_bad_rule(rule: str) -> str:
+    """Return the rule's name if it is one of :data:`K_RULES`."""
+    if rule not in K_RULES:
+        raise InputError(f"The 'k_rule' parameter must be one of {list(K_RULES)}, got {rule!r} instead.")
+    return rule
+
+
+class _Partitions:
+    """Good partitions for k = 1, 2, ..., each also started from splits of the one before."""
+
+    def __init__(self, C: Matrix, k_max: int, rng: np.random.Generator) -> None:
+        self.C, self.rng, self.k = C, rng, 0
+        self.embedding: Embedding = spectral_embedding(C, k_max - 1, rng)
+        self.labels: Labels = np.zeros(len(C), dtype=np.intp)
+
+    def next(self) -> Labels:
+        """Return the partition into one group more than last time."""
+        self.k += 1
+        if self.k > 1:
+            extra = split_starts(self.C, self.labels, self.k)
+            self.labels = propose(
+                self.C, self.k, self.rng, embedding=self.embedding, restarts=2, extra=extra
+            )[1]
+        return self.labels
+
+
+def _folds(n: int, rng: np.random.Generator) -> list[Matrix]:
+    """Symmetric boolean masks, disjoint, that together hold every off-diagonal entry out once."""
+    upper = np.triu_indices(n, 1)
+    fold_of = rng.permutation(len(upper[0])) % min(FOLDS, len(upper[0]))
+    masks = []
+    for fold in range(int(fold_of.max()) + 1):
+        mask = np.zeros((n, n), dtype=bool)
+        chosen = fold_of == fold
+        mask[upper[0][chosen], upper[1][chosen]] = True
+        masks.append(mask | mask.T)
+    return masks
+
+
+class _Fold:
+    """One set of held-out entries: cluster what is left, predict them by block means."""
+
+    def __init__(self, S: Matrix, held: Matrix, k_max: int, rng: np.random.Generator) -> None:
+        self.S, self.held = S, held
+        n = len(S)
+        self.seen = (~(held | np.eye(n, dtype=bool))).astype(np.float64)
+        count = np.maximum(self.seen.sum(axis=1), 1.0)
+        row = (S * self.seen).sum(axis=1) / count
+        grand = float((S * self.seen).sum() / self.seen.sum())
+        filled = np.where(held, row[:, None] + row[None, :] - grand, S)
+        problem = CentredProblem.from_affinity(filled, 1)
+        self.partitions = _Partitions(problem.C, k_max, rng)
+
+    def next_error(self) -> float:
+        """Mean squared error on the held-out entries with one group more than last time."""
+        labels = self.partitions.next()
+        mean = block_means(self.S, self.seen, labels, self.partitions.k)
+        error = self.S[self.held] - mean[labels][:, labels][self.held]
+        return float(error @ error) / len(error)
+
+
+def block_means(S: Matrix, seen: Matrix, labels: Labels, n_clusters: int) -> Matrix:
+    """Mean of the seen entries of each block, shape (k, k); the mean of all where a block has none."""
+    V = indicator(labels, n_clusters)
+    count = V.T @ seen @ V
+    overall = float((S * seen).sum() / max(seen.sum(), 1.0))
+    return np.asarray(np.where(count > 0, (V.T @ (S * seen) @ V) / np.maximum(count, 1.0), overall))
+
+
+def bic(S: Matrix, labels: Labels, n_clusters: int) -> float:
+    """Bayesian information criterion of normal blocks with a common variance; lower is better.
+
+    Counted are n(n-1)/2 off-diagonal entries, k(k+1)/2 block means and n log k for the assignment.
+    """
+    n = len(S)
+    seen = 1.0 - np.eye(n)
+    mean = block_means(S, seen, labels, n_clusters)
+    residual = (S - mean[labels][:, labels]) * seen
+    entries = n * (n - 1) / 2.0
+    variance = max(float(np.vdot(residual, residual)) / (2.0 * entries), 1e-300)
+    parameters = n_clusters * (n_clusters + 1) / 2.0
+    return float(entries * np.log(variance) + parameters * np.log(entries) + 2.0 * n * np.log(n_clusters))

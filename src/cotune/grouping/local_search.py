@@ -1,0 +1,164 @@
+"""Improve a partition by moving single tasks and by exchanging pairs of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cotune.grouping._partition import Labels, Matrix, density_sum, indicator
+
+IMPROVEMENT = 1e-10
+"""Smallest gain, in units of the scaled objective, that counts as one: below is rounding error."""
+
+SWAP_LIMIT = 1500
+"""Most tasks for which exchanges, whose cost is n^2 each, are tried."""
+
+
+class _State:
+    """A partition with the sums that make the gain of any move O(1).
+
+    ``R[i, a]`` is the affinity of task i to group a, ``q[a]`` the sum of T over group a,
+    ``size[a]`` its size.
+    """
+
+    def __init__(self, T: Matrix, labels: Labels, n_clusters: int) -> None:
+        self.T = T
+        self.diagonal = np.diag(T).copy()
+        self.labels = labels.copy()
+        self.k = n_clusters
+        self.tasks = np.arange(len(T))
+        self.refresh()
+
+    def refresh(self) -> None:
+        V = indicator(self.labels, self.k)
+        self.R = self.T @ V
+        self.q = np.einsum("ij,ij->j", V, self.R)
+        self.size = V.sum(axis=0)
+
+    def move_gains(self) -> Matrix:
+        """Gain of moving task i to group b, shape (n, k); -inf where i is the last of its group or in b."""
+        own = self.labels
+        size, q = self.size[own], self.q[own]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            leave = (q - 2.0 * self.R[self.tasks, own] + self.diagonal) / (size - 1.0) - q / size
+        gains = (self.q + 2.0 * self.R + self.diagonal[:, None]) / (self.size + 1.0) - self.q / self.size
+        gains += np.where(size > 1, leave, -np.inf)[:, None]
+        gains[self.tasks, own] = -np.inf
+        return np.asarray(gains)
+
+    def move(self, task: int, group: int) -> None:
+        """Move one task and update the sums in O(n)."""
+        source = self.labels[task]
+        column, own = self.T[:, task], self.diagonal[task]
+        self.q[source] += own - 2.0 * self.R[task, source]
+        self.q[group] += own + 2.0 * self.R[task, group]
+        self.R[:, source] -= column
+        self.R[:, group] += column
+        self.size[source] -= 1
+        self.size[group] += 1
+        self.labels[task] = group
+
+    def swap_gains(self) -> Matrix:
+        """Gain of exchanging tasks i and j, shape (n, n); the part of i's group plus that of j's group."""
+        own = self.labels
+        to = self.R[:, own]  # to[i, j]: affinity of i to the group of j
+        inside = self.R[self.tasks, own]
+        change = (
+            self.diagonal[:, None]
+            + self.diagonal[None, :]
+            - 2.0 * inside[:, None]
+            - 2.0 * self.T
+            + 2.0 * to.T
+        )
+        change /= self.size[own][:, None]
+        gains = change + change.T
+        gains[own[:, None] == own[None, :]] = -np.inf
+        return np.asarray(gains)
+
+
+def _move_many(state: _State) -> None:
+    """Move every task to its best group at once, as Lloyd's iteration does, while the objective rises."""
+    value = float(np.sum(state.q / state.size))
+    while True:
+        before = state.labels.copy()
+        gains = state.move_gains()
+        target = gains.argmax(axis=1)
+        wants = gains[state.tasks, target] > IMPROVEMENT
+        if np.count_nonzero(wants) < 3:
+            return
+        state.labels = np.where(wants, target, state.labels)
+        full = np.bincount(state.labels, minlength=state.k).all()
+        if full:
+            state.refresh()
+        if not full or float(np.sum(state.q / state.size)) <= value + IMPROVEMENT:
+            state.labels = before
+            state.refresh()
+            return
+        value = float(np.sum(state.q / state.size))
+
+
+def _move_singly(state: _State, max_moves: int) -> None:
+    """Make the best single move until none helps."""
+    for _ in range(max_moves):
+        gains = state.move_gains()
+        task, group = divmod(int(gains.argmax()), state.k)
+        if not gains[task, group] > IMPROVEMENT:
+            return
+        state.move(task, group)
+
+
+def improve(T: Matrix, labels: Labels, n_clusters: int, *, swaps: bool = True) -> Labels:
+    """Return a partition that no single move, and no exchange of two tasks, improves.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n, n)
+        Symmetric affinities, scaled so that entries are of order one.
+    labels : ndarray of shape (n,)
+        A partition into exactly ``n_clusters`` non-empty groups, numbered from 0.
+    n_clusters : int
+        Number of groups, kept.
+    swaps : bool
+        Whether to exchange pairs when single moves are exhausted (skipped above ``SWAP_LIMIT`` tasks).
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        A partition into the same number of groups whose density sum is at least that of ``labels``.
+    """
+    if n_clusters in (1, len(T)):
+        return labels.copy()
+    state = _State(T, labels, n_clusters)
+    max_moves = 20 * len(T)
+    _move_many(state)
+    _move_singly(state, max_moves)
+    if not swaps or len(T) > SWAP_LIMIT:
+        return state.labels
+    for _ in range(max_moves):
+        gains = state.swap_gains()
+        first, second = divmod(int(gains.argmax()), len(T))
+        if not gains[first, second] > IMPROVEMENT:
+            break
+        there, back = int(state.labels[second]), int(state.labels[first])
+        state.move(first, there)
+        state.move(second, back)
+        _move_singly(state, max_moves)
+    return state.labels
+
+
+def best_of(
+    T: Matrix, candidates: list[Labels], n_clusters: int, *, swaps: bool = True
+) -> tuple[float, Labels]:
+    """Improve every candidate partition and return the best as (density sum, labels)."""
+    best: tuple[float, Labels] | None = None
+    seen: set[bytes] = set()
+    for candidate in candidates:
+        if candidate.tobytes() in seen:
+            continue
+        seen.add(candidate.tobytes())
+        labels = improve(T, candidate, n_clusters, swaps=swaps)
+        value = density_sum(T, labels, n_clusters)
+        if best is None or value > best[0]:
+            best = (value, labels)
+    if best is None:
+        raise ValueError("best_of needs at least one candidate partition")
+    return best
