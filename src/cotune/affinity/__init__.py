@@ -8,5 +8,6 @@ from cotune.affinity._affinity import Affinity
 from cotune.affinity.gradient_cosine import gradient_cosine
 from cotune.affinity.higher_order import higher_order
 from cotune.affinity.subsets import cover_pairs
+from cotune.affinity.tables import Table, read_table
 
-__all__ = ["Affinity", "cover_pairs", "gradient_cosine", "higher_order"]
+__all__ = ["Affinity", "Table", "cover_pairs", "gradient_cosine", "higher_order", "read_table"]

@@ -1,0 +1,51 @@
+"""Studies: from a study file to groups, adapters and a report, resumed at will."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cotune.studies._events import Events
+    from cotune.studies._pipeline import StudyResult, collect_study, run_study
+    from cotune.studies._plan import Plan, plan_study
+    from cotune.studies._runs import RunRecord
+    from cotune.studies._status import Status, study_status
+    from cotune.studies._study import Study
+    from cotune.studies.config import StudyConfig, load_config
+
+_HOMES = {
+    "Events": "_events",
+    "Plan": "_plan",
+    "RunRecord": "_runs",
+    "Status": "_status",
+    "Study": "_study",
+    "StudyConfig": "config",
+    "StudyResult": "_pipeline",
+    "collect_study": "_pipeline",
+    "load_config": "config",
+    "plan_study": "_plan",
+    "run_study": "_pipeline",
+    "study_status": "_status",
+}
+
+__all__ = [
+    "Events",
+    "Plan",
+    "RunRecord",
+    "Status",
+    "Study",
+    "StudyConfig",
+    "StudyResult",
+    "collect_study",
+    "load_config",
+    "plan_study",
+    "run_study",
+    "study_status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"cotune.studies.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -144,7 +144,7 @@ class Study:
         if not file.is_file():
             if any(self.folder.iterdir()):
                 raise InputError(
-                    f"The folder {self.folder} holds files that are not a study's; name another with --folder."
+                    f"The folder {self.folder} holds files of something else; name another with --folder."
                 )
             return
         try:
@@ -156,9 +156,21 @@ class Study:
             if found.get("name") != self.config.name:
                 other = f"the study '{found.get('name')}'"
             raise InputError(
-                f"The folder {self.folder} belongs to {other}, not to '{self.config.name}' of {self.path}; name "
-                "another with --folder."
+                f"The folder {self.folder} belongs to {other}, not to '{self.config.name}' of {self.path}; "
+                "name another with --folder."
             )
+
+    def require_folder(self) -> None:
+        """Check that the study was run here before.
+
+        Raises
+        ------
+        InputError
+            If it was not, or the folder is another study's.
+        """
+        self.check_folder()
+        if not (self.folder / "runs.sqlite").is_file():
+            raise InputError(f"There is no run of the study in {self.folder}; start with 'cotune run'.")
 
     @contextmanager
     def open_folder(self) -> Iterator[None]:

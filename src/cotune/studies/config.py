@@ -29,10 +29,10 @@ class GroupingConfig(Config):
     """Number of groups k."""
     k_max: PositiveInt | None = None
     """Largest k tried when it is chosen automatically."""
-    scale: str | None = None
-    """How rows of the affinity matrix are put on one scale, see ``cotune.grouping.prepare``."""
-    missing: str = "refuse"
-    """What happens to pairs of tasks that never met in a run, see ``cotune.grouping.prepare``."""
+    scale: Literal["row_zscore", "two_way", "none"] | None = None
+    """How rows of the affinity matrix are put on one scale; by default what suits the estimator."""
+    missing: Literal["refuse", "complete"] = "refuse"
+    """What happens to pairs of tasks that never met in a run."""
 
 
 class ComparisonConfig(Config):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from cotune._config import Config
 from cotune.affinity import Affinity
@@ -37,6 +38,9 @@ class Estimate:
 
 class Estimator(Config):
     """How affinity is estimated; its fields are the options in the study file."""
+
+    scale: ClassVar[str] = "row_zscore"
+    """How its rows are put on one scale before grouping: scores of tasks have units of their own."""
 
     @abstractmethod
     def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import PositiveInt
@@ -14,6 +15,9 @@ from cotune.training.learner import FeatureLearner, Learner
 
 class GradientCosine(Estimator):
     """First-order affinity from the tasks' gradients at the base model; trains nothing."""
+
+    scale: ClassVar[str] = "none"
+    """Cosines are on one scale."""
 
     examples: PositiveInt = 16
     """Training examples in each of the two halves a task's gradient is averaged over."""

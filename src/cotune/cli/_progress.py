@@ -1,0 +1,146 @@
+"""How a study's progress is shown: a bar on a terminal, plain lines elsewhere, JSON lines on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cotune.studies import Events, RunRecord
+
+_EVERY_SECONDS = 10.0
+
+
+class PlainEvents:
+    """Writes a line when a stage begins and ends, and now and then between."""
+
+    def __init__(self) -> None:
+        self._title = ""
+        self._total = self._done = self._reused = 0
+        self._began = self._told = time.monotonic()
+
+    def stage(self, title: str, total: int, reused: int) -> None:
+        """Begin a stage."""
+        self._title, self._total, self._done, self._reused = title, total, reused, reused
+        self._began = self._told = time.monotonic()
+        print(f"{title}: {total} runs" + (f", {reused} of them stored" if reused else ""), flush=True)
+
+    def finished(self, record: RunRecord) -> None:
+        """Count a run, and tell when some time has passed."""
+        self._done += 1
+        now = time.monotonic()
+        if record.error:
+            self.note(record.error)
+        if self._done == self._total or now - self._told >= _EVERY_SECONDS:
+            self._told = now
+            left = (now - self._began) / (self._done - self._reused) * (self._total - self._done)
+            rest = f", about {duration(left)} left" if self._done < self._total else ""
+            spent = duration(now - self._began)
+            print(f"{self._title}: {self._done} of {self._total} runs in {spent}{rest}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Write the sentence."""
+        print(f"  {text}", flush=True)
+
+
+class BarEvents:
+    """Shows a bar with the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console()
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task: Any = None
+
+    def stage(self, title: str, total: int, reused: int) -> None:
+        """Begin a bar."""
+        self._progress.start()
+        self._task = self._progress.add_task(title, total=total, completed=reused)
+
+    def finished(self, record: RunRecord) -> None:
+        """Move the bar."""
+        if record.error:
+            self.note(record.error)
+        self._progress.advance(self._task)
+
+    def note(self, text: str) -> None:
+        """Write the sentence above the bar."""
+        self._console.print(f"  {text}", markup=False, highlight=False)
+
+    def stop(self) -> None:
+        """Leave the bars as they are."""
+        self._progress.stop()
+
+
+class JsonEvents:
+    """Writes every event as a JSON object on a line of its own."""
+
+    def stage(self, title: str, total: int, reused: int) -> None:
+        """Write the stage."""
+        emit({"event": "stage", "stage": title, "runs": total, "stored": reused})
+
+    def finished(self, record: RunRecord) -> None:
+        """Write the run."""
+        emit(
+            {
+                "event": "run",
+                "key": record.key,
+                "subset": record.identity["subset"],
+                "seconds": round(record.seconds, 3),
+                "error": record.error,
+            }
+        )
+
+    def note(self, text: str) -> None:
+        """Write the note."""
+        emit({"event": "note", "text": text})
+
+
+def emit(value: Any) -> None:
+    """Print a JSON object on one line."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+@contextmanager
+def progress(as_json: bool) -> Iterator[Events]:
+    """Choose how progress is shown."""
+    if as_json:
+        yield JsonEvents()
+    elif sys.stdout.isatty():
+        bar = BarEvents()
+        try:
+            yield bar
+        finally:
+            bar.stop()
+    else:
+        yield PlainEvents()
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in the two largest units that say something."""
+    seconds = max(0, round(seconds))
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

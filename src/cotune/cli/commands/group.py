@@ -1,0 +1,72 @@
+"""``cotune group``: groups from any score table or affinity matrix, no model needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cotune.exceptions import InputError
+
+
+def group(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.csv",
+            help="A score table (a column for every task, a row for every run, blank where a task was not in "
+            "the run; or the columns run, task, score), or a square affinity matrix with task names.",
+        ),
+    ],
+    k: Annotated[str, typer.Option("-k", "--n-clusters", help="Number of groups, or auto.")] = "auto",
+    k_max: Annotated[int | None, typer.Option(help="Largest number of groups tried by auto.")] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="The numbers are losses.")
+    ] = False,
+    scale: Annotated[
+        str, typer.Option(help="How rows are put on one scale: row_zscore, two_way or none.")
+    ] = "row_zscore",
+    missing: Annotated[
+        str, typer.Option(help="Pairs without a number: refuse, or complete them by row and column means.")
+    ] = "refuse",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Group the tasks of a score table or an affinity matrix."""
+    from cotune._config import parse
+    from cotune.affinity import read_table
+    from cotune.cli._progress import emit
+    from cotune.cli.commands.study import print_groups
+    from cotune.studies._grouping import group_tasks
+    from cotune.studies.config import GroupingConfig
+
+    table = read_table(file, lower_is_better=lower_is_better)
+    n_clusters = _number_of_groups(k, len(table.tasks))
+    options = {"n_clusters": n_clusters, "k_max": k_max, "scale": scale, "missing": missing}
+    config = parse(GroupingConfig, options, "cotune group")
+    groups = group_tasks(table.tasks, table.affinity, config, scale=scale)
+    if as_json:
+        emit(groups.to_dict())
+        return
+    runs = f" of {table.n_runs} runs" if table.n_runs else ""
+    print(f"{len(table.tasks)} tasks, {table.kind}{runs}")
+    for step in groups.prepared.steps:
+        print(f"  {step}")
+    print_groups(groups.members)
+    clustering = groups.clustering
+    proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
+    chosen = " (chosen by entry cross-validation)" if n_clusters == "auto" else ""
+    print(
+        f"k = {clustering.n_clusters_}{chosen}, objective {clustering.objective_:.6g}, "
+        f"upper bound {clustering.upper_bound_:.6g}, {proof}"
+    )
+
+
+def _number_of_groups(k: str, n: int) -> int | str:
+    if k == "auto":
+        return k
+    if not k.lstrip("-").isdigit() or not 1 <= int(k) <= n:
+        raise InputError(
+            f"The number of groups -k must be auto or from 1 to the number of tasks {n}, got {k}."
+        )
+    return int(k)

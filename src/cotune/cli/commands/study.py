@@ -1,0 +1,121 @@
+"""``cotune plan``, ``run``, ``status`` and ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyArgument = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="A study file (YAML), or the folder of a study.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(help="Where runs and results go; by default beside the file, named like it."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def plan(
+    study: StudyArgument,
+    folder: FolderOption = None,
+    measure: Annotated[bool, typer.Option(help="Do a few steps to tell time, memory and disk.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a study will cost: runs, steps, tokens, time, memory, disk. Writes nothing."""
+    from cotune.cli._progress import duration, emit
+    from cotune.studies import Study, plan_study
+
+    result = plan_study(Study.load(study, folder), measure=measure)
+    if as_json:
+        emit(result.to_dict())
+        return
+    print(f"{result.name}: {result.tasks} tasks, {result.workers} worker processes")
+    for note in result.notes:
+        print(f"  {note}")
+    for stage in result.stages:
+        tokens = "" if stage.tokens is None or not stage.steps else f", {stage.tokens:,} tokens"
+        cpu = "" if stage.cpu_seconds is None else f", {duration(stage.cpu_seconds)} of processor time"
+        steps = f", {stage.steps:,} training steps" if stage.steps else ""
+        print(f"{stage.title}: {stage.runs} runs{steps}{tokens}{cpu}")
+    if result.wall_seconds is not None and result.memory_bytes is not None and result.disk_bytes is not None:
+        print(
+            f"about {duration(result.wall_seconds)}, {result.memory_bytes / 2**30:.1f} GiB of memory, "
+            f"{result.disk_bytes / 2**20:.0f} MiB of disk"
+        )
+
+
+def run(
+    study: StudyArgument,
+    folder: FolderOption = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate affinity, group the tasks, train the groups and what they are compared with, report.
+
+    The same command goes on where it was interrupted; no finished run is done twice.
+    """
+    from cotune.cli._progress import emit, progress
+    from cotune.studies import Study, run_study
+
+    loaded = Study.load(study, folder)
+    with progress(as_json) as events:
+        result = run_study(loaded, events, retry_failed=retry_failed)
+    groups = result.groups
+    if as_json:
+        emit(
+            {
+                "event": "done",
+                "folder": str(loaded.folder),
+                "report": str(result.report),
+                "groups": groups.to_dict() if groups else None,
+                "comparison": result.comparison.to_dict() if result.comparison else None,
+            }
+        )
+        return
+    if groups is not None:
+        print_groups(groups.members)
+    if result.comparison is not None:
+        for verdict in (*result.comparison.verdicts, result.comparison.overall):
+            print(verdict.sentence)
+    print(f"report: {result.report}")
+
+
+def print_groups(members: list[tuple[str, ...]]) -> None:
+    """Print one group a line."""
+    for number, group in enumerate(members):
+        print(f"group-{number}: {', '.join(group)}")
+
+
+def status(study: StudyArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Tell what of a study is done, what failed, and the groups if they are known."""
+    from cotune.cli._progress import emit
+    from cotune.studies import Study, study_status
+
+    result = study_status(Study.load(study, folder))
+    if as_json:
+        emit(result.to_dict())
+        return
+    print(f"{result.name} in {result.folder}" + (", complete" if result.complete else ""))
+    for stage in result.stages:
+        wanted = (
+            "runs known after grouping" if stage.wanted is None else f"{stage.done} of {stage.wanted} runs"
+        )
+        print(f"{stage.title}: {wanted}" + (f", {stage.failed} failed" if stage.failed else ""))
+    for error in result.errors:
+        print(f"  {error}")
+    if result.groups is not None:
+        print_groups(result.groups)
+
+
+def report(study: StudyArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Write the report of what is stored, running nothing."""
+    from cotune.cli._progress import emit
+    from cotune.studies import Study, collect_study
+
+    result = collect_study(Study.load(study, folder))
+    if as_json:
+        emit({"report": str(result.report)})
+    else:
+        print(f"report: {result.report}")

@@ -1,0 +1,180 @@
+"""From a study's result to the report's plain values."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cotune.grouping import SDPClustering, density
+from cotune.report import (
+    AffinityData,
+    Baseline,
+    FailedRun,
+    GroupingData,
+    GroupRow,
+    KRule,
+    ReferenceLabels,
+    ReportData,
+    RunKind,
+    TaskRow,
+    write_report,
+)
+from cotune.studies._runner import StageUsage
+from cotune.studies._runs import RunRecord
+
+if TYPE_CHECKING:
+    from cotune.studies._pipeline import StudyResult
+    from cotune.studies._study import Study
+
+_K_RULES = {
+    "entry_cv": "entry cross-validation",
+    "bic": "block-normal BIC",
+    "average_density": "average density (Eq. 2, the paper's)",
+    "summed_density": "summed density (Eq. 3)",
+}
+_LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
+
+
+def write_report_of(result: StudyResult) -> Path:
+    """Write ``report.html`` of what a study has so far."""
+    return write_report(report_data(result), result.study.folder / "report.html")
+
+
+def report_data(result: StudyResult) -> ReportData:
+    """Gather what the report shows."""
+    study = result.study
+    families = study.learner.families
+    known = [families.get(name, "") for name in study.learner.tasks]
+    reference = ReferenceLabels(name="families named by the tasks' authors", labels=tuple(known))
+    return ReportData(
+        title=study.config.name,
+        date=date.today().isoformat(),
+        tasks=tuple(_task_row(result, name) for name in study.learner.tasks),
+        affinity=_affinity(result),
+        grouping=_grouping(result),
+        comparison=result.comparison,
+        reference=reference if all(known) and len(set(known)) > 1 else None,
+        runs=tuple(_usage(stage) for stage in result.stages),
+        failures=tuple(_failed(stage.title, r) for stage in result.stages for r in stage.records if r.error),
+        provenance=_provenance(result),
+        notes=result.estimate.notes if result.estimate else (),
+    )
+
+
+def _task_row(result: StudyResult, name: str) -> TaskRow:
+    task = next((task for task in result.study.tasks if task.name == name), None)
+    family = result.study.learner.families.get(name, "")
+    if task is None:
+        return TaskRow(name=name, metric="", train=0, validation=0, test=0, category=family)
+    return TaskRow(
+        name=name,
+        metric=task.metric,
+        train=len(task["train"]),
+        validation=len(task["validation"]),
+        test=len(task["test"]),
+        category=family,
+        notes=result.notes.get(name, ()),
+    )
+
+
+def _affinity(result: StudyResult) -> AffinityData | None:
+    if result.estimate is None:
+        return None
+    affinity = result.estimate.affinity
+    return AffinityData(
+        matrix=affinity.matrix.tolist(),
+        unit=result.estimate.unit,
+        prepared=result.groups.prepared.matrix.tolist() if result.groups else None,
+        steps=tuple(result.groups.prepared.steps) if result.groups else (),
+        counts=affinity.counts.tolist(),
+        stderr=affinity.stderr.tolist(),
+        estimator=result.estimate.estimator,
+    )
+
+
+def _grouping(result: StudyResult) -> GroupingData | None:
+    groups = result.groups
+    if groups is None:
+        return None
+    clustering = groups.clustering
+    densities = density(groups.prepared.matrix, clustering.labels_)
+    rows = tuple(
+        GroupRow(name=f"group-{number}", tasks=members, density=float(densities[number]))
+        for number, members in enumerate(groups.members)
+    )
+    return GroupingData(
+        groups=rows,
+        objective=float(clustering.objective_),
+        sdp_value=float(clustering.sdp_value_),
+        upper_bound=float(clustering.upper_bound_),
+        gap=float(clustering.gap_),
+        certified=bool(clustering.certified_),
+        k_rule=_K_RULES[clustering.k_rule] if clustering.k_path_ else "given in the study",
+        k_path=_k_curves(clustering),
+        baselines=tuple(Baseline(name=o.name, labels=o.labels, objective=o.objective) for o in groups.others),
+    )
+
+
+def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:
+    """One curve for every rule that chooses k."""
+    path = clustering.k_path_
+    if len(path) < 2:
+        return ()
+    return tuple(
+        KRule(
+            name=words,
+            ks=tuple(int(record["k"]) for record in path),
+            values=tuple(float(record[rule]) for record in path),
+            errors=tuple(float(r["entry_cv_se"]) for r in path) if rule == "entry_cv" else (),
+            chosen=clustering.k_choices_[rule],
+            better="high" if "density" in rule else "low",
+        )
+        for rule, words in _K_RULES.items()
+    )
+
+
+def _usage(stage: StageUsage) -> RunKind:
+    failed = sum(record.error is not None for record in stage.records)
+    tokens = [record.tokens for record in stage.records if record.tokens is not None]
+    return RunKind(
+        kind=stage.title,
+        done=len(stage.records) - stage.reused,
+        reused=stage.reused,
+        failed=failed,
+        cpu_seconds=sum(record.cpu_seconds for record in stage.records),
+        wall_seconds=sum(record.seconds for record in stage.records),
+        tokens=sum(tokens) if tokens else None,
+    )
+
+
+def _failed(kind: str, record: RunRecord) -> FailedRun:
+    name = " + ".join(record.identity.get("subset", ()))
+    return FailedRun(kind=kind, name=name, error=record.error or "")
+
+
+def _provenance(result: StudyResult) -> tuple[tuple[str, str], ...]:
+    study = result.study
+    config = study.config
+    peaks = [record.peak_bytes for stage in result.stages for record in stage.records]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
+    rows = [
+        ("study", config.name),
+        ("learner", _describe(study)),
+        ("seed", str(config.seed)),
+        ("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"),
+        ("versions", f"Python {platform.python_version()}, {versions}"),
+        ("fingerprint of model and recipe", study.learner.fingerprint[:16]),
+    ]
+    if peaks:
+        rows.append(("largest memory of a worker process", f"{max(peaks) / 2**30:.2f} GiB"))
+    return tuple(rows)
+
+
+def _describe(study: Study) -> str:
+    learner = study.config.learner
+    model = getattr(learner, "model", None)
+    return f"{type(study.learner).__name__}" + (f", model {model}" if model else "")

@@ -1,0 +1,82 @@
+"""The files a study leaves: affinity, groups, test scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cotune._files import write_text
+from cotune.studies._comparison import ArmRuns
+from cotune.studies._grouping import Groups
+from cotune.studies._runs import AnyRun, RunRecord
+from cotune.studies.estimators import Estimate
+
+
+def write_affinity(
+    folder: Path, tasks: Sequence[str], estimate: Estimate, records: Mapping[AnyRun, RunRecord]
+) -> None:
+    """Write ``affinity.csv`` with its counts and standard errors, and the runs' scores if there are any.
+
+    All are square with task names on both sides; row i is the task that is helped. A blank is a pair that was
+    never measured. ``scores.csv`` is the table that ``cotune group`` reads.
+    """
+    affinity = estimate.affinity
+    for name, matrix in (
+        ("affinity", affinity.matrix.tolist()),
+        ("affinity_stderr", affinity.stderr.tolist()),
+        ("affinity_counts", affinity.counts.tolist()),
+    ):
+        rows = ([task, *map(_cell, row)] for task, row in zip(tasks, matrix, strict=True))
+        write_text(folder / f"{name}.csv", _csv(["task", *tasks], rows))
+    scored = [record for record in records.values() if record.scores]
+    if scored:
+        rows = (
+            [_cell(record.scores[task].value) if task in record.scores else "" for task in tasks]
+            for record in scored
+        )
+        write_text(folder / "scores.csv", _csv(tasks, rows))
+
+
+def write_groups(folder: Path, groups: Groups) -> None:
+    """Write ``groups.json`` and take away adapters of groups that are no more."""
+    write_text(folder / "groups.json", json.dumps(groups.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    names = {f"group-{group}" for group in range(len(groups.members))}
+    for adapter in (folder / "adapters").glob("group-*"):
+        if adapter.name not in names:
+            shutil.rmtree(adapter)
+
+
+def write_results(folder: Path, plan: ArmRuns, records: Mapping[AnyRun, RunRecord]) -> None:
+    """Write ``results.csv``: the test score of every arm, budget, seed and task, failed runs with a blank."""
+    header = ["arm", "steps_per_task", "seed", "trained_with", "task", "metric", "value", "higher_is_better"]
+    rows = [
+        [arm, budget, seed, " + ".join(run.subset), task, *_score(records.get(run), task)]
+        for (arm, budget, seed), runs in plan.cells.items()
+        for run in runs
+        for task in run.subset
+    ]
+    write_text(folder / "results.csv", _csv(header, rows))
+
+
+def _score(record: RunRecord | None, task: str) -> list[object]:
+    if record is None or task not in record.scores:
+        return ["", "", ""]
+    score = record.scores[task]
+    return [score.metric, _cell(score.value), score.higher_is_better]
+
+
+def _cell(value: float) -> str:
+    return "" if isinstance(value, float) and math.isnan(value) else repr(value)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue()
