@@ -1,5 +1,7 @@
 """Plausible reports made from planted groups; every number is drawn, none is a result."""
 
+import dataclasses
+
 import numpy as np
 
 from cotune.evaluation.comparison import ArmScore, compare
@@ -225,7 +227,9 @@ def language_report():
             stderr=stderr.tolist(),
             estimator="higher-order (Eq. 6), 120 subsets of 3 tasks",
         ),
-        grouping=dataclass_with_together(grouping(names, labels, ready, rng, certified=False), together),
+        grouping=dataclasses.replace(
+            grouping(names, labels, ready, rng, certified=False), co_assignment=together.tolist()
+        ),
         comparison=compare(records, ARMS),
         reference=ReferenceLabels(name="categories", labels=tuple(stems[i % 5] for i in range(16))),
         runs=RUNS,
@@ -239,13 +243,6 @@ def language_report():
         provenance=PROVENANCE,
         notes=("The study was stopped before its last budget.",),
     )
-
-
-def dataclass_with_together(data, together):
-    """Add co-assignment frequencies to a grouping."""
-    import dataclasses
-
-    return dataclasses.replace(data, co_assignment=together.tolist())
 
 
 def many_tasks_report():

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -60,10 +61,11 @@ class ColourScale:
         """Scale for frequencies from 0 to 1."""
         return cls(0.0, 1.0, 0.5, _palette("Blues"), False)
 
-    def level(self, value: float) -> int:
-        """Index of the colour of a finite value."""
-        share = (value - self.low) / (self.high - self.low)
-        return int(np.clip(share * len(self.colours), 0, len(self.colours) - 1))
+    def fills(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+        """Colour of every value, the empty string where it is unknown."""
+        share = (np.nan_to_num(values) - self.low) / (self.high - self.low)
+        levels = np.clip(share * len(self.colours), 0, len(self.colours) - 1).astype(int)
+        return np.where(np.isfinite(values), np.array(self.colours)[levels], "")
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
         """Ticks as (share of the range, text)."""
@@ -169,8 +171,8 @@ def heat_map(
         font=font,
         rows=_row_names(layout, cell, font, letters),
         columns=_column_numbers(n, cell, font),
-        cells=_cells(shown, layout, cell, scale, tooltip) if n <= _TOOLTIPS_UP_TO else (),
-        paths=_paths(shown, scale) if n > _TOOLTIPS_UP_TO else (),
+        cells=_cells(scale.fills(shown), layout, cell, tooltip) if n <= _TOOLTIPS_UP_TO else (),
+        paths=_paths(scale.fills(shown)) if n > _TOOLTIPS_UP_TO else (),
         blocks=_blocks(layout, cell, font),
         scale=scale,
         centre=significant(scale.centre, 2),
@@ -202,33 +204,21 @@ def _column_numbers(n: int, cell: float, font: float) -> tuple[HeatLabel, ...]:
 
 
 def _cells(
-    shown: npt.NDArray[np.float64],
-    layout: Layout,
-    cell: float,
-    scale: ColourScale,
-    tooltip: Callable[[int, int], str],
+    fills: npt.NDArray[np.str_], layout: Layout, cell: float, tooltip: Callable[[int, int], str]
 ) -> tuple[HeatCell, ...]:
     return tuple(
-        HeatCell(
-            column * cell,
-            row * cell,
-            scale.colours[scale.level(value)] if np.isfinite(value) else "",
-            tooltip(layout.order[row], layout.order[column]),
-        )
-        for (row, column), value in np.ndenumerate(shown)
+        HeatCell(column * cell, row * cell, str(fill), tooltip(layout.order[row], layout.order[column]))
+        for (row, column), fill in np.ndenumerate(fills)
     )
 
 
-def _paths(shown: npt.NDArray[np.float64], scale: ColourScale) -> tuple[tuple[str, str], ...]:
+def _paths(fills: npt.NDArray[np.str_]) -> tuple[tuple[str, str], ...]:
     """Join cells of one colour into one path, runs of a row into one rectangle (unit: one cell)."""
     parts: dict[str, list[str]] = defaultdict(list)
-    for row, values in enumerate(shown):
-        fills = [scale.colours[scale.level(v)] if np.isfinite(v) else "" for v in values]
-        start = 0
-        for column in range(1, len(fills) + 1):
-            if column == len(fills) or fills[column] != fills[start]:
-                parts[fills[start]].append(f"M{start} {row}h{column - start}v1h{start - column}z")
-                start = column
+    for row, colours in enumerate(fills):
+        starts = [0, *(np.flatnonzero(colours[1:] != colours[:-1]) + 1).tolist()]
+        for start, end in pairwise([*starts, len(colours)]):
+            parts[str(colours[start])].append(f"M{start} {row}h{end - start}v1h{start - end}z")
     return tuple((fill, "".join(parts[fill])) for fill in sorted(parts))
 
 

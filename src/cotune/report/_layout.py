@@ -60,7 +60,8 @@ class Layout:
             return cls(tuple(range(len(names))), names, ())
         names = tuple(task for group in data.grouping.groups for task in group.tasks)
         if sorted(names) != sorted(index):
-            odd = sorted((Counter(names) - Counter(index)) | (Counter(index) - Counter(names)))
+            held, wanted = Counter(names), Counter(list(index))
+            odd = sorted((held - wanted) | (wanted - held))
             raise InputError(
                 f"Groups of report {data.title!r} must hold every task exactly once, "
                 f"which is not so for {odd[0]!r}."

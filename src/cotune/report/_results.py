@@ -75,6 +75,8 @@ def groups_in_words(data: ReportData) -> str:
     """Say which tasks are together, or how many where their names would fill more than a paragraph."""
     if data.grouping is None:
         return f"The {count(len(data.tasks), 'task')} of this study were not grouped."
+    if len(data.tasks) == 1:
+        return f"The only task, {data.tasks[0].name}, is a group of its own."
     groups = data.grouping.groups
     opening = (
         f"The {count(len(data.tasks), 'task')} form {count(len(groups), 'group')}{_proof(data.grouping)}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import jinja2
 import markupsafe
 
+from cotune._files import write_text
 from cotune.exceptions import InputError
 from cotune.report._affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
 from cotune.report._curves import curve
@@ -75,7 +75,7 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
     data : ReportData
         What to show.
     path : path-like
-        The HTML file; its folder must exist. An older file is replaced.
+        The HTML file; its folder is made where it does not exist, an older file is replaced.
 
     Returns
     -------
@@ -85,24 +85,10 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        If the parts of the report contradict each other or the folder does not exist.
+        If the parts of the report contradict each other; then nothing is written.
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise InputError(f"The folder {str(target.parent)!r} of the report does not exist; create it first.")
-    page = render_report(data)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files private; a report is shared like any other file of the study.
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_text(target, render_report(data))
     return target
 
 

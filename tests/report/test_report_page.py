@@ -1,0 +1,323 @@
+"""The whole page: well-formed, self-contained, escaped, complete and the same every time."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_samples as samples
+from page import Page
+
+from cotune.evaluation.comparison import compare
+from cotune.exceptions import InputError
+from cotune.report import (
+    AffinityData,
+    Baseline,
+    FailedRun,
+    GroupingData,
+    GroupRow,
+    ReferenceLabels,
+    ReportData,
+    RunKind,
+    TaskRow,
+    render_report,
+    write_report,
+)
+
+MINUS = "\N{MINUS SIGN}"
+SAMPLES = {
+    "lab": samples.lab_report,
+    "language": samples.language_report,
+    "many": samples.many_tasks_report,
+    "two": samples.two_tasks_report,
+}
+
+
+@pytest.fixture(scope="module")
+def pages():
+    made = {name: build() for name, build in SAMPLES.items()}
+    return {name: (data, Page(render_report(data))) for name, data in made.items()}
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request, pages):
+    return pages[request.param]
+
+
+def test_nothing_is_fetched_or_run(sample):
+    _, page = sample
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "use", "image", "base", "form"}
+    assert not re.search(r"https?://|@import|javascript:|data:", page.source)
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") or name == "src" for name in attributes), (tag, attributes)
+        assert attributes.get("href", "#").startswith("#")
+    assert set(re.findall(r"url\(([^)]*)\)", page.source)) <= {
+        f"#hatch-{key}" for key in ("prepared", "affinity", "together")
+    }
+
+
+def test_every_link_and_pattern_has_its_target_once(sample):
+    _, page = sample
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {attributes["href"][1:] for attributes in page.find("a")} <= set(ids)
+    assert {url[1:] for url in re.findall(r"url\(([^)]*)\)", page.source)} <= set(ids)
+
+
+def test_every_task_group_arm_and_metric_appears(sample):
+    data, page = sample
+    for task in data.tasks:
+        assert page.text.count(task.name) >= 3
+    for group in data.grouping.groups:
+        assert group.name in page.text
+    if data.comparison:
+        for arm in data.comparison.arms:
+            assert any(arm in cell for row in page.rows for cell in row)
+        for metric in data.comparison.metrics:
+            assert metric.name in page.text
+    for name, value in data.provenance:
+        assert name in page.text
+        assert value in page.text
+
+
+def test_figures_and_tables_can_be_read_aloud(sample):
+    _, page = sample
+    figures = page.find("svg")
+    assert figures
+    assert all(figure["role"] == "img" and figure["aria-label"] for figure in figures)
+    assert all(header.get("scope") in ("col", "row") for header in page.find("th"))
+    assert page.find("html", lang="en")
+
+
+def test_no_number_leaks_as_nan(sample):
+    _, page = sample
+    assert not re.search(r"\bnan\b|\binf\b|None", page.text)
+    geometry = " ".join(
+        str(value)
+        for tag, attributes in page.tags
+        if tag in ("rect", "path", "circle", "text", "polyline", "svg", "g")
+        for key, value in attributes.items()
+        if key in ("x", "y", "d", "cx", "cy", "width", "height", "viewBox", "points", "transform")
+    )
+    assert "nan" not in geometry
+    assert "inf" not in geometry
+
+
+def test_the_answer_comes_first_with_margin_and_remarks(pages):
+    data, page = pages["language"]
+    verdict = data.comparison.overall
+    start = page.text.index("Train in these groups.")
+    assert start < page.text.index(verdict.sentence) < page.text.index("Affinity as it was clustered")
+    assert all(remark in page.text for remark in verdict.remarks)
+    assert all(note in page.text for note in data.notes)
+
+
+def test_the_answer_without_a_comparison_says_so(pages):
+    _, page = pages["lab"]
+    assert "3 groups of tasks found; not compared with joint training." in page.text
+    assert "whether it pays is not known" in page.text
+    assert "proved optimal among all partitions into 3" in page.text
+
+
+def test_a_loss_is_shown_as_plainly_as_a_gain(pages):
+    data, page = pages["language"]
+    lost = [g for g in data.comparison.gains if g.gain.sign < 0 and g.budget == 400]
+    assert lost
+    for gain in lost:
+        row = next(r for r in page.rows if r[0] == gain.task and any("▼" in cell for cell in r))
+        shown = row[1 + data.comparison.arms.index(gain.arm)]
+        assert re.search(rf"▼ {MINUS}{abs(gain.gain.mean):.3f}"[:-1], shown), (gain, row)
+    assert {a.get("class") for a in page.find("path")} >= {"dot-loss", "dot-gain"}
+    assert "-0." not in page.text, "negative numbers have a real minus sign"
+
+
+def test_tables_show_the_numbers_of_the_comparison(pages):
+    data, page = pages["language"]
+    for mean in data.comparison.means:
+        column = 1 + data.comparison.arms.index(mean.arm)
+        wanted = f"{mean.score.mean:.3f} ± "
+        assert any(row[0] == mean.task and wanted in row[column] for row in page.rows if len(row) == 5)
+
+
+def test_missing_pairs_and_failed_runs_are_told(pages):
+    data, page = pages["language"]
+    assert data.failures[0].error in page.text
+    assert all(note in page.text for note in data.comparison.notes)
+    assert "± ?" in page.text
+
+
+def test_totals_of_runs_add_up():
+    data = dataclasses.replace(
+        samples.two_tasks_report(),
+        runs=(
+            RunKind(
+                kind="a", done=1200, reused=1, failed=0, cpu_seconds=30.0, wall_seconds=float("nan"), tokens=5
+            ),
+            RunKind(kind="b", done=34, reused=0, failed=2, cpu_seconds=45.0, wall_seconds=100.0),
+        ),
+        failures=(FailedRun(kind="b", name="x", error="the loss is not finite."),),
+    )
+    page = Page(render_report(data))
+    assert ["all runs", "1,234", "1", "2", "1 min 15 s", "1 min 40 s", "5"] in page.rows
+    assert ["x", "b", "the loss is not finite."] in page.rows
+
+
+def test_names_are_escaped_everywhere():
+    evil = "<b>&\"'{{ 7*7 }}</svg><script>alert(1)</script>"
+    data = samples.two_tasks_report(name=evil)
+    data = dataclasses.replace(
+        data,
+        title=evil,
+        notes=(evil,),
+        provenance=((evil, evil),),
+        tasks=tuple(dataclasses.replace(t, category=evil, notes=(evil,), metric=evil) for t in data.tasks),
+        reference=ReferenceLabels(name=evil, labels=(evil, "x")),
+        failures=(FailedRun(kind=evil, name=evil, error=evil),),
+        grouping=dataclasses.replace(
+            data.grouping,
+            groups=(GroupRow(name=evil, tasks=data.grouping.groups[0].tasks, density=0.1),),
+            notes=(evil,),
+            method=evil,
+            k_rule=evil,
+        ),
+    )
+    page = Page(render_report(data))
+    assert not page.find("b") or all(not attributes for attributes in page.find("b"))
+    assert not page.find("script")
+    assert "49" not in page.text.replace("0.49", "")
+    assert page.text.count(evil) >= 12
+    assert "<script" not in page.source
+
+
+def test_a_name_of_any_length_keeps_the_figures_inside_the_page():
+    name = "task_" + "verylongname" * 30
+    page = Page(render_report(samples.two_tasks_report(name=name)))
+    assert name in page.text
+    assert all(float(figure["width"]) <= 1000 for figure in page.find("svg"))
+
+
+def test_the_page_is_the_same_in_another_process(tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import report_samples as s; "
+        "from cotune.report import render_report; sys.stdout.write(render_report(s.language_report()))"
+    )
+    here = str(Path(__file__).parent)
+    other = subprocess.run(
+        [sys.executable, "-c", code, here],
+        env={**os.environ, "PYTHONHASHSEED": "123", "PYTHONIOENCODING": "utf-8"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert other.stdout.decode() == render_report(samples.language_report())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"affinity": None},
+        {"comparison": None},
+        {"grouping": None},
+        {"affinity": None, "grouping": None, "comparison": None},
+        {"affinity": AffinityData(matrix=[[float("nan")] * 2] * 2)},
+        {"affinity": AffinityData(matrix=[[3.0, 3.0], [3.0, 3.0]])},
+    ],
+)
+def test_parts_may_be_missing_or_empty(change):
+    data = dataclasses.replace(samples.two_tasks_report(), **change)
+    page = Page(render_report(data))
+    assert "copy" in page.text
+    for part, words in (("grouping", "were not grouped"), ("affinity", "Affinity was not estimated")):
+        assert (words in page.text) == (getattr(data, part) is None)
+
+
+def test_one_task_makes_a_report():
+    data = ReportData(
+        title="One",
+        date="2026-11-21",
+        tasks=(TaskRow(name="only", metric="f1", train=1, validation=1, test=1),),
+        affinity=AffinityData(matrix=[[0.5]], counts=[[1]], stderr=[[0.1]]),
+        grouping=GroupingData(
+            groups=(GroupRow(name="group 1", tasks=("only",), density=0.5),), objective=0.5
+        ),
+    )
+    page = Page(render_report(data))
+    assert "The only task, only, is a group of its own." in page.text
+
+
+def test_tasks_are_shown_group_by_group(pages):
+    data, page = pages["language"]
+    order = [task for group in data.grouping.groups for task in group.tasks]
+    accuracy = set(data.comparison.metrics[0].tasks)
+    table = [row[0] for row in page.rows if row[0] in accuracy and " ± " in row[1]]
+    wanted = [name for name in order if name in accuracy]
+    assert table == wanted * len(data.comparison.budgets)
+
+
+def test_write_replaces_the_old_report_and_leaves_nothing_else(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    data = samples.two_tasks_report()
+    assert write_report(data, target) == target
+    assert target.read_text(encoding="utf-8") == render_report(data)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_report_that_cannot_be_made_keeps_the_old_one(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+    broken = dataclasses.replace(samples.two_tasks_report(), tasks=())
+    with pytest.raises(InputError, match="has no task"):
+        write_report(broken, str(target))
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def _two(**change):
+    return dataclasses.replace(samples.two_tasks_report(), **change)
+
+
+def _grouped(**change):
+    return _two(grouping=dataclasses.replace(samples.two_tasks_report().grouping, **change))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_two(tasks=samples.two_tasks_report().tasks * 2), "lists task 'copy' twice"),
+        (_grouped(groups=(GroupRow(name="g", tasks=("copy",), density=0.0),)), "exactly once.*'reverse'"),
+        (
+            _grouped(groups=(GroupRow(name="g", tasks=("copy", "reverse", "copy"), density=0.0),)),
+            "exactly once.*'copy'",
+        ),
+        (
+            _two(affinity=AffinityData(matrix=np.zeros((3, 3)).tolist())),
+            "affinity matrix .* 2 tasks, got 3 rows",
+        ),
+        (_two(affinity=AffinityData(matrix=[[0.0, 1.0], [2.0]])), r"2 tasks, got 2 rows of \[1, 2\] columns"),
+        (_grouped(co_assignment=[[1.0]]), "co-assignment matrix"),
+        (
+            _grouped(baselines=(Baseline(name="spectral", labels=(0,), objective=0.0),)),
+            "labels of 'spectral'",
+        ),
+        (_two(reference=ReferenceLabels(name="types", labels=("a", "b", "c"))), "labels of 'types'"),
+        (
+            _two(
+                comparison=compare(
+                    samples.scores(["x"], np.random.default_rng(0), metric=lambda i: ("f1", True)),
+                    samples.ARMS,
+                )
+            ),
+            "a task the report lacks: 'x'",
+        ),
+    ],
+)
+def test_parts_that_contradict_each_other_are_refused(data, message):
+    with pytest.raises(InputError, match=message) as caught:
+        render_report(data)
+    assert "\n" not in str(caught.value)
