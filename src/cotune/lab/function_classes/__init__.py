@@ -1,0 +1,15 @@
+"""Nine function classes learned in context: a grouping problem whose answer is known."""
+
+from cotune.lab.function_classes._config import FunctionClassConfig
+from cotune.lab.function_classes._laws import FUNCTION_CLASSES, Law, LinearLaw, ReluLaw, TreeLaw
+from cotune.lab.function_classes._learner import FunctionClassLearner
+
+__all__ = [
+    "FUNCTION_CLASSES",
+    "FunctionClassConfig",
+    "FunctionClassLearner",
+    "Law",
+    "LinearLaw",
+    "ReluLaw",
+    "TreeLaw",
+]

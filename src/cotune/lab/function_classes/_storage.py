@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from cotune.exceptions import InputError
+from cotune.lab.function_classes._model import EnsembleRegressor
+
+
+def save(model: EnsembleRegressor, path: Path) -> None:
+    """Write a model's weights, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(model.state_dict(), fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def load(model: EnsembleRegressor, path: Path) -> EnsembleRegressor:
+    """Fill a model with stored weights and return it.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds another model.
+    """
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"{path} does not hold the weights of this model; delete it to have them trained again."
+        ) from error
+    return model
