@@ -264,6 +264,19 @@ def test_missing_records_leave_out_their_pairs_and_are_counted():
     assert t0.seeds == 3
 
 
+def test_a_task_with_one_seed_left_widens_the_margin_of_the_average_instead_of_removing_it():
+    records = simulate({"grouped": 0.2, "joint": 0.0}, seeds=2, noise_seeds=0.1, rng=3)
+    whole = contrast(compare(records, ("grouped", "joint")), "joint", 100).gain
+    left = [r for r in records if not (r.arm == "joint" and r.seed == 1 and r.task == "t2")]
+    result = compare(left, ("grouped", "joint"))
+    gain = contrast(result, "joint", 100).gain
+    alone = next(g.gain for g in result.gains if (g.task, g.budget) == ("t2", 100))
+    assert math.isnan(alone.margin)
+    assert whole.se_seeds < gain.se_seeds < math.inf
+    assert gain.seeds == 2
+    assert math.isfinite(gain.margin)
+
+
 def test_a_task_that_never_ran_is_left_out_of_the_average():
     records = [
         r for r in simulate({"grouped": 0.2, "joint": 0.0}) if not (r.arm == "joint" and r.task == "t5")

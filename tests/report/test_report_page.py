@@ -217,6 +217,12 @@ def test_the_page_is_the_same_in_another_process(tmp_path):
     assert other.stdout.decode() == render_report(samples.language_report())
 
 
+def test_filling_in_a_report_loads_no_drawing_library():
+    heavy = "{'matplotlib', 'jinja2', 'torch', 'sklearn'}"
+    code = f"import cotune.report, sys; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -5,19 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import jinja2
-import markupsafe
-
 from cotune._files import write_text
-from cotune.exceptions import InputError
-from cotune.report._affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
-from cotune.report._curves import curve
 from cotune.report._data import ReportData
-from cotune.report._dotplot import dot_plots
-from cotune.report._groups import group_views, grouper_rows, label_rows, proof_facts
-from cotune.report._layout import Layout
-from cotune.report._results import groups_in_words, headline, others, score_tables, verdict_rows
-from cotune.report._runs import run_rows, run_total
 
 
 def render_report(data: ReportData) -> str:
@@ -40,31 +29,10 @@ def render_report(data: ReportData) -> str:
     InputError
         If the parts contradict each other: no tasks, groups that are no partition, a matrix of another size.
     """
-    if not data.tasks:
-        raise InputError(f"Report {data.title!r} has no task; at least one is needed.")
-    layout = Layout.of(data)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cotune.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = lambda name: markupsafe.escape(name).replace(
-        "_", markupsafe.Markup("_<wbr>")
-    )
-    environment.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
-    context = {
-        "data": data,
-        "layout": layout,
-        "headline": headline(data),
-        "groups_in_words": groups_in_words(data),
-        "affinity": _affinity(data, layout),
-        "grouping": _grouping(data, layout),
-        "comparison": _comparison(data, layout),
-        "runs": {"rows": run_rows(data.runs), "total": run_total(data.runs)} if data.runs else None,
-    }
-    return environment.get_template("report.html").render(context)
+    # Drawing needs matplotlib, which whoever only fills in a ReportData shall not wait for.
+    from cotune.report._render import render
+
+    return render(data)
 
 
 def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
@@ -90,50 +58,3 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     write_text(target, render_report(data))
     return target
-
-
-def _affinity(data: ReportData, layout: Layout) -> dict[str, object] | None:
-    if data.affinity is None:
-        return None
-    return {
-        "maps": affinity_maps(data, data.affinity, layout),
-        "facts": affinity_facts(data.affinity, len(layout.names)),
-        "means": group_means(data.affinity, layout),
-        "steps": data.affinity.steps,
-    }
-
-
-def _grouping(data: ReportData, layout: Layout) -> dict[str, object] | None:
-    grouping = data.grouping
-    if grouping is None:
-        return None
-    together = grouping.co_assignment
-    return {
-        "groups": group_views(grouping),
-        "proof": proof_facts(grouping),
-        "curves": [curve(rule) for rule in grouping.k_path],
-        "groupers": grouper_rows(data, grouping, layout),
-        "labels": label_rows(data, grouping, layout),
-        "together": None if together is None else co_assignment_map(data, together, layout),
-        "notes": grouping.notes,
-    }
-
-
-def _comparison(data: ReportData, layout: Layout) -> dict[str, object] | None:
-    comparison = data.comparison
-    if comparison is None:
-        return None
-    unknown = [task for task in comparison.tasks if task not in layout.names]
-    if unknown:
-        raise InputError(
-            f"The comparison of report {data.title!r} has a task the report lacks: {unknown[0]!r}."
-        )
-    return {
-        "overall": comparison.overall,
-        "verdicts": comparison.verdicts,
-        "rows": verdict_rows(comparison),
-        "others": others(comparison),
-        "tables": score_tables(comparison, layout),
-        "plots": dot_plots(comparison, layout),
-        "notes": comparison.notes,
-    }

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from cotune.evaluation.comparison._types import CONFIDENCE, Estimate
 
@@ -121,7 +121,7 @@ def estimate(cells: Sequence[Cell]) -> Estimate:
         margin = 0.0
     elif total > 0:
         dof = _satterthwaite([examples, seeds], [example_dof, seed_dof])
-        margin = float(student_t.ppf((1 + CONFIDENCE) / 2, dof)) * math.sqrt(total)
+        margin = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * math.sqrt(total)
     return Estimate(
         mean=float(np.mean([np.mean([cell.seed_means.mean() for cell in task]) for task in tasks])),
         se_examples=math.sqrt(examples),
