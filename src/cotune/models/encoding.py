@@ -135,6 +135,8 @@ class Encoder:
 
     def _split_seq2seq(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
         answer = [] if target is None else list(self.tokenizer(text_target=target.strip())["input_ids"])
+        if target is not None and answer[-1:] != [self.tokenizer.eos_token_id]:
+            answer.append(int(self.tokenizer.eos_token_id))
         return list(self.tokenizer(prompt)["input_ids"]), answer
 
     def _cut(self, text: str, n_tokens: int) -> str:

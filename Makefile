@@ -1,0 +1,44 @@
+# Everything a fresh machine needs: `make demo` and `make test` set themselves up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test test-real lint types bench-train bench-grouping bench-functions clean
+
+# torch is installed first and by its exact version, so that pip never trades it for a larger build.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/cotune demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not real" -n 2
+
+# The main job on real tasks and a real small model; needs the data folder beside the repository.
+test-real: $(READY)
+	$(BIN)/pytest -m real -v --durations=0
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench-train: $(READY)
+	$(BIN)/python benchmarks/train.py
+
+bench-grouping: $(READY)
+	$(BIN)/python benchmarks/grouping.py
+
+bench-functions: $(READY)
+	$(BIN)/python benchmarks/functions.py
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

