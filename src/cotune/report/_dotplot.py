@@ -75,6 +75,7 @@ class DotPlot:
     panels: tuple[Panel, ...]
     legend: tuple[tuple[str, str], ...]
     cut: bool
+    unknown: bool
 
 
 def dot_plots(comparison: Comparison, layout: Layout) -> tuple[DotPlot, ...]:
@@ -122,6 +123,7 @@ def _dot_plot(comparison: Comparison, metric: Metric, layout: Layout) -> DotPlot
             for i, budget in enumerate(comparison.budgets)
         ),
         cut=any(dot.cut_low or dot.cut_high for panel in panels for dot in panel.dots),
+        unknown=any(dot.kind == "unknown" for panel in panels for dot in panel.dots),
     )
 
 

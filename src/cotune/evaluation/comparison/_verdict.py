@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from cotune.evaluation.comparison._format import MINUS, format_gain
+from cotune.evaluation.comparison._format import MINUS, decimals_for, format_gain, format_number
 from cotune.evaluation.comparison._table import ScoreTable
 from cotune.evaluation.comparison._types import Contrast, Decision, Estimate, Metric, TaskGain, Verdict
 
@@ -83,9 +83,10 @@ def _against_joint(contrast: Contrast, metric: Metric) -> str:
     gain = contrast.gain
     basis = f"mean of {_count(len(contrast.tasks), 'task')}, {_count(gain.seeds, 'seed')}"
     if math.isnan(gain.margin):
+        mean = format_number(gain.mean, decimals_for(gain), signed=True)
         return (
-            f"these groups gain {_amount(gain, metric)} over training all tasks together ({basis}), but "
-            f"{_why_unknown(gain)}, so nothing is decided."
+            f"these groups gain {mean} {metric.name}{_turned(metric)} over training all tasks together "
+            f"({basis}), but {_why_unknown(gain)}, so nothing is decided."
         )
     basis += "; 95 % margin"
     if gain.sign > 0:
@@ -180,8 +181,11 @@ def _about_random(findings: Findings) -> list[str]:
 
 
 def _amount(gain: Estimate, metric: Metric) -> str:
-    direction = "" if metric.higher_is_better else ", turned so that + is better"
-    return f"{format_gain(gain)} {metric.name}{direction}"
+    return f"{format_gain(gain)} {metric.name}{_turned(metric)}"
+
+
+def _turned(metric: Metric) -> str:
+    return "" if metric.higher_is_better else " (turned so that + is better)"
 
 
 def _size(gain: Estimate, metric: Metric) -> str:
