@@ -85,7 +85,7 @@ def _describe(data: ReportData, affinity: AffinityData, raw: Array) -> Callable[
         if known and stderr is not None and np.isfinite(stderr[i, j]):
             text += f" ± {significant(stderr[i, j], 2)}"
         if known and counts is not None:
-            text += f", {count(int(counts[i, j]), 'run')}"
+            text += f", {count(int(counts[i, j]), 'sample')}"
         return text
 
     return describe
@@ -103,7 +103,7 @@ def affinity_facts(affinity: AffinityData, n: int) -> list[tuple[str, str]]:
     if affinity.counts is not None and pairs:
         counts = square(affinity.counts, n, "counts")[upper]
         low, middle, high = (f"{q:,.10g}" for q in np.quantile(counts, (0, 0.5, 1)))
-        facts.append(("Runs with a pair", f"{middle} in the median, {low} to {high}"))
+        facts.append(("Samples of a pair", f"{middle} in the median, {low} to {high}"))
     known = raw[off_diagonal & np.isfinite(raw)]
     spread = float(known.std()) if known.size else float("nan")
     if affinity.stderr is not None:

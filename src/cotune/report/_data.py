@@ -54,7 +54,7 @@ class AffinityData:
     steps : tuple of str
         How ``prepared`` came from ``matrix``, one sentence each.
     counts : sequence of sequence of int or None
-        Subsets that contained both i and j.
+        Samples behind each entry: the runs whose subset contained both i and j.
     stderr : Matrix or None
         Standard error of each entry of ``matrix``.
     estimator : str

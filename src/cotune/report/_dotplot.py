@@ -10,7 +10,7 @@ import numpy as np
 
 from cotune.evaluation.comparison import Comparison, Estimate, Metric, format_gain
 from cotune.report._axis import Axis
-from cotune.report._layout import Layout, shorten
+from cotune.report._layout import Layout, count, shorten
 
 _WIDTH = 960.0
 _FONT = 12.0
@@ -119,7 +119,7 @@ def _dot_plot(comparison: Comparison, metric: Metric, layout: Layout) -> DotPlot
         separators=tuple(ys[name] - row_height / 2 for name in layout.group_openers(names)),
         panels=tuple(panels),
         legend=tuple(
-            (_SHAPES[i % len(_SHAPES)], f"{budget} steps a task")
+            (_SHAPES[i % len(_SHAPES)], f"{count(budget, 'step')} a task")
             for i, budget in enumerate(comparison.budgets)
         ),
         cut=any(dot.cut_low or dot.cut_high for panel in panels for dot in panel.dots),
@@ -165,7 +165,7 @@ def _dots(
             if gain is None:
                 continue
             place = y + (i - (len(budgets) - 1) / 2) * step
-            pair = f"{comparison.reference} over {arm}, {budget} steps a task"
+            pair = f"{comparison.reference} over {arm}, {count(budget, 'step')} a task"
             tooltip = f"{name or 'average'}, {pair}: {format_gain(gain)}"
             dots.append(_dot(gain, axis, place, _SHAPES[i % len(_SHAPES)], tooltip))
     return tuple(dots)

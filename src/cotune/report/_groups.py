@@ -66,7 +66,7 @@ def proof_facts(grouping: GroupingData) -> list[tuple[str, str]]:
 def _certified(grouping: GroupingData) -> str:
     k = len(grouping.groups)
     if grouping.certified:
-        return f"yes: no partition of these tasks into {k} has a higher objective on this matrix"
+        return f"yes: within that gap, no partition into {k} has a higher objective on this matrix"
     if grouping.certified is None:
         return "no bound was computed"
     if grouping.upper_bound is not None and math.isfinite(grouping.upper_bound):

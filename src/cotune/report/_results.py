@@ -40,7 +40,7 @@ class ScoreRow:
 class ScoreTable:
     """Scores at one budget of the tasks with one metric."""
 
-    budget: int
+    budget: str
     metric: str
     direction: str
     arms: tuple[str, ...]
@@ -117,7 +117,7 @@ def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
         scopes = (*scopes, None)
     return tuple(
         VerdictRow(
-            scope="over all budgets" if budget is None else f"{budget:,} steps a task",
+            scope="over all budgets" if budget is None else f"{count(budget, 'step')} a task",
             metric=metric.name,
             decision=decisions[budget] if metric is comparison.metrics[0] else "",
             gains=tuple(gain_entry(gains.get((arm, budget, metric.name))) for arm in others(comparison)),
@@ -138,6 +138,8 @@ def gain_entry(gain: Estimate | None) -> Entry:
         return Entry(DASH, title="no pair of runs")
     seeds = count(gain.seeds, "seed")
     title = f"{seeds}, {count(gain.examples, 'test example')}"
+    if gain.mean == gain.margin == 0:
+        return Entry("same scores", title=f"{title}: no difference on any, as when both arms share the run")
     if math.isnan(gain.margin):
         return Entry(format_gain(gain).replace("(margin unknown)", "± ?"), "", f"{title}: margin unknown")
     return Entry(format_gain(gain), {1: "gain", -1: "loss", 0: ""}[gain.sign], title)
@@ -161,7 +163,7 @@ def _score_table(comparison: Comparison, metric: Metric, budget: int, layout: La
     openers = layout.group_openers(names)
     reference = comparison.reference
     return ScoreTable(
-        budget=budget,
+        budget=f"{count(budget, 'step')} a task",
         metric=metric.name,
         direction="higher is better" if metric.higher_is_better else "lower is better",
         arms=comparison.arms,

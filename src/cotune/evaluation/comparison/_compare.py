@@ -85,7 +85,7 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         gains=tuple(gains),
         contrasts=tuple(c for c in contrasts if c.reference == reference),
         verdicts=tuple(verdicts),
-        overall=decide_overall(pooled, verdicts),
+        overall=decide_overall(pooled, dict(zip(table.budgets, verdicts, strict=True))),
         notes=_notes(table, arms),
     )
 

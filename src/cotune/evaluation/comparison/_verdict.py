@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cotune.evaluation.comparison._format import MINUS, decimals_for, format_gain, format_number
 from cotune.evaluation.comparison._table import ScoreTable
@@ -43,9 +43,9 @@ class Findings:
     def scope(self) -> str:
         """Opening of a sentence, such as "At 200 steps a task"."""
         if self.budget is not None:
-            return f"At {self.budget} steps a task"
+            return f"At {_steps(self.budget)}"
         if len(self.budgets) == 1:
-            return f"At {self.budgets[0]} steps a task, the only budget"
+            return f"At {_steps(self.budgets[0])}, the only budget"
         return f"Over all budgets ({_list([str(b) for b in self.budgets])} steps a task)"
 
 
@@ -69,12 +69,12 @@ def decide(findings: Findings) -> Verdict:
     return Verdict(findings.budget, _BY_SIGN[contrast.gain.sign], sentence, remarks)
 
 
-def decide_overall(pooled: Verdict, by_budget: Sequence[Verdict]) -> Verdict:
+def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict:
     """Verdict over all budgets, undecided where two budgets are decided in opposite directions."""
-    decided = [verdict for verdict in by_budget if verdict.decision != UNDECIDED]
-    if len({verdict.decision for verdict in decided}) < 2:
+    decided = {b: verdict.decision for b, verdict in by_budget.items() if verdict.decision != UNDECIDED}
+    if len(set(decided.values())) < 2:
         return pooled
-    parts = [f"{verdict.decision} at {verdict.budget} steps a task" for verdict in decided]
+    parts = [f"{decision} at {_steps(budget)}" for budget, decision in decided.items()]
     sentence = f"It depends on the budget: {_list(parts)}. {pooled.sentence}"
     return Verdict(None, UNDECIDED, sentence, pooled.remarks)
 
@@ -192,8 +192,12 @@ def _size(gain: Estimate, metric: Metric) -> str:
     return f"{format_gain(gain, signed=False).lstrip(MINUS)} {metric.name}"
 
 
+def _steps(budget: int) -> str:
+    return f"{_count(budget, 'step')} a task"
+
+
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _list(names: Sequence[str]) -> str:
