@@ -16,6 +16,10 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    def plain(self) -> dict[str, Any]:
+        """Return plain JSON types, of a field that chose its class by name all fields of that class."""
+        return self.model_dump(mode="json", serialize_as_any=True)
+
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 

@@ -92,6 +92,12 @@ class LocalExecutor:
                 future.cancel()
 
     def close(self) -> None:
+        """End the workers when their jobs are done."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def kill(self) -> None:
         """End the workers, whatever they are doing."""
         if self._pool is not None:
             processes = list((self._pool._processes or {}).values())
@@ -113,8 +119,9 @@ def open_executor(setup: WorkerSetup, workers: int) -> Iterator[Executor]:
     with _threads(setup.threads):
         try:
             yield executor
-        finally:
             executor.close()
+        finally:
+            executor.kill()
 
 
 @contextmanager

@@ -119,7 +119,7 @@ class Study:
 
         Everything else may be edited: runs are kept under the hash of all that determines them.
         """
-        config = self.config.model_dump(mode="json")
+        config = self.config.plain()
         sources = [
             {k: v for k, v in reader.items() if k not in ("include", "exclude", "max_examples")}
             for reader in config["tasks"]

@@ -1,5 +1,5 @@
 """Training: one loop, the methods that run on it, and the Learner protocol."""
 
-from cotune.training.learner import Learner, Score, Subset
+from cotune.training.learner import EnsembleLearner, FeatureLearner, Fit, Learner, Score, Subset
 
-__all__ = ["Learner", "Score", "Subset"]
+__all__ = ["EnsembleLearner", "FeatureLearner", "Fit", "Learner", "Score", "Subset"]

@@ -96,7 +96,9 @@ class LanguageModelLearner:
         """Hash of the model and the recipe."""
         from cotune.models import resolve_precision
 
-        recipe = self.config.model_dump(mode="json", exclude={"model", "revision", "scoring_tokens"})
+        recipe = self.config.plain()
+        for key in ("model", "revision", "scoring_tokens"):
+            del recipe[key]
         recipe["method"]["name"] = type(self.config.method).__name__
         recipe["precision"] = resolve_precision(self.config.precision)
         recipe["model"] = model_fingerprint(self._location, self.config.revision)

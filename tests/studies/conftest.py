@@ -1,0 +1,82 @@
+"""A study small enough to run in seconds: real files, a tiny real model."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cotune.studies import Study
+
+TASKS = {
+    "copy": lambda words: " ".join(words),
+    "repeat": lambda words: " ".join([*words, *words]),
+    "first": lambda words: words[0],
+    "last": lambda words: words[-1],
+}
+WORDS = ["red", "green", "blue", "one", "two", "three", "four", "five", "six", "seven"]
+
+
+def write_task(folder: Path, name: str, rule, n: int = 24) -> Path:
+    draw = random.Random(name)
+    inputs = sorted({" ".join(draw.sample(WORDS, 3)) for _ in range(2 * n)})[:n]
+    content = {
+        "Definition": [f"Given three words, {name}."],
+        "Categories": ["Picking" if name in ("first", "last") else "Copying"],
+        "Instances": [
+            {"id": str(i), "input": text, "output": [rule(text.split())]} for i, text in enumerate(inputs)
+        ],
+        "Instance License": ["MIT"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+class Workshop:
+    """Writes study files over one folder of tasks and one model."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder = folder
+        self.tasks = folder / "tasks"
+        for name, rule in TASKS.items():
+            write_task(self.tasks, name, rule)
+        self.data = {
+            "name": "words",
+            "seed": 3,
+            "tasks": {
+                "reader": "natural_instructions",
+                "path": "tasks",
+                "metric": "nll",
+                "max_examples": {"train": 8, "validation": 2, "test": 3},
+            },
+            "learner": {
+                "kind": "language_model",
+                "model": str(model),
+                "precision": "fp32",
+                "training": {"batch_size": 2, "tasks_per_batch": 1, "learning_rate": 0.01},
+            },
+            "affinity": {"estimator": "gradient_cosine", "examples": 2},
+            "grouping": {"n_clusters": 2},
+            "comparison": {"budgets": [1, 2], "seeds": 2},
+            "executor": {"workers": 0},
+        }
+
+    def file(self, stem: str = "study", **changes) -> Path:
+        """Write a study file; a change of None leaves the key out."""
+        data = {key: value for key, value in {**self.data, **changes}.items() if value is not ...}
+        path = self.folder / f"{stem}.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        return path
+
+    def study(self, **changes) -> Study:
+        return Study.load(self.file(**changes))
+
+
+@pytest.fixture
+def workshop(tmp_path, tiny_causal) -> Workshop:
+    return Workshop(tmp_path, tiny_causal)
