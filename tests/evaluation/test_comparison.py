@@ -348,6 +348,15 @@ def test_swapping_the_reference_negates_the_gain(seed):
     assert back.margin == pytest.approx(forth.margin)
 
 
+@pytest.mark.parametrize("reference", ARMS)
+def test_every_arm_can_be_the_reference_and_is_contrasted_once(reference):
+    result = compare(simulate(dict.fromkeys(ARMS, 0.0), tasks=2), ARMS, reference=reference)
+    found = [(c.arm, c.budget) for c in result.contrasts]
+    assert sorted(found, key=str) == sorted(
+        [(arm, b) for arm in ARMS if arm != reference for b in (100, None)], key=str
+    )
+
+
 def test_to_dict_is_json_with_unknown_numbers_as_null():
     result = compare(simulate({"grouped": 0.1, "joint": 0.0}, seeds=1), ("grouped", "joint"))
     plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))

@@ -56,22 +56,9 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
             f"The reference of a comparison must be one of its arms {list(arms)}, got {reference!r}."
         )
     table = ScoreTable(records, arms)
-    others = tuple(arm for arm in arms if arm != reference)
-    scopes: tuple[int | None, ...] = (*table.budgets, None)
-    gains = [
-        TaskGain(arm, budget, task, estimate(cells))
-        for arm in others
-        for budget in scopes
-        for task in table.tasks
-        if (cells := _differences(table, reference, arm, budget, (task,)))
-    ]
-    contrasts = [
-        contrast
-        for left, right in [*((reference, arm) for arm in others), ("single", "joint")]
-        for budget in scopes
-        for metric in table.metrics
-        if (contrast := _contrast(table, left, right, budget, metric))
-    ]
+    scopes = (*table.budgets, None)
+    gains = _gains(table, reference, arms, scopes)
+    contrasts = _contrasts(table, reference, arms, scopes)
     *verdicts, pooled = (decide(Findings(budget, table, reference, contrasts, gains)) for budget in scopes)
     return Comparison(
         reference=reference,
@@ -88,6 +75,33 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         overall=decide_overall(pooled, dict(zip(table.budgets, verdicts, strict=True))),
         notes=_notes(table, arms),
     )
+
+
+def _gains(
+    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+) -> list[TaskGain]:
+    return [
+        TaskGain(arm, budget, task, estimate(cells))
+        for arm in arms
+        if arm != reference
+        for budget in scopes
+        for task in table.tasks
+        if (cells := _differences(table, reference, arm, budget, (task,)))
+    ]
+
+
+def _contrasts(
+    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+) -> list[Contrast]:
+    """Contrast the reference with every other arm, and single with joint training for the verdicts."""
+    pairs = dict.fromkeys([*((reference, arm) for arm in arms if arm != reference), ("single", "joint")])
+    return [
+        contrast
+        for left, right in pairs
+        for budget in scopes
+        for metric in table.metrics
+        if (contrast := _contrast(table, left, right, budget, metric))
+    ]
 
 
 def _differences(
