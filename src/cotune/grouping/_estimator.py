@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from cotune.exceptions import InputError
 from cotune.grouping._base import BaseGrouping
-from cotune.grouping._partition import Labels, Matrix, first_appearance, objective
+from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, objective
 from cotune.grouping._problem import CentredProblem
 from cotune.grouping._validation import check_labels, check_square
 from cotune.grouping.rounding import ROUNDINGS, round_solution
@@ -43,6 +43,9 @@ class SDPClustering(BaseGrouping):
     time_limit : float, optional
         Seconds after which the solver stops with the best partition and bound so far; choosing k is
         not counted.
+    exact_max : int
+        Up to this many tasks, groups that the relaxation does not prove are found by exact search; at
+        most 20, 0 to rely on the relaxation alone.
     rounding : {"best", "kmeans", "agglomerative", "threshold"}
         ``"best"`` keeps the best partition over the cheap strategies after local moves. The others
         return what rounding X gives and nothing else; ``"threshold"`` is the paper's and need not
@@ -63,14 +66,18 @@ class SDPClustering(BaseGrouping):
     objective_ : float
         Sum of the group densities of ``labels_`` on (T + T')/2 (Eqs. 1 and 3).
     sdp_value_ : float
-        The best feasible value of Eq. 5 that was found.
+        <T, X> of ``X_``: the value of Eq. 5 where ``status_`` is not ``"max_iter"`` or earlier.
     upper_bound_ : float
-        No partition into ``n_clusters_`` groups, and no feasible X, has a larger objective.
+        No partition into ``n_clusters_`` groups has a larger objective.
     gap_ : float
-        (upper_bound_ - objective_) over the absolute value of the largest known value of Eq. 5, both after
-        subtracting e'Te/n, which every partition has: what part of the structure could still be missing.
+        (upper_bound_ - objective_) / unit, where the unit is the larger of the absolute values of objective_
+        and sdp_value_ after subtracting e'Te/n, which every partition has: the share of the structure that
+        a better partition could still add.
+    sdp_bound_ : float
+        No feasible X of Eq. 5 has a larger value; equal to ``upper_bound_`` unless an exact search was
+        needed.
     sdp_gap_ : float
-        (upper_bound_ - sdp_value_) on the same scale: how exactly the relaxation itself is solved. A small
+        |sdp_bound_ - sdp_value_| / unit: how exactly the relaxation itself is solved. A small
         ``sdp_gap_`` with a large ``gap_`` means that the relaxation is not tight.
     certified_ : bool
         Whether ``gap_ <= tol``: no other partition is better by more than that.
@@ -83,7 +90,8 @@ class SDPClustering(BaseGrouping):
     k_choices_ : dict of str to int
         Under ``"auto"`` the k that each rule selects.
     X_ : ndarray of shape (n, n)
-        The solution of Eq. 5 (that of the partition when it was proven in closed form).
+        The solution of Eq. 5, or the X of the partition when it was proven in closed form. Satisfies Xe = e,
+        tr X = k and X positive semidefinite to rounding; entries may be as low as -tol.
     n_features_in_ : int
         Number of columns seen by ``fit``.
 
@@ -111,6 +119,7 @@ class SDPClustering(BaseGrouping):
         tol: float = 1e-5,
         max_iter: int = 5000,
         time_limit: float | None = None,
+        exact_max: int = 15,
         rounding: str = "best",
         warm_start: ArrayLike | None = None,
         callback: Progress | None = None,
@@ -123,6 +132,7 @@ class SDPClustering(BaseGrouping):
         self.tol = tol
         self.max_iter = max_iter
         self.time_limit = time_limit
+        self.exact_max = exact_max
         self.rounding = rounding
         self.warm_start = warm_start
         self.callback = callback
@@ -153,7 +163,7 @@ class SDPClustering(BaseGrouping):
         rng = self._generator()
         k, found = self._resolve_k(T, rng)
         start = self._start(len(T), k)
-        options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback)
+        options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback, self.exact_max)
         solution = solve(CentredProblem.from_affinity(T, k), options, rng, found if start is None else start)
         self._keep(T, solution)
         return self
@@ -190,14 +200,20 @@ class SDPClustering(BaseGrouping):
         self.X_ = solution.X
         if self.rounding != "best":
             labels = round_solution(self.X_, problem.n_clusters, self.rounding)
-        self.labels_ = first_appearance(labels)
-        self.n_clusters_ = int(self.labels_.max()) + 1
-        self.objective_ = objective(T, self.labels_)
-        self.sdp_value_ = problem.original(max(solution.sdp_value, solution.value))
-        self.upper_bound_ = max(problem.original(solution.bound), problem.original(solution.value))
-        unit = max(abs(self.sdp_value_ - problem.offset), 1e-12 * max(problem.scale, 1e-300))
-        self.gap_ = max(self.upper_bound_ - self.objective_, 0.0) / unit
-        self.sdp_gap_ = max(self.upper_bound_ - self.sdp_value_, 0.0) / unit
+        self.labels_ = labels = first_appearance(labels)
+        self.n_clusters_ = int(labels.max()) + 1
+        self.objective_ = objective(T, labels)
+        sdp_value = solution.value if solution.sdp_value is None else solution.sdp_value
+        self.sdp_value_ = problem.original(sdp_value)
+        self.sdp_bound_ = problem.original(solution.bound)
+        self.upper_bound_ = problem.original(min(solution.bound, solution.partition_bound))
+        # On the scale of T the two are rounded differently; a bound below what it bounds would be wrong.
+        self.upper_bound_ = max(self.upper_bound_, problem.original(solution.value))
+        self.sdp_gap_ = solution.sdp_gap
+        short = (
+            solution.value if self.rounding == "best" else density_sum(problem.C, labels, self.n_clusters_)
+        )
+        self.gap_ = solution.gap + (solution.value - short) / solution.unit
         self.certified_ = bool(self.gap_ <= self.tol and self.n_clusters_ == problem.n_clusters)
         self.status_ = solution.status
         self.n_iter_ = solution.n_iter

@@ -15,6 +15,7 @@ from scipy.linalg import LinAlgError, cholesky, eigh
 
 from cotune.grouping._partition import Matrix
 from cotune.grouping._problem import centre
+from cotune.grouping.eigen import orthonormal
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -58,6 +59,26 @@ def eigenvalue_bound(C: Matrix, Y: Matrix, n_clusters: int) -> float:
     return constant + float(values.sum()) + _slack_of(n, n_clusters, 4.0 * shift)
 
 
+def ritz_estimate(C: Matrix, Y: Matrix, n_clusters: int, basis: Matrix) -> float:
+    """Estimate the bound of Y from below, cheaply: when this is too high, the bound is.
+
+    Parameters
+    ----------
+    C, Y, n_clusters
+        As in :func:`eigenvalue_bound`.
+    basis : ndarray of shape (n, m)
+        Approximate leading eigenvectors.
+
+    Returns
+    -------
+    float
+        e'Ye/n plus the k - 1 largest Ritz values; never above the bound but for rounding.
+    """
+    Q = orthonormal(basis)
+    values = np.linalg.eigvalsh(Q.T @ (C @ Q) + Q.T @ (Y @ Q))
+    return float(Y.sum()) / len(C) + float(values[1 - n_clusters :].sum())
+
+
 def cholesky_bound(C: Matrix, Y: Matrix, n_clusters: int, basis: Matrix, slack: float) -> float:
     """Upper bound by one Cholesky factorisation, several times cheaper than eigenvalues when n is large.
 
@@ -83,7 +104,7 @@ def cholesky_bound(C: Matrix, Y: Matrix, n_clusters: int, basis: Matrix, slack: 
     if n_clusters == 1:
         return constant
     B = centre(C + Y)
-    Q, _ = np.linalg.qr(basis - basis.mean(axis=0))
+    Q = orthonormal(basis)
     values, rotation = np.linalg.eigh(Q.T @ (B @ Q))
     top = min(n_clusters - 1, len(values))
     Q, values = Q @ rotation[:, -top:], values[-top:]

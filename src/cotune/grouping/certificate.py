@@ -9,8 +9,8 @@ with m the sizes of the groups, r_i^b the affinity of task i to group b, t_a the
 multiplier of the trace. With these sums the indicators of the groups are eigenvectors of J(C + Y)J with
 eigenvalue z, and the bound equals the objective of the partition if no other eigenvalue exceeds z. Hence two
 limits on z: not below the largest eigenvalue of a centred diagonal block of C, where Y cannot help, and not
-above the point where a u_i^b turns negative. When the second is below the first, the relaxation is not tight at
-this partition.
+above the point where a u_i^b turns negative. When the second is below the first, the relaxation is not tight
+at this partition.
 
 Among the matrices with these sums, the one nearest to -C leaves the least of C between the groups. It is
 max(-C_ij + p_i^b + p_j^a, 0), and its p are found block by block, without any eigendecomposition.
@@ -21,6 +21,7 @@ clustering" (2017); choosing Y by projection is ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh
@@ -51,9 +52,7 @@ class Certificate:
     Y: Matrix
 
 
-def certify(
-    problem: CentredProblem, labels: Labels, value: float, tol: float, target: Matrix | None = None
-) -> Certificate:
+def certify(problem: CentredProblem, labels: Labels, value: float, tol: float) -> Certificate:
     """Return the best bound among a few dual matrices with the sums that slackness asks for.
 
     Parameters
@@ -66,17 +65,16 @@ def certify(
         Its <C, X>.
     tol : float
         Stop at the first bound within this relative gap of ``value``.
-    target : ndarray of shape (n, n), optional
-        The matrix to stay near, instead of -C: for instance an iterate Y of the solver.
 
     Returns
     -------
     Certificate
         Always valid; tight only where the groups are clear.
     """
-    form = DualForm(problem.C, labels, problem.n_clusters, target)
-    accuracy = min(1e-3, 0.1 * tol)
-    slack = 0.3 * tol * max(abs(value), 1e-12)
+    form = DualForm(problem.C, labels, problem.n_clusters)
+    # Without an admissible z the bound cannot close, and sums met to a percent start the iteration as well.
+    accuracy = min(1e-3, 0.1 * tol) if form.limits[0] <= form.limits[1] else 1e-2
+    slack = 0.1 * tol * max(abs(value), 1e-12)
     best: Certificate | None = None
     for z in form.candidates():
         Y = form.matrix(z, accuracy)
@@ -107,7 +105,7 @@ class DualForm:
     Tasks are sorted by group, so that every block is a slice; the results are in the original order.
     """
 
-    def __init__(self, C: Matrix, labels: Labels, n_clusters: int, target: Matrix | None = None) -> None:
+    def __init__(self, C: Matrix, labels: Labels, n_clusters: int) -> None:
         self.order = np.argsort(labels, kind="stable")
         self.labels = labels[self.order]
         self.size = np.bincount(labels, minlength=n_clusters).astype(float)
@@ -115,7 +113,6 @@ class DualForm:
         self.start = self.end - self.size.astype(int)
         self.V = indicator(labels, n_clusters)
         self.C = C[np.ix_(self.order, self.order)]
-        self.target = -self.C if target is None else target[np.ix_(self.order, self.order)]
         self.R = np.add.reduceat(self.C, self.start, axis=1)
         self.inside = np.add.reduceat(self.R, self.start, axis=0).diagonal()
 
@@ -128,6 +125,7 @@ class DualForm:
         U[own] = 0.0
         return np.asarray(U)
 
+    @cached_property
     def limits(self) -> tuple[float, float]:
         """Smallest z that the diagonal blocks allow and largest z for which all sums are non-negative."""
         lower = 0.0
@@ -142,31 +140,44 @@ class DualForm:
 
     def candidates(self) -> list[float]:
         """Values of z worth trying, the most promising first."""
-        lower, upper = self.limits()
+        lower, upper = self.limits
         if upper >= lower:
             return [lower + position * (upper - lower) for position in POSITIONS]
-        return [lower + NOT_TIGHT_POSITION * (upper - lower), lower]
+        return [lower + NOT_TIGHT_POSITION * (upper - lower)]
 
-    def matrix(self, z: float, accuracy: float) -> Matrix:
-        """Return Y >= 0 nearest to the target with the sums of z, up to ``accuracy`` relative to the largest.
+    def matrix(self, z: float, accuracy: float, target: Matrix | None = None) -> Matrix:
+        """Return the Y >= 0 with the sums of z that is nearest to a target.
 
-        Sums that should be negative are replaced by zero.
+        Parameters
+        ----------
+        z : float
+            The multiplier of the trace; where it makes sums negative, zeros replace them.
+        accuracy : float
+            Largest error of a sum, relative to the largest sum.
+        target : ndarray of shape (n, n), optional
+            -C unless given, which cancels the noise between groups; or a symmetric iterate Y of the solver.
+
+        Returns
+        -------
+        ndarray of shape (n, n)
+            Symmetric, non-negative, zero inside the groups.
         """
+        goal = -self.C if target is None else target[np.ix_(self.order, self.order)]
         U = np.maximum(self.sums(z), 0.0)
         tolerance = accuracy * float(U.max())
         n = len(self.labels)
         sorted_Y = np.zeros((n, n))
         for group in range(len(self.size) - 1):
-            self._fill_strip(sorted_Y, U, group, tolerance)
+            self._fill_strip(sorted_Y, goal, U, group, tolerance)
         sorted_Y += sorted_Y.T
         Y = np.empty((n, n))
         Y[np.ix_(self.order, self.order)] = sorted_Y
         return Y
 
-    def _fill_strip(self, Y: Matrix, U: Matrix, group: int, tolerance: float) -> None:
+    def _fill_strip(self, Y: Matrix, goal: Matrix, U: Matrix, group: int, tolerance: float) -> None:
         """Project the blocks between one group and all later ones, which share no unknown with any other."""
         rows, columns = slice(self.start[group], self.end[group]), slice(self.end[group], None)
-        target = self.target[rows, columns]
+        target = goal[rows, columns]
         later = self.size[group + 1 :]
         starts = self.start[group + 1 :] - self.end[group]
         spread = np.repeat(np.arange(len(later)), later.astype(int))

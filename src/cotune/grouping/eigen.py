@@ -106,10 +106,15 @@ def krylov_block(
 
 def orthonormal(block: Matrix) -> Matrix:
     """Return an orthonormal basis, orthogonal to e, of about the span of a block of shape (n, m)."""
-    Q = np.linalg.qr(block - block.mean(axis=0))[0]
-    if float(np.abs(Q.sum(axis=0)).max()) > 1e-12:  # nearly dependent columns let e back in
-        Q = np.linalg.qr(Q - Q.mean(axis=0))[0]
+    Q = np.linalg.qr(without_e(block))[0]
+    if float(np.abs(np.add.reduce(Q, axis=0)).max()) > 1e-12:  # nearly dependent columns let e back in
+        Q = np.linalg.qr(without_e(Q))[0]
     return np.asarray(Q)
+
+
+def without_e(block: Matrix) -> Matrix:
+    """Project the columns of a block of shape (n, m) onto the complement of the all-ones vector."""
+    return np.asarray(block - np.add.reduce(block, axis=0) / len(block))
 
 
 def _symmetric(H: Matrix) -> Matrix:
@@ -181,8 +186,7 @@ class FilteredEigenspace:
         Q = self.block
         for _ in range(8):
             Q = self._filtered(B, Q)
-            BQ = B @ Q
-            BQ -= BQ.mean(axis=0)
+            BQ = without_e(B @ Q)
             values, rotation = np.linalg.eigh(_symmetric(Q.T @ BQ))
             Q, BQ = Q @ rotation, BQ @ rotation
             self._cut = float(values[0])
@@ -204,11 +208,9 @@ class FilteredEigenspace:
         """Damp the spectrum between the floor and the cut with a Chebyshev polynomial."""
         middle = (self._floor + self._cut) / 2.0
         half = max((self._cut - self._floor) / 2.0, 1e-12)
-        previous, current = Q, (B @ Q - middle * Q) / half
-        current -= current.mean(axis=0)
+        previous, current = Q, without_e(B @ Q - middle * Q) / half
         for _ in range(1, self.degree):
-            following = B @ current
-            following -= following.mean(axis=0)
+            following = without_e(B @ current)
             following -= middle * current
             following *= 2.0 / half
             following -= previous
@@ -219,7 +221,7 @@ class FilteredEigenspace:
     def _widened(self, B: Matrix, Q: Matrix) -> Matrix:
         more = self.rng.standard_normal((self.n, self.guard + 10)).astype(B.dtype)
         for _ in range(2):
-            more -= more.mean(axis=0)
+            more = without_e(more)
             more -= Q @ (Q.T @ more)
             more /= np.linalg.norm(more, axis=0)
             more = B @ more

@@ -1,7 +1,7 @@
 """The best partition of a few tasks for every number of groups at once, by dynamic programming over subsets.
 
-f_j(S) = max over groups C with top(S) in C, C within S, of d(C) + f_{j-1}(S without C), where d is the density of
-Eq. 1 and top(S) the last task of S: requiring it in C counts every partition once. Written for all
+f_j(S) = max over groups C with top(S) in C, C within S, of d(C) + f_{j-1}(S without C), where d is the
+density of Eq. 1 and top(S) the last task of S: requiring it in C counts every partition once. Written for all
 S with the same last task, this is a (max, +) convolution over subsets, 3^h sums for h earlier tasks, which
 splits on any task into three convolutions over one task less.
 :func:`exhaustive` enumerates partitions one by one and is the check of it.
@@ -67,7 +67,8 @@ def exact_partitions(T: ArrayLike, k_max: int | None = None) -> dict[int, ExactP
     n = len(S)
     if n > MAX_TASKS:
         raise InputError(
-            f"Exact search takes at most {MAX_TASKS} tasks, got {n}; SDPClustering bounds the optimum instead."
+            f"Exact search takes at most {MAX_TASKS} tasks, got {n}; SDPClustering bounds the optimum "
+            f"of larger problems."
         )
     k_max = n if k_max is None else k_max
     if not 1 <= k_max <= n:
@@ -174,7 +175,9 @@ def exhaustive(T: ArrayLike, n_clusters: int) -> ExactPartition:
     """
     S = symmetrised(check_square(T))
     if not 1 <= n_clusters <= len(S):
-        raise InputError(f"n_clusters must be from 1 to the number of tasks, {len(S)}, got {n_clusters!r} instead.")
+        raise InputError(
+            f"n_clusters must be an integer from 1 to {len(S)}, the number of tasks, got {n_clusters!r}."
+        )
     best = max(_partitions(len(S), n_clusters), key=lambda labels: density_sum(S, labels, n_clusters))
     return ExactPartition(best, density_sum(S, best, n_clusters))
 

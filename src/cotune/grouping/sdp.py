@@ -1,9 +1,9 @@
 """Solve the relaxation of Eq. 5 and prove how good the groups are (step 1 of Procedure 1).
 
-Eq. 5 maximises <T, X> subject to Xe = e, tr X = k, X >= 0, X positive semidefinite. The iteration is a
-Douglas-Rachford splitting between the spectral set {Xe = e, tr X = k, 0 <= X <= I}, onto which one
-eigendecomposition projects exactly, and the non-negative matrices. One state G carries both the
-primal Z = max(G, 0) and the dual Y = rho max(-G, 0), so that every iterate gives an upper bound.
+Eq. 5 maximises <T, X> subject to Xe = e, tr X = k, X >= 0, X positive semidefinite. A partition is
+proposed and, where the groups are clear, proven at once. Otherwise the splitting of
+:mod:`cotune.grouping.splitting` is iterated; every dual iterate gives a bound, and the iteration stops when
+partition and bound meet or Eq. 5 is solved.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ import numpy as np
 
 from cotune.grouping._partition import Labels, Matrix, density_sum, partition_matrix
 from cotune.grouping._problem import CentredProblem, relative_gap
-from cotune.grouping.acceleration import Anderson
-from cotune.grouping.certificate import Certificate, bound_of, certify
-from cotune.grouping.eigen import FilteredEigenspace, capped_weights, simplex_weights
+from cotune.grouping.bounds import eigenvalue_bound, ritz_estimate
+from cotune.grouping.certificate import Certificate, DualForm, bound_of, certify
+from cotune.grouping.exact import exact_partitions
 from cotune.grouping.local_search import best_of
 from cotune.grouping.propose import propose, spectral_starts
 from cotune.grouping.rounding import kmeans_rows
+from cotune.grouping.splitting import Splitting
 
 Progress = Callable[[int, float, float], object]
 """Called with the iteration, the objective of the best partition and the upper bound, in the units of T."""
 
-OVER_RELAXATION = 1.7
 ADAPT_UNTIL = 100
-CAP_FROM = 5
-"""From this k on, X <= I is imposed explicitly."""
-
-ROUND_AT = frozenset({10, 20, 30, 40, 60})
+FIRST_CHECK = 10
+ROUND_AT = frozenset({10, 30, 60})
 START_GAP = 0.02
 """A closed-form dual within this gap is a better start of the iteration than a flat X."""
 
@@ -50,31 +48,34 @@ class SolverOptions:
         Seconds after which the best so far is returned.
     callback : callable or None
         See :data:`Progress`.
-    propose : bool
-        Whether to look for a partition and a closed-form proof before iterating.
+    exact_max : int
+        Up to this many tasks, a partition that is not proven is replaced by the exact optimum.
     """
 
     tol: float = 1e-5
     max_iter: int = 5000
     time_limit: float | None = None
     callback: Progress | None = None
-    propose: bool = True
+    exact_max: int = 0
 
 
 @dataclass
 class Solution:
-    """The best known about one problem, in centred units unless said otherwise.
+    """The best known about one problem, in centred units.
 
-    ``status`` is one of ``"certified"`` (partition and bound meet), ``"solved"`` (the relaxation is
-    solved to the tolerance and is not tight, or the partition found is not its best), ``"max_iter"``,
-    ``"time_limit"`` and ``"interrupted"``.
+    ``bound`` holds for every feasible X of Eq. 5, ``partition_bound`` for every partition; they
+    differ only after an exact search. ``status`` is one of ``"certified"`` (partition and bound meet),
+    ``"solved"`` (the relaxation is solved to the tolerance and is not tight, or the partition found is
+    not its best), ``"max_iter"``, ``"time_limit"`` and ``"interrupted"``.
     """
 
     problem: CentredProblem
     labels: Labels
     value: float
     bound: float = np.inf
-    sdp_value: float = -np.inf
+    partition_bound: float = np.inf
+    sdp_value: float | None = None
+    infeasibility: float = 0.0
     factor: Matrix | None = None
     n_iter: int = 0
     status: str = "max_iter"
@@ -82,17 +83,22 @@ class Solution:
 
     @property
     def gap(self) -> float:
-        """(bound - partition value) / |best lower bound|."""
-        return max(self.bound - self.value, 0.0) / max(abs(max(self.sdp_value, self.value)), 1e-12)
+        """How far the partition may be from the best one, relative to :attr:`unit`."""
+        return max(min(self.bound, self.partition_bound) - self.value, 0.0) / self.unit
 
     @property
     def sdp_gap(self) -> float:
-        """(bound - best feasible X) / |best feasible X|: how well the relaxation itself is solved."""
-        return relative_gap(self.bound, max(self.sdp_value, self.value))
+        """How far the value of X is from the bound, relative to :attr:`unit`."""
+        return abs(self.bound - (self.value if self.sdp_value is None else self.sdp_value)) / self.unit
+
+    @property
+    def unit(self) -> float:
+        """The larger of the absolute values of the partition and of X."""
+        return max(abs(self.value), abs(self.sdp_value or 0.0), 1e-12)
 
     @property
     def X(self) -> Matrix:
-        """The best X, shape (n, n): the last iterate, or that of the partition when nothing was iterated."""
+        """The last X, shape (n, n), or that of the partition when nothing was iterated."""
         if self.factor is None:
             return partition_matrix(self.labels)
         return np.asarray(self.factor @ self.factor.T + 1.0 / len(self.labels))
@@ -135,35 +141,43 @@ def solve(
     """
     n, k = problem.n_tasks, problem.n_clusters
     clock = _Clock(options)
+    if problem.flat or k in (1, n):
+        return _trivial(problem)
     given = [np.asarray(start, dtype=np.intp)] if start is not None and start.ndim == 1 else []
-    solution = _trivial(problem)
-    if solution is not None:
-        return solution
-    fallback = given[0] if given else np.minimum(np.arange(n, dtype=np.intp), k - 1)
-    solution = Solution(problem, fallback, density_sum(problem.C, fallback, k))
+    first = given[0] if given else np.minimum(np.arange(n, dtype=np.intp), k - 1)
+    solution = Solution(problem, first, density_sum(problem.C, first, k))
     try:
-        if options.propose:
-            randoms = 8 if n <= 60 else 0
-            solution.offer_partition(*propose(problem.C, k, rng, extra=given, random_starts=randoms))
-            solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
+        randoms = 8 if n <= 60 else 0
+        solution.offer_partition(*propose(problem.C, k, rng, extra=given, random_starts=randoms))
+        solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
         clock.report(solution)
-        if solution.gap <= options.tol:
-            solution.status = "certified"
-            return solution
-        _iterate(solution, options, rng, clock, start if start is not None and start.ndim == 2 else None)
+        solution.status = _status(solution, options.tol, clock)
+        if solution.status == "max_iter":
+            _iterate(solution, options, rng, clock, start if start is not None and start.ndim == 2 else None)
+        if solution.status != "certified" and n <= options.exact_max:
+            _settle(solution)
     except KeyboardInterrupt:
         solution.status = "interrupted"
+        if not np.isfinite(solution.bound):
+            zero = np.zeros((n, n))
+            solution.offer_bound(Certificate(eigenvalue_bound(problem.C, zero, k), zero))
     return solution
 
 
-def _trivial(problem: CentredProblem) -> Solution | None:
+def _trivial(problem: CentredProblem) -> Solution:
     """Answer where every partition into k groups is optimal, or only one exists."""
     n, k = problem.n_tasks, problem.n_clusters
-    if not (problem.flat or k in (1, n)):
-        return None
     labels = np.minimum(np.arange(n, dtype=np.intp), k - 1)
     value = 0.0 if problem.flat or k == 1 else float(np.trace(problem.C))
-    return Solution(problem, labels, value, value, value, None, 0, "certified", np.zeros((n, n)))
+    return Solution(problem, labels, value, bound=value, partition_bound=value, status="certified")
+
+
+def _settle(solution: Solution) -> None:
+    """Replace the partition by the exact optimum, which is its own bound."""
+    best = exact_partitions(solution.problem.C, solution.problem.n_clusters)[solution.problem.n_clusters]
+    solution.offer_partition(best.objective, best.labels)
+    solution.partition_bound = max(best.objective, solution.value)
+    solution.status = "certified"
 
 
 class _Clock:
@@ -181,109 +195,72 @@ class _Clock:
             self.options.callback(solution.n_iter, original(solution.value), original(solution.bound))
 
 
-class _Splitting:
-    """The state of the iteration and one step of it."""
-
-    def __init__(self, problem: CentredProblem, rng: np.random.Generator, G: Matrix, rho: float) -> None:
-        n, k = problem.n_tasks, problem.n_clusters
-        self.problem, self.rho, self.G = problem, rho, G
-        capped = k >= CAP_FROM
-        self.eigen = FilteredEigenspace(n, capped_weights if capped else simplex_weights, rng)
-        self.anderson = Anderson(6, 3) if capped else Anderson(10, 5)
-        self.eigen.seed(self._tilted(), k + 9)
-        self.primal_residual = self.dual_residual = 1.0
-        self.factor = np.zeros((n, 1))
-        self.lowest = 0.0
-
-    def _tilted(self) -> Matrix:
-        W = np.abs(self.G)
-        W += self.problem.C / self.rho
-        return np.asarray(W)
-
-    def step(self, adapt: bool, measure: bool) -> None:
-        """One step: spectral projection, then the state update, then acceleration."""
-        k, n = self.problem.n_clusters, self.problem.n_tasks
-        tolerance = max(1e-9, min(1e-2, 0.1 * self.primal_residual))
-        x, Q = self.eigen.top(self._tilted(), k - 1.0, tolerance)
-        self.factor = Q * np.sqrt(x)
-        X = self.factor @ self.factor.T
-        X += 1.0 / n
-        Z = np.maximum(self.G, 0.0)
-        image = np.minimum(self.G, 0.0)
-        image += OVER_RELAXATION * X
-        image += (1.0 - OVER_RELAXATION) * Z
-        if measure:
-            self._measure(X, Z, image)
-        factor = self._penalty_factor() if adapt and measure else 1.0
-        if factor != 1.0:
-            self.rho *= factor
-            image[image < 0] /= factor
-            self.anderson.restart()
-            self.G = image
-        else:
-            self.G = self.anderson.advance(self.G, image)
-
-    def _measure(self, X: Matrix, Z: Matrix, image: Matrix) -> None:
-        self.lowest = float(X.min())
-        new = np.maximum(image, 0.0)
-        dual = self.rho * float(np.linalg.norm(image - new))
-        self.dual_residual = self.rho * float(np.linalg.norm(new - Z)) / max(1.0, dual)
-        np.subtract(X, new, out=new)
-        self.primal_residual = float(np.linalg.norm(new)) / np.sqrt(self.problem.n_clusters)
-
-    def _penalty_factor(self) -> float:
-        if self.primal_residual > 3.0 * self.dual_residual and self.primal_residual > 1e-12:
-            return 1.25
-        return 0.8 if self.dual_residual > 3.0 * self.primal_residual else 1.0
-
-    def dual(self) -> Matrix:
-        """Y >= 0 of the last point that is not a mere extrapolation."""
-        safe = self.anderson.safe_point
-        return np.asarray(self.rho * np.maximum(-(self.G if safe is None else safe), 0.0))
-
-    def feasible_value(self) -> float:
-        """<C, X> of the last X, mixed with the interior point just enough to make its entries non-negative.
-
-        The interior point is ee'/n + (k - 1)/(n - 1) J, whose smallest entry is (n - k) / (n (n - 1)).
-        """
-        n, k, C = self.problem.n_tasks, self.problem.n_clusters, self.problem.C
-        short, interior = max(-self.lowest, 0.0), (n - k) / (n * (n - 1.0))
-        share = short / (short + interior)
-        value = float(np.vdot(C @ self.factor, self.factor))
-        return (1.0 - share) * value + share * (k - 1) / (n - 1.0) * float(np.trace(C))
-
-
 def _iterate(
     solution: Solution, options: SolverOptions, rng: np.random.Generator, clock: _Clock, start: Matrix | None
 ) -> None:
-    problem, tol = solution.problem, options.tol
-    splitting = _Splitting(problem, rng, *_initial_state(solution, start))
-    next_check = 10
+    splitting = Splitting(solution.problem, rng, *_initial_state(solution, start))
+    prover = _Prover(solution, options.tol)
+    next_check = FIRST_CHECK
     for iteration in range(1, options.max_iter + 1):
-        check = iteration >= next_check or iteration == options.max_iter or clock.out_of_time()
+        last = iteration == options.max_iter or clock.out_of_time()
+        check = iteration >= next_check or last
         splitting.step(adapt=iteration <= ADAPT_UNTIL, measure=check or iteration % 5 == 0)
         if not check:
             continue
         solution.n_iter = iteration
         solution.factor = splitting.factor
-        solution.sdp_value = max(solution.sdp_value, splitting.feasible_value())
-        if next_check in ROUND_AT or iteration % 100 == 0 or solution.sdp_gap <= tol:
+        solution.sdp_value, solution.infeasibility = splitting.value(), max(-splitting.lowest, 0.0)
+        if iteration in ROUND_AT or iteration % 100 == 0 or last:
             _round(solution, splitting.factor, rng)
-        Y = splitting.dual()
-        slack = 0.3 * tol * max(abs(solution.value), 1e-12)
-        basis = splitting.factor if splitting.eigen.block is None else splitting.eigen.block
-        solution.offer_bound(Certificate(bound_of(problem, Y, basis, slack), Y))
+        prover.improve_bound(splitting, thorough=last)
         clock.report(solution)
-        solution.status = _status(solution, tol, clock)
+        solution.status = _status(solution, options.tol, clock)
+        if solution.status == "certified":
+            solution.factor = solution.sdp_value = None  # the proven partition is the better X
         if solution.status != "max_iter":
             return
-        next_check = iteration + max(10, int(0.15 * iteration) // 5 * 5)
+        next_check = iteration + max(5, iteration // 10 // 5 * 5)
+
+
+class _Prover:
+    """Turns dual iterates into bounds, spending on them only when they can matter."""
+
+    def __init__(self, solution: Solution, tol: float) -> None:
+        self.solution, self.tol = solution, tol
+        self.checks = 0
+        self._form: DualForm | None = None
+        self._form_labels: Labels | None = None
+
+    def improve_bound(self, splitting: Splitting, thorough: bool) -> None:
+        """Offer the bound of the current dual, and of its projection onto the form of a tight dual."""
+        solution, problem = self.solution, self.solution.problem
+        self.checks += 1
+        Y, basis = splitting.dual(), splitting.leading_vectors()
+        slack = 0.1 * self.tol * solution.unit
+        estimate = ritz_estimate(problem.C, Y, problem.n_clusters, basis)
+        closest = max(solution.value, solution.sdp_value or -np.inf)
+        if thorough or self.checks % 5 == 0 or relative_gap(estimate, closest) <= self.tol:
+            solution.offer_bound(Certificate(bound_of(problem, Y, basis, slack), Y))
+        if solution.gap > self.tol and relative_gap(estimate, solution.value) < START_GAP:
+            self._restore(Y, (estimate - float(Y.sum()) / len(Y)) / (problem.n_clusters - 1), slack)
+
+    def _restore(self, Y: Matrix, z: float, slack: float) -> None:
+        """Give Y exactly the sums that a tight dual has at the best partition, when such sums exist."""
+        solution = self.solution
+        if self._form is None or self._form_labels is not solution.labels:
+            self._form = DualForm(solution.problem.C, solution.labels, solution.problem.n_clusters)
+            self._form_labels = solution.labels
+        lower, upper = self._form.limits
+        if lower > upper:
+            return
+        restored = self._form.matrix(min(max(z, lower), upper), 0.1 * self.tol, target=Y)
+        solution.offer_bound(Certificate(bound_of(solution.problem, restored, self._form.V, slack), restored))
 
 
 def _status(solution: Solution, tol: float, clock: _Clock) -> str:
     if solution.gap <= tol:
         return "certified"
-    if solution.sdp_gap <= tol:
+    if solution.sdp_value is not None and solution.sdp_gap <= tol and solution.infeasibility <= tol:
         return "solved"
     return "time_limit" if clock.out_of_time() else "max_iter"
 
@@ -300,10 +277,9 @@ def _initial_state(solution: Solution, start: Matrix | None) -> tuple[Matrix, fl
 
 def _round(solution: Solution, factor: Matrix, rng: np.random.Generator) -> None:
     """Offer the partitions that the rows of X suggest; X = ee'/n + FF', so rows of F will do."""
-    problem = solution.problem
-    k = problem.n_clusters
+    k = solution.problem.n_clusters
     values = np.einsum("ij,ij->j", factor, factor)
     vectors = factor / np.sqrt(np.maximum(values, 1e-300))
     starts = spectral_starts((values, vectors), k, rng, restarts=1)
     starts.append(kmeans_rows(factor, k, rng=rng, n_init=1))
-    solution.offer_partition(*best_of(problem.C, starts, k))
+    solution.offer_partition(*best_of(solution.problem.C, starts, k))
