@@ -239,7 +239,8 @@ class LanguageModelLearner:
         import torch
 
         module.zero_grad(set_to_none=True)
-        for indices in self.model.chunks(examples, self.config.scoring_tokens):
+        # A backward pass holds all activations of its batch, so it gets half of what scoring does.
+        for indices in self.model.chunks(examples, self.config.scoring_tokens // 2):
             batch = self.model.batch([examples[i] for i in indices])
             share = torch.bincount(batch.example, minlength=batch.n_examples).float().reciprocal()
             losses = self.model.target_losses(module, batch)

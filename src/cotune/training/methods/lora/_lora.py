@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,12 @@ class Lora(Method):
             task_type=TaskType.SEQ_2_SEQ_LM if model.seq2seq else TaskType.CAUSAL_LM,
         )
         try:
-            module: Any = get_peft_model(model.base, config)
+            with warnings.catch_warnings():
+                # PEFT asks transformers for an attribute by its old name.
+                warnings.filterwarnings(
+                    "ignore", message=".*is_gradient_checkpointing", category=FutureWarning
+                )
+                module: Any = get_peft_model(model.base, config)
         except ValueError as error:
             raise InputError(f"LoRA does not fit the model: {str(error).splitlines()[0]}") from error
         try:

@@ -1,0 +1,162 @@
+"""Training throughput beside a plain transformers.Trainer + PEFT loop on the same batches (make bench-train).
+
+Both train a LoRA of the same initial weights on the same examples in the same order, on one thread; what
+differs is that cotune encodes an instruction shared by examples once. Losses are printed
+beside each other: they agree up to rounding. Throughput counts every example's own tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.utils.data import SequentialSampler
+from transformers import (
+    AutoModelForCausalLM,
+    DataCollatorForSeq2Seq,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from cotune.models import Encoded, LanguageModel
+from cotune.tasks import READERS, Mixture, format_prompt, format_target
+from cotune.training._loop import train
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import Lora
+
+ROOT = Path(__file__).parents[1]
+TASKS = ["task184_*", "task187_*", "task1411_*", "task1622_*"]
+
+
+def batches(model: LanguageModel, data: Path, config: TrainingConfig, steps: int) -> list[list[Encoded]]:
+    """Draw the batches both loops train on."""
+    caps = {"train": 64, "validation": 8, "test": 8}
+    reader = READERS["natural_instructions"](path=str(data), include=TASKS, max_examples=caps)
+    pools = []
+    for task in reader.read(base=Path(), seed=0):
+        pool = [
+            model.encoder.encode(
+                lambda text, task=task: format_prompt(task.instruction, text),
+                e.input,
+                format_target(e.targets[0]),
+            )
+            for e in task["train"]
+        ]
+        pools.append([example for example in pool if example is not None])
+    mixture = Mixture([len(pool) for pool in pools], config.batch_size, config.tasks_per_batch, 0)
+    return [[pools[row.task][i] for row in mixture[step] for i in row.examples] for step in range(steps)]
+
+
+def cotune_loop(
+    model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig
+) -> tuple[list[float], float]:
+    """Train with cotune; return losses and processor seconds."""
+    torch.manual_seed(0)
+    with Lora(target_modules=("q_proj", "v_proj")).attach(model) as module:
+        begin = time.process_time()
+        log = train(model, module, drawn, len(drawn), config)
+        return list(log.losses), time.process_time() - begin
+
+
+class _Recorder(TrainerCallback):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+
+
+class _InOrder(Trainer):
+    def _get_train_sampler(self, dataset=None):
+        return SequentialSampler(self.train_dataset)
+
+
+def trainer_loop(
+    folder: Path, model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig
+) -> tuple[list[float], float]:
+    """Train with transformers.Trainer and PEFT; return losses and processor seconds."""
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=model.base.dtype)
+    torch.manual_seed(0)
+    lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    adapted = get_peft_model(base, lora)
+    rows = [
+        {
+            "input_ids": [*example.prompt, *example.target],
+            "labels": [-100] * len(example.prompt) + list(example.target),
+        }
+        for batch in drawn
+        for example in batch
+    ]
+    recorder = _Recorder()
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            per_device_train_batch_size=config.batch_size,
+            max_steps=len(drawn),
+            learning_rate=config.learning_rate,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=max(1, round(config.warmup * len(drawn))),
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.clip or 0.0,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            report_to="none",
+            save_strategy="no",
+            use_cpu=True,
+            disable_tqdm=True,
+            bf16=model.base.dtype == torch.bfloat16,
+            seed=0,
+        )
+        trainer = _InOrder(
+            model=adapted,
+            args=arguments,
+            train_dataset=rows,
+            data_collator=DataCollatorForSeq2Seq(model.tokenizer, padding=True),
+            callbacks=[recorder],
+        )
+        begin = time.process_time()
+        trainer.train()
+        return recorder.losses, time.process_time() - begin
+
+
+def main() -> None:
+    """Print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "natural_instructions")
+    parser.add_argument("--steps", type=int, default=6, help="steps of a round")
+    parser.add_argument("--rounds", type=int, default=3, help="the two loops in turn, so often")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = LanguageModel.load(options.model)
+    print(f"{platform.machine()}, one thread, {model.base.dtype}, {options.steps} steps a round")
+    for tasks_per_batch in (1, 2, 4):
+        config = TrainingConfig(batch_size=8, tasks_per_batch=tasks_per_batch, learning_rate=1e-3, warmup=0.2)
+        drawn = batches(model, options.data, config, options.steps)
+        tokens = sum(len(example) for batch in drawn for example in batch)
+        ours, plain = [], []
+        for _ in range(options.rounds):
+            our_losses, seconds = cotune_loop(model, drawn, config)
+            ours.append(tokens / seconds)
+            their_losses, seconds = trainer_loop(options.model, model, drawn, config)
+            plain.append(tokens / seconds)
+        ratios = [a / b for a, b in zip(ours, plain, strict=True)]
+        apart = max(abs(a - b) for a, b in zip(our_losses, their_losses, strict=True))
+        print(
+            f"8 examples of {tasks_per_batch} task(s) a step: cotune {statistics.median(ours):.0f} tokens per "
+            f"CPU second, Trainer + PEFT {statistics.median(plain):.0f}, ratio {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}); losses differ by at most {apart:.1e}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

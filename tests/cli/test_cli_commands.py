@@ -1,0 +1,298 @@
+"""The real command in its own process where that matters, in this one where it does not."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from cotune.cli.main import main
+
+LIGHT = "import sys; from cotune.cli.main import main; main({!r}); sys.exit('torch' in sys.modules)"
+
+
+def cotune(capsys, *arguments):
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def sentence(error):
+    """Return the one line an error prints."""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    return error
+
+
+@pytest.fixture
+def block_matrix(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"task {i}" for i in range(9)]
+    same = np.arange(9)[:, None] % 3 == np.arange(9) % 3
+    matrix = same + 0.1 * rng.normal(size=(9, 9))
+    path = tmp_path / "affinity.csv"
+    lines = [",".join(["", *names])]
+    lines += [",".join([name, *map(str, row)]) for name, row in zip(names, matrix, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def score_table(tmp_path):
+    rng = np.random.default_rng(1)
+    lines = ["run," + ",".join("abcdef")]
+    for run in range(60):
+        subset = rng.choice(6, 3, replace=False)
+        cells = [""] * 6
+        for task in subset:
+            mates = sum(other % 2 == task % 2 for other in subset) - 1
+            cells[task] = f"{10 ** (task / 2) * (5 - mates + 0.1 * rng.normal()):.4f}"
+        lines.append(f"{run}," + ",".join(cells))
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["group", "--help"], ["--version"]])
+def test_help_needs_no_torch(arguments):
+    assert (
+        subprocess.run([sys.executable, "-c", LIGHT.format(arguments)], capture_output=True).returncode == 0
+    )
+
+
+def test_importing_cotune_needs_nothing_heavy():
+    code = "import sys, cotune; sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'transformers')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_affinity_and_grouping_need_no_torch():
+    code = "import sys, cotune.affinity, cotune.grouping; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_group_a_matrix(block_matrix, capsys):
+    status, out, _ = cotune(capsys, "group", block_matrix)
+    assert status == 0
+    assert "group-0: task 0, task 3, task 6" in out
+    assert "k = 3 (chosen by entry cross-validation)" in out
+    assert "certified optimal" in out
+    status, out, _ = cotune(capsys, "group", block_matrix, "-k", "2", "--json")
+    found = json.loads(out)
+    assert found["k"] == 2
+    assert found["objective"] <= found["upper_bound"] + 1e-9
+    assert {"groups", "labels", "k", "objective", "upper_bound", "gap"} <= found.keys()
+
+
+def test_group_a_matrix_whose_rows_stand_in_another_order(block_matrix, capsys):
+    _, expected, _ = cotune(capsys, "group", block_matrix, "--json")
+    header, *lines = block_matrix.read_text().splitlines()
+    block_matrix.write_text("\n".join([header, *reversed(lines)]))
+    assert cotune(capsys, "group", block_matrix, "--json")[1] == expected
+
+
+def test_group_a_score_table_of_losses_with_different_scales(score_table, capsys):
+    status, out, _ = cotune(capsys, "group", score_table, "--lower-is-better", "-k", "2", "--json")
+    assert status == 0
+    assert json.loads(out)["groups"] == [["a", "c", "e"], ["b", "d", "f"]]
+
+
+def test_a_long_table_gives_what_the_wide_one_gives(score_table, tmp_path, capsys):
+    header, *lines = [line.split(",") for line in score_table.read_text().splitlines()]
+    long = ["run\ttask\tscore"]
+    long += [
+        f"{cells[0]}\t{task}\t{cell}"
+        for cells in lines
+        for task, cell in zip(header[1:], cells[1:], strict=True)
+        if cell
+    ]
+    path = tmp_path / "long.tsv"
+    path.write_text("\n".join(long))
+    options = ["--lower-is-better", "-k", "2", "--json"]
+    wide = json.loads(cotune(capsys, "group", score_table, *options)[1])
+    other = json.loads(cotune(capsys, "group", path, *options)[1])
+    assert sorted(map(sorted, other["groups"])) == sorted(map(sorted, wide["groups"]))
+    assert other["objective"] == pytest.approx(wide["objective"])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a,b,c\n1,nan,\n", "line 2, 'b': nan is not a score"),
+        ("a,b,c\n1,x,\n", "line 2, 'b': 'x' is not a number"),
+        ("a,b,c\n1,2\n", "line 2: 2 cells under a header of 3"),
+        ("a,b,a\n1,2,3\n", "two tasks have the name 'a'"),
+        ("a,b,c\n", "holds no rows"),
+        ("", "holds no rows"),
+        ("a,b,c\n1,2,\n", "missing"),
+        ("run,task,score\n1,a,2\n1,a,3\n1,b,1\n", "second score of task 'a'"),
+        (",a,b\na,1,\nb,2,3\n", "missing"),
+        ("a\n1\n", "at least two tasks"),
+    ],
+)
+def test_tables_with_mistakes(tmp_path, capsys, content, expected):
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    status, out, error = cotune(capsys, "group", path)
+    assert status == 2
+    assert expected in sentence(error)
+    assert not out
+
+
+@pytest.mark.parametrize("k", ["0", "10", "-1", "many", "2.5"])
+def test_a_number_of_groups_that_cannot_be(block_matrix, capsys, k):
+    status, _, error = cotune(capsys, "group", block_matrix, f"-k={k}")
+    assert status == 2
+    assert "from 1 to the number of tasks 9" in sentence(error)
+
+
+def test_a_missing_table(tmp_path, capsys):
+    status, _, error = cotune(capsys, "group", tmp_path / "none.csv")
+    assert status == 2
+    assert "cannot be read" in sentence(error)
+
+
+def test_unknown_commands_and_options_exit_with_2(capsys):
+    for arguments in (["grup"], ["group"], ["run", "x.yaml", "--fast"]):
+        status, _, error = cotune(capsys, *arguments)
+        assert status == 2
+        sentence(error)
+
+
+def study_file(tmp_path, **changes):
+    data = {
+        "name": "mistakes",
+        "tasks": {"reader": "natural_instructions", "path": "tasks"},
+        "learner": {"kind": "language_model", "model": "./model"},
+        **changes,
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def task_file(folder, name="one", instances=6, content=None):
+    folder.mkdir(exist_ok=True)
+    items = [{"id": str(i), "input": f"in {i}", "output": [f"out {i}"]} for i in range(instances)]
+    text = content or json.dumps({"Definition": ["Do."], "Categories": ["X"], "Instances": items}, indent=1)
+    (folder / f"{name}.json").write_text(text)
+
+
+def broken_json(tmp_path, model):
+    task_file(tmp_path / "tasks", content='{"Definition": ["x"],\n "Instances": [\n {"input": }]}')
+    return {}
+
+
+def no_instances(tmp_path, model):
+    task_file(tmp_path / "tasks", instances=0)
+    return {}
+
+
+def two_of_one_name(tmp_path, model):
+    task_file(tmp_path / "tasks")
+    task_file(tmp_path / "more")
+    reader = {"reader": "natural_instructions"}
+    return {"tasks": [{**reader, "path": "tasks"}, {**reader, "path": "more"}]}
+
+
+def empty_folder(tmp_path, model):
+    (tmp_path / "tasks").mkdir()
+    return {}
+
+
+def missing_model(tmp_path, model):
+    task_file(tmp_path / "tasks")
+    task_file(tmp_path / "tasks", "two")
+    return {}
+
+
+def too_many_groups(tmp_path, model):
+    task_file(tmp_path / "tasks")
+    task_file(tmp_path / "tasks", "two")
+    return {
+        "learner": {"kind": "language_model", "model": str(model)},
+        "grouping": {"n_clusters": 3},
+    }
+
+
+def unknown_key(tmp_path, model):
+    return {"afinity": {}}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "expected"),
+    [
+        (broken_json, ["one.json", "line 3"]),
+        (no_instances, ["one"]),
+        (two_of_one_name, ["'one'"]),
+        (empty_folder, ["tasks"]),
+        (missing_model, ["model", "does not exist"]),
+        (too_many_groups, ["grouping.n_clusters", "number of tasks 2"]),
+        (unknown_key, ["afinity", "did you mean 'affinity'?"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_mistakes_in_a_study_cost_one_sentence_and_nothing_is_written(
+    tmp_path, capsys, tiny_causal, mistake, expected, command
+):
+    changes = mistake(tmp_path, tiny_causal)
+    file = study_file(tmp_path, **changes)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    status, out, error = cotune(capsys, command, file)
+    assert status == 2, error
+    for part in expected:
+        assert part in sentence(error)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert not out
+
+
+def test_the_folder_of_another_study_is_refused(tmp_path, capsys, tiny_causal):
+    task_file(tmp_path / "tasks")
+    task_file(tmp_path / "tasks", "two")
+    learner = {"kind": "language_model", "model": str(tiny_causal)}
+    file = study_file(tmp_path, learner=learner, comparison=None, executor={"workers": 0})
+    assert cotune(capsys, "run", file, "--folder", tmp_path / "results")[0] == 0
+    kept = {path: path.read_bytes() for path in (tmp_path / "results").iterdir() if path.is_file()}
+    other = study_file(tmp_path, name="another", learner=learner)
+    status, _, error = cotune(capsys, "run", other, "--folder", tmp_path / "results")
+    assert status == 2
+    assert "belongs to the study 'mistakes'" in sentence(error)
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_run_status_and_report_with_json(tmp_path, capsys, tiny_causal):
+    task_file(tmp_path / "tasks")
+    task_file(tmp_path / "tasks", "two")
+    learner = {"kind": "language_model", "model": str(tiny_causal)}
+    file = study_file(tmp_path, learner=learner, comparison=None, executor={"workers": 0})
+    status, out, _ = cotune(capsys, "run", file, "--json")
+    assert status == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events][-1] == "done"
+    assert sum(event["event"] == "run" for event in events) == 2
+    status, out, _ = cotune(capsys, "status", file, "--json")
+    assert json.loads(out)["complete"] is True
+    status, out, _ = cotune(capsys, "status", file)
+    assert "affinity: 2 of 2 runs" in out
+    (tmp_path / "study" / "report.html").unlink()
+    status, out, _ = cotune(capsys, "report", tmp_path / "study")
+    assert status == 0
+    assert (tmp_path / "study" / "report.html").is_file()
+    status, out, _ = cotune(capsys, "plan", file, "--no-measure")
+    assert "affinity: 2 runs" in out
+
+
+def test_debug_prints_a_traceback(tmp_path, capsys):
+    status, _, error = cotune(capsys, "group", tmp_path / "none.csv", "--debug")
+    assert status == 2
+    assert "Traceback" in error
+
+
+def test_the_demo_recovers_the_three_types(tmp_path, capsys):
+    status, out, error = cotune(capsys, "demo", "--folder", tmp_path / "demo")
+    assert status == 0, error
+    assert "sdp: the three types, exactly" in out
+    assert "group-0: linear-1.0, linear-0.9, linear-1.1" in out
+    assert (tmp_path / "demo" / "report.html").is_file()
