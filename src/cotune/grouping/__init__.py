@@ -7,7 +7,11 @@ from cotune.grouping._estimator import SDPClustering
 from cotune.grouping._partition import density, first_appearance, objective
 from cotune.grouping.baselines import LloydGrouping, SpectralGrouping
 from cotune.grouping.choose_k import K_RULES, KPath, choose_k
+from cotune.grouping.exact import ExactPartition, exact_partitions, exhaustive
+from cotune.grouping.overlapping import OverlappingGroups, select_overlapping
 from cotune.grouping.prepare import Prepared, prepare
+from cotune.grouping.rounding import ROUNDINGS
+from cotune.grouping.stability import Stability, bootstrap
 
 GROUPERS: dict[str, type[SDPClustering] | type[SpectralGrouping] | type[LloydGrouping]] = {
     "sdp": SDPClustering,
@@ -19,14 +23,22 @@ GROUPERS: dict[str, type[SDPClustering] | type[SpectralGrouping] | type[LloydGro
 __all__ = [
     "GROUPERS",
     "K_RULES",
+    "ROUNDINGS",
+    "ExactPartition",
     "KPath",
     "LloydGrouping",
+    "OverlappingGroups",
     "Prepared",
     "SDPClustering",
     "SpectralGrouping",
+    "Stability",
+    "bootstrap",
     "choose_k",
     "density",
+    "exact_partitions",
+    "exhaustive",
     "first_appearance",
     "objective",
     "prepare",
+    "select_overlapping",
 ]

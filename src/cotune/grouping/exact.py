@@ -154,7 +154,7 @@ def _subsets(mask: int) -> Labels:
 
 
 def exhaustive(T: ArrayLike, n_clusters: int) -> ExactPartition:
-    """Return the best partition by looking at every one: the verifier of the paper, for a dozen tasks at most.
+    """Return the best partition by looking at every one: the verifier of the paper, for up to a dozen tasks.
 
     Parameters
     ----------
