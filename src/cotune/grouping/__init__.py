@@ -6,10 +6,10 @@ Arrays in, labels out; numpy, scipy and scikit-learn only.
 from cotune.grouping._estimator import SDPClustering
 from cotune.grouping._partition import density, first_appearance, objective
 from cotune.grouping.baselines import LloydGrouping, SpectralGrouping
-from cotune.grouping.choose_k import K_RULES, KPath, choose_k
 from cotune.grouping.exact import ExactPartition, exact_partitions, exhaustive
+from cotune.grouping.number_of_groups import K_RULES, KPath, choose_k
 from cotune.grouping.overlapping import OverlappingGroups, select_overlapping
-from cotune.grouping.prepare import Prepared, prepare
+from cotune.grouping.preparation import Prepared, prepare
 from cotune.grouping.rounding import ROUNDINGS
 from cotune.grouping.stability import Stability, bootstrap
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
 from cotune.grouping._validation import check_affinity
-from cotune.grouping.choose_k import KPath, choose_k, default_k_max, refuse_bad_rule
+from cotune.grouping.number_of_groups import KPath, choose_k, default_k_max, refuse_bad_rule
 
 AFFINITIES = ("precomputed", "linear", "cosine")
 

@@ -2,8 +2,8 @@
 
 Fifty et al., "Efficiently identifying task groupings for multi-task learning" (2021): with a budget of k
 networks, choose k sets of tasks so that the sum over tasks of the affinity onto the task from its best set is
-largest. The affinity onto u from a set S is the mean of T_uv over the other members v. TAG enumerates by branch
-and bound; here the bound is Lagrangian, which also removes most sets before branching.
+largest. The affinity onto u from a set S is the mean of T_uv over the other members v. TAG enumerates by
+branch and bound; here the bound is Lagrangian, which also removes most sets before branching.
 
 With a multiplier p_u for "u is served", a choice of k sets is worth at most sum_u p_u plus the k largest of
 the reduced values rho(S) = sum over u in S of max(a(u, S) - p_u, 0), for any p.
@@ -204,18 +204,14 @@ class _Search:
         return blocks + chosen[: self.k - len(blocks)]
 
     def _best_prices(self) -> Matrix:
-        """Multipliers of a small bound, by Polyak's subgradient steps towards the value of the greedy choice."""
+        """Return multipliers of a small bound, by Polyak's subgradient steps towards the greedy value."""
         prices = best = self.gains[self.best].max(axis=0)
         scale = 1.0
         stalled = 0
         for _ in range(SUBGRADIENT_STEPS):
             excess = np.maximum(self.gains - prices, 0.0)
             reduced = excess.sum(axis=1)
-            top = (
-                np.argpartition(-reduced, self.k - 1)[: self.k]
-                if self.k < len(reduced)
-                else np.arange(len(reduced))
-            )
+            top = np.argpartition(reduced, -self.k)[-self.k :]
             bound = float(prices.sum() + reduced[top].sum())
             if bound < self.bound - 1e-12:
                 self.bound, best, stalled = bound, prices, 0

@@ -107,8 +107,8 @@ def bootstrap(
         counts.append(int(labels.max()) + 1)
     if len(counts) < n_resamples / 2:
         raise InputError(
-            f"{n_resamples - len(counts)} of {n_resamples} resamples of {n_runs} runs had no affinity matrix; "
-            f"run more subsets, or complete missing pairs while estimating."
+            f"{n_resamples - len(counts)} of {n_resamples} resamples of {n_runs} runs had no affinity "
+            f"matrix; run more subsets, or complete missing pairs while estimating."
         )
     size = len(counts)
     skipped = n_resamples - size
