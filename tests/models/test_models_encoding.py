@@ -114,7 +114,9 @@ def test_a_target_that_is_too_long_does_not_fit(causal_encoder, seq2seq_encoder)
 def test_an_instruction_that_is_too_long_by_itself_is_refused(causal_encoder):
     n_fixed = len(causal_encoder.encode(RENDER, "").prompt)
     encoder = Encoder(causal_encoder.tokenizer, max_prompt_tokens=n_fixed - 1)
-    with pytest.raises(InputError, match=rf"takes {n_fixed} tokens, more than max_prompt_tokens {n_fixed - 1}"):
+    with pytest.raises(
+        InputError, match=rf"takes {n_fixed} tokens, more than max_prompt_tokens {n_fixed - 1}"
+    ):
         encoder.encode(RENDER, "apple banana", format_target("red"))
 
 

@@ -96,12 +96,11 @@ def plan_rows(examples: Sequence[Encoded], *, pack: bool, max_tokens: int = 512)
     for index, example in enumerate(examples):
         if pack and rows:
             joined = shared_prefix([examples[rows[-1][0]].prompt[: prefix + 1], example.prompt])
-            grown = total + len(example) - joined
+            # A shorter common prefix is repeated in every remainder already in the row.
+            grown = total + len(example) - joined + (prefix - joined) * (len(rows[-1]) - 1)
             if joined >= max(8, prefix // 2) and grown <= max_tokens:
-                # A shorter common prefix is repeated in every remainder already in the row.
-                total = grown + (prefix - joined) * (len(rows[-1]) - 1)
-                prefix = joined
                 rows[-1].append(index)
+                prefix, total = joined, grown
                 continue
         rows.append([index])
         prefix, total = len(example.prompt), len(example)
