@@ -12,6 +12,7 @@ import platform
 import statistics
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -20,10 +21,12 @@ from torch.utils.data import SequentialSampler
 from transformers import (
     AutoModelForCausalLM,
     DataCollatorForSeq2Seq,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from cotune.models import Encoded, LanguageModel
 from cotune.tasks import READERS, Mixture, format_prompt, format_target
@@ -122,6 +125,7 @@ def trainer_loop(
             data_collator=DataCollatorForSeq2Seq(model.tokenizer, padding=True),
             callbacks=[recorder],
         )
+        trainer.remove_callback(PrinterCallback)
         begin = time.process_time()
         trainer.train()
         return recorder.losses, time.process_time() - begin
@@ -135,6 +139,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=3, help="the two loops in turn, so often")
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    disable_progress_bar()
     torch.set_num_threads(1)
     model = LanguageModel.load(options.model)
     print(f"{platform.machine()}, one thread, {model.base.dtype}, {options.steps} steps a round")
@@ -151,9 +157,10 @@ def main() -> None:
         ratios = [a / b for a, b in zip(ours, plain, strict=True)]
         apart = max(abs(a - b) for a, b in zip(our_losses, their_losses, strict=True))
         print(
-            f"8 examples of {tasks_per_batch} task(s) a step: cotune {statistics.median(ours):.0f} tokens per "
-            f"CPU second, Trainer + PEFT {statistics.median(plain):.0f}, ratio {statistics.median(ratios):.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f}); losses differ by at most {apart:.1e}",
+            f"8 examples of {tasks_per_batch} task(s) a step: tokens per CPU second "
+            f"cotune {statistics.median(ours):.0f}, Trainer + PEFT {statistics.median(plain):.0f}, "
+            f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
+            f"losses differ by at most {apart:.1e}",
             flush=True,
         )
 

@@ -103,7 +103,7 @@ def test_adapters_load_in_plain_peft_and_score_as_recorded(finished):
 
 
 def test_the_same_command_runs_nothing_twice(finished):
-    file, folder, command, _ = finished
+    _, folder, command, _ = finished
     before = (folder / "groups.json").read_bytes()
     out = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
     events = [json.loads(line) for line in out.splitlines()]
