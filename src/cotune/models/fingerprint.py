@@ -9,6 +9,9 @@ from cotune.exceptions import InputError
 
 _PATTERNS = (
     "config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
     "*.safetensors",
     "*.bin",
     "tokenizer*",
@@ -73,7 +76,7 @@ def model_fingerprint(model: Path | str, revision: str | None = None) -> str:
     if isinstance(model, str):
         return f"hub:{model}@{_hub_commit(model, revision)}"
     digest = hashlib.sha256()
-    files = sorted({file for pattern in _PATTERNS for file in model.glob(pattern)})
+    files = sorted({file for pattern in _PATTERNS for file in model.glob(pattern) if file.is_file()})
     for file in files:
         digest.update(f"{file.name}:{file.stat().st_size}".encode())
         _digest_file(file, digest)
