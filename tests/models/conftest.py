@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -49,3 +50,14 @@ def encode():
         return [encoder.encode(render, text, format_target(target)) for text, target in pairs]
 
     return encode_pairs
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Let every attempt to reach another machine fail."""
+
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)

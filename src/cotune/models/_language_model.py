@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -90,7 +90,14 @@ class LanguageModel:
         dtype = torch.bfloat16 if resolve_precision(precision, device) == "bf16" else torch.float32
         auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
         with loading(model):
-            base = auto.from_pretrained(str(model), dtype=dtype, **hub_options(model, revision))
+            base, report = auto.from_pretrained(
+                str(model),
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **hub_options(model, revision),
+            )
+            _check_complete(report)
         window = getattr(base.config, "sliding_window", None)
         # A probe of a few tokens would not meet the window.
         return cls(base.to(device), encoder, pack=False if pack is None and window else pack)
@@ -261,6 +268,17 @@ class LanguageModel:
                     return False
         tolerance = 2e-2 if self.base.dtype.itemsize < 4 else 1e-3
         return torch.allclose(losses[0], losses[1], rtol=tolerance, atol=tolerance)
+
+
+def _check_complete(report: Mapping[str, Any]) -> None:
+    """Refuse weights that the library would silently fill in with random numbers."""
+    absent = sorted(report["missing_keys"])
+    misfits = sorted(name for name, *_ in report["mismatched_keys"])
+    if absent or misfits:
+        raise ValueError(
+            f"{len(absent)} of the weights that its config.json asks for are missing and {len(misfits)} have "
+            f"another shape, the first of them {(absent + misfits)[0]}"
+        )
 
 
 def default_device() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cotune.exceptions import InputError
@@ -201,8 +202,13 @@ def loading(model: Path | str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The model {model} could not be loaded: {reason}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # The libraries raise whatever they meet, most of it with roots of its own: safetensors, validation.
+        reason = shorten(str(error), 240, placeholder="")
+        if " " not in reason:
+            reason = f"{type(error).__name__} {reason}"
+        raise InputError(f"The model {model} could not be loaded: {reason.rstrip('. ')}.") from error
     finally:
         logging.set_verbosity(level)
