@@ -36,8 +36,10 @@ class PlainEvents:
             self.note(record.error)
         if self._done == self._total or now - self._told >= _EVERY_SECONDS:
             self._told = now
-            left = (now - self._began) / (self._done - self._reused) * (self._total - self._done)
-            rest = f", about {duration(left)} left" if self._done < self._total else ""
+            fresh = self._done - self._reused
+            left = (now - self._began) / fresh * (self._total - self._done)
+            # The first runs pay for starting the workers and are the longest.
+            rest = f", about {duration(left)} left" if 3 <= fresh and self._done < self._total else ""
             spent = duration(now - self._began)
             print(f"{self._title}: {self._done} of {self._total} runs in {spent}{rest}", flush=True)
 

@@ -22,8 +22,8 @@ class TaskRow:
         Unique within the study.
     metric : str
         Name of its metric.
-    train, validation, test : int
-        Examples of each split.
+    train, validation, test : int or None
+        Examples of each split, None where they are drawn without end.
     category : str
         The family its author put it in, or empty.
     notes : tuple of str
@@ -32,9 +32,9 @@ class TaskRow:
 
     name: str
     metric: str
-    train: int
-    validation: int
-    test: int
+    train: int | None
+    validation: int | None
+    test: int | None
     category: str = ""
     notes: tuple[str, ...] = ()
 

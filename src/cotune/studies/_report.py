@@ -9,6 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cotune.grouping import SDPClustering, density
 from cotune.report import (
     AffinityData,
@@ -69,7 +72,7 @@ def _task_row(result: StudyResult, name: str) -> TaskRow:
     task = next((task for task in result.study.tasks if task.name == name), None)
     family = result.study.learner.families.get(name, "")
     if task is None:
-        return TaskRow(name=name, metric="", train=0, validation=0, test=0, category=family)
+        return TaskRow(name=name, metric="", train=None, validation=None, test=None, category=family)
     return TaskRow(
         name=name,
         metric=task.metric,
@@ -85,15 +88,26 @@ def _affinity(result: StudyResult) -> AffinityData | None:
     if result.estimate is None:
         return None
     affinity = result.estimate.affinity
+    prepared, steps = None, ()
+    if result.groups:
+        prepared = _less_effects(result.groups.prepared.matrix).tolist()
+        shown = "shown less row and column effects, which add the same to every partition (Xe = e)"
+        steps = (*result.groups.prepared.steps, shown)
     return AffinityData(
         matrix=affinity.matrix.tolist(),
         unit=result.estimate.unit,
-        prepared=result.groups.prepared.matrix.tolist() if result.groups else None,
-        steps=tuple(result.groups.prepared.steps) if result.groups else (),
+        prepared=prepared,
+        steps=steps,
         counts=affinity.counts.tolist(),
         stderr=affinity.stderr.tolist(),
         estimator=result.estimate.estimator,
     )
+
+
+def _less_effects(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the means of rows and columns off, so that what is left is what grouping sees."""
+    rows = matrix.mean(1, keepdims=True)
+    return np.asarray(matrix - rows - rows.T + matrix.mean())
 
 
 def _grouping(result: StudyResult) -> GroupingData | None:
