@@ -9,21 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotune.models._language_model import LanguageModel, Precision, resolve_precision
+    from cotune.models._language_model import LanguageModel
     from cotune.models.encoding import Encoded, Encoder, load_encoder
     from cotune.models.fingerprint import locate_model, model_fingerprint
     from cotune.models.gguf import convert_gguf
+    from cotune.models.precision import Precision, resolve_precision
 
 _HOMES = {
     "Encoded": "cotune.models.encoding",
     "Encoder": "cotune.models.encoding",
     "LanguageModel": "cotune.models._language_model",
-    "Precision": "cotune.models._language_model",
+    "Precision": "cotune.models.precision",
     "convert_gguf": "cotune.models.gguf",
     "load_encoder": "cotune.models.encoding",
     "locate_model": "cotune.models.fingerprint",
     "model_fingerprint": "cotune.models.fingerprint",
-    "resolve_precision": "cotune.models._language_model",
+    "resolve_precision": "cotune.models.precision",
 }
 
 __all__ = [

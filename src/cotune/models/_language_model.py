@@ -3,7 +3,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,11 +12,19 @@ from torch import nn
 
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
+from cotune.models.precision import Precision, default_device, resolve_precision
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel
 
-Precision = Literal["auto", "fp32", "bf16"]
+_WINDOWS = (
+    "sliding_window",
+    "window_size",
+    "attention_window_size",
+    "attention_chunk_size",
+    "local_attention",
+)
+"""What architectures call the reach of attention where it has a limit."""
 
 
 class LanguageModel:
@@ -47,6 +55,7 @@ class LanguageModel:
         self.seq2seq = bool(base.config.is_encoder_decoder)
         pad = self.tokenizer.pad_token_id
         self.pad_token = int(self.tokenizer.eos_token_id if pad is None else pad)
+        self.base.generation_config = self._greedy()
         self._keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self.pack = not self.seq2seq and (self._packing_is_exact() if pack is None else pack)
 
@@ -98,9 +107,7 @@ class LanguageModel:
                 **hub_options(model, revision),
             )
             _check_complete(report)
-        window = getattr(base.config, "sliding_window", None)
-        # A probe of a few tokens would not meet the window.
-        return cls(base.to(device), encoder, pack=False if pack is None and window else pack)
+        return cls(base.to(device), encoder, pack=pack)
 
     @property
     def device(self) -> torch.device:
@@ -216,9 +223,6 @@ class LanguageModel:
                     input_ids=ids.to(self.device),
                     attention_mask=mask.to(self.device),
                     max_new_tokens=max_new_tokens or self.encoder.max_target_tokens,
-                    do_sample=False,
-                    num_beams=1,
-                    pad_token_id=self.pad_token,
                     use_cache=True,
                 )
                 fresh = out if self.seq2seq else out[:, width:]
@@ -252,8 +256,30 @@ class LanguageModel:
         if chunk:
             yield chunk
 
+    def _greedy(self) -> GenerationConfig:
+        """Greedy decoding, without the penalties and samplers that checkpoints bring along for chats."""
+        from transformers import GenerationConfig
+
+        theirs = self.base.generation_config
+        ends = theirs.eos_token_id if isinstance(theirs.eos_token_id, list) else [theirs.eos_token_id]
+        return GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            bos_token_id=theirs.bos_token_id,
+            # What closes a target in training has to end an answer, whatever ended one before.
+            eos_token_id=sorted(
+                {int(self.tokenizer.eos_token_id), *(end for end in ends if end is not None)}
+            ),
+            pad_token_id=self.pad_token,
+            decoder_start_token_id=getattr(self.base.config, "decoder_start_token_id", None),
+        )
+
     def _packing_is_exact(self) -> bool:
         """Try packing on three short examples: the losses must be those of one example a row."""
+        config = self.base.config.get_text_config()
+        # Distances within a packed row are longer, and examples of a few tokens do not meet the window.
+        if any(getattr(config, name, None) for name in _WINDOWS):
+            return False
         ids = torch.Generator().manual_seed(0)
         draw = torch.randint(0, self.vocabulary_size, (3, 8), generator=ids).tolist()
         prefix = tuple(draw[0]) + tuple(draw[1])
@@ -279,23 +305,3 @@ def _check_complete(report: Mapping[str, Any]) -> None:
             f"{len(absent)} of the weights that its config.json asks for are missing and {len(misfits)} have "
             f"another shape, the first of them {(absent + misfits)[0]}"
         )
-
-
-def default_device() -> str:
-    """Return the accelerator's name if there is one, else ``"cpu"``."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def resolve_precision(precision: Precision, device: str | None = None) -> Literal["fp32", "bf16"]:
-    """Choose bfloat16 where the hardware multiplies it natively, float32 elsewhere.
-
-    Emulated bfloat16 is several times slower than float32 on processors without it (measured: 40 against 150
-    tokens a second).
-    """
-    if precision != "auto":
-        return precision
-    if (device or default_device()).startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return "bf16" if native or tiles else "fp32"
