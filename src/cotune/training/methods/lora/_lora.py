@@ -36,7 +36,7 @@ class Lora(Method):
         Raises
         ------
         InputError
-            If the base has none of the target modules.
+            If the base lacks one of the target modules.
         """
         from peft import LoraConfig, TaskType, get_peft_model
 
@@ -57,12 +57,25 @@ class Lora(Method):
         except ValueError as error:
             raise InputError(f"LoRA does not fit the model: {str(error).splitlines()[0]}") from error
         try:
+            self._check_targets(module)
             yield module
         finally:
             module.unload()
+            model.base.eval()
             # Left behind by PEFT; the next adapter would take the base for one that has been adapted before.
             if hasattr(model.base, "peft_config"):
                 del model.base.peft_config
+
+    def _check_targets(self, module: Any) -> None:
+        """Refuse a name that fits nothing, which PEFT passes over as long as another one fits."""
+        adapted = module.base_model.targeted_module_names
+        for target in self.target_modules or ():
+            if not any(name == target or name.endswith(f".{target}") for name in adapted):
+                names = ", ".join(sorted({name.rpartition(".")[2] for name in adapted}))
+                raise InputError(
+                    f"LoRA does not fit the model: no module is named {target!r} of target_modules, "
+                    f"unlike {names}."
+                )
 
     def first_order_parameters(self, module: nn.Module) -> list[nn.Parameter]:
         """Return the matrices B: while they are zero, the update does not depend on A."""
