@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
 
 from cotune.exceptions import InputError
 from cotune.grouping import GROUPERS, SDPClustering, SpectralGrouping, density, objective
@@ -158,6 +159,28 @@ def test_labels_count_up_in_task_order_and_repeat_exactly():
     again = SDPClustering(3).fit(T)
     assert np.array_equal(first.labels_, again.labels_)
     assert first.upper_bound_ == again.upper_bound_
+
+
+FEATURES_ONLY = {
+    "check_clustering": "clusters feature vectors, which precomputed affinities are not",
+    "check_dtype_object": "wants a TypeError; every input error here is an InputError, a ValueError",
+}
+NO_ITERATION = {
+    "check_non_transformer_estimators_n_iter": "0 iterations when the proof is found in closed form"
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "exempt"),
+    [(SDPClustering(2, affinity="cosine", tol=1e-2), NO_ITERATION)]
+    + [(GROUPERS[name](2), FEATURES_ONLY) for name in sorted(GROUPERS)],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_scikit_learn_conformance(model, exempt):
+    results = check_estimator(model, expected_failed_checks=exempt, on_fail=None, on_skip=None)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert not failed
+    assert sum(result["status"] == "passed" for result in results) > 40
 
 
 def test_estimators_clone_and_pickle():

@@ -70,10 +70,19 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 f"The 'k_max' parameter of {name} must be None or an integer of at least 1, "
                 f"got {k_max!r} instead."
             )
-        path: KPath = choose_k(T, min(int(k_max), n), rng)
+        path: KPath = choose_k(
+            T,
+            min(int(k_max), n),
+            rng,
+            cross_validate=True if self.k_rule == "entry_cv" else None,
+            progress=self._choosing,
+        )
         self.k_path_, self.k_choices_ = path.records, path.chosen
         k = path.chosen[self.k_rule]
         return k, path.labels[k]
+
+    def _choosing(self, k: int, summed_density: float) -> None:
+        """Hear that one more k has been tried."""
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

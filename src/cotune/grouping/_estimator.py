@@ -33,16 +33,16 @@ class SDPClustering(BaseGrouping):
         for instance its gradient, and the affinities are their inner products or cosines.
     k_max : int, optional
         Largest number of groups tried under ``"auto"``; None for max(10, 1.5 sqrt(n)), below n.
-    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}
-        How ``"auto"`` chooses; all four are computed and kept in ``k_path_``. ``"average_density"`` is the
-        paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
+    k_rule : {"bic", "entry_cv", "average_density", "summed_density"}
+        How ``"auto"`` chooses; all are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 300
+        tasks unless it is asked for. ``"average_density"`` is the paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
     tol : float
         Relative gap at which a partition counts as proven optimal.
     max_iter : int
         Most iterations of the solver.
     time_limit : float, optional
-        Seconds after which the solver stops with the best partition and bound so far; choosing k is
-        not counted.
+        Seconds after which the solver stops with the best partition and bound so far; choosing k is not
+        counted.
     exact_max : int
         Up to this many tasks, groups that the relaxation does not prove are found by exact search; at
         most 20, 0 to rely on the relaxation alone.
@@ -51,9 +51,10 @@ class SDPClustering(BaseGrouping):
         return what rounding X gives and nothing else; ``"threshold"`` is the paper's and need not
         give k groups.
     warm_start : array-like of shape (n,) or (n, n), optional
-        Groups of an earlier step, or an X, to start from.
+        Groups of an earlier step, or an X, to start from; False is None, for scikit-learn's sake.
     callback : callable, optional
-        Called now and then as ``callback(iteration, objective, bound)``.
+        Called now and then as ``callback(iteration, objective, bound)``; while k is being chosen the
+        iteration is 0 and the bound infinite.
     random_state : int, RandomState instance or None
         Seed of the starts; the same seed gives the same groups.
 
@@ -115,13 +116,13 @@ class SDPClustering(BaseGrouping):
         *,
         affinity: str = "precomputed",
         k_max: int | None = None,
-        k_rule: str = "entry_cv",
+        k_rule: str = "bic",
         tol: float = 1e-5,
         max_iter: int = 5000,
         time_limit: float | None = None,
         exact_max: int = 15,
         rounding: str = "best",
-        warm_start: ArrayLike | None = None,
+        warm_start: ArrayLike | bool | None = None,
         callback: Progress | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
@@ -168,6 +169,10 @@ class SDPClustering(BaseGrouping):
         self._keep(T, solution)
         return self
 
+    def _choosing(self, k: int, summed_density: float) -> None:
+        if self.callback is not None:
+            self.callback(0, summed_density, np.inf)
+
     def _check_options(self) -> None:
         name = type(self).__name__
         if self.rounding != "best" and self.rounding not in ROUNDINGS:
@@ -184,7 +189,7 @@ class SDPClustering(BaseGrouping):
 
     def _start(self, n: int, k: int) -> Matrix | Labels | None:
         """Return the warm start as labels with exactly k groups or as an X, or None when it cannot help."""
-        if self.warm_start is None:
+        if self.warm_start is None or self.warm_start is False:
             return None
         if np.ndim(self.warm_start) == 2:
             X = check_square(self.warm_start, "The warm start")

@@ -55,8 +55,6 @@ def check_square(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.
         If T is sparse, complex, not numeric, empty, not square, or holds NaN or infinite entries.
     """
     matrix = as_float_matrix(T, name)
-    if matrix.shape[0] != matrix.shape[1]:
-        raise InputError(f"{name} must be square, n x n for n tasks, got shape {matrix.shape} instead.")
     finite = np.isfinite(matrix)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
@@ -65,6 +63,8 @@ def check_square(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.
             f"infinity, the first at row {row}, column {column}; complete missing entries with prepare(T, "
             f'missing="complete") first.'
         )
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"{name} must be square, n x n for n tasks, got shape {matrix.shape} instead.")
     return matrix
 
 

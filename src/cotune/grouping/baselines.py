@@ -20,7 +20,7 @@ class _Baseline(BaseGrouping):
         *,
         affinity: str = "precomputed",
         k_max: int | None = None,
-        k_rule: str = "entry_cv",
+        k_rule: str = "bic",
         n_init: int = 10,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:

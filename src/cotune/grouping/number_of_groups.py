@@ -1,13 +1,16 @@
 """How many groups: four rules on the same partitions, and the curve of each.
 
 The paper's rule, the largest average density (Eq. 2), is biased: adding a constant c to T adds n c / k to it,
-so it measures the offset of T as much as its structure. Entry cross-validation asks instead which k predicts
-affinities that the grouping has not seen.
+so it measures the offset of T as much as its structure. The default treats the groups as a model of the
+affinities, normal with one mean a block, and charges for its parameters and for the labels (BIC). Entry
+cross-validation asks which k predicts affinities that the grouping has not seen; it costs one set of partitions
+a fold.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +21,17 @@ from cotune.grouping._partition import Labels, Matrix, density_sum, indicator, s
 from cotune.grouping._problem import CentredProblem
 from cotune.grouping.propose import Embedding, propose, spectral_embedding, split_starts
 
-K_RULES = ("entry_cv", "bic", "average_density", "summed_density")
+K_RULES = ("bic", "entry_cv", "average_density", "summed_density")
 """Rules by name, the default first."""
 
-FOLDS = 10
+FOLDS = ((200, 20), (500, 10), (math.inf, 5))
+"""Folds of the cross-validation by number of tasks: few held-out entries keep a small problem solvable."""
+
+CROSS_VALIDATE_UP_TO = 300
+"""Tasks above which entries are held out only when that rule is asked for."""
+
 PATIENCE = 6
-"""Stop when so many consecutive k have not lowered the cross-validation error."""
+"""Stop when so many consecutive k have improved neither criterion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +43,9 @@ class KPath:
     chosen : dict of str to int
         The k each rule selects.
     records : list of dict
-        One a k: ``k``, ``summed_density`` (Eq. 3), ``average_density`` (Eq. 2), ``entry_cv`` (mean held-out
-        squared error over that of k = 1), ``entry_cv_se`` (standard error of its difference from the best k)
-        and ``bic``.
+        One a k: ``k``, ``summed_density`` (Eq. 3), ``average_density`` (Eq. 2), ``bic`` and, where
+        entries were held out, ``entry_cv`` (mean held-out squared error over that of k = 1) and
+        ``entry_cv_se`` (standard error of its difference from the best k).
     labels : dict of int to ndarray of shape (n,)
         The partition found for each k.
     """
@@ -52,7 +60,14 @@ def default_k_max(n: int) -> int:
     return max(1, min(n - 1, max(10, round(1.5 * math.sqrt(n)))))
 
 
-def choose_k(T: Matrix, k_max: int, rng: np.random.Generator) -> KPath:
+def choose_k(
+    T: Matrix,
+    k_max: int,
+    rng: np.random.Generator,
+    *,
+    cross_validate: bool | None = None,
+    progress: Callable[[int, float], object] | None = None,
+) -> KPath:
     """Partition into k = 1, 2, ... groups and score each k under every rule.
 
     Parameters
@@ -60,40 +75,71 @@ def choose_k(T: Matrix, k_max: int, rng: np.random.Generator) -> KPath:
     T : ndarray of shape (n, n)
         Finite affinities; only sym(T) matters.
     k_max : int
-        Largest k to try; fewer are tried when the held-out error has stopped falling.
+        Largest k to try; fewer are tried when neither criterion improves any more.
     rng : numpy.random.Generator
         For folds and starts.
+    cross_validate : bool, optional
+        Whether to hold entries out; by default up to ``CROSS_VALIDATE_UP_TO`` tasks.
+    progress : callable, optional
+        Called after every k with k and the summed density.
 
     Returns
     -------
     KPath
-        The curve of every rule and what it selects.
+        The curve of every rule and what it selects. After a KeyboardInterrupt, of the k tried so far.
     """
     S = symmetrised(T)
     n = len(S)
     problem = CentredProblem.from_affinity(S, 1)
     if n < 3 or problem.flat:
-        record = {"k": 1, "summed_density": problem.offset, "average_density": problem.offset}
-        record |= {"entry_cv": 1.0, "entry_cv_se": 0.0, "bic": 0.0}
-        return KPath(dict.fromkeys(K_RULES, 1), [record], {1: np.zeros(n, dtype=np.intp)})
+        return _single_group(S)
+    if cross_validate is None:
+        cross_validate = n <= CROSS_VALIDATE_UP_TO
     full = _Partitions(problem.C, k_max, rng)
-    folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)]
-    labels: dict[int, Labels] = {}
-    records: list[dict[str, Any]] = []
+    folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)] if cross_validate else []
+    path = KPath({}, [], {})
     errors: list[list[float]] = []
-    for k in range(1, k_max + 1):
-        labels[k] = full.next()
-        errors.append([fold.next_error() for fold in folds])
-        summed = density_sum(S, labels[k], k)
-        records.append(
-            {"k": k, "summed_density": summed, "average_density": summed / k, "bic": bic(S, labels[k], k)}
-        )
-        if k - 1 - int(np.argmin(np.mean(errors, axis=1))) >= PATIENCE:
-            break
-    return _selected(np.array(errors), records, labels)
+    try:
+        for k in range(1, k_max + 1):
+            labels = full.next()
+            errors.append([fold.next_error() for fold in folds])
+            summed = density_sum(S, labels, k)
+            path.labels[k] = labels
+            path.records.append(
+                {"k": k, "summed_density": summed, "average_density": summed / k, "bic": bic(S, labels, k)}
+            )
+            if progress is not None:
+                progress(k, summed)
+            if k - _last_improvement(path.records, errors) >= PATIENCE:
+                break
+    except KeyboardInterrupt:
+        if not path.records:
+            raise
+    _select(path, np.array(errors[: len(path.records)]))
+    return path
 
 
-def _selected(errors: Matrix, records: list[dict[str, Any]], labels: dict[int, Labels]) -> KPath:
+def _single_group(S: Matrix) -> KPath:
+    """Fewer than three tasks, or no structure at all: one group under every rule."""
+    mean = float(S.sum()) / len(S)
+    record = {"k": 1, "summed_density": mean, "average_density": mean, "bic": 0.0}
+    record |= {"entry_cv": 1.0, "entry_cv_se": 0.0}
+    return KPath(dict.fromkeys(K_RULES, 1), [record], {1: np.zeros(len(S), dtype=np.intp)})
+
+
+def _last_improvement(records: list[dict[str, Any]], errors: list[list[float]]) -> int:
+    best = 1 + int(np.argmin([record["bic"] for record in records]))
+    return max(best, 1 + int(np.argmin(np.mean(errors, axis=1)))) if errors[0] else best
+
+
+def _select(path: KPath, errors: Matrix) -> None:
+    """Add the cross-validation to the records and let every rule choose."""
+    records = path.records
+    path.chosen["bic"] = int(min(records, key=lambda record: record["bic"])["k"])
+    path.chosen["average_density"] = int(max(records, key=lambda record: record["average_density"])["k"])
+    path.chosen["summed_density"] = int(max(records, key=lambda record: record["summed_density"])["k"])
+    if not errors.size:
+        return
     mean = errors.mean(axis=1)
     excess = errors - errors[int(mean.argmin())]
     spread = excess.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
@@ -101,13 +147,7 @@ def _selected(errors: Matrix, records: list[dict[str, Any]], labels: dict[int, L
         record["entry_cv"] = float(error / max(mean[0], 1e-300))
         record["entry_cv_se"] = float(se / max(mean[0], 1e-300))
     within = excess.mean(axis=1) <= spread + 1e-12 * mean[0]
-    chosen = {
-        "entry_cv": int(records[int(np.argmax(within))]["k"]),
-        "bic": int(min(records, key=lambda record: record["bic"])["k"]),
-        "average_density": int(max(records, key=lambda record: record["average_density"])["k"]),
-        "summed_density": int(max(records, key=lambda record: record["summed_density"])["k"]),
-    }
-    return KPath(chosen, records, labels)
+    path.chosen["entry_cv"] = int(records[int(np.argmax(within))]["k"])
 
 
 def refuse_bad_rule(rule: str) -> str:
@@ -129,7 +169,7 @@ class _Partitions:
         """Return the partition into one group more than last time."""
         self.k += 1
         if self.k > 1:
-            extra = split_starts(self.C, self.labels, self.k)
+            extra = split_starts(self.C, self.labels, self.k, keep=3)
             self.labels = propose(
                 self.C, self.k, self.rng, embedding=self.embedding, restarts=2, extra=extra
             )[1]
@@ -139,7 +179,8 @@ class _Partitions:
 def _folds(n: int, rng: np.random.Generator) -> list[Matrix]:
     """Symmetric boolean masks, disjoint, that together hold every off-diagonal entry out once."""
     upper = np.triu_indices(n, 1)
-    fold_of = rng.permutation(len(upper[0])) % min(FOLDS, len(upper[0]))
+    count = next(folds for limit, folds in FOLDS if n <= limit)
+    fold_of = rng.permutation(len(upper[0])) % min(count, len(upper[0]))
     masks = []
     for fold in range(int(fold_of.max()) + 1):
         mask = np.zeros((n, n), dtype=bool)
@@ -182,7 +223,22 @@ def block_means(S: Matrix, seen: Matrix, labels: Labels, n_clusters: int) -> Mat
 def bic(S: Matrix, labels: Labels, n_clusters: int) -> float:
     """Bayesian information criterion of normal blocks with a common variance; lower is better.
 
-    Counted are n(n-1)/2 off-diagonal entries, k(k+1)/2 block means and n log k for the assignment.
+    N log(variance) + k(k+1)/2 log N + 2 n log k, for N = n(n-1)/2 off-diagonal entries: the block means are
+    charged as parameters, and the labels what it takes to name one of k groups for every task.
+
+    Parameters
+    ----------
+    S : ndarray of shape (n, n)
+        Symmetric affinities; the diagonal is left out.
+    labels : ndarray of shape (n,)
+        A partition into groups numbered from 0.
+    n_clusters : int
+        Number of groups.
+
+    Returns
+    -------
+    float
+        Up to a constant that does not depend on the partition.
     """
     n = len(S)
     seen = 1.0 - np.eye(n)

@@ -32,9 +32,12 @@ def spectral_starts(
     return starts
 
 
-def split_starts(C: Matrix, coarser: Labels, n_clusters: int) -> list[Labels]:
-    """Split each group of a partition into k - 1 groups in two along its leading eigenvector."""
-    starts = []
+def split_starts(C: Matrix, coarser: Labels, n_clusters: int, keep: int) -> list[Labels]:
+    """Split a group of a partition into k - 1 groups in two along its leading eigenvector.
+
+    Returns the ``keep`` splits after which the density sum is largest.
+    """
+    starts: list[tuple[float, Labels]] = []
     for group in range(n_clusters - 1):
         members = np.flatnonzero(coarser == group)
         if len(members) < 2:
@@ -48,8 +51,11 @@ def split_starts(C: Matrix, coarser: Labels, n_clusters: int) -> list[Labels]:
             upper = np.arange(len(members)) == int(np.abs(direction).argmax())
         labels = coarser.copy()
         labels[members[upper]] = n_clusters - 1
-        starts.append(labels)
-    return starts
+        parts = (members[upper], members[~upper], members)
+        first, second, whole = (float(C[np.ix_(part, part)].sum()) / len(part) for part in parts)
+        starts.append((first + second - whole, labels))
+    starts.sort(key=lambda start: -start[0])
+    return [labels for _, labels in starts[:keep]]
 
 
 def _power_direction(block: Matrix, steps: int = 30) -> Matrix:
