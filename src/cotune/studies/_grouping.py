@@ -100,7 +100,7 @@ def group_tasks(
         If the matrix cannot be prepared as asked, or k does not fit.
     """
     prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing)
-    clustering = SDPClustering(config.n_clusters, k_max=config.k_max, random_state=seed)
+    clustering = SDPClustering(config.n_clusters, k_max=config.k_max, k_rule=config.k_rule, random_state=seed)
     clustering.fit(prepared.matrix)
     k = int(clustering.n_clusters_)
     others = tuple(

@@ -65,14 +65,12 @@ def train(
     Raises
     ------
     RunError
-        If the loss is not finite or explodes; the sentence names the step.
+        If the loss is not finite or explodes, or the last step leaves weights that are not finite; the
+        sentence names the step.
     """
-    from accelerate import Accelerator
-
-    precision = "bf16" if model.base.dtype == torch.bfloat16 else "no"
-    accelerator = Accelerator(mixed_precision=precision, cpu=model.device.type == "cpu")
+    half = model.base.dtype == torch.bfloat16
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = accelerator.prepare(OPTIMIZERS[config.optimizer](parameters, config))
+    optimizer = OPTIMIZERS[config.optimizer](parameters, config)
     schedule = _schedule(optimizer, config, n_steps)
     limit = config.max_loss or 4 * math.log(model.vocabulary_size)
     losses: list[float] = []
@@ -80,19 +78,32 @@ def train(
     start = time.perf_counter()
     module.train()
     for step, examples in zip(range(n_steps), batches, strict=False):
-        batch = model.batch(examples)
-        with accelerator.autocast():
-            loss = model.target_losses(module, batch).mean()
-        losses.append(_checked(loss.item(), limit, step, n_steps))
-        accelerator.backward(loss)
+        n_targets = sum(len(example.target) for example in examples)
+        total = 0.0
+        for indices in model.chunks(examples, pass_tokens(model, config)):
+            batch = model.batch([examples[i] for i in indices])
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
+                loss = model.target_losses(module, batch).sum() / n_targets
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+            tokens += batch.n_tokens
+        losses.append(_checked(total, limit, step, n_steps))
         if config.clip is not None:
-            accelerator.clip_grad_norm_(parameters, config.clip)
+            nn.utils.clip_grad_norm_(parameters, config.clip)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
-        tokens += batch.n_tokens
     module.eval()
+    if not all(parameter.isfinite().all() for parameter in parameters):
+        raise RunError(
+            f"The weights are not finite after step {n_steps} of {n_steps}; try a lower learning rate."
+        )
     return TrainingLog(tuple(losses), tokens, time.perf_counter() - start)
+
+
+def pass_tokens(model: LanguageModel, config: TrainingConfig) -> int:
+    """Return the tokens a backward pass may hold: on a CPU more would cost memory and save no time."""
+    return config.pass_tokens or (384 if model.device.type == "cpu" else 16_384)
 
 
 def _checked(loss: float, limit: float, step: int, n_steps: int) -> float:

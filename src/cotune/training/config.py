@@ -28,6 +28,9 @@ class TrainingConfig(Config):
     """Examples a step."""
     tasks_per_batch: PositiveInt = 2
     """Tasks a step draws its examples from. Examples of one task share the encoding of its instruction."""
+    pass_tokens: PositiveInt | None = None
+    """About how many tokens one backward pass holds; larger batches are taken in parts, with the same result
+    up to rounding. By default 384 on a CPU (for a small memory) and 16,384 on an accelerator."""
     max_loss: PositiveFloat | None = None
     """A step with a higher loss ends the run as exploded; by default four times that of guessing a token."""
 

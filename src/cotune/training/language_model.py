@@ -238,9 +238,10 @@ class LanguageModelLearner:
         """Average over examples the gradient of each one's mean loss per target token."""
         import torch
 
+        from cotune.training._loop import pass_tokens
+
         module.zero_grad(set_to_none=True)
-        # A backward pass holds all activations of its batch, so it gets half of what scoring does.
-        for indices in self.model.chunks(examples, self.config.scoring_tokens // 2):
+        for indices in self.model.chunks(examples, pass_tokens(self.model, self.config.training)):
             batch = self.model.batch([examples[i] for i in indices])
             share = torch.bincount(batch.example, minlength=batch.n_examples).float().reciprocal()
             losses = self.model.target_losses(module, batch)

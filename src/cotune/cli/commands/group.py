@@ -21,6 +21,9 @@ def group(
     ],
     k: Annotated[str, typer.Option("-k", "--n-clusters", help="Number of groups, or auto.")] = "auto",
     k_max: Annotated[int | None, typer.Option(help="Largest number of groups tried by auto.")] = None,
+    k_rule: Annotated[
+        str, typer.Option(help="Rule of auto: entry_cv, bic, average_density (the paper's), summed_density.")
+    ] = "entry_cv",
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="The numbers are losses.")
     ] = False,
@@ -42,7 +45,8 @@ def group(
 
     table = read_table(file, lower_is_better=lower_is_better)
     n_clusters = _number_of_groups(k, len(table.tasks))
-    options = {"n_clusters": n_clusters, "k_max": k_max, "scale": scale, "missing": missing}
+    options = {"n_clusters": n_clusters, "k_max": k_max, "k_rule": k_rule}
+    options |= {"scale": scale, "missing": missing}
     config = parse(GroupingConfig, options, "cotune group")
     groups = group_tasks(table.tasks, table.affinity, config, scale=scale)
     if as_json:
@@ -55,7 +59,7 @@ def group(
     print_groups(groups.members)
     clustering = groups.clustering
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
-    chosen = " (chosen by entry cross-validation)" if n_clusters == "auto" else ""
+    chosen = f" (chosen by {k_rule})" if n_clusters == "auto" else ""
     print(
         f"k = {clustering.n_clusters_}{chosen}, objective {clustering.objective_:.6g}, "
         f"upper bound {clustering.upper_bound_:.6g}, {proof}"
