@@ -39,7 +39,7 @@ class PlainEvents:
             fresh = self._done - self._reused
             left = (now - self._began) / fresh * (self._total - self._done)
             # The first runs pay for starting the workers and are the longest.
-            rest = f", about {duration(left)} left" if 3 <= fresh and self._done < self._total else ""
+            rest = f", about {duration(left)} left" if fresh >= 3 and self._done < self._total else ""
             spent = duration(now - self._began)
             print(f"{self._title}: {self._done} of {self._total} runs in {spent}{rest}", flush=True)
 

@@ -88,7 +88,8 @@ def _affinity(result: StudyResult) -> AffinityData | None:
     if result.estimate is None:
         return None
     affinity = result.estimate.affinity
-    prepared, steps = None, ()
+    prepared: list[list[float]] | None = None
+    steps: tuple[str, ...] = ()
     if result.groups:
         prepared = _less_effects(result.groups.prepared.matrix).tolist()
         shown = "shown less row and column effects, which add the same to every partition (Xe = e)"
