@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cotune.affinity import Affinity
 from cotune.grouping import GROUPERS, Prepared, SDPClustering, objective, prepare
+from cotune.grouping.sdp import Progress
 from cotune.studies.config import GroupingConfig
 
 
@@ -77,7 +78,14 @@ class Groups:
 
 
 def group_tasks(
-    tasks: tuple[str, ...], affinity: Affinity, config: GroupingConfig, *, scale: str, seed: int = 0
+    tasks: tuple[str, ...],
+    affinity: Affinity,
+    config: GroupingConfig,
+    *,
+    scale: str,
+    seed: int = 0,
+    baselines: bool = True,
+    callback: Progress | None = None,
 ) -> Groups:
     """Group tasks by their affinity.
 
@@ -93,6 +101,10 @@ def group_tasks(
         How rows are put on one scale where the configuration does not say.
     seed : int
         Of the heuristics' random starts.
+    baselines : bool
+        Whether spectral clustering and Lloyd's algorithm are set beside.
+    callback : callable, optional
+        Called now and then with the iteration, the objective and the bound.
 
     Raises
     ------
@@ -100,13 +112,15 @@ def group_tasks(
         If the matrix cannot be prepared as asked, or k does not fit.
     """
     prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing)
-    clustering = SDPClustering(config.n_clusters, k_max=config.k_max, k_rule=config.k_rule, random_state=seed)
+    clustering = SDPClustering(
+        config.n_clusters, k_max=config.k_max, k_rule=config.k_rule, callback=callback, random_state=seed
+    )
     clustering.fit(prepared.matrix)
     k = int(clustering.n_clusters_)
     others = tuple(
         OtherGroups(name, labels, objective(prepared.matrix, labels))
         for name, grouper in GROUPERS.items()
-        if name != "sdp"
+        if baselines and name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), prepared.matrix),)
     )
     return Groups(tasks, prepared, clustering, others)

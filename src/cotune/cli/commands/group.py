@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +50,9 @@ def group(
     options = {"n_clusters": n_clusters, "k_max": k_max, "k_rule": k_rule}
     options |= {"scale": scale, "missing": missing}
     config = parse(GroupingConfig, options, "cotune group")
-    groups = group_tasks(table.tasks, table.affinity, config, scale=scale)
+    groups = group_tasks(
+        table.tasks, table.affinity, config, scale=scale, baselines=False, callback=_Ticker()
+    )
     if as_json:
         emit(groups.to_dict())
         return
@@ -59,11 +63,30 @@ def group(
     print_groups(groups.members)
     clustering = groups.clustering
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
+    if clustering.status_ in ("interrupted", "max_iter", "time_limit"):
+        proof += f" ({clustering.status_.replace('_', ' ')}; the bound holds)"
     chosen = f" (chosen by {k_rule})" if n_clusters == "auto" else ""
     print(
         f"k = {clustering.n_clusters_}{chosen}, objective {clustering.objective_:.6g}, "
         f"upper bound {clustering.upper_bound_:.6g}, {proof}"
     )
+
+
+class _Ticker:
+    """Tells on the error stream how a long grouping goes; nothing of a short one."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def __call__(self, iteration: int, objective: float, bound: float) -> None:
+        if time.monotonic() - self._told >= 2.0:
+            self._told = time.monotonic()
+            print(
+                f"iteration {iteration}: objective {objective:.6g}, upper bound {bound:.6g} "
+                "(Ctrl-C ends with the best so far)",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _number_of_groups(k: str, n: int) -> int | str:
