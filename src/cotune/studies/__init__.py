@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cotune.studies._events import Events
-    from cotune.studies._pipeline import StudyResult, collect_study, run_study
+    from cotune.studies._pipeline import collect_study, run_study
     from cotune.studies._plan import Plan, plan_study
+    from cotune.studies._result import StudyResult
     from cotune.studies._runs import RunRecord
     from cotune.studies._status import Status, study_status
     from cotune.studies._study import Study
@@ -21,7 +22,7 @@ _HOMES = {
     "Status": "_status",
     "Study": "_study",
     "StudyConfig": "config",
-    "StudyResult": "_pipeline",
+    "StudyResult": "_result",
     "collect_study": "_pipeline",
     "load_config": "config",
     "plan_study": "_plan",

@@ -7,7 +7,6 @@ import os
 import platform
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,10 @@ from cotune.report import (
     TaskRow,
     write_report,
 )
+from cotune.studies._result import StudyResult
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
-
-if TYPE_CHECKING:
-    from cotune.studies._pipeline import StudyResult
-    from cotune.studies._study import Study
+from cotune.studies._study import Study
 
 _K_RULES = {
     "entry_cv": "entry cross-validation",
