@@ -22,6 +22,7 @@ RULES: dict[str, tuple[str, Callable[[list[str]], str]]] = {
 }
 RECIPE = {
     "precision": "fp32",
+    "max_target_tokens": 24,
     "training": {"batch_size": 4, "tasks_per_batch": 2, "learning_rate": 0.02},
 }
 

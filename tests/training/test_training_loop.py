@@ -1,0 +1,234 @@
+import math
+from itertools import cycle, islice
+
+import numpy as np
+import pytest
+import torch
+from transformers.optimization import Adafactor
+
+from cotune.exceptions import RunError
+from cotune.models import LanguageModel
+from cotune.training._loop import OPTIMIZERS, train
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import Lora
+
+WORDS = ["red", "green", "blue", "one", "two", "three", "four", "five"]
+PAIRS = [(" ".join(WORDS[: 1 + i]), WORDS[i]) for i in range(len(WORDS))]
+
+
+@pytest.fixture
+def batches(model, encode):
+    """Three batches that take turns, of targets of unequal lengths."""
+    examples = encode(model, [*PAIRS, ("six", "six six six six"), ("six seven", "seven six seven six")])
+    return [examples[:4], examples[4:8], examples[6:]]
+
+
+def run(model, batches, config, n_steps, seed=0, method=None):
+    """Train a fresh adapter; return its log and its weights."""
+    torch.manual_seed(seed)
+    with (method or Lora()).attach(model) as module:
+        log = train(model, module, cycle(batches), n_steps, config)
+        weights = [p.detach().clone() for p in module.parameters() if p.requires_grad]
+    return log, weights
+
+
+def labelled_loss(model, module, examples):
+    """Return transformers' own loss of a padded batch, labels masked on prompt and padding."""
+    if model.seq2seq:
+        rows = [example.prompt for example in examples]
+        labels = [list(example.target) for example in examples]
+    else:
+        rows = [(*example.prompt, *example.target) for example in examples]
+        labels = [[-100] * len(example.prompt) + list(example.target) for example in examples]
+    pad = torch.nn.utils.rnn.pad_sequence
+    ids = pad([torch.tensor(row) for row in rows], batch_first=True)
+    mask = pad([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
+    targets = pad([torch.tensor(row) for row in labels], batch_first=True, padding_value=-100)
+    return module(input_ids=ids, attention_mask=mask, labels=targets).loss
+
+
+def rate(config, step, n_steps):
+    """Compute the learning rate of a step, by the textbook."""
+    warmup = math.ceil(config.warmup * n_steps)
+    if step < warmup:
+        return config.learning_rate * step / warmup
+    done = (step - warmup) / max(1, n_steps - warmup)
+    shapes = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
+    return config.learning_rate * shapes[config.schedule]
+
+
+def textbook_run(model, batches, config, n_steps):
+    """Train by hand: transformers' loss, clipping by the norm, one learning rate a step."""
+    torch.manual_seed(0)
+    losses = []
+    with Lora().attach(model) as module:
+        weights = [p for p in module.parameters() if p.requires_grad]
+        options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        if config.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(weights, **options)
+        else:
+            optimizer = Adafactor(weights, **options, scale_parameter=False, relative_step=False)
+        module.train()
+        for step, examples in enumerate(islice(cycle(batches), n_steps)):
+            loss = labelled_loss(model, module, examples)
+            losses.append(loss.item())
+            loss.backward()
+            norm = torch.stack([p.grad.square().sum() for p in weights]).sum().sqrt()
+            for p in weights:
+                p.grad *= min(1.0, (config.clip or math.inf) / (norm.item() + 1e-6))
+            optimizer.param_groups[0]["lr"] = rate(config, step, n_steps)
+            optimizer.step()
+            optimizer.zero_grad()
+        module.eval()
+        return losses, [p.detach().clone() for p in weights]
+
+
+RECIPES = {
+    "default": {},
+    "constant": {"schedule": "constant", "warmup": 0},
+    "linear": {"schedule": "linear", "warmup": 0.25},
+    "cosine": {"schedule": "cosine", "warmup": 0.5},
+    "weight decay": {"weight_decay": 0.5},
+    "clipped": {"clip": 1e-3, "optimizer": "adafactor"},
+    "not clipped": {"clip": None},
+    "in parts": {"pass_tokens": 1},
+    "adafactor": {"optimizer": "adafactor", "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_training_is_the_textbooks_loop_on_the_loss_of_transformers(model, batches, recipe):
+    config = TrainingConfig(**{"learning_rate": 0.02, **RECIPES[recipe]})
+    log, weights = run(model, batches, config, 8)
+    losses, expected = textbook_run(model, batches, config, 8)
+    np.testing.assert_allclose(log.losses, losses, atol=1e-4, rtol=0)
+    for got, wanted in zip(weights, expected, strict=True):
+        torch.testing.assert_close(got, wanted, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["causal"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"schedule": "linear"}),
+        ({"schedule": "linear"}, {"schedule": "cosine"}),
+        ({}, {"warmup": 0.5}),
+        ({}, {"weight_decay": 0.5}),
+        ({"clip": None}, {"clip": 1e-3}),
+        ({}, {"optimizer": "adafactor"}),
+        ({}, {"learning_rate": 0.01}),
+    ],
+)
+def test_every_option_of_the_recipe_matters(kind, causal, encode, one, other):
+    examples = encode(causal, PAIRS)
+    batches = [examples[:4], examples[4:]]
+    (_, first), (_, second) = (
+        run(causal, batches, TrainingConfig(**{"learning_rate": 0.02, **options}), 8)
+        for options in (one, other)
+    )
+    distance = max((a - b).abs().max().item() for a, b in zip(first, second, strict=True))
+    assert distance > 3e-3
+
+
+def test_the_loss_falls_on_an_easy_task(model, encode):
+    examples = encode(model, [(word, "red") for word in WORDS])
+    log, _ = run(model, [examples], TrainingConfig(learning_rate=0.05), 40)
+    # The tiny decoder's embeddings are so short that no weights bring it below about 5.1 nats.
+    assert log.losses[-1] < log.losses[0] - (3 if model.seq2seq else 0.5)
+    assert log.losses[0] == pytest.approx(math.log(model.vocabulary_size), rel=0.5)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_run_repeats_exactly(model, batches, optimizer):
+    config = TrainingConfig(optimizer=optimizer, learning_rate=0.02)
+    method = Lora(dropout=0.2)
+    (log, weights), (again, same), (other, _) = (
+        run(model, batches, config, 6, seed, method) for seed in (3, 3, 4)
+    )
+    assert again.losses == log.losses
+    assert all(torch.equal(a, b) for a, b in zip(weights, same, strict=True))
+    assert other.losses != log.losses
+
+
+def test_every_token_of_every_example_is_counted(model, batches):
+    log, _ = run(model, batches, TrainingConfig(), 4)
+    lengths = [sum(len(example) for example in batch) for batch in batches]
+    assert log.tokens == sum(lengths) + lengths[0]
+    assert len(log.losses) == 4
+    assert log.seconds > 0
+
+
+def test_only_target_tokens_count(model, encode):
+    """Two examples of very unequal targets weigh by their tokens, and no token of a prompt counts."""
+    examples = encode(model, [("red", "red"), ("blue", "one two three four five six seven")])
+    log, _ = run(model, [examples], TrainingConfig(), 1)
+    means = model.nll(model.base, examples)
+    sizes = [len(example.target) for example in examples]
+    assert log.losses[0] == pytest.approx(np.average(means, weights=sizes), abs=1e-5)
+    assert abs(log.losses[0] - means.mean()) > 1e-4
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_step(causal, encode):
+    examples = encode(causal, PAIRS)
+    config = TrainingConfig(learning_rate=1e12, warmup=0)
+    message = r"^The loss became nan at step [2-9] of 9; try a lower learning rate\.$"
+    with pytest.raises(RunError, match=message):
+        run(causal, [examples], config, 9)
+
+
+def test_an_exploding_loss_ends_the_run_and_names_the_step(model, batches):
+    first = run(model, batches, TrainingConfig(), 1)[0].losses[0]
+    config = TrainingConfig(max_loss=first - 0.1)
+    message = rf"^The loss exploded to {first:.1f} nats a token \(limit {first - 0.1:.1f}\) at step 1 of 3; "
+    with pytest.raises(RunError, match=message):
+        run(model, batches, config, 3)
+    run(model, batches, TrainingConfig(max_loss=first + 0.1), 1)
+
+
+def test_by_default_a_loss_explodes_at_four_times_that_of_guessing(tiny_causal, encode):
+    model = LanguageModel.load(tiny_causal, precision="fp32", device="cpu")
+    examples = encode(model, PAIRS)
+    with torch.no_grad():
+        # Huge logits, most of their mass on wrong tokens: about 20 times the size, 20 times the loss.
+        model.base.get_input_embeddings().weight.mul_(400)
+    loss = model.nll(model.base, examples).mean()
+    limit = 4 * math.log(model.vocabulary_size)
+    assert limit < loss < math.inf
+    with pytest.raises(RunError, match=rf"\(limit {limit:.1f}\) at step 1 of 2"):
+        run(model, [examples], TrainingConfig(), 2)
+
+
+def test_weights_that_overflow_in_the_last_step_end_the_run(model, batches):
+    config = TrainingConfig(optimizer="adafactor", learning_rate=3e38, warmup=0)
+    with pytest.raises(RunError, match=r"^The weights are not finite after step 1 of 1; try a lower"):
+        run(model, batches, config, 1)
+
+
+@pytest.mark.parametrize("order", [("fp32", "bf16"), ("bf16", "fp32")])
+def test_models_of_either_precision_are_trained_in_one_process(tiny_causal, causal, encode, order):
+    examples = encode(causal, PAIRS)
+    config = TrainingConfig(learning_rate=0.02)
+    losses = {}
+    for precision in order:
+        model = LanguageModel.load(tiny_causal, precision=precision, device="cpu")
+        log, weights = run(model, [examples], config, 8)
+        losses[precision] = log.losses
+        assert {w.dtype for w in weights} == {torch.float32}
+    np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.03)
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["fp32"] == run(causal, [examples], config, 8)[0].losses
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": 0},
+        {"warmup": 1.5},
+        {"optimizer": "sgd"},
+        {"batch_size": 2, "tasks_per_batch": 3},
+        {"steps": 3},
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(options):
+    with pytest.raises(ValueError, match=next(reversed(options))):
+        TrainingConfig(**options)
