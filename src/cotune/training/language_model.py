@@ -132,7 +132,11 @@ class LanguageModelLearner:
         )
 
     def check(self) -> dict[str, tuple[str, ...]]:
-        """Encode every example, so that what does not fit is known before anything is trained."""
+        """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
+        for name, task in self._tasks.items():
+            if get_metric(task.metric).needs == "text":
+                for split in ("validation", "test"):
+                    self._options(name, split)
         return {
             name: tuple(note for split in SPLITS for note in self._notes(name, split)) for name in self._tasks
         }
@@ -263,23 +267,32 @@ class LanguageModelLearner:
         kept = self._kept(task, split)
         open_ended = [encoded for example, encoded in kept if not example.choices]
         texts = iter(self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens))
+        losses = self.model.nll(module, self._options(task, split), batch_tokens=self.config.scoring_tokens)
+        if not np.isfinite(losses).all():
+            raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
+        remaining = iter(losses)
+        answers = []
+        for example, _ in kept:
+            if example.choices:
+                ranked = [(next(remaining), choice) for choice in example.choices]
+                answers.append(min(ranked)[1])
+            else:
+                answers.append(next(texts).split("\n")[0])
+        return answers
+
+    def _options(self, task: str, split: str) -> list[Encoded]:
+        """Encode every choice of every example of a split, one example after the other."""
         options = [
-            self._encode_one(task, example, choice) for example, _ in kept for choice in example.choices
+            self._encode_one(task, example, choice)
+            for example, _ in self._kept(task, split)
+            for choice in example.choices
         ]
         fitting = [option for option in options if option is not None]
         if len(fitting) < len(options):
             raise InputError(
                 f"A choice of task {task} is longer than max_target_tokens {self.config.max_target_tokens}."
             )
-        losses = iter(self.model.nll(module, fitting, batch_tokens=self.config.scoring_tokens))
-        answers = []
-        for example, _ in kept:
-            if example.choices:
-                ranked = [(next(losses), choice) for choice in example.choices]
-                answers.append(min(ranked)[1])
-            else:
-                answers.append(next(texts).split("\n")[0])
-        return answers
+        return fitting
 
     def _encode(self, task: str, split: str) -> list[Encoded]:
         return [encoded for _, encoded in self._kept(task, split)]
@@ -288,7 +301,10 @@ class LanguageModelLearner:
         """Encode the examples of a split that fit, once; note what was cut or dropped."""
         key = (task, split)
         if key not in self._encoded:
-            pairs = [(e, self._encode_one(task, e, e.targets[0])) for e in self._tasks[task][split]]
+            examples = self._tasks[task][split]
+            if not examples:
+                raise InputError(f"Task {task} has no {split} examples; it needs some in every split.")
+            pairs = [(e, self._encode_one(task, e, e.targets[0])) for e in examples]
             fitting = [(example, encoded) for example, encoded in pairs if encoded is not None]
             if not fitting:
                 raise InputError(
