@@ -27,18 +27,21 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "natural_instructions.yaml"
 
 
 def watched(command, log):
-    """Run a command; return its status and the largest resident memory of all its processes together."""
+    """Run a command; return its status and the largest memory of all its processes together.
+
+    Pages that processes share (the model's weights are mapped from one file) are counted once.
+    """
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     done, peak = threading.Event(), [0]
 
     def watch():
         root = psutil.Process(process.pid)
-        while not done.wait(0.5):
+        while not done.wait(1.0):
             total = 0
             for member in [root, *root.children(recursive=True)]:
                 try:
-                    total += member.memory_info().rss
+                    total += member.memory_full_info().pss
                 except psutil.NoSuchProcess:
                     continue
             peak[0] = max(peak[0], total)
@@ -66,7 +69,7 @@ def finished(real_data, smollm2, tmp_path_factory):
     command = [sys.executable, "-m", "cotune", "run", str(file)]
     status, peak = watched(command, folder / "log.txt")
     print((folder / "log.txt").read_text())
-    print(f"peak resident memory of all processes: {peak / 2**30:.2f} GiB")
+    print(f"peak memory of all processes, shared pages once: {peak / 2**30:.2f} GiB")
     assert status == 0
     return file, folder / "study", command, peak
 
