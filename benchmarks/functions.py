@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from cotune.affinity import Affinity, higher_order
-from cotune.grouping import LloydGrouping, SDPClustering, SpectralGrouping, prepare
+from cotune.grouping import GROUPERS, SDPClustering, prepare
 from cotune.lab import FunctionClassConfig, FunctionClassLearner
 from cotune.training.learner import Subset
 
@@ -40,6 +40,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, one thread, torch {torch.__version__}\n")
     measured = [measure(seed) for seed in range(options.seeds)]
     print_recovery(measured)
+    print_number_of_groups(measured)
     print_losses(measured)
     print_seconds(measured)
     if not options.skip_speed:
@@ -95,42 +96,45 @@ def prepared(T: Matrix) -> Matrix:
 
 
 ALL, FIRST, REST = slice(None), slice(0, 1), slice(1, None)
-GROUPINGS: dict[str, tuple[type[SDPClustering | SpectralGrouping | LloydGrouping], int | str]] = {
-    "SDP, k = 3": (SDPClustering, 3),
-    "spectral, k = 3": (SpectralGrouping, 3),
-    "Lloyd, k = 3": (LloydGrouping, 3),
-    "SDP, k chosen": (SDPClustering, "auto"),
-}
 ROWS: list[tuple[str, str, slice, Callable[[Matrix], Matrix]]] = [
-    ("SDP, k = 3", "raw losses", ALL, np.asarray),
-    ("spectral, k = 3", "raw losses", ALL, np.asarray),
-    ("Lloyd, k = 3", "raw losses", ALL, np.asarray),
-    ("spectral, k = 3", "double-centred", ALL, double_centred),
-    ("Lloyd, k = 3", "double-centred", ALL, double_centred),
-    ("SDP, k = 3", "prepared", ALL, prepared),
-    ("spectral, k = 3", "prepared", ALL, prepared),
-    ("Lloyd, k = 3", "prepared", ALL, prepared),
-    ("SDP, k chosen", "prepared", ALL, prepared),
-    ("SDP, k = 3", "raw, positions 2 to 11", REST, np.asarray),
-    ("SDP, k = 3", "raw, position 1 alone", FIRST, np.asarray),
-    ("SDP, k = 3", "prepared, position 1 alone", FIRST, prepared),
+    ("sdp", "raw losses", ALL, np.asarray),
+    ("spectral", "raw losses", ALL, np.asarray),
+    ("lloyd", "raw losses", ALL, np.asarray),
+    ("spectral", "double-centred", ALL, double_centred),
+    ("lloyd", "double-centred", ALL, double_centred),
+    ("sdp", "prepared", ALL, prepared),
+    ("spectral", "prepared", ALL, prepared),
+    ("lloyd", "prepared", ALL, prepared),
+    ("sdp", "raw, positions 2 to 11", REST, np.asarray),
+    ("sdp", "raw, position 1 alone", FIRST, np.asarray),
+    ("sdp", "prepared, position 1 alone", FIRST, prepared),
 ]
 
 
 def print_recovery(measured: Sequence[Measured]) -> None:
-    """Adjusted Rand index against the types of function, by seed."""
+    """Adjusted Rand index of three groups against the three types of function."""
     seeds = [str(m.learner.config.base_seed) for m in measured]
     print_header(["grouping", "matrix", *(f"seed {seed}" for seed in seeds)])
     for grouping, matrix, positions, transform in ROWS:
-        cls, k = GROUPINGS[grouping]
         cells = []
         for one in measured:
-            fitted = cls(n_clusters=k).fit(transform(one.affinity(positions).matrix))
-            cell = f"{adjusted_rand_score(one.families, fitted.labels_):.2f}"
-            if isinstance(fitted, SDPClustering):
-                cell += f" (k = {fitted.n_clusters_}" + (", certified)" if fitted.certified_ else ")")
-            cells.append(cell)
+            fitted = GROUPERS[grouping](n_clusters=3).fit(transform(one.affinity(positions).matrix))
+            certified = isinstance(fitted, SDPClustering) and fitted.certified_
+            index = adjusted_rand_score(one.families, fitted.labels_)
+            cells.append(f"{index:.2f}{' certified' * certified}")
         print_row([grouping, matrix, *cells])
+    print()
+
+
+def print_number_of_groups(measured: Sequence[Measured]) -> None:
+    """How many groups every rule chooses on the prepared matrix."""
+    print_header(["k chosen by", *(f"seed {m.learner.config.base_seed}" for m in measured)])
+    choices = [
+        SDPClustering(n_clusters="auto").fit(prepared(one.affinity(ALL).matrix)).k_choices_
+        for one in measured
+    ]
+    for rule in choices[0]:
+        print_row([rule, *(str(choice[rule]) for choice in choices)])
     print()
 
 
