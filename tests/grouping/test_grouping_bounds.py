@@ -120,7 +120,7 @@ def test_a_loose_relaxation_is_solved_and_said_to_be_loose():
     assert np.vdot(X, (T + T.T) / 2) == pytest.approx(model.sdp_value_)
 
 
-@pytest.mark.parametrize(("n", "k"), [(40, 3), (90, 4), (90, 7)])
+@pytest.mark.parametrize(("n", "k"), [(40, 3), (80, 7)])
 def test_the_value_agrees_with_a_generic_conic_solver(n, k):
     cvxpy = pytest.importorskip("cvxpy")
     T = np.random.default_rng(n + k).standard_normal((n, n))

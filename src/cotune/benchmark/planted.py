@@ -152,4 +152,4 @@ def _sizes(rng: np.random.Generator, n: int, k: int, balance: float) -> NDArray[
         sizes[rng.integers(k) if balance < 1 else sizes.argmin()] += 1
     while sizes.sum() > n:
         sizes[sizes.argmax()] -= 1
-    return sizes
+    return np.asarray(sizes, dtype=np.intp)

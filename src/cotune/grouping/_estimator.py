@@ -34,8 +34,9 @@ class SDPClustering(BaseGrouping):
     k_max : int, optional
         Largest number of groups tried under ``"auto"``; None for max(10, 1.5 sqrt(n)), below n.
     k_rule : {"bic", "entry_cv", "average_density", "summed_density"}
-        How ``"auto"`` chooses; all are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 300
-        tasks unless it is asked for. ``"average_density"`` is the paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
+        How ``"auto"`` chooses; all are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 100
+        tasks unless it is asked for. ``"average_density"`` is the paper's (Eq. 2),
+        ``"summed_density"`` its Eq. 3.
     tol : float
         Relative gap at which a partition counts as proven optimal.
     max_iter : int

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cotune.grouping._partition import Labels, Matrix, density_sum, indicator
+from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, indicator
 
 IMPROVEMENT = 1e-10
 """Smallest gain, in units of the scaled objective, that counts as one: below is rounding error."""
 
+MOVES_PER_TASK = 20
+"""Rounding errors could in theory let moves go round in circles; this many per task end them."""
+
+FINALISTS = 2
 SWAP_LIMIT = 1500
 """Most tasks for which exchanges, whose cost is n^2 each, are tried."""
 
@@ -96,14 +100,28 @@ def _move_many(state: _State) -> None:
         value = float(np.sum(state.q / state.size))
 
 
-def _move_singly(state: _State, max_moves: int) -> None:
+def _move_singly(state: _State) -> None:
     """Make the best single move until none helps."""
-    for _ in range(max_moves):
+    for _ in range(MOVES_PER_TASK * len(state.T)):
         gains = state.move_gains()
         task, group = divmod(int(gains.argmax()), state.k)
         if not gains[task, group] > IMPROVEMENT:
             return
         state.move(task, group)
+
+
+def _swap(state: _State) -> None:
+    """Make the best exchange, and the moves that it opens, until none helps."""
+    n = len(state.T)
+    for _ in range(MOVES_PER_TASK * n):
+        gains = state.swap_gains()
+        first, second = divmod(int(gains.argmax()), n)
+        if not gains[first, second] > IMPROVEMENT:
+            return
+        there, back = int(state.labels[second]), int(state.labels[first])
+        state.move(first, there)
+        state.move(second, back)
+        _move_singly(state)
 
 
 def improve(T: Matrix, labels: Labels, n_clusters: int, *, swaps: bool = True) -> Labels:
@@ -128,37 +146,28 @@ def improve(T: Matrix, labels: Labels, n_clusters: int, *, swaps: bool = True) -
     if n_clusters in (1, len(T)):
         return labels.copy()
     state = _State(T, labels, n_clusters)
-    max_moves = 20 * len(T)
     _move_many(state)
-    _move_singly(state, max_moves)
-    if not swaps or len(T) > SWAP_LIMIT:
-        return state.labels
-    for _ in range(max_moves):
-        gains = state.swap_gains()
-        first, second = divmod(int(gains.argmax()), len(T))
-        if not gains[first, second] > IMPROVEMENT:
-            break
-        there, back = int(state.labels[second]), int(state.labels[first])
-        state.move(first, there)
-        state.move(second, back)
-        _move_singly(state, max_moves)
+    _move_singly(state)
+    if swaps and len(T) <= SWAP_LIMIT:
+        _swap(state)
     return state.labels
 
 
-def best_of(
-    T: Matrix, candidates: list[Labels], n_clusters: int, *, swaps: bool = True
-) -> tuple[float, Labels]:
-    """Improve every candidate partition and return the best as (density sum, labels)."""
-    best: tuple[float, Labels] | None = None
-    seen: set[bytes] = set()
+def best_of(T: Matrix, candidates: list[Labels], n_clusters: int) -> tuple[float, Labels]:
+    """Improve candidate partitions and return the best as (density sum, labels).
+
+    Single moves are made in all, exchanges only in the ``FINALISTS`` best of what they lead to.
+    """
+    moved: dict[bytes, tuple[float, Labels]] = {}
     for candidate in candidates:
-        if candidate.tobytes() in seen:
-            continue
-        seen.add(candidate.tobytes())
-        labels = improve(T, candidate, n_clusters, swaps=swaps)
-        value = density_sum(T, labels, n_clusters)
-        if best is None or value > best[0]:
-            best = (value, labels)
-    if best is None:
-        raise ValueError("best_of needs at least one candidate partition")
-    return best
+        labels = first_appearance(improve(T, candidate, n_clusters, swaps=False))
+        if labels.tobytes() not in moved:
+            moved[labels.tobytes()] = (density_sum(T, labels, n_clusters), labels)
+    finalists = sorted(moved.values(), key=lambda entry: -entry[0])[:FINALISTS]
+    best_value, best = finalists[0]
+    for _, labels in finalists:
+        swapped = improve(T, labels, n_clusters)
+        value = density_sum(T, swapped, n_clusters)
+        if value > best_value:
+            best_value, best = value, swapped
+    return best_value, best

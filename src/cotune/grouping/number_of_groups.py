@@ -3,8 +3,8 @@
 The paper's rule, the largest average density (Eq. 2), is biased: adding a constant c to T adds n c / k to it,
 so it measures the offset of T as much as its structure. The default treats the groups as a model of the
 affinities, normal with one mean a block, and charges for its parameters and for the labels (BIC). Entry
-cross-validation asks which k predicts affinities that the grouping has not seen; it costs one set of partitions
-a fold.
+cross-validation asks which k predicts affinities that the grouping has not seen; it costs one set of
+partitions a fold.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from cotune.grouping.propose import Embedding, propose, spectral_embedding, spli
 K_RULES = ("bic", "entry_cv", "average_density", "summed_density")
 """Rules by name, the default first."""
 
-FOLDS = ((200, 20), (500, 10), (math.inf, 5))
-"""Folds of the cross-validation by number of tasks: few held-out entries keep a small problem solvable."""
+FOLDS = 10
+"""Folds of the cross-validation; with fewer, what is left of a weak signal no longer shows the groups."""
 
-CROSS_VALIDATE_UP_TO = 300
+CROSS_VALIDATE_UP_TO = 100
 """Tasks above which entries are held out only when that rule is asked for."""
 
 PATIENCE = 6
@@ -179,8 +179,7 @@ class _Partitions:
 def _folds(n: int, rng: np.random.Generator) -> list[Matrix]:
     """Symmetric boolean masks, disjoint, that together hold every off-diagonal entry out once."""
     upper = np.triu_indices(n, 1)
-    count = next(folds for limit, folds in FOLDS if n <= limit)
-    fold_of = rng.permutation(len(upper[0])) % min(count, len(upper[0]))
+    fold_of = rng.permutation(len(upper[0])) % min(FOLDS, len(upper[0]))
     masks = []
     for fold in range(int(fold_of.max()) + 1):
         mask = np.zeros((n, n), dtype=bool)

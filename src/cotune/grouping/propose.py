@@ -7,7 +7,7 @@ import numpy as np
 from cotune.grouping._partition import Labels, Matrix
 from cotune.grouping.eigen import top_eigenpairs
 from cotune.grouping.local_search import best_of
-from cotune.grouping.rounding import kmeans_rows, pivoted_qr, random_partition
+from cotune.grouping.rounding import kmeans_rows, pivoted_qr
 
 Embedding = tuple[Matrix, Matrix]
 """Leading eigenvalues, ascending, and eigenvectors of the centred affinities."""
@@ -74,10 +74,9 @@ def propose(
     *,
     embedding: Embedding | None = None,
     restarts: int = 3,
-    random_starts: int = 0,
     extra: list[Labels] | None = None,
 ) -> tuple[float, Labels]:
-    """Return the best partition found from spectral, random and given starts, as (<C, X>, labels).
+    """Return the best partition found from spectral and given starts, as (<C, X>, labels).
 
     Parameters
     ----------
@@ -86,11 +85,11 @@ def propose(
     n_clusters : int
         k, from 1 to n.
     rng : numpy.random.Generator
-        For k-means and random starts.
+        For k-means.
     embedding : tuple, optional
         Of :func:`spectral_embedding`, when already known.
-    restarts, random_starts : int
-        Number of k-means starts on the embedding and of random partitions.
+    restarts : int
+        Number of k-means starts on the embedding.
     extra : list of ndarray, optional
         More partitions to start from, each of exactly k groups.
     """
@@ -102,5 +101,4 @@ def propose(
     if embedding is None:
         embedding = spectral_embedding(C, n_clusters - 1, rng)
     starts = [*(extra or []), *spectral_starts(embedding, n_clusters, rng, restarts)]
-    starts += [random_partition(n, n_clusters, rng) for _ in range(random_starts)]
     return best_of(C, starts, n_clusters)

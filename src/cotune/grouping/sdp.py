@@ -21,15 +21,17 @@ from cotune.grouping.certificate import Certificate, DualForm, bound_of, certify
 from cotune.grouping.exact import exact_partitions
 from cotune.grouping.local_search import best_of
 from cotune.grouping.propose import propose, spectral_starts
-from cotune.grouping.rounding import kmeans_rows
+from cotune.grouping.rounding import kmeans_rows, random_partition
 from cotune.grouping.splitting import Splitting
 
 Progress = Callable[[int, float, float], object]
 """Called with the iteration, the objective of the best partition and the upper bound, in the units of T."""
 
+START_PENALTY = 5.0
 ADAPT_UNTIL = 100
 FIRST_CHECK = 10
 ROUND_AT = frozenset({10, 30, 60})
+RANDOM_STARTS, RANDOM_STARTS_UP_TO = 8, 60
 START_GAP = 0.02
 """A closed-form dual within this gap is a better start of the iteration than a flat X."""
 
@@ -147,9 +149,7 @@ def solve(
     first = given[0] if given else np.minimum(np.arange(n, dtype=np.intp), k - 1)
     solution = Solution(problem, first, density_sum(problem.C, first, k))
     try:
-        randoms = 8 if n <= 60 else 0
-        solution.offer_partition(*propose(problem.C, k, rng, extra=given, random_starts=randoms))
-        solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
+        _propose(solution, options, rng, given)
         clock.report(solution)
         solution.status = _status(solution, options.tol, clock)
         if solution.status == "max_iter":
@@ -162,6 +162,22 @@ def solve(
             zero = np.zeros((n, n))
             solution.offer_bound(Certificate(eigenvalue_bound(problem.C, zero, k), zero))
     return solution
+
+
+def _propose(
+    solution: Solution, options: SolverOptions, rng: np.random.Generator, given: list[Labels]
+) -> None:
+    """Offer the best partition of the cheap starts with its bound; few tasks afford random starts as well."""
+    problem = solution.problem
+    n, k = problem.n_tasks, problem.n_clusters
+    solution.offer_partition(*propose(problem.C, k, rng, extra=given))
+    solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
+    if solution.gap > options.tol and n <= RANDOM_STARTS_UP_TO:
+        before = solution.value
+        starts = [random_partition(n, k, rng) for _ in range(RANDOM_STARTS)]
+        solution.offer_partition(*best_of(problem.C, starts, k))
+        if solution.value > before:
+            solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
 
 
 def _trivial(problem: CentredProblem) -> Solution:
@@ -267,7 +283,7 @@ def _status(solution: Solution, tol: float, clock: _Clock) -> str:
 
 def _initial_state(solution: Solution, start: Matrix | None) -> tuple[Matrix, float]:
     """G and rho from a given X, from the proposed partition and its dual, or flat."""
-    n, rho = len(solution.labels), 2.0
+    n, rho = len(solution.labels), START_PENALTY
     if start is not None:
         return np.array(start, dtype=np.float64), rho
     if solution.Y is not None and solution.gap < START_GAP:

@@ -14,7 +14,7 @@ from cotune.grouping._problem import CentredProblem
 from cotune.grouping.acceleration import Anderson
 from cotune.grouping.eigen import FilteredEigenspace, capped_weights, simplex_weights
 
-OVER_RELAXATION = 1.7
+OVER_RELAXATION = 1.8
 CAP_FROM = 5
 """From this k on, X <= I is imposed explicitly; below, it does not pay."""
 
@@ -47,7 +47,7 @@ class Splitting:
         n, k = problem.n_tasks, problem.n_clusters
         self.problem, self.rho, self.G = problem, rho, G
         self.eigen = FilteredEigenspace(n, capped_weights if k >= CAP_FROM else simplex_weights, rng)
-        self.anderson = Anderson(6, 3) if k >= CAP_FROM else Anderson(10, 5)
+        self.anderson = Anderson(8, 4)
         self.eigen.seed(self._tilted(), k + 9)
         self.primal_residual = self.dual_residual = 1.0
         self.factor: Matrix = np.zeros((n, 1))
