@@ -1,7 +1,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -98,6 +98,17 @@ def test_cutting_keeps_the_instruction_and_the_end_and_counts(causal_encoder, wo
     assert encoded.n_cut == len(whole.prompt) - len(encoded.prompt)
     # No more is cut than has to be: the words here take at most seven tokens each.
     assert encoded.n_cut == 0 or len(encoded.prompt) > encoder.max_prompt_tokens - 7
+
+
+@settings(max_examples=80, deadline=None)
+@given(text=st.text("aben dr\n", max_size=30), room=st.integers(0, 12))
+@example(text="banana", room=0)
+def test_cutting_counts_what_is_gone_whatever_the_text(causal_encoder, text, room):
+    n_fixed = len(causal_encoder.encode(RENDER, "").prompt)
+    encoder = Encoder(causal_encoder.tokenizer, max_prompt_tokens=n_fixed + room)
+    whole, encoded = causal_encoder.encode(RENDER, text), encoder.encode(RENDER, text)
+    assert len(encoded.prompt) <= n_fixed + room
+    assert encoded.n_cut == len(whole.prompt) - len(encoded.prompt)
 
 
 def test_a_target_that_is_too_long_does_not_fit(causal_encoder, seq2seq_encoder):

@@ -26,7 +26,7 @@ class Encoded:
     target : tuple of int
         What is learned and scored, with the end-of-sequence token; empty for a prompt to generate from.
     n_cut : int
-        Tokens taken off the end of the example's input so that the prompt fits.
+        Tokens the prompt lost when the end of the example's input was cut so that it fits.
     """
 
     prompt: tuple[int, ...]
@@ -106,18 +106,16 @@ class Encoder:
         prompt, answer = split(render(text), target)
         if len(answer) > self.max_target_tokens:
             return None
-        n_cut = 0
+        n_whole = len(prompt)
         while len(prompt) > self.max_prompt_tokens:
             if not text:
                 raise InputError(
                     f"A prompt without any input takes {len(prompt)} tokens, more than max_prompt_tokens "
                     f"{self.max_prompt_tokens}; raise it or shorten the instruction: {render('')[:60]!r}..."
                 )
-            before = len(prompt)
-            text = self._cut(text, before - self.max_prompt_tokens)
+            text = self._cut(text, len(prompt) - self.max_prompt_tokens)
             prompt, answer = split(render(text), target)
-            n_cut += max(before - len(prompt), 1)
-        return Encoded(tuple(prompt), tuple(answer), n_cut)
+        return Encoded(tuple(prompt), tuple(answer), n_cut=n_whole - len(prompt))
 
     def _split_causal(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
         coded = self.tokenizer(prompt + (target or ""), return_offsets_mapping=True)
