@@ -1,5 +1,5 @@
 import torch
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cotune.models.batching import causal_batch, plan_rows, seq2seq_batch, shared_prefix
@@ -31,7 +31,7 @@ def ramp(length, *end):
 SHRINKING = [Encoded(ramp(20, end), (1,)) for end in (9, 8, 7)] + [Encoded(ramp(10, 9), (1,))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(examples=neighbours(), pack=st.booleans(), limit=st.integers(4, 80))
 @example(examples=SHRINKING, pack=True, limit=40)
 def test_rows_hold_every_example_once_in_order_and_none_is_too_long(examples, pack, limit):
@@ -45,7 +45,7 @@ def test_rows_hold_every_example_once_in_order_and_none_is_too_long(examples, pa
             assert batch.inputs["input_ids"].shape[1] <= limit
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(examples=neighbours())
 def test_examples_share_a_row_only_where_that_saves_at_least_half_of_the_prefix(examples):
     for row in plan_rows(examples, pack=True):
@@ -72,7 +72,7 @@ def test_the_shared_prefix_is_the_longest_that_leaves_each_prompt_a_token(prompt
     assert len(longer) > 1 or min(map(len, prompts)) == length + 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(examples=neighbours(), pack=st.booleans())
 def test_labels_and_columns_give_every_target_back(examples, pack):
     batch = causal_batch(examples, plan_rows(examples, pack=pack), PAD)
@@ -86,7 +86,7 @@ def test_labels_and_columns_give_every_target_back(examples, pack):
         assert tuple(read) == (one.prompt[-1], *one.target[:-1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(examples=neighbours(), pack=st.booleans())
 def test_what_a_target_token_can_see_is_its_own_example_up_to_there(examples, pack):
     rows = plan_rows(examples, pack=pack)
@@ -96,6 +96,7 @@ def test_what_a_target_token_can_see_is_its_own_example_up_to_there(examples, pa
         lowest = torch.finfo(torch.float32).min
         assert set(mask.unique().tolist()) <= {0.0, lowest}
         seen = mask[:, 0] == 0
+        assert seen.any(dim=-1).all()  # a row of nothing but the lowest number would turn into NaN
     else:
         seen = mask.bool()[:, None, :] & torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
     assert (mask.ndim == 4) == (len(rows) < len(examples))
@@ -111,16 +112,7 @@ def test_what_a_target_token_can_see_is_its_own_example_up_to_there(examples, pa
             assert tuple(ids[row, visible][order].tolist()) == whole[:n_before]
 
 
-@settings(max_examples=50, deadline=None)
-@given(examples=neighbours())
-def test_every_place_of_a_packed_row_sees_something(examples):
-    rows = plan_rows(examples, pack=True)
-    assume(len(rows) < len(examples))
-    mask = causal_batch(examples, rows, PAD).inputs["attention_mask"]
-    assert (mask == 0).any(dim=-1).all()
-
-
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(examples=neighbours(), start=st.integers(1, 9))
 def test_encoder_decoder_batches_hold_prompts_and_shifted_targets(examples, start):
     batch = seq2seq_batch(examples, PAD, start)
