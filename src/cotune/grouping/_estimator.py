@@ -12,6 +12,7 @@ from cotune.grouping._base import BaseGrouping
 from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, objective
 from cotune.grouping._problem import CentredProblem
 from cotune.grouping._validation import check_labels, check_square
+from cotune.grouping.exact import MAX_TASKS
 from cotune.grouping.rounding import ROUNDINGS, round_solution
 from cotune.grouping.sdp import Progress, Solution, SolverOptions, solve
 
@@ -183,6 +184,11 @@ class SDPClustering(BaseGrouping):
             )
         if not self.tol > 0:
             raise InputError(f"The 'tol' parameter of {name} must be positive, got {self.tol!r} instead.")
+        if not 0 <= self.exact_max <= MAX_TASKS:
+            raise InputError(
+                f"The 'exact_max' parameter of {name} must be from 0 to {MAX_TASKS}, "
+                f"got {self.exact_max!r} instead."
+            )
         if self.max_iter < 1:
             raise InputError(
                 f"The 'max_iter' parameter of {name} must be at least 1, got {self.max_iter!r} instead."

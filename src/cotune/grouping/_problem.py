@@ -42,13 +42,18 @@ class CentredProblem:
         """Symmetrise, centre and scale T of shape (n, n)."""
         n = len(T)
         S = symmetrised(T)
+        peak = float(np.abs(S).max())
+        if peak == 0.0:
+            return cls(S, n_clusters, 0.0, 0.0)
+        S /= peak  # squares of very large or very small entries stay in range
+        offset = float(S.sum()) / n * peak
         C = centre(S)
         scale = float(np.linalg.norm(C)) / np.sqrt(n)
         # What is left of a matrix r_i + r_j after centring is rounding error, not structure.
-        if scale <= 1e-13 * float(np.abs(S).max(initial=0.0)):
-            return cls(np.zeros_like(C), n_clusters, 0.0, float(S.sum()) / n)
+        if scale <= 1e-13:
+            return cls(np.zeros_like(C), n_clusters, 0.0, offset)
         C /= scale
-        return cls(C, n_clusters, scale, float(S.sum()) / n)
+        return cls(C, n_clusters, scale * peak, offset)
 
     @property
     def n_tasks(self) -> int:

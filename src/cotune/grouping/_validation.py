@@ -82,7 +82,7 @@ def check_affinity(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[n
                 f"{name} is almost antisymmetric: T_uv and T_vu cancel, and the groups depend only on "
                 f"(T + T') / 2; check that it is not one triangle or a matrix of differences.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
     return matrix
 
