@@ -60,9 +60,9 @@ def finished(real_data, smollm2, tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     study = yaml.safe_load(EXAMPLE.read_text())
     study["tasks"]["path"] = str(real_data / "natural_instructions")
-    study["tasks"]["max_examples"] = {"train": 64, "validation": 8, "test": 8}
+    study["tasks"]["max_examples"] = {"train": 64, "validation": 8, "test": 6}
     study["learner"]["model"] = str(smollm2)
-    study["learner"]["training"] = {"learning_rate": 1e-3, "batch_size": 4, "tasks_per_batch": 1}
+    study["learner"]["training"] = {"learning_rate": 1e-3, "batch_size": 2, "tasks_per_batch": 1}
     study["comparison"] = {"budgets": [1, 2], "seeds": 2}
     file = folder / "study.yaml"
     file.write_text(yaml.safe_dump(study))
