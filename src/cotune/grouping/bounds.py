@@ -97,7 +97,7 @@ def cholesky_bound(C: Matrix, Y: Matrix, n_clusters: int, basis: Matrix, slack: 
     Returns
     -------
     float
-        A valid bound, or infinity when three attempts, each with five times the slack, did not factorise.
+        A valid bound, or infinity when neither this slack nor five times as much made it positive definite.
     """
     n = len(C)
     constant = float(Y.sum()) / n
@@ -112,7 +112,7 @@ def cholesky_bound(C: Matrix, Y: Matrix, n_clusters: int, basis: Matrix, slack: 
     margin = slack / (n_clusters - 1)
     size = float(np.linalg.norm(B))
     np.negative(B, out=B)
-    for _ in range(3):
+    for _ in range(2):
         lift = np.maximum(values - level, 0.0)
         M = B + (Q * lift) @ Q.T
         M += (abs(level) + 1.0) / n

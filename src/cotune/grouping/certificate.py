@@ -30,7 +30,7 @@ from cotune.grouping._partition import Labels, Matrix, indicator
 from cotune.grouping._problem import CentredProblem, centre, relative_gap
 from cotune.grouping.bounds import cholesky_bound, eigenvalue_bound
 
-POSITIONS = (0.4, 1.0)
+POSITIONS = (0.95, 0.5)
 """Where in the interval of admissible z to try, in turn."""
 
 NOT_TIGHT_POSITION = 0.1
