@@ -20,7 +20,7 @@ from cotune.grouping.bounds import eigenvalue_bound, ritz_estimate
 from cotune.grouping.certificate import Certificate, DualForm, bound_of, certify
 from cotune.grouping.exact import exact_partitions
 from cotune.grouping.local_search import best_of
-from cotune.grouping.propose import propose, spectral_starts
+from cotune.grouping.propose import propose, spectral_embedding, spectral_starts
 from cotune.grouping.rounding import kmeans_rows, random_partition
 from cotune.grouping.splitting import Splitting
 
@@ -31,6 +31,7 @@ START_PENALTY = 5.0
 ADAPT_UNTIL = 100
 FIRST_CHECK = 10
 ROUND_AT = frozenset({10, 30, 60})
+KMEANS_STARTS = 3
 RANDOM_STARTS, RANDOM_STARTS_UP_TO = 8, 60
 START_GAP = 0.02
 """A closed-form dual within this gap is a better start of the iteration than a flat X."""
@@ -167,17 +168,21 @@ def solve(
 def _propose(
     solution: Solution, options: SolverOptions, rng: np.random.Generator, given: list[Labels]
 ) -> None:
-    """Offer the best partition of the cheap starts with its bound; few tasks afford random starts as well."""
+    """Offer a partition with its bound; look further, also from random starts, when that leaves a gap."""
     problem = solution.problem
     n, k = problem.n_tasks, problem.n_clusters
-    solution.offer_partition(*propose(problem.C, k, rng, extra=given))
+    embedding = spectral_embedding(problem.C, k - 1, rng)
+    solution.offer_partition(*propose(problem.C, k, rng, embedding=embedding, restarts=0, extra=given))
     solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
-    if solution.gap > options.tol and n <= RANDOM_STARTS_UP_TO:
-        before = solution.value
-        starts = [random_partition(n, k, rng) for _ in range(RANDOM_STARTS)]
-        solution.offer_partition(*best_of(problem.C, starts, k))
-        if solution.value > before:
-            solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
+    if solution.gap <= options.tol:
+        return
+    before = solution.value
+    starts = spectral_starts(embedding, k, rng, restarts=KMEANS_STARTS)
+    if n <= RANDOM_STARTS_UP_TO:
+        starts += [random_partition(n, k, rng) for _ in range(RANDOM_STARTS)]
+    solution.offer_partition(*best_of(problem.C, starts, k))
+    if solution.value > before:
+        solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
 
 
 def _trivial(problem: CentredProblem) -> Solution:
