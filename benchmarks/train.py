@@ -105,8 +105,7 @@ def trainer_loop(
             per_device_train_batch_size=config.batch_size,
             max_steps=len(drawn),
             learning_rate=config.learning_rate,
-            lr_scheduler_type="constant_with_warmup",
-            warmup_steps=max(1, round(config.warmup * len(drawn))),
+            lr_scheduler_type="constant",
             weight_decay=config.weight_decay,
             max_grad_norm=config.clip or 0.0,
             logging_steps=1,
@@ -145,7 +144,7 @@ def main() -> None:
     model = LanguageModel.load(options.model)
     print(f"{platform.machine()}, one thread, {model.base.dtype}, {options.steps} steps a round")
     for tasks_per_batch in (1, 2, 4):
-        config = TrainingConfig(batch_size=8, tasks_per_batch=tasks_per_batch, learning_rate=1e-3, warmup=0.2)
+        config = TrainingConfig(batch_size=8, tasks_per_batch=tasks_per_batch, learning_rate=1e-3, warmup=0)
         drawn = batches(model, options.data, config, options.steps)
         tokens = sum(len(example) for batch in drawn for example in batch)
         ours, plain = [], []

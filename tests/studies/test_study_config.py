@@ -86,7 +86,7 @@ def test_checks_before_compute(workshop):
 
 
 def test_notes_count_what_was_cut_by_reader_and_by_model(workshop):
-    learner = {**workshop.data["learner"], "max_prompt_tokens": 32, "max_target_tokens": 12}
+    learner = {**workshop.data["learner"], "max_prompt_tokens": 32, "max_target_tokens": 10}
     tasks = {**workshop.data["tasks"], "exclude": ["repeat"]}
     notes = workshop.study(learner=learner, tasks=tasks).check()
     assert any("capped" in note for note in notes["copy"])

@@ -55,7 +55,7 @@ def rate(config, step, n_steps):
     """Compute the learning rate of a step, by the textbook."""
     warmup = math.ceil(config.warmup * n_steps)
     if step < warmup:
-        return config.learning_rate * step / warmup
+        return config.learning_rate * (step + 1) / (warmup + 1)
     done = (step - warmup) / max(1, n_steps - warmup)
     shapes = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
     return config.learning_rate * shapes[config.schedule]
@@ -85,6 +85,12 @@ def textbook_run(model, batches, config, n_steps):
             optimizer.zero_grad()
         module.eval()
         return losses, [p.detach().clone() for p in weights]
+
+
+def test_a_run_of_one_step_trains(causal, encode):
+    _, before = run(causal, three_batches(causal, encode), TrainingConfig(learning_rate=0.02), 0)
+    _, after = run(causal, three_batches(causal, encode), TrainingConfig(learning_rate=0.02), 1)
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 RECIPES = {

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -68,10 +67,14 @@ def train(
         If the loss is not finite or explodes, or the last step leaves weights that are not finite; the
         sentence names the step.
     """
+    from accelerate import Accelerator
+
     half = model.base.dtype == torch.bfloat16
+    # Accelerate remembers its precision for the whole process; autocast below serves models of either.
+    accelerator = Accelerator(mixed_precision="no", cpu=model.device.type == "cpu")
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = OPTIMIZERS[config.optimizer](parameters, config)
-    schedule = _schedule(optimizer, config, n_steps)
+    optimizer = accelerator.prepare_optimizer(OPTIMIZERS[config.optimizer](parameters, config))
+    schedule = _schedule(optimizer.optimizer, config, n_steps)
     limit = config.max_loss or 4 * math.log(model.vocabulary_size)
     losses: list[float] = []
     tokens = 0
@@ -84,12 +87,12 @@ def train(
             batch = model.batch([examples[i] for i in indices])
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
                 loss = model.target_losses(module, batch).sum() / n_targets
-            loss.backward()  # type: ignore[no-untyped-call]
+            accelerator.backward(loss)
             total += loss.item()
             tokens += batch.n_tokens
         losses.append(_checked(total, limit, step, n_steps))
         if config.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, config.clip)
+            accelerator.clip_grad_norm_(parameters, config.clip)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
@@ -140,9 +143,23 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], TrainingConfig], torch.optim
 }
 
 
-def _schedule(optimizer: Any, config: TrainingConfig, n_steps: int) -> Any:
-    from transformers import get_scheduler
-
-    name = "constant_with_warmup" if config.schedule == "constant" else config.schedule
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Rise linearly, from the first step on, then follow the schedule; a run of one step trains too."""
     warmup = math.ceil(config.warmup * n_steps)
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=n_steps)
+    shape = SCHEDULES[config.schedule]
+
+    def factor(step: int) -> float:
+        progress = max(step - warmup, 0) / max(n_steps - warmup, 1)
+        return min((step + 1) / (warmup + 1), 1.0) * shape(progress)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: 1.0 - progress,
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+}
+"""Share of the peak learning rate by the share of the steps after the warmup that are done."""
