@@ -13,6 +13,9 @@ from cotune.grouping import GROUPERS, Prepared, SDPClustering, objective, prepar
 from cotune.grouping.sdp import Progress
 from cotune.studies.config import GroupingConfig
 
+_FEW = 100
+"""Tasks up to which cross-validating the number of groups takes seconds."""
+
 
 @dataclass(frozen=True)
 class OtherGroups:
@@ -113,7 +116,11 @@ def group_tasks(
     """
     prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing)
     clustering = SDPClustering(
-        config.n_clusters, k_max=config.k_max, k_rule=config.k_rule, callback=callback, random_state=seed
+        config.n_clusters,
+        k_max=config.k_max,
+        k_rule=config.k_rule or _default_rule(len(tasks)),
+        callback=callback,
+        random_state=seed,
     )
     clustering.fit(prepared.matrix)
     k = int(clustering.n_clusters_)
@@ -124,6 +131,11 @@ def group_tasks(
         for labels in (_labels(grouper(k, random_state=seed), prepared.matrix),)
     )
     return Groups(tasks, prepared, clustering, others)
+
+
+def _default_rule(n: int) -> str:
+    # On gradient cosines of sixteen real tasks in six families BIC saw three groups, cross-validation seven.
+    return "entry_cv" if n <= _FEW else "bic"
 
 
 def _labels(grouper: Any, matrix: NDArray[np.float64]) -> tuple[int, ...]:

@@ -24,8 +24,12 @@ def group(
     k: Annotated[str, typer.Option("-k", "--n-clusters", help="Number of groups, or auto.")] = "auto",
     k_max: Annotated[int | None, typer.Option(help="Largest number of groups tried by auto.")] = None,
     k_rule: Annotated[
-        str, typer.Option(help="Rule of auto: entry_cv, bic, average_density (the paper's), summed_density.")
-    ] = "entry_cv",
+        str | None,
+        typer.Option(
+            help="Rule of auto: entry_cv (default up to 100 tasks), bic (default beyond), average_density "
+            "(the paper's) or summed_density."
+        ),
+    ] = None,
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="The numbers are losses.")
     ] = False,
@@ -65,7 +69,7 @@ def group(
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
     if clustering.status_ in ("interrupted", "max_iter", "time_limit"):
         proof += f" ({clustering.status_.replace('_', ' ')}; the bound holds)"
-    chosen = f" (chosen by {k_rule})" if n_clusters == "auto" else ""
+    chosen = f" (chosen by {clustering.k_rule})" if n_clusters == "auto" else ""
     print(
         f"k = {clustering.n_clusters_}{chosen}, objective {clustering.objective_:.6g}, "
         f"upper bound {clustering.upper_bound_:.6g}, {proof}"
