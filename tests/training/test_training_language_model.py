@@ -31,7 +31,7 @@ def chosen(learner, module, task, split, *, metric):
     for example in learner._tasks[task][split]:
         losses = {}
         for choice in example.choices:
-            encoded = learner._encode_one(task, example, choice)
+            encoded = learner._data.encode(task, example, choice)
             losses[choice] = float(learner.model.nll(module, [encoded])[0])
         right.append(metric.score(min(losses, key=losses.get), example.targets))
     return tuple(right)
@@ -56,7 +56,7 @@ def test_every_task_is_scored_by_its_metric_on_every_example(learner):
 
 def test_likelihoods_are_those_of_the_trained_adapter(learner, tmp_path):
     fit = learner.fit(("copy",), 0, steps=6, split="validation", save_to=tmp_path)
-    encoded = learner._encode("copy", "validation")
+    encoded = learner._data.encoded("copy", "validation")
     module = PeftModel.from_pretrained(learner.model.base, tmp_path)
     try:
         after = learner.model.nll(module.eval(), encoded)
@@ -151,7 +151,7 @@ def test_what_was_cut_and_dropped_is_told(learner_of, make_task):
     learner = learner_of("causal", [replace(task, splits=splits)], max_prompt_tokens=60, max_target_tokens=30)
     notes = learner.check()["copy"]
     cut = {
-        split: [e.n_cut for e in learner._encode("copy", split)][-1 if split == "train" else 0]
+        split: [e.n_cut for e in learner._data.encoded("copy", split)][-1 if split == "train" else 0]
         for split in ("train", "test")
     }
     assert notes == (
@@ -280,7 +280,7 @@ def reference_gradient(learner, example):
 
 
 def test_features_are_the_mean_gradients_of_two_disjoint_halves(learner):
-    encoded = learner._encode("copy", "train")
+    encoded = learner._data.encoded("copy", "train")
     gradients = np.stack([reference_gradient(learner, example) for example in encoded])
     scale = np.abs(gradients).max()
     features = learner.gradient_features("copy", examples=100, seed=11, dimension=10**6)

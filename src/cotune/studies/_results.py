@@ -14,6 +14,7 @@ from cotune._files import write_text
 from cotune.studies._comparison import ArmRuns
 from cotune.studies._grouping import Groups
 from cotune.studies._runs import AnyRun, RunRecord
+from cotune.studies._worker import adapter_record
 from cotune.studies.estimators import Estimate
 
 
@@ -43,11 +44,11 @@ def write_affinity(
 
 
 def write_groups(folder: Path, groups: Groups) -> None:
-    """Write ``groups.json`` and take away adapters of groups that are no more."""
+    """Write ``groups.json`` and take away adapters that were trained on other groups."""
     write_text(folder / "groups.json", json.dumps(groups.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    names = {f"group-{group}" for group in range(len(groups.members))}
+    members = {f"group-{number}": sorted(group) for number, group in enumerate(groups.members)}
     for adapter in (folder / "adapters").glob("group-*"):
-        if adapter.name not in names:
+        if adapter_record(adapter).get("tasks") != members.get(adapter.name, ()):
             shutil.rmtree(adapter)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from cotune.studies._executor import Executor, available_cores, open_executor
 from cotune.studies._runs import AnyRun, FitRun, RunRecord, run_key
 from cotune.studies._store import RunStore, open_store
 from cotune.studies._study import Study
-from cotune.studies._worker import ADAPTER_RECORD, Job, WorkerSetup
+from cotune.studies._worker import Job, WorkerSetup, adapter_record
 from cotune.training.learner import EnsembleLearner
 
 
@@ -120,13 +119,7 @@ def _work(job: Job) -> int:
 
 def _adapter_missing(folder: Path | None, key: str) -> bool:
     """Whether a folder that should hold what a run trained holds something else, or nothing."""
-    if folder is None:
-        return False
-    try:
-        kept = json.loads((folder / ADAPTER_RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return True
-    return bool(kept.get("run") != key)
+    return folder is not None and adapter_record(folder).get("run") != key
 
 
 @contextmanager

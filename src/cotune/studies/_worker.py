@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cotune._files import new_folder
 from cotune.exceptions import InputError, RunError
@@ -124,6 +125,15 @@ class Worker:
             content = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
             (folder / ADAPTER_RECORD).write_text(json.dumps(content, indent=2) + "\n")
         return [fit]
+
+
+def adapter_record(folder: Path) -> dict[str, Any]:
+    """Read which run, tasks, steps and seed a kept adapter came from; empty where that is not known."""
+    try:
+        record: dict[str, Any] = json.loads((folder / ADAPTER_RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record
 
 
 def peak_memory() -> int:

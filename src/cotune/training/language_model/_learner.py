@@ -1,26 +1,21 @@
-"""The learner of real models: a fresh adapter on a shared frozen base for every subset of tasks."""
-
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
 
-from cotune._config import from_table
 from cotune.exceptions import InputError, RunError
-from cotune.models import Encoded, Encoder, load_encoder, locate_model, model_fingerprint
-from cotune.tasks import SPLITS, Example, Mixture, Task, format_prompt, format_target, get_metric
-from cotune.training.config import TrainingConfig
+from cotune.models import Encoded, locate_model, model_fingerprint
+from cotune.tasks import Mixture, Task, get_metric
+from cotune.training.language_model._config import LanguageModelConfig
+from cotune.training.language_model._data import EncodedTasks
 from cotune.training.learner import Fit, Score, Subset
-from cotune.training.learner_config import LearnerConfig
-from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.sketch import sketch
 
 if TYPE_CHECKING:
@@ -30,31 +25,6 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
-
-
-class LanguageModelConfig(LearnerConfig):
-    """A pretrained model and how adapters are trained on it."""
-
-    model: str
-    """Folder of a transformers checkpoint (relative to the study file), or a name on the hub."""
-    revision: str | None = None
-    """Branch, tag or commit on the hub."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the frozen weights; "auto" takes bf16 where the hardware multiplies it natively."""
-    max_prompt_tokens: PositiveInt = 512
-    """A longer prompt has its example's input cut at the end."""
-    max_target_tokens: PositiveInt = 128
-    """An example with a longer target is dropped; also the most tokens generated."""
-    method: Annotated[Method, from_table(METHODS, "name")] = Lora()
-    """What is trained: {name: lora, r: 8, ...}."""
-    training: TrainingConfig = TrainingConfig()
-    """The recipe."""
-    scoring_tokens: PositiveInt = 1024
-    """About how many tokens one forward pass holds while scoring."""
-
-    def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
-        """Make the learner; the model is loaded on first use."""
-        return LanguageModelLearner(self, tasks, base)
 
 
 class LanguageModelLearner:
@@ -79,7 +49,7 @@ class LanguageModelLearner:
         self.config = config
         self._tasks = {task.name: task for task in tasks}
         self._location = locate_model(config.model, base)
-        self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
+        self._data = EncodedTasks(self._tasks, config, self._location)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -116,34 +86,18 @@ class LanguageModelLearner:
 
         return LanguageModel.load(
             self._location,
-            self.encoder,
+            self._data.encoder,
             revision=self.config.revision,
             precision=self.config.precision,
         )
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The model's tokenizer with the study's limits; needs no weights."""
-        return load_encoder(
-            self._location,
-            revision=self.config.revision,
-            max_prompt_tokens=self.config.max_prompt_tokens,
-            max_target_tokens=self.config.max_target_tokens,
-        )
-
     def check(self) -> dict[str, tuple[str, ...]]:
         """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
-        for name, task in self._tasks.items():
-            if get_metric(task.metric).needs == "text":
-                for split in ("validation", "test"):
-                    self._options(name, split)
-        return {
-            name: tuple(note for split in SPLITS for note in self._notes(name, split)) for name in self._tasks
-        }
+        return self._data.check()
 
     def expected_tokens(self, subset: Subset, steps: int) -> int:
         """Tokens of the batches of a run, by the mean length of each task's training examples."""
-        lengths = [float(np.mean([len(e) for e in self._encode(name, "train")])) for name in subset]
+        lengths = [float(np.mean([len(e) for e in self._data.encoded(name, "train")])) for name in subset]
         return round(steps * self.config.training.batch_size * float(np.mean(lengths)))
 
     def prepare(self, folder: Path) -> None:
@@ -196,9 +150,9 @@ class LanguageModelLearner:
             If a likelihood is not finite.
         """
         metric = get_metric(self._tasks[task].metric)
-        examples = [example for example, _ in self._kept(task, split)]
+        examples = [example for example, _ in self._data.kept(task, split)]
         if metric.needs == "likelihood":
-            encoded = self._encode(task, split)
+            encoded = self._data.encoded(task, split)
             losses = self.model.nll(module, encoded, batch_tokens=self.config.scoring_tokens)
             values = [metric.score([-loss], e.targets) for loss, e in zip(losses, examples, strict=True)]
         else:
@@ -221,7 +175,7 @@ class LanguageModelLearner:
         """
         import torch
 
-        encoded = self._encode(task, "train")
+        encoded = self._data.encoded(task, "train")
         half = min(examples, len(encoded) // 2)
         if half < 1:
             raise InputError(f"Task {task} has {len(encoded)} training examples; its gradient needs two.")
@@ -254,7 +208,7 @@ class LanguageModelLearner:
         return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float32)
 
     def _batches(self, subset: Subset, seed: int) -> Iterator[list[Encoded]]:
-        pools = [self._encode(name, "train") for name in subset]
+        pools = [self._data.encoded(name, "train") for name in subset]
         config = self.config.training
         mixture = Mixture(
             [len(p) for p in pools], config.batch_size, config.tasks_per_batch, _derive(seed, subset)
@@ -264,10 +218,12 @@ class LanguageModelLearner:
 
     def _answers(self, module: nn.Module, task: str, split: str) -> list[str]:
         """Answer every example: the likeliest of its choices, or what is generated up to the line's end."""
-        kept = self._kept(task, split)
+        kept = self._data.kept(task, split)
         open_ended = [encoded for example, encoded in kept if not example.choices]
         texts = iter(self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens))
-        losses = self.model.nll(module, self._options(task, split), batch_tokens=self.config.scoring_tokens)
+        losses = self.model.nll(
+            module, self._data.options(task, split), batch_tokens=self.config.scoring_tokens
+        )
         if not np.isfinite(losses).all():
             raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
         remaining = iter(losses)
@@ -279,62 +235,6 @@ class LanguageModelLearner:
             else:
                 answers.append(next(texts).split("\n")[0])
         return answers
-
-    def _options(self, task: str, split: str) -> list[Encoded]:
-        """Encode every choice of every example of a split, one example after the other."""
-        options = [
-            self._encode_one(task, example, choice)
-            for example, _ in self._kept(task, split)
-            for choice in example.choices
-        ]
-        fitting = [option for option in options if option is not None]
-        if len(fitting) < len(options):
-            raise InputError(
-                f"A choice of task {task} is longer than max_target_tokens {self.config.max_target_tokens}."
-            )
-        return fitting
-
-    def _encode(self, task: str, split: str) -> list[Encoded]:
-        return [encoded for _, encoded in self._kept(task, split)]
-
-    def _kept(self, task: str, split: str) -> list[tuple[Example, Encoded]]:
-        """Encode the examples of a split that fit, once; note what was cut or dropped."""
-        key = (task, split)
-        if key not in self._encoded:
-            examples = self._tasks[task][split]
-            if not examples:
-                raise InputError(f"Task {task} has no {split} examples; it needs some in every split.")
-            pairs = [(e, self._encode_one(task, e, e.targets[0])) for e in examples]
-            fitting = [(example, encoded) for example, encoded in pairs if encoded is not None]
-            if not fitting:
-                raise InputError(
-                    f"Every {split} example of task {task} has a target of more than max_target_tokens "
-                    f"{self.config.max_target_tokens} tokens; raise it or leave the task out."
-                )
-            self._encoded[key] = fitting
-        return self._encoded[key]
-
-    def _encode_one(self, task: str, example: Example, target: str) -> Encoded | None:
-        render = partial(format_prompt, self._tasks[task].instruction, choices=example.choices)
-        try:
-            return self.encoder.encode(render, example.input, format_target(target))
-        except InputError as error:
-            raise InputError(f"Task {task}: {error}") from error
-
-    def _notes(self, task: str, split: str) -> Iterator[str]:
-        """Say what was cut or dropped so that a split fits the model."""
-        n_examples, kept = len(self._tasks[task][split]), self._encode(task, split)
-        if len(kept) < n_examples:
-            yield (
-                f"{n_examples - len(kept)} of {n_examples} {split} examples have targets of more than "
-                f"{self.config.max_target_tokens} tokens and were dropped."
-            )
-        cut = [encoded.n_cut for encoded in kept if encoded.n_cut]
-        if cut:
-            yield (
-                f"{len(cut)} of {len(kept)} {split} inputs were cut at the end, by {sum(cut)} tokens in all, "
-                f"to fit {self.config.max_prompt_tokens} prompt tokens."
-            )
 
 
 def _derive(seed: int, subset: Subset) -> int:
