@@ -22,7 +22,7 @@ test: $(READY)
 
 # The main job on real tasks and a real small model; needs the data folder beside the repository.
 test-real: $(READY)
-	$(BIN)/pytest -m real -v --durations=0
+	$(BIN)/pytest -m real -v -rP --durations=5
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -137,8 +137,9 @@ def _about_tasks(findings: Findings) -> list[str]:
     if not worse and not better:
         return []
     named = f": {_list(worse)}" if worse else ""
+    verb = "is" if better == 1 else "are"
     return [
-        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} are better in the "
+        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} {verb} better in the "
         f"groups than in joint training and {len(worse)} worse{named}."
     ]
 
