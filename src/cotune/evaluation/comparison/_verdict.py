@@ -139,8 +139,8 @@ def _about_tasks(findings: Findings) -> list[str]:
     named = f": {_list(worse)}" if worse else ""
     verb = "is" if better == 1 else "are"
     return [
-        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} {verb} better in the "
-        f"groups than in joint training and {len(worse)} worse{named}."
+        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} {verb} better in "
+        f"the groups than in joint training and {len(worse)} worse{named}."
     ]
 
 
