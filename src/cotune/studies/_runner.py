@@ -93,22 +93,18 @@ class ExecutingRunner:
     def _jobs(self, missing: Mapping[AnyRun, str], save: Mapping[AnyRun, Path]) -> list[Job]:
         """Make jobs of runs: those that train side by side in chunks, the longest first."""
         learner = self._study.learner
-        together: list[AnyRun] = []
+        width = learner.ensemble if isinstance(learner, EnsembleLearner) else 1
         jobs = []
+        alike: dict[tuple[int, str], list[FitRun]] = {}
         for run, key in missing.items():
-            if isinstance(learner, EnsembleLearner) and isinstance(run, FitRun) and run not in save:
-                together.append(run)
+            if isinstance(run, FitRun) and run not in save:
+                alike.setdefault((run.steps, run.split), []).append(run)
             else:
                 jobs.append(Job((run,), (key,), save.get(run)))
-        if together and isinstance(learner, EnsembleLearner):
-            alike: dict[tuple[int, str], list[FitRun]] = {}
-            for run in together:
-                if isinstance(run, FitRun):
-                    alike.setdefault((run.steps, run.split), []).append(run)
-            for fits in alike.values():
-                for start in range(0, len(fits), learner.ensemble):
-                    chunk = tuple(fits[start : start + learner.ensemble])
-                    jobs.append(Job(chunk, tuple(missing[run] for run in chunk)))
+        for fits in alike.values():
+            for start in range(0, len(fits), width):
+                chunk = tuple(fits[start : start + width])
+                jobs.append(Job(chunk, tuple(missing[run] for run in chunk)))
         # A long run begun last would leave the other workers idle.
         return sorted(jobs, key=_work, reverse=True)
 
