@@ -5,22 +5,25 @@ from typing import TYPE_CHECKING, Any
 from cotune.tasks._task import SPLITS, Example, Task, check_tasks
 from cotune.tasks.metrics import METRICS, Metric, get_metric
 from cotune.tasks.mixing import Mixture
-from cotune.tasks.prompts import format_prompt, format_target
+from cotune.tasks.prompts import FORMATS, PromptFormat, format_prompt, format_target, get_format
 
 if TYPE_CHECKING:
     from cotune.tasks.readers import READERS
 
 __all__ = [
+    "FORMATS",
     "METRICS",
     "READERS",
     "SPLITS",
     "Example",
     "Metric",
     "Mixture",
+    "PromptFormat",
     "Task",
     "check_tasks",
     "format_prompt",
     "format_target",
+    "get_format",
     "get_metric",
 ]
 

@@ -48,6 +48,8 @@ class Task:
         The family the task's author put it in; never used for grouping, only to compare with.
     notes : tuple of str
         One sentence for everything that was cut or dropped while reading.
+    format : str
+        The name of the prompts' format, a key of :data:`cotune.tasks.FORMATS`.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Task:
     metric: str = "rouge_l"
     category: str = ""
     notes: tuple[str, ...] = field(default=(), compare=False)
+    format: str = "default"
 
     def __getitem__(self, split: str) -> tuple[Example, ...]:
         """Return the examples of a split."""
@@ -68,6 +71,7 @@ class Task:
             "name": self.name,
             "instruction": self.instruction,
             "metric": self.metric,
+            "format": self.format,
             "splits": {
                 split: [[e.input, list(e.targets), list(e.choices)] for e in examples]
                 for split, examples in sorted(self.splits.items())

@@ -1,10 +1,61 @@
-"""The default prompt: the text that a model is trained on and scored with."""
+"""Prompts: the text that a model is trained on and scored with, in the formats a task may name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from cotune.exceptions import InputError
+from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """How instruction, demonstrations and input become one text.
+
+    Parameters
+    ----------
+    question : str
+        What one input becomes; ``{input}`` stands for it.
+    separator : str
+        Stands between instruction, demonstrations and input.
+    lists_choices : bool
+        Whether the answers of a classification task are listed under the instruction.
+    stops : tuple of str
+        An answer ends before the first of these.
+    """
+
+    question: str
+    separator: str
+    lists_choices: bool
+    stops: tuple[str, ...]
+
+    def answer(self, text: str) -> str:
+        """Return what of a generated text is the answer: up to the first stop, without outer blanks."""
+        ends = [at for at in (text.lstrip().find(stop) for stop in self.stops) if at >= 0]
+        return text.lstrip()[: min(ends, default=None)].rstrip()
+
+
+FORMATS: dict[str, PromptFormat] = {
+    "default": PromptFormat("Input: {input}\nOutput:", "\n\n", lists_choices=True, stops=("\n",)),
+    "plain": PromptFormat("{input}", "\n", lists_choices=False, stops=("\n",)),
+}
+"""The formats a task may name: "plain" adds nothing to inputs whose template says it all already."""
+
+
+def get_format(name: str) -> PromptFormat:
+    """Return the prompt format of a name.
+
+    Raises
+    ------
+    InputError
+        If there is no such format; names the nearest one.
+    """
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise InputError(f"'{name}' is not a prompt format; {suggest(name, FORMATS)}") from None
 
 
 def format_prompt(
@@ -12,8 +63,9 @@ def format_prompt(
     input: str,
     choices: Sequence[str] = (),
     demonstrations: Sequence[Example] = (),
+    format: str = "default",
 ) -> str:
-    r"""Return the prompt of one input: instruction, options, demonstrations, input, parted by empty lines.
+    r"""Return the prompt of one input: instruction, options, demonstrations, input, in a format.
 
     Parameters
     ----------
@@ -22,30 +74,32 @@ def format_prompt(
     input : str
         The input to answer.
     choices : sequence of str
-        The closed set of answers, listed under the instruction.
+        The closed set of answers.
     demonstrations : sequence of Example
         Solved examples between instruction and input, each with its first target (k-shot prompting).
+    format : str
+        A key of :data:`FORMATS`.
 
     Returns
     -------
     str
-        Ends in ``"Output:"``; what follows in training is :func:`format_target`.
+        What follows it in training is :func:`format_target`.
 
     Examples
     --------
     >>> format_prompt("Name the capital.", "France")
     'Name the capital.\n\nInput: France\nOutput:'
     """
-    options = f"Options: {', '.join(choices)}" if choices else ""
+    style = get_format(format)
+    options = f"Options: {', '.join(choices)}" if choices and style.lists_choices else ""
     header = "\n".join(part for part in (instruction, options) if part)
-    solved = [_question(example.input) + format_target(example.targets[0]) for example in demonstrations]
-    return "\n\n".join([*([header] if header else []), *solved, _question(input)])
+    solved = [
+        style.question.format(input=example.input) + format_target(example.targets[0])
+        for example in demonstrations
+    ]
+    return style.separator.join([*([header] if header else []), *solved, style.question.format(input=input)])
 
 
 def format_target(target: str) -> str:
     """Return the target as it follows a prompt: with the space that belongs to its first token."""
     return " " + target
-
-
-def _question(input: str) -> str:
-    return f"Input: {input}\nOutput:"

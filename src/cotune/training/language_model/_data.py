@@ -92,7 +92,8 @@ class EncodedTasks:
 
     def encode(self, task: str, example: Example, target: str) -> Encoded | None:
         """Encode an example with one of its targets or choices; None when that is too long."""
-        render = partial(format_prompt, self._tasks[task].instruction, choices=example.choices)
+        of_task = self._tasks[task]
+        render = partial(format_prompt, of_task.instruction, choices=example.choices, format=of_task.format)
         try:
             return self.encoder.encode(render, example.input, format_target(target))
         except InputError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded, locate_model, model_fingerprint
-from cotune.tasks import Mixture, Task, get_metric
+from cotune.tasks import Mixture, Task, get_format, get_metric
 from cotune.training.language_model._config import LanguageModelConfig
 from cotune.training.language_model._data import EncodedTasks
 from cotune.training.learner import Fit, Score, Subset
@@ -227,13 +227,14 @@ class LanguageModelLearner:
         if not np.isfinite(losses).all():
             raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
         remaining = iter(losses)
+        style = get_format(self._tasks[task].format)
         answers = []
         for example, _ in kept:
             if example.choices:
                 ranked = [(next(remaining), choice) for choice in example.choices]
                 answers.append(min(ranked)[1])
             else:
-                answers.append(next(texts).split("\n")[0])
+                answers.append(style.answer(next(texts)))
         return answers
 
 
