@@ -13,6 +13,15 @@ from cotune.report._data import (
     RunKind,
     TaskRow,
 )
+from cotune.report._retention_data import (
+    InContextValue,
+    RetentionCheckpoint,
+    RetentionCost,
+    RetentionData,
+    RetentionRun,
+    RetentionTask,
+    TargetScore,
+)
 from cotune.report._write import render_report, write_report
 
 __all__ = [
@@ -21,11 +30,18 @@ __all__ = [
     "FailedRun",
     "GroupRow",
     "GroupingData",
+    "InContextValue",
     "KRule",
     "Matrix",
     "ReferenceLabels",
     "ReportData",
+    "RetentionCheckpoint",
+    "RetentionCost",
+    "RetentionData",
+    "RetentionRun",
+    "RetentionTask",
     "RunKind",
+    "TargetScore",
     "TaskRow",
     "render_report",
     "write_report",
