@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cotune.tasks._task import SPLITS, Example, Task, check_tasks
+from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
 from cotune.tasks.mixing import Mixture
 from cotune.tasks.prompts import FORMATS, PromptFormat, format_prompt, format_target, get_format
@@ -21,6 +22,7 @@ __all__ = [
     "PromptFormat",
     "Task",
     "check_tasks",
+    "draw_demonstrations",
     "format_prompt",
     "format_target",
     "get_format",
