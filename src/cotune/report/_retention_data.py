@@ -1,4 +1,4 @@
-"""Everything a retention report shows, as plain values: what was measured at every checkpoint of every run."""
+"""What a retention report shows, as plain values: all that was measured at every checkpoint of every run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cotune.models import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPrompt:
+    """A classification example under each label it could have.
+
+    Parameters
+    ----------
+    options : tuple of Encoded
+        The prompt with every label of the label set as target, in the order of the set.
+    answer : int
+        Position of the true label.
+    """
+
+    options: tuple[Encoded, ...]
+    answer: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +34,9 @@ class ModuleAlignment:
     cosine : float
         Of the two gradients, -1 to 1; NaN where one of them is zero.
     full_norm : float
-        Euclidean norm of the gradient of the mean loss on the true labels.
+        Euclidean norm of the full gradient: that of the mean loss on the true labels, in nats a token.
     format_norm : float
-        Euclidean norm of the same on randomised labels, averaged over their draws.
+        Euclidean norm of the format gradient: the same on randomised labels, the mean over their draws.
     """
 
     group: str
