@@ -1,7 +1,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -24,6 +24,7 @@ def texts(encoder, encoded):
 @settings(max_examples=60, deadline=None)
 @given(text=TEXT, target=TEXT)
 def test_prompt_and_target_together_are_the_text_and_its_end(causal_encoder, text, target):
+    assume(target.strip())
     encoded = causal_encoder.encode(RENDER, text, format_target(target))
     assert "".join(texts(causal_encoder, encoded)) == RENDER(text) + format_target(target) + "</s>"
     assert encoded.n_cut == 0
@@ -33,6 +34,7 @@ def test_prompt_and_target_together_are_the_text_and_its_end(causal_encoder, tex
 @settings(max_examples=60, deadline=None)
 @given(text=TEXT, target=TEXT)
 def test_no_token_of_the_target_lies_in_the_prompt(causal_encoder, text, target):
+    assume(target.strip())
     encoded = causal_encoder.encode(RENDER, text, format_target(target))
     prompt, answer = texts(causal_encoder, encoded)
     assert RENDER(text).startswith(prompt)
@@ -51,6 +53,7 @@ def test_training_and_generation_read_the_same_prompt(causal_encoder, seq2seq_en
 @settings(max_examples=40, deadline=None)
 @given(text=TEXT, target=TEXT.map(str.strip))
 def test_encoder_decoder_models_read_and_write_two_sequences(seq2seq_encoder, text, target):
+    assume(target)
     encoded = seq2seq_encoder.encode(RENDER, text, format_target(target))
     assert texts(seq2seq_encoder, encoded) == (RENDER(text), target + "</s>")
 
@@ -120,6 +123,28 @@ def test_a_target_that_is_too_long_does_not_fit(causal_encoder, seq2seq_encoder)
         )
         assert len(fits.encode(RENDER, "apple", format_target("banana cherry")).target) == n_tokens
         assert short.encode(RENDER, "apple", format_target("banana cherry")) is None
+
+
+@pytest.mark.parametrize("target", ["", "  ", "\n"])
+def test_a_target_without_a_token_of_its_own_is_refused(causal_encoder, seq2seq_encoder, target):
+    for encoder in (causal_encoder, seq2seq_encoder):
+        with pytest.raises(InputError, match=r"^The target '' tokenises to nothing .*\.$"):
+            encoder.encode(RENDER, "apple", format_target(target))
+
+
+def test_a_target_of_unknown_tokens_alone_is_refused():
+    inner = Tokenizer(models.WordLevel({"True": 0, "<unk>": 1, "</s>": 2}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    encoder = Encoder(PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", eos_token="</s>"))
+    assert encoder.encode(str, "True", " True") == Encoded((0,), (0, 2))
+    with pytest.raises(InputError, match=r"^The target 'False' tokenises to nothing"):
+        encoder.encode(str, "True", " False")
+
+
+def test_an_example_under_a_soft_prompt_has_its_ids_before_it():
+    example = Encoded((1, 2), (3,), n_cut=4)
+    assert example.under((8, 9)) == Encoded((8, 9, 1, 2), (3,), n_cut=4)
+    assert example.under(()) is example
 
 
 def test_an_instruction_that_is_too_long_by_itself_is_refused(causal_encoder):

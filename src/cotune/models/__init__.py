@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from cotune.models.fingerprint import locate_model, model_fingerprint
     from cotune.models.gguf import convert_gguf
     from cotune.models.precision import Precision, resolve_precision
+    from cotune.models.profiles import PROFILES, Profile, ProfileName
+    from cotune.models.soft_prompt import PromptInit, SoftPrompts
 
 _HOMES = {
     "Encoded": "cotune.models.encoding",
     "Encoder": "cotune.models.encoding",
     "LanguageModel": "cotune.models._language_model",
+    "PROFILES": "cotune.models.profiles",
     "Precision": "cotune.models.precision",
+    "Profile": "cotune.models.profiles",
+    "ProfileName": "cotune.models.profiles",
+    "PromptInit": "cotune.models.soft_prompt",
+    "SoftPrompts": "cotune.models.soft_prompt",
     "convert_gguf": "cotune.models.gguf",
     "load_encoder": "cotune.models.encoding",
     "locate_model": "cotune.models.fingerprint",
@@ -28,10 +35,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "PROFILES",
     "Encoded",
     "Encoder",
     "LanguageModel",
     "Precision",
+    "Profile",
+    "ProfileName",
+    "PromptInit",
+    "SoftPrompts",
     "convert_gguf",
     "load_encoder",
     "locate_model",

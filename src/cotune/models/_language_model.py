@@ -12,6 +12,7 @@ from torch import nn
 
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
+from cotune.models.generation import generate_padded
 from cotune.models.precision import Precision, default_device, resolve_precision
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class LanguageModel:
         pack: bool | None = None,
     ) -> None:
         self.base = base.requires_grad_(False).eval()
+        self._shipped = (self.base.config.use_cache, self.base.generation_config)
         self.base.config.use_cache = False
+        self.dtype = base.dtype
         self.encoder = encoder
         self.tokenizer = encoder.tokenizer
         self.seq2seq = bool(base.config.is_encoder_decoder)
@@ -120,6 +123,31 @@ class LanguageModel:
         """Number of tokens the model distinguishes."""
         return int(self.base.get_input_embeddings().weight.shape[0])
 
+    @property
+    def context(self) -> int | None:
+        """Most tokens the model has positions for; None where there is no limit."""
+        limit = getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the type the model was loaded in while its weights are trained in a wider one."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.base.dtype != self.dtype)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write base and tokenizer as a checkpoint that transformers loads alone, its settings as shipped."""
+        ours = (self.base.config.use_cache, self.base.generation_config)
+        self.base.config.use_cache, self.base.generation_config = self._shipped
+        try:
+            self.base.save_pretrained(str(folder))
+            self.tokenizer.save_pretrained(str(folder))
+        finally:
+            self.base.config.use_cache, self.base.generation_config = ours
+
+    @property
+    def batch_tokens(self) -> int:
+        """About how many tokens a forward pass without gradients holds unless the caller says otherwise."""
+        return 1024 if self.device.type == "cpu" else 16_384
+
     def batch(self, examples: Sequence[Encoded], *, max_row_tokens: int = 512) -> Batch:
         """Put examples into one forward pass, neighbours with a common prefix sharing a row."""
         if self.seq2seq:
@@ -128,7 +156,7 @@ class LanguageModel:
         rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens)
         return causal_batch(examples, rows, self.pad_token).to(self.device)
 
-    def target_losses(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+    def target_losses(self, module: nn.Module, batch: Batch, *, label_smoothing: float = 0.0) -> torch.Tensor:
         """Negative log-likelihood of every target token of a batch.
 
         Parameters
@@ -137,6 +165,8 @@ class LanguageModel:
             The base model, or the base model under an adapter.
         batch : Batch
             From :meth:`batch`.
+        label_smoothing : float
+            Share of a target's probability that is spread over the vocabulary evenly; for training.
 
         Returns
         -------
@@ -149,10 +179,12 @@ class LanguageModel:
         else:
             logits = module(**batch.inputs, use_cache=False).logits
             picked = logits[batch.row, batch.columns[batch.column]]
-        return nn.functional.cross_entropy(picked.float(), batch.label, reduction="none")
+        return nn.functional.cross_entropy(
+            picked.float(), batch.label, reduction="none", label_smoothing=label_smoothing
+        )
 
     def nll(
-        self, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int = 1024
+        self, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int | None = None
     ) -> NDArray[np.float64]:
         """Mean negative log-likelihood per target token of each example.
 
@@ -162,8 +194,8 @@ class LanguageModel:
             The base model, or the base model under an adapter.
         examples : sequence of Encoded
             All with a target.
-        batch_tokens : int
-            About how many tokens one forward pass may hold.
+        batch_tokens : int, optional
+            About how many tokens one forward pass may hold; by default what suits the device.
 
         Returns
         -------
@@ -171,8 +203,8 @@ class LanguageModel:
             Nats.
         """
         result = np.empty(len(examples))
-        with torch.inference_mode():
-            for indices in self.chunks(examples, batch_tokens):
+        with torch.inference_mode(), self.autocast():
+            for indices in self.chunks(examples, batch_tokens or self.batch_tokens):
                 batch = self.batch([examples[i] for i in indices])
                 losses = self.target_losses(module, batch)
                 zeros = torch.zeros(batch.n_examples, device=losses.device)
@@ -187,9 +219,11 @@ class LanguageModel:
         prompts: Sequence[Encoded],
         *,
         max_new_tokens: int | None = None,
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
+        num_beams: int = 1,
+        stops: Sequence[str] = (),
     ) -> list[str]:
-        """Complete prompts greedily.
+        """Complete prompts, greedily or by beam search.
 
         Parameters
         ----------
@@ -199,8 +233,13 @@ class LanguageModel:
             Their targets are not looked at.
         max_new_tokens : int, optional
             By default the encoder's ``max_target_tokens``.
-        batch_tokens : int
-            About how many prompt tokens one batch may hold.
+        batch_tokens : int, optional
+            About how many prompt tokens one batch may hold; by default what suits the device.
+        num_beams : int
+            Width of the beam search; 1 is greedy.
+        stops : sequence of str
+            Strings after which nothing of the answer follows: what a greedy completion writes up to the first
+            of them is certain to be there, what follows is not.
 
         Returns
         -------
@@ -208,28 +247,18 @@ class LanguageModel:
             What was generated up to the end-of-sequence token, special tokens and outer blanks removed.
         """
         texts = [""] * len(prompts)
-        with torch.inference_mode():
-            for indices in self.chunks(prompts, batch_tokens, by_length=True):
-                width = max(len(prompts[i].prompt) for i in indices)
-                ids = torch.full((len(indices), width), self.pad_token, dtype=torch.long)
-                mask = torch.zeros_like(ids)
-                for row, index in enumerate(indices):
-                    prompt = torch.tensor(prompts[index].prompt)
-                    # Padding stands on the left, so that generation goes on where the prompt ends.
-                    at = slice(width - len(prompt), width) if not self.seq2seq else slice(0, len(prompt))
-                    ids[row, at] = prompt
-                    mask[row, at] = 1
-                out = module.generate(  # type: ignore[operator]
-                    input_ids=ids.to(self.device),
-                    attention_mask=mask.to(self.device),
+        with torch.inference_mode(), self.autocast():
+            for indices in self.chunks(prompts, batch_tokens or self.batch_tokens, by_length=True):
+                written = generate_padded(
+                    self,
+                    module,
+                    [prompts[i] for i in indices],
                     max_new_tokens=max_new_tokens or self.encoder.max_target_tokens,
-                    use_cache=True,
+                    num_beams=num_beams,
+                    stops=stops,
                 )
-                fresh = out if self.seq2seq else out[:, width:]
-                for index, text in zip(
-                    indices, self.tokenizer.batch_decode(fresh, skip_special_tokens=True), strict=True
-                ):
-                    texts[index] = text.strip()
+                for index, tokens in zip(indices, written, strict=True):
+                    texts[index] = self.encoder.decode(tokens)
         return texts
 
     def chunks(
@@ -267,9 +296,7 @@ class LanguageModel:
             num_beams=1,
             bos_token_id=theirs.bos_token_id,
             # What closes a target in training has to end an answer, whatever ended one before.
-            eos_token_id=sorted(
-                {int(self.tokenizer.eos_token_id), *(end for end in ends if end is not None)}
-            ),
+            eos_token_id=sorted(self.encoder.end_tokens | {end for end in ends if end is not None}),
             pad_token_id=self.pad_token,
             decoder_start_token_id=getattr(self.base.config, "decoder_start_token_id", None),
         )

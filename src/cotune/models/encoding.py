@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cotune.exceptions import InputError
+from cotune.models.profiles import PROFILES, Profile, ProfileName, choose_profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,6 +38,10 @@ class Encoded:
         """Return the number of tokens a training step on the example processes."""
         return len(self.prompt) + len(self.target)
 
+    def under(self, ids: tuple[int, ...]) -> Encoded:
+        """Return the example with the token ids of a soft prompt before it."""
+        return replace(self, prompt=(*ids, *self.prompt)) if ids else self
+
 
 class Encoder:
     """Turns rendered prompts and targets into token ids for one model.
@@ -54,11 +59,14 @@ class Encoder:
         A longer prompt has the example's input cut at its end, the instruction stays; an example with a
         longer target does not fit (:meth:`encode` returns None), since half a target would teach to stop
         early.
+    profile : Profile
+        What the model's family adds to prompts and targets.
 
     Raises
     ------
     InputError
-        If the tokenizer reports no offsets or has no end-of-sequence token.
+        If the tokenizer reports no offsets, has no end-of-sequence token or lacks the profile's tokens, or if
+        the profile is one of encoder-decoder models and the model is none.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Encoder:
         seq2seq: bool = False,
         max_prompt_tokens: int = 512,
         max_target_tokens: int = 128,
+        profile: Profile = PROFILES["plain"],
     ) -> None:
         if not tokenizer.is_fast:
             raise InputError("The model's tokenizer is a slow one; a fast one (tokenizer.json) is needed.")
@@ -79,6 +88,15 @@ class Encoder:
         self.seq2seq = seq2seq
         self.max_prompt_tokens = max_prompt_tokens
         self.max_target_tokens = max_target_tokens
+        self.profile = profile
+        if profile.opening and not seq2seq:
+            raise InputError("The profile sentinel is for encoder-decoder models; a causal one needs plain.")
+        self._opening, self._closing = map(self._token, (profile.opening, profile.closing))
+
+    @property
+    def end_tokens(self) -> set[int]:
+        """Tokens after which nothing of an answer follows."""
+        return {int(self.tokenizer.eos_token_id), *([] if self._closing is None else [self._closing])}
 
     def encode(self, render: Callable[[str], str], text: str, target: str | None = None) -> Encoded | None:
         """Encode one example.
@@ -100,12 +118,17 @@ class Encoder:
         Raises
         ------
         InputError
-            If the prompt is too long even without any input.
+            If the prompt is too long even without any input, or the target has no token of its own.
         """
         split = self._split_seq2seq if self.seq2seq else self._split_causal
         prompt, answer = split(render(text), target)
         if len(answer) > self.max_target_tokens:
             return None
+        if target is not None and not self.decode(answer):
+            raise InputError(
+                f"The target {target.strip()!r} tokenises to nothing the model could learn or be scored on; "
+                "give it a text that the model's tokenizer knows."
+            )
         n_whole = len(prompt)
         while len(prompt) > self.max_prompt_tokens:
             if not text:
@@ -116,6 +139,27 @@ class Encoder:
             text = self._cut(text, len(prompt) - self.max_prompt_tokens)
             prompt, answer = split(render(text), target)
         return Encoded(tuple(prompt), tuple(answer), n_cut=n_whole - len(prompt))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the answer that generated tokens hold, without special tokens and outer blanks."""
+        answer = list(tokens)
+        if self._opening in answer:
+            answer = answer[answer.index(self._opening) + 1 :]
+        if self._closing in answer:
+            answer = answer[: answer.index(self._closing)]
+        return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+
+    def _token(self, text: str) -> int | None:
+        """Return the id of one of the profile's tokens, None where the profile has none."""
+        if not text:
+            return None
+        vocabulary = self.tokenizer.get_vocab()
+        if text not in vocabulary:
+            raise InputError(
+                f"The model's tokenizer has no token {text!r}, which the profile sentinel needs; use the "
+                "profile plain."
+            )
+        return int(vocabulary[text])
 
     def _split_causal(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
         coded = self.tokenizer(prompt + (target or ""), return_offsets_mapping=True)
@@ -133,10 +177,13 @@ class Encoder:
         return ids[:first], [*ids[first:], int(self.tokenizer.eos_token_id)]
 
     def _split_seq2seq(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
-        answer = [] if target is None else list(self.tokenizer(text_target=target.strip())["input_ids"])
-        if target is not None and answer[-1:] != [self.tokenizer.eos_token_id]:
+        ids = list(self.tokenizer(self.profile.prompt(prompt))["input_ids"])
+        if target is None:
+            return ids, []
+        answer = list(self.tokenizer(text_target=self.profile.target(target.strip()))["input_ids"])
+        if answer[-1:] != [self.tokenizer.eos_token_id]:
             answer.append(int(self.tokenizer.eos_token_id))
-        return list(self.tokenizer(prompt)["input_ids"]), answer
+        return ids, answer
 
     def _cut(self, text: str, n_tokens: int) -> str:
         """Take at least one and about ``n_tokens`` tokens off the end of a text."""
@@ -154,6 +201,7 @@ def load_encoder(
     revision: str | None = None,
     max_prompt_tokens: int = 512,
     max_target_tokens: int = 128,
+    profile: ProfileName = "auto",
 ) -> Encoder:
     """Load a checkpoint's tokenizer, without its weights.
 
@@ -165,6 +213,8 @@ def load_encoder(
         Branch, tag or commit on the hub.
     max_prompt_tokens, max_target_tokens : int
         See :class:`Encoder`.
+    profile : {"auto", "plain", "sentinel"}
+        What the model's family adds to prompts and targets; by default see :func:`choose_profile`.
 
     Raises
     ------
@@ -182,6 +232,7 @@ def load_encoder(
         seq2seq=bool(config.is_encoder_decoder),
         max_prompt_tokens=max_prompt_tokens,
         max_target_tokens=max_target_tokens,
+        profile=PROFILES[choose_profile(config, tokenizer) if profile == "auto" else profile],
     )
 
 
