@@ -40,8 +40,16 @@ class PromptFormat:
 FORMATS: dict[str, PromptFormat] = {
     "default": PromptFormat("Input: {input}\nOutput:", "\n\n", lists_choices=True, stops=("\n",)),
     "plain": PromptFormat("{input}", "\n", lists_choices=False, stops=("\n",)),
+    "qa": PromptFormat("{input}", "\n", lists_choices=False, stops=("Q:",)),
+    "translation": PromptFormat("{input}", "\n", lists_choices=False, stops=("Translate",)),
+    "summarization": PromptFormat("{input}", "\n", lists_choices=False, stops=("Article:",)),
 }
-"""The formats a task may name: "plain" adds nothing to inputs whose template says it all already."""
+"""The formats a task may name.
+
+"plain" adds nothing to inputs whose template says it all already. "qa", "translation" and "summarization" add
+nothing either, and end an answer where the model opens the next prompt, as the ProMoT paper does (appendix
+A.1, "the second prefix token"); answers may have several lines.
+"""
 
 
 def get_format(name: str) -> PromptFormat:

@@ -1,6 +1,7 @@
 """Readers: from files and data sets to tasks, one reader a format."""
 
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
+from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers.huggingface import HuggingFaceReader
 from cotune.tasks.readers.jsonl import JsonLinesReader
 from cotune.tasks.readers.natural_instructions import NaturalInstructionsReader
@@ -14,7 +15,9 @@ READERS: dict[str, type[ReaderConfig]] = {
 """Every reader by the name that study files use."""
 
 __all__ = [
+    "BUILTIN_TEMPLATES",
     "READERS",
+    "BuiltinTemplate",
     "Fractions",
     "HuggingFaceReader",
     "JsonLinesReader",

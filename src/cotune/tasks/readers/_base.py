@@ -16,6 +16,7 @@ from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
 from cotune.tasks.metrics import get_metric
+from cotune.tasks.prompts import get_format
 from cotune.tasks.readers._splits import split_examples
 
 
@@ -70,12 +71,15 @@ class Source:
         The metric that fits unless the user names another.
     category : str
         The family the task's author put it in.
+    format : str
+        The format that fits unless the user names another.
     """
 
     instruction: str
     splits: Mapping[str, Sequence[Example]]
     metric: str
     category: str = ""
+    format: str = "default"
 
 
 class ReaderConfig(Options, ABC):
@@ -87,6 +91,8 @@ class ReaderConfig(Options, ABC):
     """Names or patterns of tasks to leave out."""
     metric: str | None = None
     """The metric of all tasks; by default that which fits each."""
+    format: str | None = None
+    """The format of all tasks' prompts; by default that which fits each."""
     max_examples: MaxExamples = MaxExamples()
     """The most examples that each split keeps."""
     fractions: Fractions = Fractions()
@@ -96,6 +102,13 @@ class ReaderConfig(Options, ABC):
     @classmethod
     def _check_metric(cls, metric: str | None) -> str | None:
         return metric if metric is None else get_metric(metric).name
+
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, format: str | None) -> str | None:
+        if format is not None:
+            get_format(format)
+        return format
 
     def read(self, *, base: Path, seed: int) -> list[Task]:
         """Read the tasks.
@@ -150,7 +163,8 @@ class ReaderConfig(Options, ABC):
             caps=self.max_examples.model_dump(),
         )
         metric = self.metric or source.metric
-        return Task(name, source.instruction, splits, metric, source.category, notes)
+        format = self.format or source.format
+        return Task(name, source.instruction, splits, metric, source.category, notes, format)
 
 
 def make_example(where: str, input: str, targets: Sequence[str], choices: Sequence[str] = ()) -> Example:

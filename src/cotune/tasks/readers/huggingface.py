@@ -49,7 +49,7 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
                 raise InputError(
                     f"{where} has no instances; a task needs at least one in each of its splits."
                 )
-        return Source(self.instruction, splits, self.default_metric)
+        return Source(self.instruction, splits, self.default_metric, format=self.default_format)
 
     def _tables(self, base: Path) -> Mapping[str, Any]:
         import datasets

@@ -82,4 +82,4 @@ def _load(files: dict[str, Path], options: TemplateOptions) -> Source:
     for split, file in files.items():
         if not splits[split]:
             raise InputError(f"{file} has no instances; a task needs at least one in each of its files.")
-    return Source(options.instruction, splits, options.default_metric)
+    return Source(options.instruction, splits, options.default_metric, format=options.default_format)

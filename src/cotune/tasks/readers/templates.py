@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cotune.exceptions import InputError
+from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
 from cotune.tasks.readers._base import Options, make_example
+from cotune.tasks.readers._builtin import get_builtin
 
 SEPARATOR = "|||"
 """Parts input and targets in a template, as in PromptSource (Bach et al., 2022)."""
@@ -29,6 +31,17 @@ class TemplateOptions(Options):
     choices.
     """
 
+    builtin: str | None = None
+    """A ready-made template: rte, cb, wic, qa, translation or summarization.
+
+    Those of the ProMoT paper, with their labels, choices, metric and format; whatever else is given here goes
+    before it.
+    """
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Where fields of the template come from, if not from the row's field of that name.
+
+    Jinja expressions, such as {premise: passage, sentence: translation.en, source_language: "'English'"}.
+    """
     instruction: str = ""
     """What every prompt of the task opens with."""
     input: str = "{{ input }}"
@@ -41,6 +54,18 @@ class TemplateOptions(Options):
     """Words for the values of the target in the data, by value, or in a list for the values 0, 1, ..."""
     choices: list[str] | None = None
     """The closed set of answers of a classification task; by default the words of the labels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_builtin(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("builtin"), str):
+            return data
+        ready = get_builtin(data["builtin"]).options()
+        # A whole template leaves no input and target to fill in, words of one's own no choices.
+        for given, replaced in (("template", "input target"), ("labels", "choices"), ("choices", "labels")):
+            if data.get(given) is not None:
+                ready = {name: value for name, value in ready.items() if name not in replaced.split()}
+        return {**ready, **data}
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -67,6 +92,7 @@ class TemplateOptions(Options):
                 f"'input' must not contain '{SEPARATOR}', which parts an input from its targets."
             )
         _compile(self.source)
+        self._check_fields()
         if self.choices is not None and (len(set(self.choices)) < 2 or not all(self.choices)):
             raise InputError(f"'choices' must be at least two different words, got {self.choices}.")
         unknown = set((self.labels or {}).values()) - set(self.answers)
@@ -75,6 +101,15 @@ class TemplateOptions(Options):
                 f"'labels' leads to '{min(unknown)}', which is not one of the choices {self.choices}."
             )
         return self
+
+    def _check_fields(self) -> None:
+        used = _fields_of(self.source)
+        for name, expression in self.fields.items():
+            if name not in used:
+                raise InputError(
+                    f"'fields' gives '{name}', which the template does not use; {suggest(name, used)}"
+                )
+            _compile_expression(expression)
 
     @property
     def source(self) -> str:
@@ -88,8 +123,15 @@ class TemplateOptions(Options):
 
     @property
     def default_metric(self) -> str:
-        """The metric that fits: accuracy among choices, ROUGE-L of free text."""
+        """The metric that fits: of the built-in template, accuracy among choices, ROUGE-L of free text."""
+        if self.builtin is not None:
+            return get_builtin(self.builtin).metric
         return "accuracy" if self.answers else "rouge_l"
+
+    @property
+    def default_format(self) -> str:
+        """The format that fits the template."""
+        return "default" if self.builtin is None else get_builtin(self.builtin).format
 
     def override(self, other: TemplateOptions) -> TemplateOptions:
         """Return these options with all that ``other`` sets in their place."""
@@ -120,7 +162,9 @@ class TemplateOptions(Options):
 
     def _example(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> Example:
         try:
-            rendered = template.render({"answer_choices": self.answers, **row})
+            values = {"answer_choices": self.answers, **row}
+            renamed = {name: _compile_expression(field)(row) for name, field in self.fields.items()}
+            rendered = template.render(values | renamed)
         except jinja2.UndefinedError as error:
             raise InputError(self._missing(where, row, error)) from None
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -131,7 +175,8 @@ class TemplateOptions(Options):
         return make_example(where, input, words, self.answers)
 
     def _missing(self, where: str, row: Mapping[str, Any], error: jinja2.UndefinedError) -> str:
-        needed = jinja2.meta.find_undeclared_variables(_environment().parse(self.source)) - {"answer_choices"}
+        needed = _fields_of(self.source) - set(self.fields)
+        needed = needed.union(*(_fields_of(f"{{{{ {expression} }}}}") for expression in self.fields.values()))
         fields = ", ".join(row) or "none"
         if missing := sorted(needed - set(row)):
             return f"{where} has no field '{missing[0]}', which the template needs; its fields are {fields}."
@@ -156,6 +201,22 @@ def _finalize(value: Any) -> Any:
 @cache
 def _environment() -> jinja2.sandbox.SandboxedEnvironment:
     return jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, finalize=_finalize)
+
+
+def _fields_of(source: str) -> set[str]:
+    """Return the fields that a template asks for."""
+    names: set[str] = jinja2.meta.find_undeclared_variables(_environment().parse(source))
+    return names - {"answer_choices"}
+
+
+@cache
+def _compile_expression(expression: str) -> Callable[[Mapping[str, Any]], Any]:
+    try:
+        return _environment().compile_expression(expression, undefined_to_none=False)
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(
+            f"The field {expression!r} is not a valid Jinja expression: {str(error).rstrip('.')}."
+        ) from None
 
 
 @cache
