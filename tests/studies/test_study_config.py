@@ -20,6 +20,7 @@ def test_a_study_file_is_read(workshop):
     assert config.affinity.examples == 2
     assert config.comparison.budgets == (1, 2)
     assert load_config(workshop.file(comparison=None)).comparison is None
+    assert load_config(workshop.file(kind="grouping")) == config
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,8 @@ def test_a_study_file_is_read(workshop):
         ({"tasks": {"reader": "natural_instruction", "path": "x"}}, "did you mean 'natural_instructions'?"),
         ({"tasks": []}, "tasks: the learner needs tasks"),
         ({"comparison": {"arms": ["grouped", "alone"]}}, "comparison.arms: unknown arm 'alone'"),
+        ({"kind": "gruping"}, "kind: must be one of: grouping"),
+        ({"kind": "gruping"}, "got 'gruping' (did you mean 'grouping'?)"),
         ({"name": ...}, "name: is required and missing"),
     ],
 )
@@ -130,11 +133,12 @@ def test_two_processes_do_not_share_a_folder(workshop):
 
 
 def test_every_option_is_described():
-    from cotune.studies import StudyConfig
-    from cotune.studies.estimators import ESTIMATORS
-    from cotune.studies.learners import LEARNERS
+    from cotune.studies import KINDS
+    from cotune.studies.grouping.estimators import ESTIMATORS
+    from cotune.studies.grouping.learners import LEARNERS
 
-    for cls in (StudyConfig, *ESTIMATORS.values(), *LEARNERS.values()):
+    kinds = [kind.config_class for kind in KINDS.values()]
+    for cls in (*kinds, *ESTIMATORS.values(), *LEARNERS.values()):
         for name, field in cls.model_fields.items():
             assert field.description, f"{cls.__name__}.{name}"
 

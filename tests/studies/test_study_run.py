@@ -73,8 +73,8 @@ def test_the_main_job_leaves_its_files_and_runs_nothing_twice(workshop):
 
 
 def test_arms_take_the_same_number_of_steps(workshop):
-    from cotune.studies._comparison import ArmRuns
-    from cotune.studies.config import ComparisonConfig
+    from cotune.studies.grouping import ComparisonConfig
+    from cotune.studies.grouping._comparison import ArmRuns
 
     plan = ArmRuns.plan(("a", "b", "c", "d", "e"), (0, 1, 0, 1, 1), ComparisonConfig(budgets=(3, 7)), 5)
     for (_, budget, _), runs in plan.cells.items():
@@ -211,7 +211,7 @@ def test_a_plan_counts_and_measures_and_writes_nothing(workshop):
 
 
 def _comparison_runs(study):
-    from cotune.studies._comparison import ArmRuns
+    from cotune.studies.grouping._comparison import ArmRuns
 
     result = ArmRuns.plan(
         tuple(study.learner.tasks), (0, 0, 1, 1), study.config.comparison, study.config.seed

@@ -1,39 +1,57 @@
+import sqlite3
+
 import numpy as np
 import pytest
 
 from cotune.exceptions import InputError
-from cotune.studies._runs import FeatureRun, FitRun, RunRecord, run_key
+from cotune.studies._runs import RunRecord
 from cotune.studies._store import open_store
-from cotune.training import Fit, Score
+from cotune.studies.grouping._runs import FeatureRun, FitRun, run_key
+from cotune.training import Score
 
 
 def record(key="k", **changes):
     score = Score(0.5, "nll", False, (0.25, 0.75))
-    fit = Fit({"a": score, "b": score}, (3.0, 2.0), 120)
+    outcome = {"scores": {"a": score, "b": score}, "losses": (3.0, 2.0), "tokens": 120}
     usage = {"seconds": 1.5, "cpu_seconds": 1.25, "peak_bytes": 10, **changes}
-    return RunRecord.of_fit(key, FitRun(("a", "b"), 1, 2, "test"), fit, **usage)
+    return RunRecord.of(key, FitRun(("a", "b"), 1, 2, "test"), **outcome, **usage)
 
 
 def test_records_come_back_as_they_went_in(tmp_path):
     features = np.arange(6, dtype=np.float32).reshape(2, 3)
     described = RunRecord.of("f", FeatureRun(("a",), 0, 2, 3), features=features)
+    told = RunRecord.of("p", FitRun(("a",), 0, 2, "test"), payload={"checkpoints": [{"step": 0}]})
     failed = RunRecord.of("e", FitRun(("a",), 0, 2, "test"), error="The loss became nan.")
     with open_store(tmp_path / "runs.sqlite") as store:
-        store.put([record(), described, failed])
+        store.put([record(), described, told, failed])
     with open_store(tmp_path / "runs.sqlite") as store:
-        assert len(store) == 3
-        assert store.keys() == {"k", "f", "e"}
+        assert len(store) == 4
+        assert store.keys() == {"k", "f", "p", "e"}
         found = store.get("k")
         assert found.scores == record().scores
         assert found.losses == (3.0, 2.0)
         assert (found.tokens, found.seconds, found.peak_bytes) == (120, 1.5, 10)
         assert found.identity["subset"] == ["a", "b"]
         np.testing.assert_array_equal(store.get("f").features, features)
+        assert store.get("p").payload == {"checkpoints": [{"step": 0}]}
+        assert store.get("f").payload is None
         assert store.get("e").error == "The loss became nan."
         assert store.get("none") is None
-        assert [r.key for r in store] == ["k", "f", "e"]
+        assert [r.key for r in store] == ["k", "f", "p", "e"]
         store.forget(["e"])
         assert store.get("e") is None
+
+
+def test_a_store_of_the_first_release_takes_payloads(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    with open_store(path) as store:
+        store.put([record("old")])
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE runs DROP COLUMN payload")
+    with open_store(path) as store:
+        assert store.get("old").scores == record().scores
+        store.put([RunRecord.of("new", FitRun(("a",), 0, 2, "test"), payload={"a": 1})])
+        assert store.get("new").payload == {"a": 1}
 
 
 def test_a_record_replaces_one_of_the_same_key(tmp_path):

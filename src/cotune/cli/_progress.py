@@ -107,7 +107,7 @@ class JsonEvents:
             {
                 "event": "run",
                 "key": record.key,
-                "subset": record.identity["subset"],
+                **record.identity,
                 "seconds": round(record.seconds, 3),
                 "error": record.error,
             }

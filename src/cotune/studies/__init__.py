@@ -1,4 +1,4 @@
-"""Studies: from a study file to groups, adapters and a report, resumed at will."""
+"""Studies: from a study file to runs, results and a report, resumed at will."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cotune.studies._events import Events
-    from cotune.studies._pipeline import collect_study, run_study
-    from cotune.studies._plan import Plan, plan_study
+    from cotune.studies._plan import Plan
     from cotune.studies._result import StudyResult
     from cotune.studies._runs import RunRecord
-    from cotune.studies._status import Status, study_status
+    from cotune.studies._status import Status
     from cotune.studies._study import Study
-    from cotune.studies.config import StudyConfig, load_config
+    from cotune.studies.config import StudyConfig
+    from cotune.studies.kinds import KINDS, collect_study, load_config, plan_study, run_study, study_status
 
 _HOMES = {
+    "KINDS": "kinds",
     "Events": "_events",
     "Plan": "_plan",
     "RunRecord": "_runs",
@@ -23,14 +24,15 @@ _HOMES = {
     "Study": "_study",
     "StudyConfig": "config",
     "StudyResult": "_result",
-    "collect_study": "_pipeline",
-    "load_config": "config",
-    "plan_study": "_plan",
-    "run_study": "_pipeline",
-    "study_status": "_status",
+    "collect_study": "kinds",
+    "load_config": "kinds",
+    "plan_study": "kinds",
+    "run_study": "kinds",
+    "study_status": "kinds",
 }
 
 __all__ = [
+    "KINDS",
     "Events",
     "Plan",
     "RunRecord",

@@ -11,42 +11,42 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
-from typing import Protocol
+from typing import Any, Generic, Protocol
 
 from cotune.exceptions import RunError
-from cotune.studies._runs import RunRecord
-from cotune.studies._worker import Job, Worker, WorkerSetup
+from cotune.studies._runs import RunRecord, RunT
+from cotune.studies._worker import Job, Worker, WorkerSetup, start_worker
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class Executor(Protocol):
+class Executor(Protocol[RunT]):
     """Does jobs and yields the records of each as it ends."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
         """Do jobs; records come in the order the jobs end."""
         ...
 
 
 @dataclass
-class InlineExecutor:
-    """Does jobs one after the other in this process; for debugging, and for learners that are quick."""
+class InlineExecutor(Generic[RunT]):
+    """Does jobs one after the other in this process; for debugging, and for runs that are quick."""
 
-    setup: WorkerSetup
+    setup: WorkerSetup[RunT]
 
     def __post_init__(self) -> None:
-        self._worker: Worker | None = None
+        self._worker: Worker[RunT] | None = None
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
         """Do jobs in their order."""
         if self._worker is None:
-            self._worker = Worker(self.setup)
+            self._worker = start_worker(self.setup)
         for job in jobs:
             yield self._worker.do(job)
 
 
-class LocalExecutor:
-    """Does jobs in worker processes that load the learner once each and outlive single jobs.
+class LocalExecutor(Generic[RunT]):
+    """Does jobs in worker processes that load the model once each and outlive single jobs.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ class LocalExecutor:
         Number of processes.
     """
 
-    def __init__(self, setup: WorkerSetup, workers: int) -> None:
+    def __init__(self, setup: WorkerSetup[RunT], workers: int) -> None:
         self._setup = setup
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
         """Do jobs on the workers.
 
         Raises
@@ -110,7 +110,7 @@ class LocalExecutor:
 
 
 @contextmanager
-def open_executor(setup: WorkerSetup, workers: int) -> Iterator[Executor]:
+def open_executor(setup: WorkerSetup[RunT], workers: int) -> Iterator[Executor[RunT]]:
     """Make the executor for a number of workers; 0 means in this process."""
     if workers == 0:
         yield InlineExecutor(setup)
@@ -144,16 +144,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_worker: Worker | None = None
+_worker: Worker[Any] | None = None
 """The worker of this process, when it is one."""
 
 
-def _start_worker(setup: WorkerSetup) -> None:
+def _start_worker(setup: WorkerSetup[Any]) -> None:
     global _worker
     # Ctrl-C reaches the whole process group; the parent decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _worker = Worker(setup)
+    _worker = start_worker(setup)
 
 
 def _follow_parent() -> None:
@@ -164,6 +164,6 @@ def _follow_parent() -> None:
         os._exit(1)
 
 
-def _do(job: Job) -> list[RunRecord]:
+def _do(job: Job[Any]) -> list[RunRecord]:
     assert _worker is not None
     return _worker.do(job)

@@ -5,83 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Protocol
+from dataclasses import Field, asdict, dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune.training.learner import Fit, Learner, Score, Subset
+from cotune.training.learner import Score
 
 
 class Run(Protocol):
-    """One unit of work, hashable; its fields are all that determines it beside the learner."""
+    """One unit of work: a frozen dataclass whose fields, with what the study adds, are what determines it."""
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     kind: ClassVar[str]
 
     @property
-    def subset(self) -> Subset:
-        """The tasks it looks at."""
+    def size(self) -> int:
+        """How long it takes beside other runs of its study; only the order matters."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FitRun:
-    """Train on a subset and score its tasks.
+RunT = TypeVar("RunT", bound=Run)
+
+
+def key_of(run: Run, **determined_by: Any) -> str:
+    """Hash everything that determines a run.
 
     Parameters
     ----------
-    subset : tuple of str
-        The tasks, sorted.
-    seed : int
-        The run's seed.
-    steps : int
-        Optimiser steps of the whole run.
-    split : str
-        Examples scored on.
+    run : Run
+        Its kind and fields go into the hash.
+    **determined_by
+        What else does, as plain JSON types: fingerprints of model, recipe and data.
     """
-
-    kind: ClassVar[str] = "fit"
-    subset: Subset
-    seed: int
-    steps: int
-    split: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRun:
-    """Describe one task by its gradient at the base model.
-
-    Parameters
-    ----------
-    subset : tuple of str
-        The one task.
-    seed : int
-        Shared by all tasks of a study.
-    examples : int
-        Examples in each half.
-    dimension : int
-        Longer gradients are sketched to this length.
-    """
-
-    kind: ClassVar[str] = "features"
-    subset: Subset
-    seed: int
-    examples: int
-    dimension: int
-
-
-AnyRun = FitRun | FeatureRun
-
-
-def run_key(run: AnyRun, learner: Learner) -> str:
-    """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
-    identity = {
-        "kind": run.kind,
-        "learner": learner.fingerprint,
-        "tasks": {task: learner.task_fingerprint(task) for task in run.subset},
-        **asdict(run),
-    }
+    identity = {"kind": run.kind, **determined_by, **asdict(run)}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -92,17 +50,19 @@ class RunRecord:
     Parameters
     ----------
     key : str
-        From :func:`run_key`.
+        From :func:`key_of`.
     kind : str
         The run's kind.
     identity : mapping
         The run's fields, to read in the store.
     scores : mapping of str to Score
-        Of a fit.
+        Scores by task, of runs that give one for each.
     losses : tuple of float
-        Training losses of a fit.
+        Training losses.
     features : ndarray or None
-        Of a feature run.
+        Of a run that describes a task by its gradient.
+    payload : mapping or None
+        What else the run found, as plain JSON types; its kind says what is in it.
     tokens : int or None
         Training tokens.
     error : str or None
@@ -119,6 +79,7 @@ class RunRecord:
     scores: Mapping[str, Score] = field(default_factory=dict)
     losses: tuple[float, ...] = ()
     features: NDArray[np.float32] | None = None
+    payload: Mapping[str, Any] | None = None
     tokens: int | None = None
     error: str | None = None
     seconds: float = 0.0
@@ -126,11 +87,6 @@ class RunRecord:
     peak_bytes: int = 0
 
     @classmethod
-    def of(cls, key: str, run: AnyRun, **outcome: Any) -> RunRecord:
+    def of(cls, key: str, run: Run, **outcome: Any) -> RunRecord:
         """Make the record of a run."""
         return cls(key, run.kind, asdict(run), **outcome)
-
-    @classmethod
-    def of_fit(cls, key: str, run: AnyRun, fit: Fit, **usage: Any) -> RunRecord:
-        """Make the record of a training run."""
-        return cls.of(key, run, scores=fit.scores, losses=fit.losses, tokens=fit.tokens, **usage)

@@ -29,10 +29,13 @@ CREATE TABLE IF NOT EXISTS runs (
     seconds REAL NOT NULL,
     cpu_seconds REAL NOT NULL,
     peak_bytes INTEGER NOT NULL,
-    finished TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    finished TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
+    payload TEXT
 )
 """
-_COLUMNS = "key, kind, identity, scores, losses, features, tokens, error, seconds, cpu_seconds, peak_bytes"
+_COLUMNS = (
+    "key, kind, identity, scores, losses, features, payload, tokens, error, seconds, cpu_seconds, peak_bytes"
+)
 
 
 class RunStore:
@@ -56,6 +59,9 @@ class RunStore:
             # A commit returns when the run is on the disk: a power cut loses at most the runs in flight.
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(_SCHEMA)
+            # Stores of the first release know no payload.
+            if "payload" not in {row[1] for row in self._db.execute("PRAGMA table_info(runs)")}:
+                self._db.execute("ALTER TABLE runs ADD COLUMN payload TEXT")
         except sqlite3.DatabaseError as error:
             raise InputError(f"{path} is not a run store ({error}); move it away to start afresh.") from error
 
@@ -115,6 +121,7 @@ def _row(record: RunRecord) -> tuple[object, ...]:
         json.dumps({task: score.to_dict() for task, score in record.scores.items()}),
         json.dumps(record.losses),
         None if record.features is None else _pack(record.features),
+        None if record.payload is None else json.dumps(record.payload),
         record.tokens,
         record.error,
         record.seconds,
@@ -124,7 +131,7 @@ def _row(record: RunRecord) -> tuple[object, ...]:
 
 
 def _record(row: tuple[object, ...]) -> RunRecord:
-    key, kind, identity, scores, losses, features, tokens, error, seconds, cpu_seconds, peak = row
+    key, kind, identity, scores, losses, features, payload, tokens, error, seconds, cpu_seconds, peak = row
     return RunRecord(
         key=str(key),
         kind=str(kind),
@@ -132,6 +139,7 @@ def _record(row: tuple[object, ...]) -> RunRecord:
         scores={task: Score.from_dict(score) for task, score in json.loads(str(scores)).items()},
         losses=tuple(json.loads(str(losses))),
         features=_unpack(features) if isinstance(features, bytes) else None,
+        payload=None if payload is None else json.loads(str(payload)),
         tokens=tokens if isinstance(tokens, int) else None,
         error=None if error is None else str(error),
         seconds=float(str(seconds)),

@@ -1,47 +1,62 @@
-"""A study made ready: its configuration, tasks and learner, and the folder it lives in."""
+"""A study made ready: its configuration and tasks, the folder it lives in, and what its kind can do."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from cotune._config import Config
 from cotune._files import write_text
 from cotune.exceptions import InputError
-from cotune.studies.config import StudyConfig, load_config
+from cotune.studies._runs import RunT
+from cotune.studies.config import StudyConfig
 from cotune.tasks import Task, check_tasks
-from cotune.training.learner import Learner
+
+if TYPE_CHECKING:
+    from cotune.studies._events import Events
+    from cotune.studies._plan import Plan
+    from cotune.studies._result import StudyResult
+    from cotune.studies._status import Status
+    from cotune.studies._worker import WorkerSetup
 
 _IDENTITY = "study.json"
 _LOCK = ".lock"
 
+ConfigT = TypeVar("ConfigT", bound=StudyConfig)
+
 
 @dataclass(frozen=True)
-class Study:
-    """A study file that has been read and checked.
+class Study(ABC, Generic[ConfigT, RunT]):
+    """A study file that has been read and checked; the base of every kind of study.
 
     Parameters
     ----------
     config : StudyConfig
-        What the file says.
+        What the file says, as the kind reads it.
     path : Path
         The file; relative paths in it start from its folder.
     folder : Path
         Where runs and results go.
     """
 
-    config: StudyConfig
+    config: ConfigT
     path: Path
     folder: Path
 
-    @classmethod
-    def load(cls, path: Path, folder: Path | None = None) -> Study:
-        """Read a study file, or the study a study folder belongs to.
+    config_class: ClassVar[type[StudyConfig]]
+    """What the kind's file says."""
+
+    @staticmethod
+    def load(path: Path, folder: Path | None = None) -> Study[Any, Any]:
+        """Read a study file of any kind, or the study a study folder belongs to.
 
         Parameters
         ----------
@@ -55,10 +70,12 @@ class Study:
         InputError
             If the file is not a valid study.
         """
+        from cotune.studies.kinds import KINDS, load_config
+
         if path.is_dir():
             folder, path = folder or path, _file_of(path)
         config = load_config(path)
-        return cls(config, path, (folder or path.with_suffix("")).resolve())
+        return KINDS[config.kind](config, path, (folder or path.with_suffix("")).resolve())
 
     @property
     def base(self) -> Path:
@@ -82,11 +99,7 @@ class Study:
         check_tasks(tasks)
         return tuple(tasks)
 
-    @cached_property
-    def learner(self) -> Learner:
-        """The learner; it loads no model before it is used."""
-        return self.config.learner.build(self.tasks, self.base)
-
+    @abstractmethod
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check all that can be checked before compute is spent.
 
@@ -100,18 +113,52 @@ class Study:
         InputError
             If a task, the model or a number does not fit.
         """
-        n = len(self.learner.tasks)
-        if n < 2:
-            raise InputError(f"{self.path}: a study groups at least two tasks, got {n}.")
-        k = self.config.grouping.n_clusters
-        for key, value in (("n_clusters", k), ("k_max", self.config.grouping.k_max)):
-            if isinstance(value, int) and value > n:
-                raise InputError(
-                    f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
-                )
-        self.config.affinity.runs(self.learner, self.config.seed)
-        read = {task.name: task.notes for task in self.tasks}
-        return {name: read.get(name, ()) + notes for name, notes in self.learner.check().items()}
+
+    @abstractmethod
+    def run(self, events: Events, *, retry_failed: bool = False) -> StudyResult:
+        """Do what the study still lacks and write its results; see :func:`run_study`."""
+
+    @abstractmethod
+    def collect(self) -> StudyResult:
+        """Put together what the store holds, running nothing; see :func:`collect_study`."""
+
+    @abstractmethod
+    def plan(self, *, measure: bool = True) -> Plan:
+        """Tell what the study will cost; see :func:`plan_study`."""
+
+    @abstractmethod
+    def status(self) -> Status:
+        """Look up what is done; see :func:`study_status`."""
+
+    @abstractmethod
+    def key(self, run: RunT) -> str:
+        """Hash everything that determines a run; its key in the store."""
+
+    @abstractmethod
+    def worker_setup(self) -> WorkerSetup[RunT]:
+        """Return what a process needs to do the study's runs."""
+
+    @property
+    @abstractmethod
+    def model(self) -> Config:
+        """The part of the configuration that says which model the runs share."""
+
+    def prepare(self) -> None:
+        """Make what all runs share, in the study's folder, before the first of them; by default nothing."""
+
+    def batches(self, runs: Sequence[RunT]) -> list[Sequence[RunT]]:
+        """Say which runs one worker does in one pass; by default each by itself."""
+        return [(run,) for run in runs]
+
+    @property
+    def shared(self) -> Path:
+        """Folder for what all runs share, and for the state of runs in flight."""
+        return self.folder / "shared"
+
+    @property
+    def store_path(self) -> Path:
+        """The run store."""
+        return self.folder / "runs.sqlite"
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -124,7 +171,7 @@ class Study:
             {k: v for k, v in reader.items() if k not in ("include", "exclude", "max_examples")}
             for reader in config["tasks"]
         ]
-        model = {"class": type(self.config.learner).__name__, "model": config["learner"].get("model")}
+        model = {"class": type(self.model).__name__, "model": getattr(self.model, "model", None)}
         content = json.dumps([sources, model], sort_keys=True, default=str)
         return {"name": self.config.name, "sources": hashlib.sha256(content.encode()).hexdigest()}
 
@@ -169,7 +216,7 @@ class Study:
             If it was not, or the folder is another study's.
         """
         self.check_folder()
-        if not (self.folder / "runs.sqlite").is_file():
+        if not self.store_path.is_file():
             raise InputError(f"There is no run of the study in {self.folder}; start with 'cotune run'.")
 
     @contextmanager

@@ -4,133 +4,103 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
-from cotune._files import new_folder
-from cotune.exceptions import InputError, RunError
-from cotune.studies._runs import AnyRun, FeatureRun, FitRun, RunRecord
-from cotune.tasks import Task
-from cotune.training.learner import EnsembleLearner, FeatureLearner, Fit
-from cotune.training.learner_config import LearnerConfig
+from cotune.exceptions import RunError
+from cotune.studies._runs import RunRecord, RunT
 
-ADAPTER_RECORD = "cotune.json"
-"""File beside a kept adapter that names the run it came from."""
+ARTEFACT_RECORD = "cotune.json"
+"""File beside what a run left to keep; names the run it came from."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSetup:
-    """What a process needs to do runs; small enough to be sent to it.
-
-    Parameters
-    ----------
-    learner : LearnerConfig
-        The learner's options.
-    tasks : tuple of Task
-        The study's tasks.
-    base : Path
-        Folder that relative paths in the options start from.
-    shared : Path
-        Folder for what all runs share.
-    threads : int
-        Threads of numerical libraries.
-    """
-
-    learner: LearnerConfig
-    tasks: tuple[Task, ...]
-    base: Path
-    shared: Path
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[RunT]):
     """Runs that one worker does together.
 
     Parameters
     ----------
     runs : tuple of runs
-        More than one only for fits of a learner that trains many subsets in one pass.
+        More than one only where the kind of study can do many in one pass.
     keys : tuple of str
         Their keys.
     save_to : Path or None
-        Where to keep what a single fit trained.
+        Where to keep what a single run trained.
     """
 
-    runs: tuple[AnyRun, ...]
+    runs: tuple[RunT, ...]
     keys: tuple[str, ...]
     save_to: Path | None = None
 
 
-class Worker:
-    """Does jobs with one learner, made and prepared once."""
+class Worker(ABC, Generic[RunT]):
+    """Does jobs, with a model loaded once."""
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        import torch
-
-        torch.set_num_threads(setup.threads)
-        self.learner = setup.learner.build(setup.tasks, setup.base)
-        self.learner.prepare(setup.shared)
-
-    def do(self, job: Job) -> list[RunRecord]:
+    def do(self, job: Job[RunT]) -> list[RunRecord]:
         """Do a job; a run that fails by itself becomes a record with its error."""
         wall, cpu = time.perf_counter(), time.process_time()
+        results: Sequence[Mapping[str, Any]]
         try:
-            results = self._results(job)
+            results = self.outcomes(job)
         except RunError as error:
             # A diverging model must not take those trained beside it along.
             if len(job.runs) > 1:
                 alone = zip(job.runs, job.keys, strict=True)
                 return [record for run, key in alone for record in self.do(Job((run,), (key,)))]
-            results = [str(error)]
+            results = [{"error": str(error)}]
         share = len(job.runs)
         usage = {
             "seconds": (time.perf_counter() - wall) / share,
             "cpu_seconds": (time.process_time() - cpu) / share,
             "peak_bytes": peak_memory(),
         }
-        records = []
-        for run, key, result in zip(job.runs, job.keys, results, strict=True):
-            if isinstance(result, Fit):
-                records.append(RunRecord.of_fit(key, run, result, **usage))
-            elif isinstance(result, str):
-                records.append(RunRecord.of(key, run, error=result, **usage))
-            else:
-                records.append(RunRecord.of(key, run, features=result, **usage))
-        return records
+        return [
+            RunRecord.of(key, run, **{**usage, **result})
+            for run, key, result in zip(job.runs, job.keys, results, strict=True)
+        ]
 
-    def _results(self, job: Job) -> Sequence[object]:
-        first = job.runs[0]
-        if isinstance(first, FeatureRun):
-            if not isinstance(self.learner, FeatureLearner):
-                raise InputError("This learner has no gradients.")
-            options = {"examples": first.examples, "seed": first.seed, "dimension": first.dimension}
-            return [self.learner.gradient_features(first.subset[0], **options)]
-        if len(job.runs) > 1 and isinstance(self.learner, EnsembleLearner):
-            fits = [run for run in job.runs if isinstance(run, FitRun)]
-            return self.learner.fit_many(
-                [run.subset for run in fits],
-                [run.seed for run in fits],
-                steps=[run.steps for run in fits],
-                split=first.split,
-            )
-        if job.save_to is None:
-            return [self.learner.fit(first.subset, first.seed, steps=first.steps, split=first.split)]
-        with new_folder(job.save_to) as folder:
-            fit = self.learner.fit(
-                first.subset, first.seed, steps=first.steps, split=first.split, save_to=folder
-            )
-            content = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
-            (folder / ADAPTER_RECORD).write_text(json.dumps(content, indent=2) + "\n")
-        return [fit]
+    @abstractmethod
+    def outcomes(self, job: Job[RunT]) -> Sequence[Mapping[str, Any]]:
+        """Do the runs of a job; return by run the fields of its record that tell what came out.
+
+        Raises
+        ------
+        RunError
+            If a run fails by itself.
+        """
 
 
-def adapter_record(folder: Path) -> dict[str, Any]:
-    """Read which run, tasks, steps and seed a kept adapter came from; empty where that is not known."""
+class WorkerSetup(ABC, Generic[RunT]):
+    """What a process needs to do runs; small enough to be sent to it."""
+
+    threads: int
+    """Threads of numerical libraries."""
+
+    @abstractmethod
+    def make(self) -> Worker[RunT]:
+        """Make the worker in the process that is to do the work."""
+
+
+def start_worker(setup: WorkerSetup[RunT]) -> Worker[RunT]:
+    """Make a worker in this process, on as many threads as it may use."""
+    import torch
+
+    torch.set_num_threads(setup.threads)
+    return setup.make()
+
+
+def write_artefact_record(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write beside what a run left which run it was."""
+    (folder / ARTEFACT_RECORD).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def artefact_record(folder: Path) -> dict[str, Any]:
+    """Read which run a kept artefact came from, and what else was noted; empty where that is not known."""
     try:
-        record: dict[str, Any] = json.loads((folder / ADAPTER_RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((folder / ARTEFACT_RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record

@@ -9,43 +9,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
-from cotune._config import Config, from_table, parse
+from cotune._config import Config, from_table
 from cotune.exceptions import InputError
-from cotune.studies.arms import ARMS
-from cotune.studies.estimators import ESTIMATORS, Estimator, GradientCosine
-from cotune.studies.learners import LEARNERS
-from cotune.tasks.readers import READERS, ReaderConfig
-from cotune.training.learner_config import LearnerConfig
+from cotune.studies.readers import READERS
+from cotune.tasks.readers import ReaderConfig
 
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
-
-
-class GroupingConfig(Config):
-    """How the tasks are grouped."""
-
-    n_clusters: PositiveInt | Literal["auto"] = "auto"
-    """Number of groups k."""
-    k_max: PositiveInt | None = None
-    """Largest k tried when it is chosen automatically."""
-    k_rule: Literal["entry_cv", "bic", "average_density", "summed_density"] | None = None
-    """How k is chosen automatically; by default entry_cv up to 100 tasks and the cheaper bic beyond."""
-    scale: Literal["row_zscore", "two_way", "none"] | None = None
-    """How rows of the affinity matrix are put on one scale; by default what suits the estimator."""
-    missing: Literal["refuse", "complete"] = "refuse"
-    """What happens to pairs of tasks that never met in a run."""
-
-
-class ComparisonConfig(Config):
-    """What the groups are compared with, all with the same total number of training steps."""
-
-    budgets: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 64)
-    """Training steps a task; every arm is trained at each. Whether grouping pays depends on it."""
-    seeds: PositiveInt = 3
-    """How many times everything is trained, each time with another seed; with one nothing can be decided."""
-    arms: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(ARMS)
-    """Which ways of training to compare; "grouped" is always among them."""
 
 
 class ExecutorConfig(Config):
@@ -58,8 +29,10 @@ class ExecutorConfig(Config):
 
 
 class StudyConfig(Config):
-    """A study: tasks, a learner, how to measure affinity, how to group, what to compare with."""
+    """What the files of all kinds of studies say."""
 
+    kind: str
+    """What is studied; a key of KINDS."""
     name: Annotated[str, Field(min_length=1)]
     """Name of the study, the title of its report."""
     seed: NonNegativeInt = 0
@@ -68,16 +41,22 @@ class StudyConfig(Config):
         tuple[Annotated[ReaderConfig, from_table(READERS, "reader")], ...], BeforeValidator(_as_list)
     ] = ()
     """One reader or a list of them."""
-    learner: Annotated[LearnerConfig, from_table(LEARNERS, "kind")]
-    """What is trained."""
-    affinity: Annotated[Estimator, from_table(ESTIMATORS, "estimator")] = GradientCosine()
-    """How affinity is estimated."""
-    grouping: GroupingConfig = GroupingConfig()
-    """How the tasks are grouped."""
-    comparison: ComparisonConfig | None = ComparisonConfig()
-    """What the groups are compared with; null only groups."""
     executor: ExecutorConfig = ExecutorConfig()
     """Where the runs happen."""
+
+    def check(self, where: str) -> None:
+        """Check what no single key can tell.
+
+        Parameters
+        ----------
+        where : str
+            What the configuration is, to open the error message with (a file name).
+
+        Raises
+        ------
+        InputError
+            If keys contradict one another.
+        """
 
 
 class _Loader(yaml.SafeLoader):
@@ -95,18 +74,13 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_config(path: Path) -> StudyConfig:
-    """Read a study file.
-
-    Parameters
-    ----------
-    path : Path
-        The YAML file.
+def read_study_file(path: Path) -> dict[str, Any]:
+    """Read the mapping a study file holds.
 
     Raises
     ------
     InputError
-        If the file is missing, is not YAML, or a key or value is not valid; names file and key.
+        If the file is missing, is not YAML, or is no mapping; names file and line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -120,21 +94,8 @@ def load_config(path: Path) -> StudyConfig:
         problem = getattr(error, "problem", None) or "not YAML"
         raise InputError(f"{where}: {problem}.") from error
     if not isinstance(data, dict):
-        raise InputError(f"{path}: a study file is a mapping of keys such as name, tasks and learner.")
-    return check_config(parse(StudyConfig, data, str(path)), str(path))
-
-
-def check_config(config: StudyConfig, where: str) -> StudyConfig:
-    """Check what no single key can tell."""
-    if config.learner.reads_tasks and not config.tasks:
-        raise InputError(f"{where}: tasks: the learner needs tasks; name a reader and a path.")
-    if not config.learner.reads_tasks and config.tasks:
-        raise InputError(f"{where}: tasks: this learner brings its own tasks; leave the key out.")
-    if config.comparison:
-        for arm in config.comparison.arms:
-            if arm not in ARMS:
-                raise InputError(f"{where}: comparison.arms: unknown arm '{arm}', valid: {', '.join(ARMS)}.")
-    return config
+        raise InputError(f"{path}: a study file is a mapping of keys such as name, kind and tasks.")
+    return data
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

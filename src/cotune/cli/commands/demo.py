@@ -20,17 +20,19 @@ def demo(
     from importlib.resources import as_file, files
 
     from cotune.cli._progress import progress
-    from cotune.cli.commands.study import print_groups
     from cotune.studies import Study, run_study
+    from cotune.studies.grouping import GroupingResult, describe_groups
 
     print("Nine function classes, every three of them trained together, then grouped.")
     with as_file(files("cotune.lab") / "assets" / "demo.yaml") as file, progress(as_json=False) as events:
         result = run_study(Study.load(file, folder), events)
+    assert isinstance(result, GroupingResult)
     if result.groups is None:
         return
     groups, families = result.groups, result.study.learner.families
     truth = [families[task] for task in groups.tasks]
-    print_groups(groups.members)
+    for line in describe_groups(groups.members):
+        print(line)
     print(f"sdp: {_agreement(truth, groups.labels)}")
     for other in groups.others:
         print(f"{other.name} on the same matrix: {_agreement(truth, other.labels)}")

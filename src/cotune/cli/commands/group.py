@@ -45,9 +45,7 @@ def group(
     from cotune._config import parse
     from cotune.affinity import read_table
     from cotune.cli._progress import emit
-    from cotune.cli.commands.study import print_groups
-    from cotune.studies._grouping import group_tasks
-    from cotune.studies.config import GroupingConfig
+    from cotune.studies.grouping import GroupingConfig, describe_groups, group_tasks
 
     table = read_table(file, lower_is_better=lower_is_better)
     n_clusters = _number_of_groups(k, len(table.tasks))
@@ -64,7 +62,8 @@ def group(
     print(f"{len(table.tasks)} tasks, {table.kind}{runs}")
     for step in groups.prepared.steps:
         print(f"  {step}")
-    print_groups(groups.members)
+    for line in describe_groups(groups.members):
+        print(line)
     clustering = groups.clustering
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
     if clustering.status_ in ("interrupted", "max_iter", "time_limit"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cotune.studies import StudyResult
 
 StudyArgument = Annotated[
     Path, typer.Argument(metavar="STUDY", help="A study file (YAML), or the folder of a study.")
@@ -38,7 +41,8 @@ def plan(
         tokens = "" if stage.tokens is None or not stage.steps else f", {stage.tokens:,} tokens"
         cpu = "" if stage.cpu_seconds is None else f", {duration(stage.cpu_seconds)} of processor time"
         steps = f", {stage.steps:,} training steps" if stage.steps else ""
-        print(f"{stage.title}: {stage.runs} runs{steps}{tokens}{cpu}")
+        prompts = "" if stage.prompts is None else f", {stage.prompts:,} prompts answered"
+        print(f"{stage.title}: {stage.runs} runs{steps}{tokens}{prompts}{cpu}")
     if result.wall_seconds is not None and result.memory_bytes is not None and result.disk_bytes is not None:
         print(
             f"about {duration(result.wall_seconds)}, {result.memory_bytes / 2**30:.1f} GiB of memory, "
@@ -52,7 +56,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate affinity, group the tasks, train the groups and what they are compared with, report.
+    """Do what a study still lacks, write its results and its report.
 
     The same command goes on where it was interrupted; no finished run is done twice.
     """
@@ -62,34 +66,22 @@ def run(
     loaded = Study.load(study, folder)
     with progress(as_json) as events:
         result = run_study(loaded, events, retry_failed=retry_failed)
-    groups = result.groups
     if as_json:
-        emit(
-            {
-                "event": "done",
-                "folder": str(loaded.folder),
-                "report": str(result.report),
-                "groups": groups.to_dict() if groups else None,
-                "comparison": result.comparison.to_dict() if result.comparison else None,
-            }
-        )
+        found = {"event": "done", "folder": str(loaded.folder), "report": str(result.report)}
+        emit({**found, **result.to_dict()})
         return
-    if groups is not None:
-        print_groups(groups.members)
-    if result.comparison is not None:
-        for verdict in (*result.comparison.verdicts, result.comparison.overall):
-            print(verdict.sentence)
+    print_result(result)
+
+
+def print_result(result: StudyResult) -> None:
+    """Print what a study found and where its report is."""
+    for sentence in result.sentences():
+        print(sentence)
     print(f"report: {result.report}")
 
 
-def print_groups(members: list[tuple[str, ...]]) -> None:
-    """Print one group a line."""
-    for number, group in enumerate(members):
-        print(f"group-{number}: {', '.join(group)}")
-
-
 def status(study: StudyArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Tell what of a study is done, what failed, and the groups if they are known."""
+    """Tell what of a study is done, what failed, and what is known already."""
     from cotune.cli._progress import emit
     from cotune.studies import Study, study_status
 
@@ -105,8 +97,8 @@ def status(study: StudyArgument, folder: FolderOption = None, as_json: JsonOptio
         print(f"{stage.title}: {wanted}" + (f", {stage.failed} failed" if stage.failed else ""))
     for error in result.errors:
         print(f"  {error}")
-    if result.groups is not None:
-        print_groups(result.groups)
+    for sentence in result.sentences():
+        print(sentence)
 
 
 def report(study: StudyArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:

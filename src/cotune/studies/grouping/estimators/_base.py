@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from cotune._config import Config
 from cotune.affinity import Affinity
-from cotune.studies._runs import AnyRun, RunRecord
+from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._runs import AnyRun
 from cotune.training.learner import Learner
 
 

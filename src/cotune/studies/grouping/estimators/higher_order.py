@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from cotune.affinity import cover_pairs, higher_order
-from cotune.studies._runs import AnyRun, FitRun, RunRecord
-from cotune.studies.estimators._base import Estimate, Estimator
+from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._runs import AnyRun, FitRun
+from cotune.studies.grouping.estimators._base import Estimate, Estimator
 from cotune.training.learner import Learner, Subset
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from cotune.affinity import Affinity
 from cotune.grouping import GROUPERS, Prepared, SDPClustering, objective, prepare
 from cotune.grouping.sdp import Progress
-from cotune.studies.config import GroupingConfig
+from cotune.studies.grouping.config import GroupingConfig
 
 _FEW = 100
 """Tasks up to which cross-validating the number of groups takes seconds."""
@@ -131,6 +132,11 @@ def group_tasks(
         for labels in (_labels(grouper(k, random_state=seed), prepared.matrix),)
     )
     return Groups(tasks, prepared, clustering, others)
+
+
+def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
+    """One group a line."""
+    return [f"group-{number}: {', '.join(group)}" for number, group in enumerate(members)]
 
 
 def _default_rule(n: int) -> str:

@@ -7,6 +7,7 @@ import os
 import platform
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,12 @@ from cotune.report import (
     TaskRow,
     write_report,
 )
-from cotune.studies._result import StudyResult
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
-from cotune.studies._study import Study
+from cotune.studies.grouping._result import GroupingResult
+
+if TYPE_CHECKING:
+    from cotune.studies.grouping._study import GroupingStudy
 
 _K_RULES = {
     "entry_cv": "entry cross-validation",
@@ -39,12 +42,12 @@ _K_RULES = {
 _LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
 
 
-def write_report_of(result: StudyResult) -> Path:
+def write_report_of(result: GroupingResult) -> Path:
     """Write ``report.html`` of what a study has so far."""
     return write_report(report_data(result), result.study.folder / "report.html")
 
 
-def report_data(result: StudyResult) -> ReportData:
+def report_data(result: GroupingResult) -> ReportData:
     """Gather what the report shows."""
     study = result.study
     families = study.learner.families
@@ -65,7 +68,7 @@ def report_data(result: StudyResult) -> ReportData:
     )
 
 
-def _task_row(result: StudyResult, name: str) -> TaskRow:
+def _task_row(result: GroupingResult, name: str) -> TaskRow:
     task = next((task for task in result.study.tasks if task.name == name), None)
     family = result.study.learner.families.get(name, "")
     if task is None:
@@ -81,7 +84,7 @@ def _task_row(result: StudyResult, name: str) -> TaskRow:
     )
 
 
-def _affinity(result: StudyResult) -> AffinityData | None:
+def _affinity(result: GroupingResult) -> AffinityData | None:
     if result.estimate is None:
         return None
     affinity = result.estimate.affinity
@@ -108,7 +111,7 @@ def _less_effects(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(matrix - rows - rows.T + matrix.mean())
 
 
-def _grouping(result: StudyResult) -> GroupingData | None:
+def _grouping(result: GroupingResult) -> GroupingData | None:
     groups = result.groups
     if groups is None:
         return None
@@ -168,7 +171,7 @@ def _failed(kind: str, record: RunRecord) -> FailedRun:
     return FailedRun(kind=kind, name=name, error=record.error or "")
 
 
-def _provenance(result: StudyResult) -> tuple[tuple[str, str], ...]:
+def _provenance(result: GroupingResult) -> tuple[tuple[str, str], ...]:
     study = result.study
     config = study.config
     peaks = [record.peak_bytes for stage in result.stages for record in stage.records]
@@ -186,7 +189,7 @@ def _provenance(result: StudyResult) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
-def _describe(study: Study) -> str:
+def _describe(study: GroupingStudy) -> str:
     learner = study.config.learner
     model = getattr(learner, "model", None)
     return f"{type(study.learner).__name__}" + (f", model {model}" if model else "")

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cotune._files import write_text
-from cotune.studies._comparison import ArmRuns
-from cotune.studies._grouping import Groups
-from cotune.studies._runs import AnyRun, RunRecord
-from cotune.studies._worker import adapter_record
-from cotune.studies.estimators import Estimate
+from cotune.studies._runs import RunRecord
+from cotune.studies._worker import artefact_record
+from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._grouping import Groups
+from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping.estimators import Estimate
 
 
 def write_affinity(
@@ -48,7 +49,7 @@ def write_groups(folder: Path, groups: Groups) -> None:
     write_text(folder / "groups.json", json.dumps(groups.to_dict(), indent=2, ensure_ascii=False) + "\n")
     members = {f"group-{number}": sorted(group) for number, group in enumerate(groups.members)}
     for adapter in (folder / "adapters").glob("group-*"):
-        if adapter_record(adapter).get("tasks") != members.get(adapter.name, ()):
+        if artefact_record(adapter).get("tasks") != members.get(adapter.name, ()):
             shutil.rmtree(adapter)
 
 

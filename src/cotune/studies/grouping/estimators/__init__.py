@@ -3,9 +3,9 @@
 A new one is a file here and a line in :data:`ESTIMATORS`; its arithmetic lives in ``cotune.affinity``.
 """
 
-from cotune.studies.estimators._base import Estimate, Estimator
-from cotune.studies.estimators.gradient_cosine import GradientCosine
-from cotune.studies.estimators.higher_order import HigherOrder
+from cotune.studies.grouping.estimators._base import Estimate, Estimator
+from cotune.studies.grouping.estimators.gradient_cosine import GradientCosine
+from cotune.studies.grouping.estimators.higher_order import HigherOrder
 
 ESTIMATORS: dict[str, type[Estimator]] = {
     "gradient_cosine": GradientCosine,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotune.evaluation.comparison import ArmScore
-from cotune.studies._runs import AnyRun, FitRun, RunRecord
-from cotune.studies.arms import ARMS
-from cotune.studies.config import ComparisonConfig
+from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._runs import AnyRun, FitRun
+from cotune.studies.grouping.arms import ARMS
+from cotune.studies.grouping.config import ComparisonConfig
 
 Cell = tuple[str, int, int]
 """Arm, budget, seed."""

@@ -8,8 +8,9 @@ from pydantic import PositiveInt
 
 from cotune.affinity import gradient_cosine
 from cotune.exceptions import InputError, RunError
-from cotune.studies._runs import AnyRun, FeatureRun, RunRecord
-from cotune.studies.estimators._base import Estimate, Estimator
+from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._runs import AnyRun, FeatureRun
+from cotune.studies.grouping.estimators._base import Estimate, Estimator
 from cotune.training.learner import FeatureLearner, Learner
 
 

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import compare
 from cotune.exceptions import RunError
-from cotune.studies._comparison import ArmRuns
-from cotune.studies._events import Events, Silent
-from cotune.studies._grouping import group_tasks
-from cotune.studies._report import write_report_of
-from cotune.studies._result import StudyResult
-from cotune.studies._results import write_affinity, write_groups, write_results
+from cotune.studies._events import Events
 from cotune.studies._runner import Runner, StoredRunner, executing
-from cotune.studies._runs import AnyRun, RunRecord
+from cotune.studies._runs import RunRecord
 from cotune.studies._store import open_store
-from cotune.studies._study import Study
+from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._grouping import group_tasks
+from cotune.studies.grouping._report import write_report_of
+from cotune.studies.grouping._result import GroupingResult
+from cotune.studies.grouping._results import write_affinity, write_groups, write_results
+from cotune.studies.grouping._runs import AnyRun
+
+if TYPE_CHECKING:
+    from cotune.studies.grouping._study import GroupingStudy
 
 
-def run_study(study: Study, events: Events | None = None, *, retry_failed: bool = False) -> StudyResult:
-    """Do what a study still lacks and write its results; runs that are stored are not done again.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    events : Events, optional
-        Who is told of progress.
-    retry_failed : bool
-        Whether runs that failed before are tried again.
-
-    Returns
-    -------
-    StudyResult
-
-    Raises
-    ------
-    InputError
-        If something of the study is not usable; found before any compute is spent.
-    RunError
-        If so many runs failed that the affinity cannot be had, or a worker died.
-    """
-    events = events or Silent()
+def run_grouping(study: GroupingStudy, events: Events, *, retry_failed: bool = False) -> GroupingResult:
+    """Do what a grouping study still lacks and write its results."""
     study.check_folder()
-    result = StudyResult(study, study.check())
+    result = GroupingResult(study, study.check())
     for task, notes in result.notes.items():
         for note in notes:
             events.note(f"{task}: {note}")
@@ -52,22 +34,16 @@ def run_study(study: Study, events: Events | None = None, *, retry_failed: bool 
     return result
 
 
-def collect_study(study: Study) -> StudyResult:
-    """Put together what a study's store holds, running nothing, and write the report of it.
-
-    Raises
-    ------
-    InputError
-        If the study was never run.
-    """
+def collect_grouping(study: GroupingStudy) -> GroupingResult:
+    """Put together what a grouping study's store holds, running nothing, and write the report of it."""
     study.require_folder()
-    result = StudyResult(study, study.check())
-    with open_store(study.folder / "runs.sqlite") as store:
+    result = GroupingResult(study, study.check())
+    with open_store(study.store_path) as store:
         _follow(result, StoredRunner(study, store))
     return result
 
 
-def _follow(result: StudyResult, runner: Runner) -> None:
+def _follow(result: GroupingResult, runner: Runner[AnyRun]) -> None:
     """Go from stage to stage as far as the runs allow, writing each stage's results when it is done."""
     result.stages = runner.stages
     study, config = result.study, result.study.config

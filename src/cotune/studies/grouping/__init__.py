@@ -1,0 +1,17 @@
+"""The study kind ``grouping``: affinity between tasks, groups, an adapter a group, and what that is worth."""
+
+from cotune.studies.grouping._grouping import Groups, describe_groups, group_tasks
+from cotune.studies.grouping._result import GroupingResult
+from cotune.studies.grouping._study import GroupingStudy
+from cotune.studies.grouping.config import ComparisonConfig, GroupingConfig, GroupingStudyConfig
+
+__all__ = [
+    "ComparisonConfig",
+    "GroupingConfig",
+    "GroupingResult",
+    "GroupingStudy",
+    "GroupingStudyConfig",
+    "Groups",
+    "describe_groups",
+    "group_tasks",
+]

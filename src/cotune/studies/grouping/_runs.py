@@ -1,0 +1,74 @@
+"""The runs of a grouping study: fits on subsets of tasks, and gradients of single tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cotune.studies._runs import key_of
+from cotune.training.learner import Learner, Subset
+
+
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """Train on a subset and score its tasks.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The tasks, sorted.
+    seed : int
+        The run's seed.
+    steps : int
+        Optimiser steps of the whole run.
+    split : str
+        Examples scored on.
+    """
+
+    kind: ClassVar[str] = "fit"
+    subset: Subset
+    seed: int
+    steps: int
+    split: str
+
+    @property
+    def size(self) -> int:
+        """Its steps."""
+        return self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRun:
+    """Describe one task by its gradient at the base model.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The one task.
+    seed : int
+        Shared by all tasks of a study.
+    examples : int
+        Examples in each half.
+    dimension : int
+        Longer gradients are sketched to this length.
+    """
+
+    kind: ClassVar[str] = "features"
+    subset: Subset
+    seed: int
+    examples: int
+    dimension: int
+
+    @property
+    def size(self) -> int:
+        """Its examples."""
+        return self.examples
+
+
+AnyRun = FitRun | FeatureRun
+
+
+def run_key(run: AnyRun, learner: Learner) -> str:
+    """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
+    tasks = {task: learner.task_fingerprint(task) for task in run.subset}
+    return key_of(run, learner=learner.fingerprint, tasks=tasks)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cotune._files import new_folder
+from cotune.exceptions import InputError
+from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun
+from cotune.tasks import Task
+from cotune.training.learner import EnsembleLearner, FeatureLearner, Fit, Learner
+from cotune.training.learner_config import LearnerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSetup(WorkerSetup[AnyRun]):
+    """What a process needs to use a learner.
+
+    Parameters
+    ----------
+    learner : LearnerConfig
+        The learner's options.
+    tasks : tuple of Task
+        The study's tasks.
+    base : Path
+        Folder that relative paths in the options start from.
+    shared : Path
+        Folder for what all runs share.
+    threads : int
+        Threads of numerical libraries.
+    """
+
+    learner: LearnerConfig
+    tasks: tuple[Task, ...]
+    base: Path
+    shared: Path
+    threads: int
+
+    def make(self) -> LearnerWorker:
+        """Make the learner and prepare it."""
+        learner = self.learner.build(self.tasks, self.base)
+        learner.prepare(self.shared)
+        return LearnerWorker(learner)
+
+
+class LearnerWorker(Worker[AnyRun]):
+    """Does jobs with one learner, made and prepared once."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
+        """Train and score, or describe a task by its gradient."""
+        first = job.runs[0]
+        if isinstance(first, FeatureRun):
+            if not isinstance(self.learner, FeatureLearner):
+                raise InputError("This learner has no gradients.")
+            options = {"examples": first.examples, "seed": first.seed, "dimension": first.dimension}
+            return [{"features": self.learner.gradient_features(first.subset[0], **options)}]
+        if len(job.runs) > 1 and isinstance(self.learner, EnsembleLearner):
+            fits = [run for run in job.runs if isinstance(run, FitRun)]
+            done = self.learner.fit_many(
+                [run.subset for run in fits],
+                [run.seed for run in fits],
+                steps=[run.steps for run in fits],
+                split=first.split,
+            )
+            return [_of_fit(fit) for fit in done]
+        if job.save_to is None:
+            return [_of_fit(self._fit(first))]
+        with new_folder(job.save_to) as folder:
+            fit = self._fit(first, folder)
+            content = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
+            write_artefact_record(folder, content)
+        return [_of_fit(fit)]
+
+    def _fit(self, run: FitRun, folder: Path | None = None) -> Fit:
+        return self.learner.fit(run.subset, run.seed, steps=run.steps, split=run.split, save_to=folder)
+
+
+def _of_fit(fit: Fit) -> dict[str, Any]:
+    return {"scores": fit.scores, "losses": fit.losses, "tokens": fit.tokens}
