@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,15 @@ class LanguageModel:
     def autocast(self) -> torch.autocast:
         """Compute in the type the model was loaded in while its weights are trained in a wider one."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.base.dtype != self.dtype)
+
+    @contextmanager
+    def one_example_a_row(self) -> Iterator[None]:
+        """Pack nothing, for adapters that need plain rows."""
+        before, self.pack = self.pack, False
+        try:
+            yield
+        finally:
+            self.pack = before
 
     def save_pretrained(self, folder: Path) -> None:
         """Write base and tokenizer as a checkpoint that transformers loads alone, its settings as shipped."""
