@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -28,9 +27,6 @@ class ToyLanguageReader(ReaderConfig):
 
     def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
         return {name: partial(_source, task) for name, task in TOY_TASKS.items()}
-
-    def _task(self, name: str, source: Source, seed: int) -> Task:
-        return replace(super()._task(name, source, seed), format="plain")
 
 
 def toy_tasks(
@@ -95,7 +91,7 @@ def _hash(symbols: tuple[int, ...]) -> str:
 def _source(task: ToyTask) -> Source:
     splits = {split: _balanced(examples_of(task, inputs)) for split, inputs in inputs_by_split().items()}
     metric = "accuracy" if task.choices else "exact_match"
-    return Source("", splits, metric, task.category)
+    return Source("", splits, metric, task.category, format="plain")
 
 
 def _balanced(examples: Sequence[Example]) -> list[Example]:
