@@ -58,6 +58,71 @@ def test_classification():
     )
 
 
+def test_classification_under_the_templates_of_the_paper():
+    builtins = {name: {"builtin": name} for name in ("rte", "cb")}
+    reader = READERS["jsonl"](
+        path="classification", input="{{ text }}", target="{{ label }}", templates=builtins, format="plain"
+    )
+    tasks = {task.name: task for task in reader.read(base=DATA, seed=0)}
+    assert len(tasks) == 8
+    for name, words in (("rte", {"True", "False"}), ("cb", {"True", "False", "Neither"})):
+        task = tasks[name]
+        check(task)
+        assert (task.metric, task.format, task.instruction) == ("accuracy", "plain", "")
+        assert {target for example in task["train"] for target in example.targets} == words
+        assert all(set(example.choices) == words for example in task["test"])
+        assert all(example.input.endswith("answer:") for example in task["test"])
+        assert "validation was split in half" in " ".join(task.notes)
+    assert [len(tasks["rte"][split]) for split in SPLITS] == [256, 32, 64]
+
+
+def test_the_development_set_is_the_test_set_of_the_paper(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path))
+    reader = READERS["huggingface"](
+        path="classification/cb",
+        builtin="cb",
+        split={"train": "train", "test": "validation"},
+        max_examples={"train": None, "validation": 20, "test": None},
+    )
+    (task,) = reader.read(base=DATA, seed=0)
+    check(task)
+    assert len(task["test"]) == 56
+    assert len(task["validation"]) == 20
+
+
+def test_instruction_induction():
+    tasks = READERS["instruction_induction"](path="instruction_induction").read(base=DATA, seed=0)
+    check_tasks(tasks)
+    assert len(tasks) == 24
+    for task in tasks:
+        check(task)
+        assert task.instruction
+    by_name = {task.name: task for task in tasks}
+    assert len(by_name["rhymes"]["test"][0].targets) > 1
+    assert by_name["sentiment"]["test"][0].choices == ("positive", "negative")
+
+
+def test_word_in_context_under_the_template_of_the_paper():
+    fields = {
+        "sentence1": "input.split(' Sentence 2: ')[0].removeprefix('Sentence 1: ')",
+        "sentence2": "input.split(' Sentence 2: ')[1].rsplit(' Word: ', 1)[0]",
+        "word": "input.rsplit(' Word: ', 1)[1]",
+        "label": "output == 'same'",
+    }
+    reader = READERS["instruction_induction"](
+        path="instruction_induction/word_in_context.json", builtin="wic", fields=fields
+    )
+    (task,) = reader.read(base=DATA, seed=0)
+    check(task)
+    assert (task.metric, task.format, task.instruction) == ("accuracy", "plain", "")
+    assert {example.targets for example in task["train"]} == {("True",), ("False",)}
+    for example in task["test"]:
+        assert "Sentence" not in example.input
+        assert " is used in the same way in the two sentences. Is it true or False?" in example.input
+
+
 def test_every_reference_of_a_meaning_representation_stays_in_its_split():
     reader = READERS["jsonl"](path="generation/e2e", template="{{ mr }} ||| {{ ref }}")
     (task,) = reader.read(base=DATA, seed=0)

@@ -3,12 +3,14 @@
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers.huggingface import HuggingFaceReader
+from cotune.tasks.readers.instruction_induction import InstructionInductionReader
 from cotune.tasks.readers.jsonl import JsonLinesReader
 from cotune.tasks.readers.natural_instructions import NaturalInstructionsReader
 from cotune.tasks.readers.templates import TemplateOptions
 
 READERS: dict[str, type[ReaderConfig]] = {
     "huggingface": HuggingFaceReader,
+    "instruction_induction": InstructionInductionReader,
     "jsonl": JsonLinesReader,
     "natural_instructions": NaturalInstructionsReader,
 }
@@ -20,6 +22,7 @@ __all__ = [
     "BuiltinTemplate",
     "Fractions",
     "HuggingFaceReader",
+    "InstructionInductionReader",
     "JsonLinesReader",
     "MaxExamples",
     "NaturalInstructionsReader",

@@ -8,14 +8,13 @@ from typing import Annotated
 from pydantic import Field
 
 from cotune.exceptions import InputError
-from cotune.tasks._names import suggest
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers import _files
 from cotune.tasks.readers._base import ReaderConfig, Source
-from cotune.tasks.readers.templates import TemplateOptions
+from cotune.tasks.readers.templates import TaskTemplates, TemplateOptions
 
 
-class JsonLinesReader(TemplateOptions, ReaderConfig):
+class JsonLinesReader(TaskTemplates, ReaderConfig):
     """Reads files of JSON lines.
 
     A file is a task named after it. A folder with train.jsonl, validation.jsonl or test.jsonl is a task with
@@ -26,8 +25,6 @@ class JsonLinesReader(TemplateOptions, ReaderConfig):
     """A .jsonl file, the folder of a task, or a folder of either."""
     name: str | None = None
     """The name of the task, where there is a single one."""
-    templates: dict[str, TemplateOptions] = Field(default_factory=dict)
-    """Options for single tasks, by name, in place of the common ones."""
 
     def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
         path = _files.existing(base, self.path)
@@ -38,13 +35,8 @@ class JsonLinesReader(TemplateOptions, ReaderConfig):
                     f"'name' names a single task, but '{path}' holds {len(tasks)}; leave it out."
                 )
             tasks = dict(zip([self.name], tasks.values(), strict=True))
-        for name in self.templates:
-            if name not in tasks:
-                raise InputError(f"'templates' names '{name}', which is not a task; {suggest(name, tasks)}")
-        return {name: partial(_load, files, self._options(name)) for name, files in tasks.items()}
-
-    def _options(self, name: str) -> TemplateOptions:
-        return self.override(self.templates[name]) if name in self.templates else self
+        options = self.options_by_task(tasks)
+        return {name: partial(_load, files, options[name]) for name, files in tasks.items()}
 
 
 def _tasks(path: Path) -> dict[str, dict[str, Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -135,8 +135,13 @@ class TemplateOptions(Options):
 
     def override(self, other: TemplateOptions) -> TemplateOptions:
         """Return these options with all that ``other`` sets in their place."""
-        own = self.model_fields_set & set(TemplateOptions.model_fields)
-        kept = {field: getattr(self, field) for field in own}
+        kept = {
+            field: getattr(self, field)
+            for field, info in TemplateOptions.model_fields.items()
+            # What a reader says by a default of its own counts as said.
+            if field in self.model_fields_set
+            or getattr(self, field) != info.get_default(call_default_factory=True)
+        }
         if other.template is not None:
             kept = {field: value for field, value in kept.items() if field not in ("input", "target")}
         elif other.model_fields_set & {"input", "target"}:
@@ -190,6 +195,28 @@ class TemplateOptions(Options):
         if self.answers and value and value not in self.answers:
             raise InputError(f"{where}: '{value}' is not one of the choices {', '.join(self.answers)}.")
         return value
+
+
+class TaskTemplates(TemplateOptions):
+    """Template options of a reader of several tasks: common ones, and others for single tasks."""
+
+    templates: dict[str, TemplateOptions] = Field(default_factory=dict)
+    """Options for single tasks, by name, in place of the common ones."""
+
+    def options_by_task(self, names: Collection[str]) -> dict[str, TemplateOptions]:
+        """Return the options of every task.
+
+        Raises
+        ------
+        InputError
+            If ``templates`` names a task that is not there.
+        """
+        for name in self.templates:
+            if name not in names:
+                raise InputError(f"'templates' names '{name}', which is not a task; {suggest(name, names)}")
+        return {
+            name: self.override(self.templates[name]) if name in self.templates else self for name in names
+        }
 
 
 def _finalize(value: Any) -> Any:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from cotune.exceptions import InputError
+from cotune.tasks.readers import _files
+from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers.templates import TaskTemplates, TemplateOptions
+
+_CHOICES = {
+    "sentiment": ["positive", "negative"],
+    "word_in_context": ["same", "not the same"],
+    "sentence_similarity": [
+        "0 - definitely not",
+        "1 - probably not",
+        "2 - possibly",
+        "3 - probably",
+        "4 - almost perfectly",
+        "5 - perfectly",
+    ],
+}
+"""The closed sets of answers; the other tasks are free text."""
+_METRICS = {
+    # Any order of words, or a similar wording, is right.
+    **dict.fromkeys(
+        ["common_concept", "informal_to_formal", "orthography_starts_with", "taxonomy_animal"], "token_f1"
+    ),
+    # Articles and signs count: the letter "a", and numbers below zero.
+    **dict.fromkeys(["first_word_letter", "second_word_letter", "letters_list", "diff", "sum"], "accuracy"),
+}
+"""The metrics of single tasks; the others are scored by exact match."""
+_OTHER_OUTPUTS = ("possible_outputs", "possible_translations", "other_rhymes")
+
+
+class InstructionInductionReader(TaskTemplates, ReaderConfig):
+    """Reads the tasks of instruction induction (Honovich et al., 2022, arXiv 2205.10782).
+
+    A task is a JSON file named after it: "induce" has the examples to train on, "execute" those to test on,
+    and "instructions" what people wrote the task asks for. All acceptable outputs of an example are its
+    targets. The fields of a row for templates are ``input``, ``output``, ``outputs`` and whatever the file
+    has.
+    """
+
+    path: Annotated[Path, Field(strict=False)]
+    """A task file, or a folder of task files (*.json)."""
+    instruction_number: Annotated[int, Field(ge=0)] | None = 0
+    """Which of the file's instructions, if it has any, opens every prompt unless 'instruction' does."""
+    target: str = "{{ outputs | join('|||') }}"
+    """Template of the acceptable outputs, parted by "|||"."""
+
+    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        path = _files.existing(base, self.path)
+        files = _files.visible(path, "*.json") if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"The folder '{path}' has no .json file; the tasks come as one each.")
+        options = self.options_by_task([file.stem for file in files])
+        return {file.stem: partial(self._load, file, options[file.stem]) for file in files}
+
+    def _load(self, path: Path, options: TemplateOptions) -> Source:
+        file = _read(path)
+        name = path.stem
+        if name in _CHOICES and not options.model_fields_set & {"template", "target", "labels", "choices"}:
+            options = options.override(TemplateOptions(target="{{ output }}", choices=_CHOICES[name]))
+        splits = {"train": options.examples(_rows(path, "induce", file.induce))}
+        splits["test"] = options.examples(_rows(path, "execute", file.execute))
+        free = options.builtin is None and not options.answers
+        metric = _METRICS.get(name, "exact_match") if free else options.default_metric
+        return Source(self._instruction(path, file, options), splits, metric, format=options.default_format)
+
+    def _instruction(self, path: Path, file: _File, options: TemplateOptions) -> str:
+        number = self.instruction_number
+        # A built-in template says it all already.
+        if "instruction" in options.model_fields_set or options.builtin is not None or number is None:
+            return options.instruction
+        if not file.instructions and "instruction_number" not in self.model_fields_set:
+            return ""
+        if number >= len(file.instructions):
+            raise InputError(
+                f"{path} has {len(file.instructions)} instructions, so 'instruction_number' must be null or "
+                f"less than that, got {number}."
+            )
+        return file.instructions[number].strip()
+
+
+class _File(BaseModel):
+    induce: list[dict[str, Any]] = Field(min_length=1)
+    execute: list[dict[str, Any]] = Field(min_length=1)
+    instructions: list[str] = Field(default_factory=list)
+
+
+def _read(path: Path) -> _File:
+    try:
+        return _File.model_validate(_files.read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(
+            f"{path} is not a task of instruction induction: {where}: {first['msg']}; it needs the lists "
+            '"induce" and "execute" of examples such as {"input": "old", "output": "new"}.'
+        ) from None
+
+
+def _rows(path: Path, part: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}, {part}, example {number}"
+        try:
+            yield where, row | _as_text(row)
+        except KeyError as error:
+            raise InputError(
+                f"{where} has no field {error}; its fields are {', '.join(row) or 'none'}."
+            ) from None
+
+
+def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return input and outputs, the best first; two tasks come in fields of their own."""
+    if "cause" in row:
+        sentences = [row["cause"], row["effect"]]
+        # Which comes first must not tell the answer; it depends on the example alone.
+        if zlib.crc32("".join(sentences).encode()) % 2:
+            sentences.reverse()
+        first, second = sentences
+        return _texts(f"Sentence 1: {first} Sentence 2: {second}", [row["cause"]])
+    if "items" in row:
+        return _texts(", ".join(row["items"]), [row["concept"], *row["all_common_concepts"]])
+    others: list[str] = next((row[field] for field in _OTHER_OUTPUTS if field in row), [])
+    # A word is listed among those it rhymes with, and some lists of translations hold an empty one.
+    others = [other for other in others if other and ("other_rhymes" not in row or other != row["input"])]
+    return _texts(row["input"], [row["output"], *others])
+
+
+def _texts(input: str, outputs: list[str]) -> dict[str, Any]:
+    return {"input": input, "output": outputs[0], "outputs": list(dict.fromkeys(outputs))}
