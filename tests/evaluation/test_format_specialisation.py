@@ -59,12 +59,6 @@ def test_share_of_labels_counts_whole_answers():
     assert label_share(["Paris"], LABELS) == 0
 
 
-def test_share_of_labels_at_the_start_of_answers():
-    answers = ["True.", "False, it is not", "Truest", "It is True", ""]
-    assert label_share(answers, LABELS, match="start") == 2 / 5
-    assert label_share(["not entailment here", "not so"], ["not entailment"], match="start") == 1 / 2
-
-
 @pytest.mark.parametrize(("answers", "labels"), [([], LABELS), (["True"], [])])
 def test_share_of_labels_of_nothing(answers, labels):
     with pytest.raises(InputError, match="needs answers and labels"):
