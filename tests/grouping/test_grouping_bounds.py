@@ -40,7 +40,8 @@ def test_no_bound_is_ever_below_the_exact_optimum(seed, n, data):
     assert eigenvalue_bound(problem.C, Y, k) >= floor
     assert cholesky_bound(problem.C, Y, k, basis, 0.1) >= floor
     if not problem.flat and k < n:
-        assert certify(problem, optimum.labels, optimum.objective, 1e-5).bound >= floor
+        form = DualForm(problem.C, optimum.labels, k)
+        assert certify(problem, form, optimum.objective, 1e-5).bound >= floor
 
 
 @settings(max_examples=100, deadline=None)

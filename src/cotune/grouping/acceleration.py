@@ -7,6 +7,10 @@ import numpy as np
 from cotune.grouping._partition import Matrix
 
 
+RIDGE = 1e-9
+"""Share of the trace of the residuals' Gram matrix added to its diagonal."""
+
+
 class Anderson:
     """Combine the last images of a fixed-point map so that their residuals cancel.
 
@@ -24,6 +28,7 @@ class Anderson:
         self.memory, self.every, self.growth = memory, every, growth
         self._residuals: Matrix | None = None
         self._images: Matrix | None = None
+        self._gram = np.zeros((memory, memory))
         self.restart()
 
     def restart(self) -> None:
@@ -61,8 +66,10 @@ class Anderson:
             return safe
         self._fallback = None
         self._images[self._next] = image.ravel()
-        self._next = (self._next + 1) % self.memory
         self._filled = min(self._filled + 1, self.memory)
+        products = self._residuals[: self._filled] @ residual
+        self._gram[self._next, : self._filled] = self._gram[: self._filled, self._next] = products
+        self._next = (self._next + 1) % self.memory
         self._steps += 1
         if self._filled < 3 or self._steps % self.every:
             return image
@@ -74,11 +81,8 @@ class Anderson:
 
     def _weights(self) -> Matrix | None:
         """Affine weights that minimise the combined residual, or None when they are too large to trust."""
-        assert self._residuals is not None
-        R = self._residuals[: self._filled]
-        gram = (R @ R.T).astype(np.float64)
-        ridge = 1e-9 if R.dtype == np.float64 else 1e-6
-        gram.flat[:: self._filled + 1] += ridge * float(np.trace(gram)) + 1e-300
+        gram = self._gram[: self._filled, : self._filled].copy()
+        gram.flat[:: self._filled + 1] += RIDGE * float(np.trace(gram)) + 1e-300
         weights = np.linalg.solve(gram, np.ones(self._filled))
         weights /= weights.sum()
-        return weights.astype(R.dtype) if float(np.abs(weights).sum()) < 1e3 else None
+        return weights if float(np.abs(weights).sum()) < 1e3 else None

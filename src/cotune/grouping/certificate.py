@@ -36,7 +36,9 @@ POSITIONS = (0.95, 0.5)
 NOT_TIGHT_POSITION = 0.1
 """Where between the two limits when their order is reversed and no z is admissible."""
 
-PASSES = 30
+PASSES, LOOSE_PASSES = 30, 10
+"""Most passes over a block; the second where no z is admissible and the matrix only starts the iteration."""
+
 STEP = 0.6
 """Both ends of a block move at once, each by this share of its own full step."""
 
@@ -52,15 +54,15 @@ class Certificate:
     Y: Matrix
 
 
-def certify(problem: CentredProblem, labels: Labels, value: float, tol: float) -> Certificate:
+def certify(problem: CentredProblem, form: DualForm, value: float, tol: float) -> Certificate:
     """Return the best bound among a few dual matrices with the sums that slackness asks for.
 
     Parameters
     ----------
     problem : CentredProblem
         The affinities and k.
-    labels : ndarray of shape (n,)
-        The partition to certify, numbered from 0, with k >= 2 groups.
+    form : DualForm
+        Of the partition to certify, with k >= 2 groups.
     value : float
         Its <C, X>.
     tol : float
@@ -71,13 +73,14 @@ def certify(problem: CentredProblem, labels: Labels, value: float, tol: float) -
     Certificate
         Always valid; tight only where the groups are clear.
     """
-    form = DualForm(problem.C, labels, problem.n_clusters)
-    # Without an admissible z the bound cannot close, and sums met to a percent start the iteration as well.
-    accuracy = min(1e-3, 0.1 * tol) if form.limits[0] <= form.limits[1] else 1e-2
+    if not form.admissible:
+        # The bound cannot close: a rough matrix starts the iteration as well, and only eigenvalues bound it.
+        Y = form.matrix(form.between(NOT_TIGHT_POSITION), 1e-2, passes=LOOSE_PASSES)
+        return Certificate(eigenvalue_bound(problem.C, Y, problem.n_clusters), Y)
     slack = 0.1 * tol * max(abs(value), 1e-12)
     best: Certificate | None = None
-    for z in form.candidates():
-        Y = form.matrix(z, accuracy)
+    for position in POSITIONS:
+        Y = form.matrix(form.between(position), min(1e-3, 0.1 * tol))
         bound = bound_of(problem, Y, form.V, slack)
         if best is None or bound < best.bound:
             best = Certificate(bound, Y)
@@ -138,14 +141,20 @@ class DualForm:
         upper = float(np.min(at_zero[other] / slope[other]))
         return lower, upper
 
-    def candidates(self) -> list[float]:
-        """Values of z worth trying, the most promising first."""
+    @property
+    def admissible(self) -> bool:
+        """Whether some z satisfies both limits; otherwise Eq. 5 has a better X than this partition's."""
         lower, upper = self.limits
-        if upper >= lower:
-            return [lower + position * (upper - lower) for position in POSITIONS]
-        return [lower + NOT_TIGHT_POSITION * (upper - lower)]
+        return lower <= upper
 
-    def matrix(self, z: float, accuracy: float, target: Matrix | None = None) -> Matrix:
+    def between(self, position: float) -> float:
+        """The z at a position between the limits, 0 for the lower and 1 for the upper one."""
+        lower, upper = self.limits
+        return lower + position * (upper - lower)
+
+    def matrix(
+        self, z: float, accuracy: float, target: Matrix | None = None, *, passes: int = PASSES
+    ) -> Matrix:
         """Return the Y >= 0 with the sums of z that is nearest to a target.
 
         Parameters
@@ -156,6 +165,8 @@ class DualForm:
             Largest error of a sum, relative to the largest sum.
         target : ndarray of shape (n, n), optional
             -C unless given, which cancels the noise between groups; or a symmetric iterate Y of the solver.
+        passes : int
+            Most passes over a block.
 
         Returns
         -------
@@ -168,13 +179,15 @@ class DualForm:
         n = len(self.labels)
         sorted_Y = np.zeros((n, n))
         for group in range(len(self.size) - 1):
-            self._fill_strip(sorted_Y, goal, U, group, tolerance)
+            self._fill_strip(sorted_Y, goal, U, group, tolerance, passes)
         sorted_Y += sorted_Y.T
         Y = np.empty((n, n))
         Y[np.ix_(self.order, self.order)] = sorted_Y
         return Y
 
-    def _fill_strip(self, Y: Matrix, goal: Matrix, U: Matrix, group: int, tolerance: float) -> None:
+    def _fill_strip(
+        self, Y: Matrix, goal: Matrix, U: Matrix, group: int, tolerance: float, passes: int
+    ) -> None:
         """Project the blocks between one group and all later ones, which share no unknown with any other."""
         rows, columns = slice(self.start[group], self.end[group]), slice(self.end[group], None)
         target = goal[rows, columns]
@@ -188,7 +201,7 @@ class DualForm:
         column_gap = (column_sums - target.sum(axis=0)) / height
         p = row_gap - row_gap.mean(axis=0) / 2.0
         q = column_gap - (row_gap.mean(axis=0) / 2.0)[spread]
-        for _ in range(PASSES):
+        for _ in range(passes):
             block = target + p[:, spread]
             block += q
             positive = block > 0

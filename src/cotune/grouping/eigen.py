@@ -8,12 +8,16 @@ import numpy as np
 from scipy.linalg import eigh, lapack
 
 from cotune.grouping._partition import Matrix
+from cotune.grouping._problem import centre
 
 Weights = Callable[[Matrix, float], Matrix]
 """From eigenvalues and a sum to non-negative weights with that sum; see :func:`simplex_weights`."""
 
 DENSE_BELOW = 80
 """Below this many tasks a full eigendecomposition is cheaper than a filtered block."""
+
+CENTRE_BELOW = 400
+"""Below this many tasks one pass that centres a matrix costs less than projecting every product with it."""
 
 
 def simplex_weights(values: Matrix, total: float) -> Matrix:
@@ -100,7 +104,7 @@ def krylov_block(
         if power < depth:
             block = B @ block
     basis = orthonormal(space)
-    values, rotation = np.linalg.eigh(_symmetric(basis.T @ (B @ basis)))
+    values, rotation = np.linalg.eigh(basis.T @ (B @ basis))
     return basis @ rotation[:, -width:], values[-width:], float(values[0])
 
 
@@ -121,10 +125,6 @@ def _q_factor(block: Matrix) -> Matrix:
 def without_e(block: Matrix) -> Matrix:
     """Project the columns of a block of shape (n, m) onto the complement of the all-ones vector."""
     return np.asarray(block - np.add.reduce(block, axis=0) / len(block))
-
-
-def _symmetric(H: Matrix) -> Matrix:
-    return np.asarray((H + H.T) / 2.0)
 
 
 class FilteredEigenspace:
@@ -148,12 +148,15 @@ class FilteredEigenspace:
     """
 
     MAX_SHARE = 5
-    """The block is given up when it exceeds n over this."""
+    MAX_SHARE_CENTRED = 3
+    """The block is given up when it exceeds n over this; the second below ``CENTRE_BELOW`` tasks."""
 
     def __init__(
         self, n: int, weights: Weights, rng: np.random.Generator, *, degree: int = 5, guard: int = 6
     ) -> None:
         self.n = n
+        self.centred = n < CENTRE_BELOW
+        self.widest = n // (self.MAX_SHARE_CENTRED if self.centred else self.MAX_SHARE)
         self.weights = weights
         self.rng = rng
         self.degree = degree
@@ -187,19 +190,21 @@ class FilteredEigenspace:
         weights, vectors : ndarrays of shapes (r,) and (n, r)
             Ascending weights; orthonormal vectors orthogonal to e.
         """
-        if self.block is None or self.n < DENSE_BELOW or self.block.shape[1] > self.n // self.MAX_SHARE:
+        if self.block is None or self.n < DENSE_BELOW or self.block.shape[1] > self.widest:
             return self._full(B, total)
+        if self.centred:
+            B = centre(B)
         Q = self.block
         for _ in range(8):
             Q = self._filtered(B, Q)
-            BQ = without_e(B @ Q)
-            values, rotation = np.linalg.eigh(_symmetric(Q.T @ BQ))
+            BQ = self._product(B, Q)
+            values, rotation = np.linalg.eigh(Q.T @ BQ)
             Q, BQ = Q @ rotation, BQ @ rotation
             self._cut = float(values[0])
             x = self.weights(values, total)
             first = int(np.argmax(x > 0))
             if first < 2:
-                if Q.shape[1] + self.guard + 10 > self.n // self.MAX_SHARE:
+                if Q.shape[1] + self.guard + 10 > self.widest:
                     return self._full(B, total)
                 Q = self._widened(B, Q)
                 continue
@@ -214,15 +219,18 @@ class FilteredEigenspace:
         """Damp the spectrum between the floor and the cut with a Chebyshev polynomial."""
         middle = (self._floor + self._cut) / 2.0
         half = max((self._cut - self._floor) / 2.0, 1e-12)
-        previous, current = Q, without_e(B @ Q - middle * Q) / half
+        previous, current = Q, (self._product(B, Q) - middle * Q) / half
         for _ in range(1, self.degree):
-            following = without_e(B @ current)
+            following = self._product(B, current)
             following -= middle * current
             following *= 2.0 / half
             following -= previous
             previous, current = current, following
-        current /= np.linalg.norm(current, axis=0)
         return orthonormal(current)
+
+    def _product(self, B: Matrix, Q: Matrix) -> Matrix:
+        """JBJQ for a Q that is orthogonal to e, where :meth:`top` has centred B already or not."""
+        return np.asarray(B @ Q) if self.centred else without_e(B @ Q)
 
     def _widened(self, B: Matrix, Q: Matrix) -> Matrix:
         more = self.rng.standard_normal((self.n, self.guard + 10)).astype(B.dtype)
@@ -234,9 +242,7 @@ class FilteredEigenspace:
         return orthonormal(np.concatenate([more, Q], axis=1))
 
     def _full(self, B: Matrix, total: float) -> tuple[Matrix, Matrix]:
-        row = B.mean(axis=0)
-        shift = float(np.linalg.norm(B)) / self.n
-        values, Q = np.linalg.eigh(B - (row[None, :] + (row - row.mean())[:, None] + shift))
+        values, Q = np.linalg.eigh(centre(B) - float(np.linalg.norm(B)) / self.n)
         values, Q = values[1:], Q[:, 1:]  # e carries the shift and comes first
         x = self.weights(values, total)
         first = int(np.argmax(x > 0))

@@ -40,13 +40,19 @@ class _State:
 
     def move_gains(self) -> Matrix:
         """Gain of moving task i to group b, shape (n, k); -inf where i is the last of its group or in b."""
-        own = self.labels
-        size, q = self.size[own], self.q[own]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            leave = (q - 2.0 * self.R[self.tasks, own] + self.diagonal) / (size - 1.0) - q / size
-        gains = (self.q + 2.0 * self.R + self.diagonal[:, None]) / (self.size + 1.0) - self.q / self.size
-        gains += np.where(size > 1, leave, -np.inf)[:, None]
-        gains[self.tasks, own] = -np.inf
+        own, density = self.labels, self.q / self.size
+        at_own = self.tasks * self.k + own
+        leave = self.q[own] - 2.0 * self.R.take(at_own) + self.diagonal
+        leave /= np.maximum(self.size - 1.0, 1.0)[own]
+        leave -= density[own]
+        leave[self.size[own] <= 1] = -np.inf
+        gains = 2.0 * self.R
+        gains += self.diagonal[:, None]
+        gains += self.q
+        gains /= self.size + 1.0
+        gains -= density
+        gains += leave[:, None]
+        gains.put(at_own, -np.inf)
         return np.asarray(gains)
 
     def move(self, task: int, group: int) -> None:

@@ -19,13 +19,13 @@ def spectral_embedding(C: Matrix, count: int, rng: np.random.Generator) -> Embed
 
 
 def spectral_starts(
-    embedding: Embedding, n_clusters: int, rng: np.random.Generator, restarts: int
+    embedding: Embedding, n_clusters: int, rng: np.random.Generator, *, pivoted: bool, restarts: int
 ) -> list[Labels]:
-    """Return partitions read off the k - 1 leading eigenvectors, by pivoted QR and by k-means."""
+    """Return partitions read off the k - 1 leading eigenvectors, by pivoted QR if asked for and by k-means."""
     values, vectors = embedding
     used = min(n_clusters - 1, vectors.shape[1])
     starts = []
-    if used == n_clusters - 1:
+    if pivoted and used == n_clusters - 1:
         starts.append(pivoted_qr(vectors, n_clusters))
     rows = vectors[:, -used:] * np.sqrt(np.maximum(values[-used:], 0.0))
     starts += [kmeans_rows(rows, n_clusters, rng=rng, n_init=1) for _ in range(restarts)]
@@ -100,5 +100,5 @@ def propose(
         return float(np.trace(C)), np.arange(n, dtype=np.intp)
     if embedding is None:
         embedding = spectral_embedding(C, n_clusters - 1, rng)
-    starts = [*(extra or []), *spectral_starts(embedding, n_clusters, rng, restarts)]
+    starts = [*(extra or []), *spectral_starts(embedding, n_clusters, rng, pivoted=True, restarts=restarts)]
     return best_of(C, starts, n_clusters)

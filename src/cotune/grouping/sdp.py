@@ -27,13 +27,15 @@ from cotune.grouping.splitting import Splitting
 Progress = Callable[[int, float, float], object]
 """Called with the iteration, the objective of the best partition and the upper bound, in the units of T."""
 
-START_PENALTY = 5.0
+WARM_PENALTY, COLD_PENALTY = 4.0, 7.0
+"""Initial penalties, for a start near a solution and for a flat one."""
+
 ADAPT_UNTIL = 100
 FIRST_CHECK = 10
-ROUND_AT = frozenset({10, 30, 60})
+ROUND_AT = frozenset({20, 60})
 KMEANS_STARTS = 3
 RANDOM_STARTS, RANDOM_STARTS_UP_TO = 8, 60
-START_GAP = 0.02
+START_GAP = 0.1
 """A closed-form dual within this gap is a better start of the iteration than a flat X."""
 
 
@@ -173,16 +175,21 @@ def _propose(
     n, k = problem.n_tasks, problem.n_clusters
     embedding = spectral_embedding(problem.C, k - 1, rng)
     solution.offer_partition(*propose(problem.C, k, rng, embedding=embedding, restarts=0, extra=given))
-    solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
-    if solution.gap <= options.tol:
-        return
-    before = solution.value
-    starts = spectral_starts(embedding, k, rng, restarts=KMEANS_STARTS)
+    form = DualForm(problem.C, solution.labels, k)
+    if form.admissible:
+        solution.offer_bound(certify(problem, form, solution.value, options.tol))
+        if solution.gap <= options.tol:
+            return
+    proposed = solution.labels
+    starts = spectral_starts(embedding, k, rng, pivoted=False, restarts=KMEANS_STARTS)
     if n <= RANDOM_STARTS_UP_TO:
         starts += [random_partition(n, k, rng) for _ in range(RANDOM_STARTS)]
     solution.offer_partition(*best_of(problem.C, starts, k))
-    if solution.value > before:
-        solution.offer_bound(certify(problem, solution.labels, solution.value, options.tol))
+    if solution.labels is not proposed:
+        form = DualForm(problem.C, solution.labels, k)
+    elif form.admissible:
+        return
+    solution.offer_bound(certify(problem, form, solution.value, options.tol))
 
 
 def _trivial(problem: CentredProblem) -> Solution:
@@ -231,9 +238,12 @@ def _iterate(
         solution.n_iter = iteration
         solution.factor = splitting.factor
         solution.sdp_value, solution.infeasibility = splitting.value(), max(-splitting.lowest, 0.0)
-        if iteration in ROUND_AT or iteration % 100 == 0 or last:
+        rounding_due = iteration in ROUND_AT or iteration % 100 == 0 or last
+        if rounding_due:
             _round(solution, splitting.factor, rng)
         prover.improve_bound(splitting, thorough=last)
+        if not rounding_due and _status(solution, options.tol, clock) == "solved":
+            _round(solution, splitting.factor, rng)  # no later X will say more
         clock.report(solution)
         solution.status = _status(solution, options.tol, clock)
         if solution.status == "certified":
@@ -288,12 +298,12 @@ def _status(solution: Solution, tol: float, clock: _Clock) -> str:
 
 def _initial_state(solution: Solution, start: Matrix | None) -> tuple[Matrix, float]:
     """G and rho from a given X, from the proposed partition and its dual, or flat."""
-    n, rho = len(solution.labels), START_PENALTY
+    n = len(solution.labels)
     if start is not None:
-        return np.array(start, dtype=np.float64), rho
+        return np.array(start, dtype=np.float64), WARM_PENALTY
     if solution.Y is not None and solution.gap < START_GAP:
-        return partition_matrix(solution.labels) - solution.Y / rho, rho
-    return np.full((n, n), 1.0 / n), rho
+        return partition_matrix(solution.labels) - solution.Y / WARM_PENALTY, WARM_PENALTY
+    return np.full((n, n), 1.0 / n), COLD_PENALTY
 
 
 def _round(solution: Solution, factor: Matrix, rng: np.random.Generator) -> None:
@@ -301,6 +311,6 @@ def _round(solution: Solution, factor: Matrix, rng: np.random.Generator) -> None
     k = solution.problem.n_clusters
     values = np.einsum("ij,ij->j", factor, factor)
     vectors = factor / np.sqrt(np.maximum(values, 1e-300))
-    starts = spectral_starts((values, vectors), k, rng, restarts=1)
+    starts = spectral_starts((values, vectors), k, rng, pivoted=True, restarts=1)
     starts.append(kmeans_rows(factor, k, rng=rng, n_init=1))
     solution.offer_partition(*best_of(solution.problem.C, starts, k))

@@ -48,6 +48,7 @@ class Splitting:
         self.problem, self.rho, self.G = problem, rho, G
         self.eigen = FilteredEigenspace(n, capped_weights if k >= CAP_FROM else simplex_weights, rng)
         self.anderson = Anderson(8, 4)
+        self._modulus = np.empty_like(G)
         self.eigen.seed(self._tilted(), k + 9)
         self.primal_residual = self.dual_residual = 1.0
         self.factor: Matrix = np.zeros((n, 1))
@@ -69,12 +70,13 @@ class Splitting:
         self.factor = Q * np.sqrt(x)
         X = self.factor @ self.factor.T
         X += 1.0 / n
-        Z = np.maximum(self.G, 0.0)
+        # a X + (1 - a) max(G, 0) + min(G, 0), with both parts of G written through |G|, which is cheaper
         image = OVER_RELAXATION * X
-        image += self.G
-        image -= OVER_RELAXATION * Z  # a X + (1 - a) Z + min(G, 0), as G = Z + min(G, 0)
+        image += (1.0 - OVER_RELAXATION / 2.0) * self.G
+        self._modulus *= OVER_RELAXATION / 2.0
+        image -= self._modulus
         if measure:
-            self._measure(X, Z, image)
+            self._measure(X, image)
         change = self._penalty_change() if adapt and measure else 1.0
         if change != 1.0:
             self.rho *= change
@@ -85,15 +87,18 @@ class Splitting:
             self.G = self.anderson.advance(self.G, image)
 
     def _tilted(self) -> Matrix:
+        np.abs(self.G, out=self._modulus)
         W = self.problem.C / self.rho
-        W += np.abs(self.G)
+        W += self._modulus
         return np.asarray(W)
 
-    def _measure(self, X: Matrix, Z: Matrix, image: Matrix) -> None:
+    def _measure(self, X: Matrix, image: Matrix) -> None:
         self.lowest = float(X.min())
         new = np.maximum(image, 0.0)
         dual = self.rho * float(np.linalg.norm(image - new))
-        self.dual_residual = self.rho * float(np.linalg.norm(new - Z)) / max(1.0, dual)
+        moved = np.maximum(self.G, 0.0)
+        np.subtract(new, moved, out=moved)
+        self.dual_residual = self.rho * float(np.linalg.norm(moved)) / max(1.0, dual)
         np.subtract(X, new, out=new)
         self.primal_residual = float(np.linalg.norm(new)) / np.sqrt(self.problem.n_clusters)
 
