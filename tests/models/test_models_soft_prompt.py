@@ -188,5 +188,5 @@ def test_scaled_embeddings_and_learned_positions_are_as_in_peft(name, causal_enc
 def test_a_prompt_as_long_as_the_context_is_refused(causal_encoder):
     model = LanguageModel(architectures(len(causal_encoder.tokenizer))["gpt2"], causal_encoder)
     drawn(model, length=63)
-    with pytest.raises(InputError, match=r"^A soft prompt of 64 tokens leaves no .* context of 64 tokens"):
+    with pytest.raises(InputError, match=r"^A prompt_length of 64 tokens leaves no .* context of 64 tokens"):
         drawn(model, length=64)

@@ -273,9 +273,9 @@ def reference_gradient(learner, example):
         labels = (*[-100] * len(example.prompt), *example.target)
         inputs = {"input_ids": [(*example.prompt, *example.target)], "labels": [labels]}
     torch.manual_seed(11)
-    with learner.config.method.attach(model) as module:
-        module(**{name: torch.tensor(value) for name, value in inputs.items()}).loss.backward()
-        grads = [p.grad.flatten() for n, p in module.named_parameters() if ".lora_B." in n]
+    with learner.config.method.attach(model) as attached:
+        attached.module(**{name: torch.tensor(value) for name, value in inputs.items()}).loss.backward()
+        grads = [p.grad.flatten() for n, p in attached.module.named_parameters() if ".lora_B." in n]
         return torch.cat(grads).numpy().copy()
 
 

@@ -30,9 +30,9 @@ def three_batches(model, encode):
 def run(model, batches, config, n_steps, seed=0, method=None):
     """Train a fresh adapter; return its log and its weights."""
     torch.manual_seed(seed)
-    with (method or Lora()).attach(model) as module:
-        log = train(model, module, cycle(batches), n_steps, config)
-        weights = [p.detach().clone() for p in module.parameters() if p.requires_grad]
+    with (method or Lora()).attach(model) as attached:
+        log = train(model, attached, cycle(batches), n_steps, config)
+        weights = [p.detach().clone() for p in attached.trained]
     return log, weights
 
 
@@ -65,8 +65,8 @@ def textbook_run(model, batches, config, n_steps):
     """Train by hand: transformers' loss, clipping by the norm, one learning rate a step."""
     torch.manual_seed(0)
     losses = []
-    with Lora().attach(model) as module:
-        weights = [p for p in module.parameters() if p.requires_grad]
+    with Lora().attach(model) as attached:
+        module, weights = attached.module, attached.trained
         options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
         if config.optimizer == "adamw":
             optimizer = torch.optim.AdamW(weights, **options)

@@ -31,23 +31,23 @@ def adapted(module):
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def some_steps(model, module, examples, n_steps=4):
-    return train(model, module, [examples] * n_steps, n_steps, FAST)
+def some_steps(model, attached, examples, n_steps=4):
+    return train(model, attached, [examples] * n_steps, n_steps, FAST)
 
 
 def test_the_base_is_bit_for_bit_as_before_after_training(model, encode):
     before = snapshot(model)
-    with Lora().attach(model) as module:
-        some_steps(model, module, encode(model, PAIRS))
+    with Lora().attach(model) as attached:
+        some_steps(model, attached, encode(model, PAIRS))
         assert set(model.base.state_dict()) != set(before)
     assert_untouched(model, before)
 
 
 def test_the_base_is_bit_for_bit_as_before_after_an_error(model, encode):
     def fail_in_training():
-        with Lora().attach(model) as module:
-            some_steps(model, module, encode(model, PAIRS), 1)
-            module.train()
+        with Lora().attach(model) as attached:
+            some_steps(model, attached, encode(model, PAIRS), 1)
+            attached.module.train()
             raise ZeroDivisionError
 
     before = snapshot(model)
@@ -60,23 +60,23 @@ def test_adapters_come_and_go_without_a_warning(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(3):
-            with Lora(r=2).attach(model) as module:
-                assert len(adapted(module)) > 0
+            with Lora(r=2).attach(model) as attached:
+                assert len(adapted(attached.module)) > 0
 
 
 def test_a_fresh_adapter_has_no_effect(model, encode):
     examples = encode(model, PAIRS)
     expected = model.nll(model.base, examples)
-    with Lora().attach(model) as module:
-        assert (model.nll(module, examples) == expected).all()
-        some_steps(model, module, examples)
-        assert np.abs(model.nll(module, examples) - expected).max() > 1e-3
+    with Lora().attach(model) as attached:
+        assert (model.nll(attached.module, examples) == expected).all()
+        some_steps(model, attached, examples)
+        assert np.abs(model.nll(attached.module, examples) - expected).max() > 1e-3
 
 
 def fresh_weights(model, seed):
     torch.manual_seed(seed)
-    with Lora().attach(model) as module:
-        return {name: value.detach().clone() for name, value in adapted(module).items()}
+    with Lora().attach(model) as attached:
+        return {name: value.detach().clone() for name, value in adapted(attached.module).items()}
 
 
 def test_a_is_drawn_from_the_seed_and_b_is_zero(model):
@@ -92,20 +92,20 @@ def test_a_is_drawn_from_the_seed_and_b_is_zero(model):
 
 def test_first_order_parameters_are_those_with_a_gradient_at_the_base_model(model, encode):
     method = Lora()
-    with method.attach(model) as module:
-        model.target_losses(module, model.batch(encode(model, PAIRS))).mean().backward()
-        moving = {name for name, p in adapted(module).items() if p.grad.abs().max() > 0}
-        still = {name for name, p in adapted(module).items() if not p.grad.abs().max() > 0}
-        named = {id(p): name for name, p in module.named_parameters()}
-        assert {named[id(p)] for p in method.first_order_parameters(module)} == moving
+    with method.attach(model) as attached:
+        model.target_losses(attached.module, model.batch(encode(model, PAIRS))).mean().backward()
+        moving = {name for name, p in adapted(attached.module).items() if p.grad.abs().max() > 0}
+        still = {name for name, p in adapted(attached.module).items() if not p.grad.abs().max() > 0}
+        named = {id(p): name for name, p in attached.module.named_parameters()}
+        assert {named[id(p)] for p in attached.first_order} == moving
         assert {name.replace("lora_B", "lora_A") for name in moving} == still
 
 
 def test_only_the_adapter_is_trained(model):
-    with Lora(r=3, target_modules=("q_proj",) if not model.seq2seq else ("q",)).attach(model) as module:
-        names = set(adapted(module))
-        assert names == {name for name, _ in module.named_parameters() if ".lora_" in name}
-        assert {min(p.shape) for p in adapted(module).values()} == {3}
+    with Lora(r=3, target_modules=("q_proj",) if not model.seq2seq else ("q",)).attach(model) as attached:
+        names = set(adapted(attached.module))
+        assert names == {name for name, _ in attached.module.named_parameters() if ".lora_" in name}
+        assert {min(p.shape) for p in adapted(attached.module).values()} == {3}
         assert all(".q" in name for name in names)
 
 
@@ -113,10 +113,10 @@ def test_a_saved_adapter_is_loaded_by_peft_alone_and_scores_the_same(model, enco
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     method, examples = Lora(r=4, alpha=8), encode(model, PAIRS)
-    with method.attach(model) as module:
-        some_steps(model, module, examples)
-        expected = model.nll(module, examples)
-        method.save(module, tmp_path)
+    with method.attach(model) as attached:
+        some_steps(model, attached, examples)
+        expected = model.nll(attached.module, examples)
+        attached.save(tmp_path)
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in tmp_path.iterdir()}
     auto = AutoModelForSeq2SeqLM if model.seq2seq else AutoModelForCausalLM
     base = auto.from_pretrained(model.base.config.name_or_path, local_files_only=True)
@@ -129,9 +129,9 @@ def test_the_size_of_the_update_is_alpha_over_r(causal, encode):
     """One step by B alone: the update of the weights is (alpha / r) B A."""
     examples, method = encode(causal, PAIRS), Lora(r=4, alpha=12, target_modules=("q_proj",))
     expected = causal.base.model.layers[0].self_attn.q_proj.weight.clone()
-    with method.attach(causal) as module:
-        some_steps(causal, module, examples)
-        layer = module.base_model.model.model.layers[0].self_attn.q_proj
+    with method.attach(causal) as attached:
+        some_steps(causal, attached, examples)
+        layer = attached.module.base_model.model.model.layers[0].self_attn.q_proj
         update = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
         hidden = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(layer(hidden), hidden @ (expected + 12 / 4 * update).T)
@@ -145,8 +145,8 @@ def test_matrices_that_do_not_exist_are_refused_and_leave_the_base_alone(causal,
             pass
     assert "\n" not in str(caught.value)
     assert_untouched(causal, before)
-    with Lora().attach(causal) as module:
-        assert len(adapted(module)) == 8
+    with Lora().attach(causal) as attached:
+        assert len(adapted(attached.module)) == 8
 
 
 def test_an_architecture_peft_knows_no_default_for_is_refused(tiny_causal, one_thread):
@@ -164,13 +164,13 @@ def test_an_architecture_peft_knows_no_default_for_is_refused(tiny_causal, one_t
 
 def test_dropout_acts_in_training_only(causal, encode):
     examples = encode(causal, PAIRS)
-    with Lora(dropout=0.5).attach(causal) as module:
-        some_steps(causal, module, examples)
-        assert (causal.nll(module, examples) == causal.nll(module, examples)).all()
-        module.train()
+    with Lora(dropout=0.5).attach(causal) as attached:
+        some_steps(causal, attached, examples)
+        assert (causal.nll(attached.module, examples) == causal.nll(attached.module, examples)).all()
+        attached.module.train()
         batch = causal.batch(examples)
-        losses = [causal.target_losses(module, batch).mean().item() for _ in range(2)]
-        module.eval()
+        losses = [causal.target_losses(attached.module, batch).mean().item() for _ in range(2)]
+        attached.module.eval()
         assert losses[0] != losses[1]
 
 

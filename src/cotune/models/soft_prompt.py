@@ -73,11 +73,7 @@ class SoftPrompts:
         InputError
             If the model has no more positions than the prompt takes.
         """
-        if model.context is not None and length >= model.context:
-            raise InputError(
-                f"A soft prompt of {length} tokens leaves no room for an input in the model's context of "
-                f"{model.context} tokens; give it a smaller prompt_length."
-            )
+        check_length(model, length, "prompt_length")
         draw = {"vocabulary": _from_vocabulary, "uniform": _uniform}[init]
         return cls(model, {name: draw(model, length) for name in names})
 
@@ -112,17 +108,24 @@ class SoftPrompts:
             for hook in hooks:
                 hook.remove()
 
-    def save(self, name: str, folder: Path) -> None:
+    def save(self, name: str, folder: Path, *, base: str | None = None) -> None:
         """Write one prompt into an existing folder as a PEFT prompt-tuning adapter.
 
-        Writes ``adapter_config.json`` and ``adapter_model.safetensors``.
+        Parameters
+        ----------
+        name : str
+            The prompt.
+        folder : Path
+            Gets ``adapter_config.json`` and ``adapter_model.safetensors``.
+        base : str, optional
+            What the adapter calls the model it is for; by default what the model was loaded from.
         """
         from peft import PromptTuningConfig, TaskType
         from safetensors.torch import save_file
 
         PromptTuningConfig(
             task_type=TaskType.SEQ_2_SEQ_LM if self._model.seq2seq else TaskType.CAUSAL_LM,
-            base_model_name_or_path=self._model.base.config.name_or_path,
+            base_model_name_or_path=base or self._model.base.config.name_or_path,
             num_virtual_tokens=self.length,
             token_dim=self.parameters[name].shape[1],
             num_transformer_submodules=1,
@@ -130,6 +133,21 @@ class SoftPrompts:
         ).save_pretrained(str(folder))
         vectors = self.parameters[name].detach().cpu().contiguous()
         save_file({"prompt_embeddings": vectors}, str(folder / "adapter_model.safetensors"))
+
+
+def check_length(model: LanguageModel, length: int, option: str) -> None:
+    """Check that virtual tokens leave room for others.
+
+    Raises
+    ------
+    InputError
+        If the model has no more positions than they take; names the option that gave their number.
+    """
+    if model.context is not None and length >= model.context:
+        raise InputError(
+            f"A {option} of {length} tokens leaves no room for an input in the model's context of "
+            f"{model.context} tokens; make it smaller."
+        )
 
 
 def embedding_of(model: LanguageModel) -> nn.Module:

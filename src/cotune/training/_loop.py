@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import nn
@@ -11,6 +13,9 @@ from torch import nn
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
 from cotune.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from cotune.training.methods import Attached
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,12 @@ class TrainingLog:
     Parameters
     ----------
     losses : tuple of float
-        Mean negative log-likelihood per target token of each step's batch, before the step, in nats.
+        Mean negative log-likelihood per target token of each step's batch, before the step, in nats; with
+        label smoothing the smoothed one.
     tokens : int
         Tokens of all examples seen, counted one by one.
     seconds : float
-        Wall time of the loop.
+        Wall time of the steps.
     """
 
     losses: tuple[float, ...]
@@ -32,24 +38,146 @@ class TrainingLog:
     seconds: float
 
 
-def train(
-    model: LanguageModel,
-    module: nn.Module,
-    batches: Iterable[Sequence[Encoded]],
-    n_steps: int,
-    config: TrainingConfig,
-) -> TrainingLog:
-    """Train whatever parameters of ``module`` require a gradient, on target tokens only.
+OnStep: TypeAlias = Callable[[int, float], None]
+"""What is called after every step, with the number of steps done and the loss before the last of them."""
 
-    The one loop of all methods. Randomness (dropout) comes from torch's global generator, which the caller
-    seeds; on one thread of one machine a run repeats exactly.
+
+class TrainingRun:
+    """A run of the one loop of all methods, which can be stopped after any step and continued.
+
+    It trains whatever a method has attached and not frozen, on target tokens only. Randomness (dropout) comes
+    from torch's global generator, which the caller seeds; on one thread of one machine a run repeats exactly.
 
     Parameters
     ----------
     model : LanguageModel
         Encodes batches for the module.
-    module : Module
-        The base model under an adapter, or itself.
+    attached : Attached
+        The base with what a method put on it.
+    n_steps : int
+        Optimiser steps of the whole run.
+    config : TrainingConfig
+        The recipe.
+    """
+
+    def __init__(
+        self, model: LanguageModel, attached: Attached, n_steps: int, config: TrainingConfig
+    ) -> None:
+        from accelerate import Accelerator
+
+        self._model, self._module = model, attached.module
+        self.n_steps, self.config = n_steps, config
+        # Accelerate remembers its precision for the whole process; autocast below serves models of either.
+        self._accelerator = Accelerator(mixed_precision="no", cpu=model.device.type == "cpu")
+        self._parameters = attached.trained
+        self._optimizer = self._accelerator.prepare_optimizer(
+            OPTIMIZERS[config.optimizer](self._parameters, config)
+        )
+        self._schedule = _schedule(self._optimizer.optimizer, config, n_steps)
+        self._losses: list[float] = []
+        self._tokens = 0
+        self._seconds = 0.0
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return len(self._losses)
+
+    @property
+    def log(self) -> TrainingLog:
+        """What the run did so far."""
+        return TrainingLog(tuple(self._losses), self._tokens, self._seconds)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on but the parameters and torch's generator."""
+        return {
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "losses": self._losses,
+            "tokens": self._tokens,
+            "seconds": self._seconds,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where the run stood that gave this state."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._losses = list(state["losses"])
+        self._tokens, self._seconds = state["tokens"], state["seconds"]
+
+    def run(self, batches: Iterable[Sequence[Encoded]], on_step: OnStep | None = None) -> None:
+        """Do the steps that are left.
+
+        Parameters
+        ----------
+        batches : iterable of sequences of Encoded
+            Those of the steps that are left, at least as many.
+        on_step : callable, optional
+            Called after every step; may evaluate the model.
+
+        Raises
+        ------
+        RunError
+            If the loss is not finite or explodes, or the last step leaves weights that are not finite; the
+            sentence names the step.
+        """
+        left = range(self.n_steps - self.step)
+        try:
+            with dropout_of(self._model.base, self.config.dropout):
+                for _, examples in zip(left, batches, strict=False):
+                    start = time.perf_counter()
+                    self._module.train()
+                    self._losses.append(self._step(examples))
+                    self._seconds += time.perf_counter() - start
+                    if on_step is not None:
+                        on_step(self.step, self._losses[-1])
+        finally:
+            self._module.eval()
+
+    def _step(self, examples: Sequence[Encoded]) -> float:
+        model, config = self._model, self.config
+        n_targets = sum(len(example.target) for example in examples)
+        total = 0.0
+        for indices in model.chunks(examples, pass_tokens(model, config)):
+            batch = model.batch([examples[i] for i in indices])
+            half = model.dtype == torch.bfloat16
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
+                losses = model.target_losses(self._module, batch, label_smoothing=config.label_smoothing)
+                loss = losses.sum() / n_targets
+            self._accelerator.backward(loss)
+            total += loss.item()
+            self._tokens += batch.n_tokens
+        limit = config.max_loss or 4 * math.log(model.vocabulary_size)
+        _check_loss(total, limit, self.step, self.n_steps)
+        if config.clip is not None:
+            self._accelerator.clip_grad_norm_(self._parameters, config.clip)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        is_last = self.step + 1 == self.n_steps
+        if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
+            raise RunError(
+                f"The weights are not finite after step {self.n_steps} of {self.n_steps}; try a lower "
+                "learning rate."
+            )
+        return total
+
+
+def train(
+    model: LanguageModel,
+    attached: Attached,
+    batches: Iterable[Sequence[Encoded]],
+    n_steps: int,
+    config: TrainingConfig,
+) -> TrainingLog:
+    """Do a whole run; see :class:`TrainingRun`.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Encodes batches for the module.
+    attached : Attached
+        The base with what a method put on it.
     batches : iterable of sequences of Encoded
         At least ``n_steps`` batches.
     n_steps : int
@@ -57,51 +185,44 @@ def train(
     config : TrainingConfig
         The recipe.
 
-    Returns
-    -------
-    TrainingLog
-
     Raises
     ------
     RunError
         If the loss is not finite or explodes, or the last step leaves weights that are not finite; the
         sentence names the step.
     """
-    from accelerate import Accelerator
+    run = TrainingRun(model, attached, n_steps, config)
+    run.run(batches)
+    return run.log
 
-    half = model.base.dtype == torch.bfloat16
-    # Accelerate remembers its precision for the whole process; autocast below serves models of either.
-    accelerator = Accelerator(mixed_precision="no", cpu=model.device.type == "cpu")
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    optimizer = accelerator.prepare_optimizer(OPTIMIZERS[config.optimizer](parameters, config))
-    schedule = _schedule(optimizer.optimizer, config, n_steps)
-    limit = config.max_loss or 4 * math.log(model.vocabulary_size)
-    losses: list[float] = []
-    tokens = 0
-    start = time.perf_counter()
-    module.train()
-    for step, examples in zip(range(n_steps), batches, strict=False):
-        n_targets = sum(len(example.target) for example in examples)
-        total = 0.0
-        for indices in model.chunks(examples, pass_tokens(model, config)):
-            batch = model.batch([examples[i] for i in indices])
-            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
-                loss = model.target_losses(module, batch).sum() / n_targets
-            accelerator.backward(loss)
-            total += loss.item()
-            tokens += batch.n_tokens
-        losses.append(_checked(total, limit, step, n_steps))
-        if config.clip is not None:
-            accelerator.clip_grad_norm_(parameters, config.clip)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-    module.eval()
-    if not all(parameter.isfinite().all() for parameter in parameters):
-        raise RunError(
-            f"The weights are not finite after step {n_steps} of {n_steps}; try a lower learning rate."
-        )
-    return TrainingLog(tuple(losses), tokens, time.perf_counter() - start)
+
+@contextmanager
+def dropout_of(base: nn.Module, rate: float | None) -> Iterator[int]:
+    """Set the dropout of a base model, that of adapters on it excepted; None leaves the model's own.
+
+    Gives the number of places set: 0 for an architecture without dropout.
+    """
+    places = [] if rate is None else list(_dropouts(base))
+    before = [getattr(module, name) for module, name in places]
+    try:
+        for module, name in places:
+            setattr(module, name, rate)
+        yield len(places)
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
+def _dropouts(base: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Find the modules and, where attention drops by a function, the attributes that hold a rate."""
+    for path, module in base.named_modules():
+        if "lora_dropout" in path:
+            continue
+        if isinstance(module, nn.Dropout):
+            yield module, "p"
+        for name, value in vars(module).items():
+            if "dropout" in name and isinstance(value, float):
+                yield module, name
 
 
 def pass_tokens(model: LanguageModel, config: TrainingConfig) -> int:
@@ -109,7 +230,7 @@ def pass_tokens(model: LanguageModel, config: TrainingConfig) -> int:
     return config.pass_tokens or (384 if model.device.type == "cpu" else 16_384)
 
 
-def _checked(loss: float, limit: float, step: int, n_steps: int) -> float:
+def _check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
     if not math.isfinite(loss):
         raise RunError(f"The loss became {loss} at step {step + 1} of {n_steps}; try a lower learning rate.")
     if loss > limit:
@@ -117,7 +238,6 @@ def _checked(loss: float, limit: float, step: int, n_steps: int) -> float:
             f"The loss exploded to {loss:.1f} nats a token (limit {limit:.1f}) at step {step + 1} of "
             f"{n_steps}; try a lower learning rate."
         )
-    return loss
 
 
 def _adamw(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
@@ -131,7 +251,8 @@ def _adafactor(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.
         parameters,
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
-        scale_parameter=False,
+        decay_rate=-0.8,
+        scale_parameter=config.scale_parameter,
         relative_step=False,
     )
     return optimizer

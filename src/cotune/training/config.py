@@ -13,7 +13,7 @@ class TrainingConfig(Config):
     """The recipe of one training run; its number of steps comes with the run."""
 
     optimizer: Literal["adamw", "adafactor"] = "adamw"
-    """Adafactor keeps its learning rate as given (no relative steps)."""
+    """Adafactor keeps its learning rate as given (no relative steps), with a decay rate of 0.8."""
     learning_rate: PositiveFloat = 1e-3
     """Peak learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -22,8 +22,16 @@ class TrainingConfig(Config):
     """Share of the steps over which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay."""
+    scale_parameter: bool = False
+    """Whether Adafactor multiplies the learning rate by the size of each weight matrix, as T5 does; never for
+    a soft prompt in a stage of its own."""
     clip: PositiveFloat | None = 1.0
     """Largest norm of the gradient; null for none."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each target token's probability that is spread evenly over the vocabulary."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout of the base wherever its architecture has any (attention only in Llama and its kin), while
+    training; null for the checkpoint's own. The dropout of a LoRA is an option of the LoRA."""
     batch_size: PositiveInt = 8
     """Examples a step."""
     tasks_per_batch: PositiveInt = 2
@@ -40,4 +48,6 @@ class TrainingConfig(Config):
             raise ValueError(
                 f"tasks_per_batch must be at most batch_size {self.batch_size}, got {self.tasks_per_batch}."
             )
+        if self.scale_parameter and self.optimizer != "adafactor":
+            raise ValueError(f"scale_parameter is an option of adafactor, got optimizer {self.optimizer}.")
         return self

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import PositiveInt
 
 from cotune._config import from_table
+from cotune.models import ProfileName
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
 from cotune.training.learner_config import LearnerConfig
@@ -25,6 +26,9 @@ class LanguageModelConfig(LearnerConfig):
     """Branch, tag or commit on the hub."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Type of the frozen weights; "auto" takes bf16 where the hardware multiplies it natively."""
+    profile: ProfileName = "auto"
+    """What the model's family adds to prompts and targets: "sentinel" for models pretrained on span
+    corruption alone (T5 v1.1, mT5), "plain" for all others; by default told from the checkpoint."""
     max_prompt_tokens: PositiveInt = 512
     """A longer prompt has its example's input cut at the end."""
     max_target_tokens: PositiveInt = 128

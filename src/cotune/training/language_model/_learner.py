@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.exceptions import InputError, RunError
-from cotune.models import Encoded, locate_model, model_fingerprint
-from cotune.tasks import Mixture, Task, get_format, get_metric
+from cotune.models import Encoded, Encoder, load_encoder, locate_model, model_fingerprint
+from cotune.tasks import Task, get_format, get_metric
+from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
-from cotune.training.language_model._data import EncodedTasks
 from cotune.training.learner import Fit, Score, Subset
 from cotune.training.sketch import sketch
 
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel
+    from cotune.training._loop import TrainingLog
+    from cotune.training.methods import Attached, Stage
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
 
 
 class LanguageModelLearner:
-    """Trains a fresh adapter on a subset of tasks and scores it; the base is loaded once.
+    """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ class LanguageModelLearner:
         self.config = config
         self._tasks = {task.name: task for task in tasks}
         self._location = locate_model(config.model, base)
-        self._data = EncodedTasks(self._tasks, config, self._location)
+        self._data = EncodedTasks(tasks, self._load_encoder, demonstrations=config.method.demonstrations)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -78,6 +80,15 @@ class LanguageModelLearner:
     def task_fingerprint(self, task: str) -> str:
         """Hash of the task's data, instruction and metric."""
         return self._tasks[task].fingerprint
+
+    def _load_encoder(self) -> Encoder:
+        return load_encoder(
+            self._location,
+            revision=self.config.revision,
+            max_prompt_tokens=self.config.max_prompt_tokens,
+            max_target_tokens=self.config.max_target_tokens,
+            profile=self.config.profile,
+        )
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -112,6 +123,8 @@ class LanguageModelLearner:
     def fit(self, subset: Subset, seed: int, *, steps: int, split: str, save_to: Path | None = None) -> Fit:
         """Train a fresh adapter on a subset and score every task of it; see :class:`Learner`.
 
+        ``steps`` are those of the method's last stage; earlier ones have steps of their own.
+
         Raises
         ------
         RunError
@@ -119,20 +132,37 @@ class LanguageModelLearner:
         """
         import torch
 
-        from cotune.training._loop import train
-
+        method = self.config.method
         torch.manual_seed(_derive(seed, subset))
         try:
-            with self.config.method.attach(self.model) as module:
-                log = train(self.model, module, self._batches(subset, seed), steps, self.config.training)
-                scores = {name: self.score(module, name, split) for name in subset}
+            with method.attach(self.model, subset) as attached:
+                stages = method.stages(steps, self.config.training, subset)
+                logs = [self._train(attached, stage, subset, _derive(seed, subset)) for stage in stages]
+                scores = {
+                    name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
+                    for name in subset
+                }
                 if save_to is not None:
-                    self.config.method.save(module, save_to)
+                    attached.save(save_to)
         except RunError as error:
             raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
-        return Fit(scores, log.losses, log.tokens)
+        losses = tuple(loss for log in logs for loss in log.losses)
+        return Fit(scores, losses, sum(log.tokens for log in logs))
 
-    def score(self, module: nn.Module, task: str, split: str) -> Score:
+    def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
+        from cotune.training._loop import train
+
+        attached.train_only(stage.trains)
+        batches = self._data.batches(
+            stage.tasks or subset,
+            stage.training,
+            seed,
+            prompt_ids=attached.prompt_ids,
+            context=self.model.context,
+        )
+        return train(self.model, attached, batches, stage.steps, stage.training)
+
+    def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
         """Score a model on one task.
 
         Parameters
@@ -143,6 +173,8 @@ class LanguageModelLearner:
             The task's name; its metric decides whether the model is asked for likelihoods or for text.
         split : {"train", "validation", "test"}
             Which examples.
+        prompt : tuple of int
+            Token ids of a soft prompt before every input.
 
         Raises
         ------
@@ -152,11 +184,11 @@ class LanguageModelLearner:
         metric = get_metric(self._tasks[task].metric)
         examples = [example for example, _ in self._data.kept(task, split)]
         if metric.needs == "likelihood":
-            encoded = self._data.encoded(task, split)
+            encoded = [e.under(prompt) for e in self._data.encoded(task, split)]
             losses = self.model.nll(module, encoded, batch_tokens=self.config.scoring_tokens)
             values = [metric.score([-loss], e.targets) for loss, e in zip(losses, examples, strict=True)]
         else:
-            answers = self._answers(module, task, split)
+            answers = self._answers(module, task, split, prompt)
             values = [metric.score(a, e.targets) for a, e in zip(answers, examples, strict=True)]
         if not np.isfinite(values).all():
             raise RunError(f"The {metric.name} of task {task} is not finite after training.")
@@ -181,49 +213,40 @@ class LanguageModelLearner:
             raise InputError(f"Task {task} has {len(encoded)} training examples; its gradient needs two.")
         order = np.random.default_rng((seed, 0)).permutation(len(encoded))
         torch.manual_seed(seed)
-        with self.config.method.attach(self.model) as module:
-            parameters = self.config.method.first_order_parameters(module)
-            module.requires_grad_(False)
-            for parameter in parameters:
+        with self.config.method.attach(self.model, (task,)) as attached:
+            for parameter in attached.parameters:
+                parameter.requires_grad_(False)
+            for parameter in attached.first_order:
                 parameter.requires_grad_(True)
+            under = [e.under(attached.prompt_ids(task)) for e in encoded]
             halves = [order[:half], order[half : 2 * half]]
-            means = [self._mean_gradient(module, parameters, [encoded[i] for i in part]) for part in halves]
+            means = [self._mean_gradient(attached, [under[i] for i in part]) for part in halves]
         return np.stack([sketch(mean, dimension, seed) for mean in means])
 
-    def _mean_gradient(
-        self, module: nn.Module, parameters: Sequence[nn.Parameter], examples: Sequence[Encoded]
-    ) -> NDArray[np.float32]:
+    def _mean_gradient(self, attached: Attached, examples: Sequence[Encoded]) -> NDArray[np.float32]:
         """Average over examples the gradient of each one's mean loss per target token."""
         import torch
 
         from cotune.training._loop import pass_tokens
 
-        module.zero_grad(set_to_none=True)
+        parameters = attached.trained
+        for parameter in parameters:
+            parameter.grad = None
         for indices in self.model.chunks(examples, pass_tokens(self.model, self.config.training)):
             batch = self.model.batch([examples[i] for i in indices])
             share = torch.bincount(batch.example, minlength=batch.n_examples).float().reciprocal()
-            losses = self.model.target_losses(module, batch)
+            losses = self.model.target_losses(attached.module, batch)
             ((losses * share[batch.example]).sum() / len(examples)).backward()  # type: ignore[no-untyped-call]
         parts = [p.grad.float().flatten() for p in parameters if p.grad is not None]
         return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float32)
 
-    def _batches(self, subset: Subset, seed: int) -> Iterator[list[Encoded]]:
-        pools = [self._data.encoded(name, "train") for name in subset]
-        config = self.config.training
-        mixture = Mixture(
-            [len(p) for p in pools], config.batch_size, config.tasks_per_batch, _derive(seed, subset)
-        )
-        for rows in mixture:
-            yield [pools[row.task][index] for row in rows for index in row.examples]
-
-    def _answers(self, module: nn.Module, task: str, split: str) -> list[str]:
+    def _answers(self, module: nn.Module, task: str, split: str, prompt: tuple[int, ...]) -> list[str]:
         """Answer every example: the likeliest of its choices, or what is generated up to the line's end."""
         kept = self._data.kept(task, split)
-        open_ended = [encoded for example, encoded in kept if not example.choices]
+        open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
+        options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
         texts = iter(self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens))
-        losses = self.model.nll(
-            module, self._data.options(task, split), batch_tokens=self.config.scoring_tokens
-        )
+        losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
         if not np.isfinite(losses).all():
             raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
         remaining = iter(losses)

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from cotune.training.methods._method import Method
+from cotune.training.methods._method import Attached, Method, Stage
+from cotune.training.methods.full import Full
+from cotune.training.methods.joint import Joint
 from cotune.training.methods.lora import Lora
+from cotune.training.methods.prefix import Prefix
+from cotune.training.methods.promot import Promot
+from cotune.training.methods.prompt import Prompt
+from cotune.training.methods.random_prompt import RandomPrompt
 
-METHODS: dict[str, type[Method]] = {"lora": Lora}
+METHODS: dict[str, type[Method]] = {
+    "full": Full,
+    "joint": Joint,
+    "lora": Lora,
+    "prefix": Prefix,
+    "promot": Promot,
+    "prompt": Prompt,
+    "random_prompt": RandomPrompt,
+}
 """The names a study file may write under ``method``."""
 
-__all__ = ["METHODS", "Lora", "Method"]
+__all__ = [
+    "METHODS",
+    "Attached",
+    "Full",
+    "Joint",
+    "Lora",
+    "Method",
+    "Prefix",
+    "Promot",
+    "Prompt",
+    "RandomPrompt",
+    "Stage",
+]

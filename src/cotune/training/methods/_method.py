@@ -1,32 +1,153 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import NonNegativeInt
 
 from cotune._config import Config
+from cotune.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cotune.models import LanguageModel
+    from cotune.models import LanguageModel, SoftPrompts
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a training run with a recipe of its own.
+
+    Parameters
+    ----------
+    name : str
+        What it trains.
+    steps : int
+        Optimiser steps.
+    training : TrainingConfig
+        The recipe.
+    trains : tuple of str
+        Names of the parts that are trained; all others are frozen.
+    tasks : tuple of str
+        The tasks it trains on; empty for all of the run.
+    checkpoint_every : int or None
+        Steps between checkpoints; None for those of the run.
+    """
+
+    name: str
+    steps: int
+    training: TrainingConfig
+    trains: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    checkpoint_every: int | None = None
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A base model with what a method put on it.
+
+    Parameters
+    ----------
+    module : Module
+        What runs forward and generates: the base, or the base under an adapter.
+    parts : mapping of str to sequence of Parameter
+        All that the method may train, by part; no parameter belongs to two.
+    write : callable (folder)
+        Writes what was trained into an existing folder.
+    prompts : SoftPrompts, optional
+        The soft prompts.
+    silent : sequence of Parameter
+        Fresh parameters whose gradient is zero by construction as long as nothing is trained.
+    """
+
+    module: nn.Module
+    parts: Mapping[str, Sequence[nn.Parameter]]
+    write: Callable[[Path], None]
+    prompts: SoftPrompts | None = None
+    silent: Sequence[nn.Parameter] = ()
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters of all parts."""
+        return [parameter for part in self.parts.values() for parameter in part]
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters that are not frozen at present."""
+        return [parameter for parameter in self.parameters if parameter.requires_grad]
+
+    @property
+    def first_order(self) -> list[nn.Parameter]:
+        """The parameters with a gradient at the fresh model that is not zero by construction."""
+        still = {id(parameter) for parameter in self.silent}
+        return [parameter for parameter in self.parameters if id(parameter) not in still]
+
+    def train_only(self, parts: Sequence[str]) -> None:
+        """Freeze all parts but those named."""
+        for name, part in self.parts.items():
+            for parameter in part:
+                parameter.requires_grad_(name in parts)
+                parameter.grad = None
+
+    def prompt_ids(self, task: str) -> tuple[int, ...]:
+        """Return the token ids that stand before every input of a task; none without a soft prompt.
+
+        A method that was not given tasks, or has one prompt for all of them, returns the same for every task.
+        """
+        if self.prompts is None:
+            return ()
+        return self.prompts.ids(
+            task if task in self.prompts.parameters else next(iter(self.prompts.parameters))
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write what was trained into an existing folder, loadable by its own library alone.
+
+        A method of one part writes a PEFT adapter or a transformers checkpoint into the folder itself, one
+        with a soft prompt on tuned weights into its subfolders ``prompt`` and ``weights``. Several prompts
+        have a subfolder each, named as the tasks.
+        """
+        self.write(folder)
 
 
 class Method(Config):
     """What is trained on top of the shared base model; its fields are the method's options."""
 
+    trains: ClassVar[tuple[str, ...]] = ("weights",)
+    """The parts that a run of one stage trains."""
+
+    demonstrations: NonNegativeInt = 0
+    """Solved examples, freshly drawn from the training split, before every input of training and of the
+    evaluation on the trained task: the "+1-shot" of the ProMoT paper."""
+
     @abstractmethod
-    def attach(self, model: LanguageModel) -> AbstractContextManager[nn.Module]:
-        """Put fresh trainable parameters on the base; leaving the context restores the base as it was.
+    def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> AbstractContextManager[Attached]:
+        """Put fresh trainable parameters on the base; leaving the context restores it bit for bit.
 
         Fresh parameters are drawn from torch's global generator, which the caller seeds.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            The base.
+        tasks : sequence of str
+            The tasks of the run, for methods that have parameters of each.
         """
 
-    def first_order_parameters(self, module: nn.Module) -> list[nn.Parameter]:
-        """Return the fresh parameters whose gradient at the base model is not zero by construction."""
-        return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    def stages(self, steps: int, training: TrainingConfig, tasks: Sequence[str] = ()) -> tuple[Stage, ...]:
+        """Return the stages of a run, in order; by default one that trains every part.
 
-    @abstractmethod
-    def save(self, module: nn.Module, folder: Path) -> None:
-        """Write what was trained into an existing folder, loadable by its own library alone."""
+        Parameters
+        ----------
+        steps : int
+            Optimiser steps of the last stage (of each task, where tasks follow one another).
+        training : TrainingConfig
+            The recipe of the run; a method may have options that replace parts of it in an earlier stage.
+        tasks : sequence of str
+            The tasks of the run.
+        """
+        return (Stage(" and ".join(self.trains), steps, training, self.trains),)

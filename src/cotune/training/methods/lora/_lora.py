@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cotune.exceptions import InputError
-from cotune.training.methods._method import Method
+from cotune.training.methods._method import Attached, Method
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from cotune.models import LanguageModel
 
 
@@ -30,7 +28,7 @@ class Lora(Method):
     """Names of the matrices; by default PEFT's choice for the architecture (queries and values)."""
 
     @contextmanager
-    def attach(self, model: LanguageModel) -> Iterator[nn.Module]:
+    def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
         """Put a fresh LoRA on the base; leaving the context takes it off.
 
         Raises
@@ -58,7 +56,7 @@ class Lora(Method):
             raise InputError(f"LoRA does not fit the model: {str(error).splitlines()[0]}") from error
         try:
             self._check_targets(module)
-            yield module
+            yield _attached(module)
         finally:
             module.unload()
             model.base.eval()
@@ -77,11 +75,17 @@ class Lora(Method):
                     f"unlike {names}."
                 )
 
-    def first_order_parameters(self, module: nn.Module) -> list[nn.Parameter]:
-        """Return the matrices B: while they are zero, the update does not depend on A."""
-        return [parameter for name, parameter in module.named_parameters() if ".lora_B." in name]
 
-    def save(self, module: nn.Module, folder: Path) -> None:
-        """Write ``adapter_config.json`` and ``adapter_model.safetensors``, as PEFT does."""
-        peft_model: Any = module
-        peft_model.save_pretrained(str(folder))
+def _attached(module: Any) -> Attached:
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    def write(folder: Path) -> None:
+        module.save_pretrained(str(folder))
+
+    return Attached(
+        module,
+        {"weights": tuple(trained.values())},
+        write,
+        # While the matrices B are zero, the update does not depend on A.
+        silent=tuple(p for name, p in trained.items() if ".lora_B." not in name),
+    )

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+
+from cotune.exceptions import InputError
+from cotune.models import Encoded, Encoder
+from cotune.tasks import (
+    SPLITS,
+    Example,
+    Mixture,
+    Task,
+    draw_demonstrations,
+    format_prompt,
+    format_target,
+    get_metric,
+)
+from cotune.training.config import TrainingConfig
+
+
+class EncodedTasks:
+    """The tasks' examples as a model reads them, encoded when they are first asked for.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Their names differ.
+    load : callable
+        Gives the model's tokenizer with the limits of prompts and targets; called once, when it is needed.
+    demonstrations : int
+        Solved examples before every input: for training fresh ones every time, else the same every time.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], load: Callable[[], Encoder], *, demonstrations: int = 0
+    ) -> None:
+        self.tasks = {task.name: task for task in tasks}
+        self._load = load
+        self._demonstrations = demonstrations
+        self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model's tokenizer with the limits of prompts and targets; needs no weights."""
+        return self._load()
+
+    def check(self) -> dict[str, tuple[str, ...]]:
+        """Encode all that runs ask for; return by task what was cut or dropped.
+
+        Raises
+        ------
+        InputError
+            If a task has nothing left in a split, or a choice is too long.
+        """
+        for name, task in self.tasks.items():
+            if get_metric(task.metric).needs == "text":
+                for split in ("validation", "test"):
+                    self.options(name, split)
+        return {
+            name: tuple(note for split in SPLITS for note in self._notes(name, split)) for name in self.tasks
+        }
+
+    def options(self, task: str, split: str) -> list[Encoded]:
+        """Encode every choice of every example of a split, one example after the other."""
+        options = [
+            self.encode(task, example, choice)
+            for example, _ in self.kept(task, split)
+            for choice in example.choices
+        ]
+        fitting = [option for option in options if option is not None]
+        if len(fitting) < len(options):
+            raise InputError(
+                f"A choice of task {task} is longer than max_target_tokens {self.encoder.max_target_tokens}."
+            )
+        return fitting
+
+    def encoded(self, task: str, split: str) -> list[Encoded]:
+        """Return the encoded examples of a split that fit."""
+        return [encoded for _, encoded in self.kept(task, split)]
+
+    def kept(self, task: str, split: str) -> list[tuple[Example, Encoded]]:
+        """Return the examples of a split that fit, each with its encoding; encoded once."""
+        key = (task, split)
+        if key not in self._encoded:
+            examples = self.tasks[task][split]
+            if not examples:
+                raise InputError(f"Task {task} has no {split} examples; it needs some in every split.")
+            # Training draws other demonstrations every time; whether a target fits does not depend on them.
+            shots = 0 if split == "train" else self._demonstrations
+            pairs = [(e, self._encode(task, e, e.targets[0], shots)) for e in examples]
+            fitting = [(example, encoded) for example, encoded in pairs if encoded is not None]
+            if not fitting:
+                raise InputError(
+                    f"Every {split} example of task {task} has a target of more than max_target_tokens "
+                    f"{self.encoder.max_target_tokens} tokens; raise it or leave the task out."
+                )
+            self._encoded[key] = fitting
+        return self._encoded[key]
+
+    def encode(self, task: str, example: Example, target: str) -> Encoded | None:
+        """Encode an example with one of its targets or choices; None when that is too long."""
+        return self._encode(task, example, target, self._demonstrations)
+
+    def _encode(
+        self,
+        task: str,
+        example: Example,
+        target: str,
+        shots: int,
+        *,
+        seed: int = 0,
+        draw: tuple[int, ...] = (),
+    ) -> Encoded | None:
+        of_task = self.tasks[task]
+        shown: tuple[Example, ...] = ()
+        if shots:
+            shown = draw_demonstrations(of_task, shots, seed=seed, draw=draw, exclude=(example.input,))
+        render = partial(
+            format_prompt,
+            of_task.instruction,
+            choices=example.choices,
+            demonstrations=shown,
+            format=of_task.format,
+        )
+        try:
+            return self.encoder.encode(render, example.input, format_target(target))
+        except InputError as error:
+            raise InputError(f"Task {task}: {error}") from error
+
+    def batches(
+        self,
+        names: Sequence[str],
+        training: TrainingConfig,
+        seed: int,
+        *,
+        prompt_ids: Callable[[str], tuple[int, ...]],
+        context: int | None,
+    ) -> Iterator[list[Encoded]]:
+        """Mix training examples of tasks into batches, without end, determined by the seed.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The tasks.
+        training : TrainingConfig
+            Size of the batches, and tasks in each.
+        seed : int
+            Decides the order of the examples and their demonstrations.
+        prompt_ids : callable
+            Token ids before the inputs of a task, from :meth:`Attached.prompt_ids`.
+        context : int or None
+            Most tokens the model has positions for.
+
+        Raises
+        ------
+        InputError
+            If an example under its soft prompt is longer than the context; names the task.
+        """
+        ids = {name: prompt_ids(name) for name in names}
+        pools = [self.kept(name, "train") for name in names]
+        for name, pool in zip(names, pools, strict=True):
+            _check_context(name, max(len(encoded) for _, encoded in pool), len(ids[name]), context)
+        sizes = [len(pool) for pool in pools]
+        mixture = Mixture(sizes, training.batch_size, training.tasks_per_batch, seed)
+        for step, rows in enumerate(mixture):
+            drawn = [(names[row.task], *pools[row.task][i]) for row in rows for i in row.examples]
+            batch = []
+            for at, (name, example, encoded) in enumerate(drawn):
+                if self._demonstrations:
+                    encoded = self._with_demonstrations(name, example, seed, (step, at))
+                    _check_context(name, len(encoded), len(ids[name]), context)
+                batch.append(encoded.under(ids[name]))
+            yield batch
+
+    def _with_demonstrations(self, task: str, example: Example, seed: int, draw: tuple[int, ...]) -> Encoded:
+        target = example.targets[0]
+        encoded = self._encode(task, example, target, self._demonstrations, seed=seed, draw=draw)
+        assert encoded is not None, "a target that fits does so under every prompt"
+        return encoded
+
+    def _notes(self, task: str, split: str) -> Iterator[str]:
+        """Say what was cut or dropped so that a split fits the model."""
+        n_examples, kept = len(self.tasks[task][split]), self.encoded(task, split)
+        if len(kept) < n_examples:
+            yield (
+                f"{n_examples - len(kept)} of {n_examples} {split} examples have targets of more than "
+                f"{self.encoder.max_target_tokens} tokens and were dropped."
+            )
+        cut = [encoded.n_cut for encoded in kept if encoded.n_cut]
+        if cut:
+            yield (
+                f"{len(cut)} of {len(kept)} {split} inputs were cut at the end, by {sum(cut)} tokens in all, "
+                f"to fit {self.encoder.max_prompt_tokens} prompt tokens."
+            )
+
+
+def _check_context(task: str, longest: int, n_virtual: int, context: int | None) -> None:
+    if context is not None and longest + n_virtual > context:
+        raise InputError(
+            f"An example of task {task} takes {longest} tokens and its soft prompt {n_virtual}, "
+            f"together more than the model's context of {context}; lower prompt_length or max_prompt_tokens."
+        )

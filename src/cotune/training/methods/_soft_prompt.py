@@ -1,0 +1,133 @@
+"""What the methods with soft prompts share: their options, how a prompt comes onto a model, its own stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_serializer, field_validator
+
+from cotune._config import from_table
+from cotune.training.config import TrainingConfig
+from cotune.training.methods._method import Attached, Method, Stage
+from cotune.training.methods._weights import WEIGHTS
+from cotune.training.methods.full import Full
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cotune.models import LanguageModel, SoftPrompts
+
+
+class SoftPromptMethod(Method):
+    """A method that puts soft prompts before the inputs."""
+
+    prompt_length: PositiveInt = 100
+    """Virtual tokens of a soft prompt."""
+    prompt_init: Literal["vocabulary", "uniform"] = "vocabulary"
+    """A fresh prompt: embeddings of tokens sampled from the 5000 lowest ids, or uniform in (-0.5, 0.5)."""
+    prompts: Literal["per_task", "shared"] = "per_task"
+    """Whether every task of a run has a prompt of its own."""
+
+    def draw(self, model: LanguageModel, tasks: Sequence[str]) -> SoftPrompts:
+        """Draw the fresh prompts of a run; without tasks, one for whatever comes."""
+        from cotune.models import SoftPrompts
+
+        names = tasks if tasks and self.prompts == "per_task" else ("",)
+        return SoftPrompts.draw(model, names, self.prompt_length, self.prompt_init)
+
+    def prompt_parts(self, prompts: SoftPrompts) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Return the parts that the prompts are."""
+        return {"prompt": tuple(prompts.parameters.values())}
+
+    @contextmanager
+    def under_prompts(self, prompts: SoftPrompts, attached: Attached) -> Iterator[Attached]:
+        """Put prompts onto a model, with or without other parts on it."""
+        alone = not attached.parts
+
+        def write(folder: Path) -> None:
+            if alone:
+                _write_prompts(prompts, folder, base=None)
+                return
+            for name in ("prompt", "weights"):
+                (folder / name).mkdir()
+            _write_prompts(prompts, folder / "prompt", base="weights")
+            attached.write(folder / "weights")
+
+        with prompts.attached():
+            parts = {**self.prompt_parts(prompts), **attached.parts}
+            yield replace(attached, parts=parts, write=write, prompts=prompts)
+
+
+class PromptStageMethod(SoftPromptMethod):
+    """A method with a stage that trains the prompt while the model is frozen."""
+
+    prompt_steps: PositiveInt | None = None
+    """Steps of the stage that trains the prompt; by default those of the run for prompt tuning, and five
+    times those for ProMoT, as in the paper."""
+    prompt_learning_rate: PositiveFloat = 0.2
+    """Peak learning rate of that stage; the rest of its recipe is that of the run. The default is the
+    paper's, for Adafactor on the long embeddings of mT5; models with short ones need less."""
+    prompt_weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Weight decay of that stage; by default that of the run."""
+    prompt_checkpoint_every: PositiveInt | None = None
+    """Steps between checkpoints of that stage; by default those of the run."""
+
+    def prompt_stage(
+        self, steps: int, training: TrainingConfig, *, part: str = "prompt", tasks: tuple[str, ...] = ()
+    ) -> Stage:
+        """Return the stage that trains a prompt."""
+        # Parameter scaling is for weights: a prompt's learning rate is absolute (Lester et al. 2021).
+        changes: dict[str, Any] = {"learning_rate": self.prompt_learning_rate, "scale_parameter": False}
+        if self.prompt_weight_decay is not None:
+            changes["weight_decay"] = self.prompt_weight_decay
+        return Stage(
+            part,
+            self.prompt_steps or steps,
+            training.model_copy(update=changes),
+            (part,),
+            tasks,
+            self.prompt_checkpoint_every,
+        )
+
+
+class PromptedWeightsMethod(SoftPromptMethod):
+    """A method that tunes the weights with a soft prompt before the inputs."""
+
+    weights: Annotated[Method, from_table(WEIGHTS, "name")] = Full()
+    """How the weights are tuned: {name: full} or {name: lora, r: 8, ...}."""
+
+    @field_validator("weights")
+    @classmethod
+    def _demonstrations_are_the_methods(cls, weights: Method) -> Method:
+        if weights.demonstrations:
+            raise ValueError(
+                f"demonstrations belong beside weights, not in it, got {weights.demonstrations} there."
+            )
+        return weights
+
+    @field_serializer("weights")
+    def _with_name(self, weights: Method) -> dict[str, Any]:
+        name = next(name for name, kind in WEIGHTS.items() if type(weights) is kind)
+        return {"name": name, **weights.plain()}
+
+    @contextmanager
+    def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
+        """Put fresh prompts and trainable weights on the base; leaving the context takes them off."""
+        # Drawn first, so that the prompts of a seed do not depend on how the weights are tuned.
+        prompts = self.draw(model, tasks)
+        with self.weights.attach(model, tasks) as weights, self.under_prompts(prompts, weights) as attached:
+            yield attached
+
+
+def _write_prompts(prompts: SoftPrompts, folder: Path, *, base: str | None) -> None:
+    """Write one prompt into a folder, several into one folder each, named as the tasks."""
+    several = len(prompts.parameters) > 1
+    for name in prompts.parameters:
+        home = folder / quote(name, safe=" ") if several else folder
+        home.mkdir(exist_ok=True)
+        prompts.save(name, home, base=base and f"{'../' * (1 + several)}{base}")

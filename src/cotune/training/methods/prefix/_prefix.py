@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import PositiveInt
+
+from cotune.training.methods._method import Attached, Method
+
+if TYPE_CHECKING:
+    from cotune.models import LanguageModel
+
+
+class Prefix(Method):
+    """Trainable keys and values in every layer, one prefix for all tasks of a run; the base is frozen."""
+
+    trains: ClassVar[tuple[str, ...]] = ("prefix",)
+
+    prefix_length: PositiveInt = 100
+    """Virtual tokens of the prefix."""
+    projection: bool = False
+    """Whether the prefix is trained through a two-layer perceptron, which is dropped when it is saved."""
+
+    @contextmanager
+    def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
+        """Put a fresh prefix on the base; leaving the context takes it off.
+
+        While it is there every example has its own row: PEFT's prefix takes no masks of packed rows.
+
+        Raises
+        ------
+        InputError
+            If the model has no more positions than the prefix takes.
+        """
+        from peft import PrefixTuningConfig, TaskType, get_peft_model
+
+        from cotune.models.soft_prompt import check_length
+
+        check_length(model, self.prefix_length, "prefix_length")
+        config = PrefixTuningConfig(
+            task_type=TaskType.SEQ_2_SEQ_LM if model.seq2seq else TaskType.CAUSAL_LM,
+            num_virtual_tokens=self.prefix_length,
+            prefix_projection=self.projection,
+            encoder_hidden_size=model.base.config.get_text_config().hidden_size,
+        )
+        with warnings.catch_warnings():
+            # PEFT asks transformers for an attribute by its old name.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            module: Any = get_peft_model(model.base, config)
+        module.register_forward_pre_hook(_without_positions, with_kwargs=True)
+
+        def write(folder: Path) -> None:
+            module.save_pretrained(str(folder))
+
+        try:
+            with model.one_example_a_row():
+                parts = {"prefix": tuple(p for p in module.parameters() if p.requires_grad)}
+                yield Attached(module.eval(), parts, write)
+        finally:
+            model.base.eval()
+
+
+def _without_positions(
+    _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Leave the positions to the model, which counts them from the prefix's end."""
+    return args, {name: value for name, value in kwargs.items() if name != "position_ids"}

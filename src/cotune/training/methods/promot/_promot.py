@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import model_validator
+
+from cotune.training.config import TrainingConfig
+from cotune.training.methods._method import Stage
+from cotune.training.methods._soft_prompt import PromptedWeightsMethod, PromptStageMethod
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cotune.models import SoftPrompts
+
+_STEPS_RATIO = 5
+"""Steps of the first stage to one of the second: 5000 to 1000 in the paper."""
+
+
+class Promot(PromptStageMethod, PromptedWeightsMethod):
+    """Two stages (section 4 of the paper): the soft prompt takes the format up, the weights learn the rest.
+
+    The first stage trains the prompt on the frozen model, the second the weights under the frozen prompt. For
+    inputs of other formats the prompt is left out. On several tasks at once (section 5.3, appendix A.2) each
+    has a prompt of its own and the stages take batches of all; in sequence each task has its two stages, and
+    the weights carry over.
+    """
+
+    order: Literal["together", "sequence"] = "together"
+    """Whether several tasks are trained together or one after another."""
+
+    @model_validator(mode="after")
+    def _sequence_has_prompts(self) -> Promot:
+        if self.order == "sequence" and self.prompts == "shared":
+            raise ValueError("tasks in sequence need prompts: per_task, got prompts: shared.")
+        return self
+
+    def prompt_parts(self, prompts: SoftPrompts) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Return one part for all prompts, or in sequence one for each."""
+        if self.order == "together" or len(prompts.parameters) == 1:
+            return super().prompt_parts(prompts)
+        return {f"prompt {task}": (vectors,) for task, vectors in prompts.parameters.items()}
+
+    def stages(self, steps: int, training: TrainingConfig, tasks: Sequence[str] = ()) -> tuple[Stage, ...]:
+        """Return the two stages, or in sequence the two of each task."""
+        first = _STEPS_RATIO * steps
+        if self.order == "together" or len(tasks) <= 1:
+            return (
+                self.prompt_stage(first, training),
+                Stage("weights", steps, training, ("weights",)),
+            )
+        return tuple(
+            stage
+            for task in tasks
+            for stage in (
+                self.prompt_stage(first, training, part=f"prompt {task}", tasks=(task,)),
+                Stage(f"weights {task}", steps, training, ("weights",), (task,)),
+            )
+        )
