@@ -31,9 +31,26 @@ class Runner(Protocol[RunT]):
     stages: list[StageUsage]
 
     def get(
-        self, title: str, runs: Sequence[RunT], save: Mapping[RunT, Path] | None = None
+        self,
+        title: str,
+        runs: Sequence[RunT],
+        save: Mapping[RunT, Path] | None = None,
+        *,
+        leave: Mapping[RunT, Path] | None = None,
     ) -> dict[RunT, RunRecord]:
-        """Return the records of runs, keeping what some of them train in folders."""
+        """Return the records of runs.
+
+        Parameters
+        ----------
+        title : str
+            The stage.
+        runs : sequence of runs
+            What is wanted.
+        save : mapping of run to Path, optional
+            Folders that have to hold what these runs train; a run whose folder is gone is done again.
+        leave : mapping of run to Path, optional
+            Folders for what these runs train if they are done now.
+        """
         ...
 
 
@@ -46,7 +63,12 @@ class StoredRunner(Generic[RunT]):
         self.stages: list[StageUsage] = []
 
     def get(
-        self, title: str, runs: Sequence[RunT], save: Mapping[RunT, Path] | None = None
+        self,
+        title: str,
+        runs: Sequence[RunT],
+        save: Mapping[RunT, Path] | None = None,
+        *,
+        leave: Mapping[RunT, Path] | None = None,
     ) -> dict[RunT, RunRecord]:
         """Return the records of those runs that are in the store."""
         found = {run: self._store.get(self._study.key(run)) for run in dict.fromkeys(runs)}
@@ -68,7 +90,12 @@ class ExecutingRunner(Generic[RunT]):
         self.stages: list[StageUsage] = []
 
     def get(
-        self, title: str, runs: Sequence[RunT], save: Mapping[RunT, Path] | None = None
+        self,
+        title: str,
+        runs: Sequence[RunT],
+        save: Mapping[RunT, Path] | None = None,
+        *,
+        leave: Mapping[RunT, Path] | None = None,
     ) -> dict[RunT, RunRecord]:
         """Return the records of all runs; a failed run's record carries its error."""
         save = save or {}
@@ -83,18 +110,19 @@ class ExecutingRunner(Generic[RunT]):
         self.stages.append(stage)
         self._events.stage(title, len(wanted), len(records))
         by_key = {key: run for run, key in missing.items()}
-        for finished in self._executor.run(self._jobs(missing, save)):
+        for finished in self._executor.run(self._jobs(missing, {**(leave or {}), **save})):
             self._store.put(finished)
             for record in finished:
                 records[by_key[record.key]] = record
                 stage.records.append(record)
+                self._study.stored(record)
                 self._events.finished(record)
         return {run: records[run] for run in wanted}
 
-    def _jobs(self, missing: Mapping[RunT, str], save: Mapping[RunT, Path]) -> list[Job[RunT]]:
+    def _jobs(self, missing: Mapping[RunT, str], folders: Mapping[RunT, Path]) -> list[Job[RunT]]:
         """Make jobs of runs, the longest first: one begun last would leave the other workers idle."""
-        jobs = [Job((run,), (key,), save[run]) for run, key in missing.items() if run in save]
-        for together in self._study.batches([run for run in missing if run not in save]):
+        jobs = [Job((run,), (key,), folders[run]) for run, key in missing.items() if run in folders]
+        for together in self._study.batches([run for run in missing if run not in folders]):
             jobs.append(Job(tuple(together), tuple(missing[run] for run in together)))
         return sorted(jobs, key=lambda job: sum(run.size for run in job.runs), reverse=True)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from cotune._config import Config
 from cotune._files import write_text
 from cotune.exceptions import InputError
-from cotune.studies._runs import RunT
+from cotune.studies._runs import RunRecord, RunT
 from cotune.studies.config import StudyConfig
 from cotune.tasks import Task, check_tasks
 
@@ -145,6 +145,9 @@ class Study(ABC, Generic[ConfigT, RunT]):
 
     def prepare(self) -> None:
         """Make what all runs share, in the study's folder, before the first of them; by default nothing."""
+
+    def stored(self, record: RunRecord) -> None:
+        """Tidy up after a run whose record is in the store; by default there is nothing to tidy."""
 
     def batches(self, runs: Sequence[RunT]) -> list[Sequence[RunT]]:
         """Say which runs one worker does in one pass; by default each by itself."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +23,7 @@ from cotune.report import (
     TaskRow,
     write_report,
 )
+from cotune.studies._provenance import machine_rows
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
 from cotune.studies.grouping._result import GroupingResult
@@ -39,7 +37,6 @@ _K_RULES = {
     "average_density": "average density (Eq. 2, the paper's)",
     "summed_density": "summed density (Eq. 3)",
 }
-_LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
 
 
 def write_report_of(result: GroupingResult) -> Path:
@@ -173,20 +170,13 @@ def _failed(kind: str, record: RunRecord) -> FailedRun:
 
 def _provenance(result: GroupingResult) -> tuple[tuple[str, str], ...]:
     study = result.study
-    config = study.config
-    peaks = [record.peak_bytes for stage in result.stages for record in stage.records]
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
-    rows = [
-        ("study", config.name),
+    return (
+        ("study", study.config.name),
         ("learner", _describe(study)),
-        ("seed", str(config.seed)),
-        ("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"),
-        ("versions", f"Python {platform.python_version()}, {versions}"),
+        ("seed", str(study.config.seed)),
         ("fingerprint of model and recipe", study.learner.fingerprint[:16]),
-    ]
-    if peaks:
-        rows.append(("largest memory of a worker process", f"{max(peaks) / 2**30:.2f} GiB"))
-    return tuple(rows)
+        *machine_rows(result.stages),
+    )
 
 
 def _describe(study: GroupingStudy) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cotune._files import write_text
 from cotune.studies._runs import RunRecord
+from cotune.studies._tables import cell, csv_text
 from cotune.studies._worker import artefact_record
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._grouping import Groups
@@ -33,15 +31,15 @@ def write_affinity(
         ("affinity_stderr", affinity.stderr.tolist()),
         ("affinity_counts", affinity.counts.tolist()),
     ):
-        rows = ([task, *map(_cell, row)] for task, row in zip(tasks, matrix, strict=True))
-        write_text(folder / f"{name}.csv", _csv(["task", *tasks], rows))
+        rows = ([task, *map(cell, row)] for task, row in zip(tasks, matrix, strict=True))
+        write_text(folder / f"{name}.csv", csv_text(["task", *tasks], rows))
     scored = [record for record in records.values() if record.scores]
     if scored:
         rows = (
-            [_cell(record.scores[task].value) if task in record.scores else "" for task in tasks]
+            [cell(record.scores[task].value) if task in record.scores else "" for task in tasks]
             for record in scored
         )
-        write_text(folder / "scores.csv", _csv(tasks, rows))
+        write_text(folder / "scores.csv", csv_text(tasks, rows))
 
 
 def write_groups(folder: Path, groups: Groups) -> None:
@@ -62,23 +60,11 @@ def write_results(folder: Path, plan: ArmRuns, records: Mapping[AnyRun, RunRecor
         for run in runs
         for task in run.subset
     ]
-    write_text(folder / "results.csv", _csv(header, rows))
+    write_text(folder / "results.csv", csv_text(header, rows))
 
 
 def _score(record: RunRecord | None, task: str) -> list[object]:
     if record is None or task not in record.scores:
         return ["", "", ""]
     score = record.scores[task]
-    return [score.metric, _cell(score.value), score.higher_is_better]
-
-
-def _cell(value: float) -> str:
-    return "" if isinstance(value, float) and math.isnan(value) else repr(value)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()
+    return [score.metric, cell(score.value), score.higher_is_better]
