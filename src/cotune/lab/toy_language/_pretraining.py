@@ -84,8 +84,6 @@ def pretrain(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerFast,
     config: PretrainingConfig,
-    *,
-    n_steps: int | None = None,
 ) -> list[float]:
     """Train the model in place on rows of examples, on their answers only.
 
@@ -100,8 +98,6 @@ def pretrain(
         From :func:`make_tokenizer`.
     config : PretrainingConfig
         The recipe.
-    n_steps : int, optional
-        Stop after so many steps of the schedule.
 
     Returns
     -------
@@ -120,7 +116,7 @@ def pretrain(
     schedule = _schedule(optimizer, config)
     losses = []
     model.train()
-    for _ in range(config.steps if n_steps is None else n_steps):
+    for _ in range(config.steps):
         tokens, labels = _batch(lines, config, generator, int(tokenizer.pad_token_id))
         logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
         loss = nn.functional.cross_entropy(

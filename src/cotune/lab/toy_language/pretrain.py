@@ -24,11 +24,10 @@ from cotune.lab.toy_language._tokenizer import make_tokenizer
 from cotune.models import LanguageModel
 
 SHOTS = (1, 4)
-PROMPTS = 256
 LAST_STEPS = 50
 
 
-def make_checkpoint(out: Path, config: PretrainingConfig) -> dict[str, Any]:
+def make_checkpoint(out: Path, config: PretrainingConfig, *, prompts: int = 256) -> dict[str, Any]:
     """Pretrain a model of the toy language, measure what it can do, and write both.
 
     Parameters
@@ -38,6 +37,8 @@ def make_checkpoint(out: Path, config: PretrainingConfig) -> dict[str, Any]:
         an earlier call wrote is replaced.
     config : PretrainingConfig
         The recipe.
+    prompts : int
+        The most prompts of a task that its score comes from.
 
     Returns
     -------
@@ -61,11 +62,11 @@ def make_checkpoint(out: Path, config: PretrainingConfig) -> dict[str, Any]:
     with new_folder(out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        scores = measure_abilities(LanguageModel.load(folder), tuple(TOY_TASKS), shots=SHOTS, prompts=PROMPTS)
+        scores = measure_abilities(LanguageModel.load(folder), tuple(TOY_TASKS), shots=SHOTS, prompts=prompts)
         report = {
             "pretrained": _by_shots(scores, pretrained=True),
             "not_pretrained": _by_shots(scores, pretrained=False),
-            "prompts": PROMPTS,
+            "prompts": prompts,
             "loss": sum(losses[-LAST_STEPS:]) / len(losses[-LAST_STEPS:]),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "recipe": config.plain(),
