@@ -66,21 +66,19 @@ def examples_of(rule: Callable[[list[str]], str], seed: str, n: int, choices=())
     return tuple(Example(" ".join(words), (rule(words),), tuple(choices)) for words in drawn)
 
 
+def task_of(name: str, *, metric: str = "nll", sizes=(12, 4, 5), choices=(), category: str = "words") -> Task:
+    """Make a task over three words by the name of its rule."""
+    instruction, rule = RULES[name]
+    splits = {
+        split: examples_of(rule, f"{name}/{split}", size, choices)
+        for split, size in zip(("train", "validation", "test"), sizes, strict=True)
+    }
+    return Task(name, instruction, splits, metric, category)
+
+
 @pytest.fixture(scope="session")
 def make_task():
-    """Make a task over three words by the name of its rule."""
-
-    def make(
-        name: str, *, metric: str = "nll", sizes=(12, 4, 5), choices=(), category: str = "words"
-    ) -> Task:
-        instruction, rule = RULES[name]
-        splits = {
-            split: examples_of(rule, f"{name}/{split}", size, choices)
-            for split, size in zip(("train", "validation", "test"), sizes, strict=True)
-        }
-        return Task(name, instruction, splits, metric, category)
-
-    return make
+    return task_of
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import islice
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
@@ -57,7 +58,7 @@ class EncodedTasks:
                 for split in ("validation", "test"):
                     self.options(name, split)
         return {
-            name: tuple(note for split in SPLITS for note in self._notes(name, split)) for name in self.tasks
+            name: tuple(note for split in SPLITS for note in self.notes(name, split)) for name in self.tasks
         }
 
     def options(self, task: str, split: str) -> list[Encoded]:
@@ -135,6 +136,7 @@ class EncodedTasks:
         *,
         prompt_ids: Callable[[str], tuple[int, ...]],
         context: int | None,
+        start: int = 0,
     ) -> Iterator[list[Encoded]]:
         """Mix training examples of tasks into batches, without end, determined by the seed.
 
@@ -150,6 +152,8 @@ class EncodedTasks:
             Token ids before the inputs of a task, from :meth:`Attached.prompt_ids`.
         context : int or None
             Most tokens the model has positions for.
+        start : int
+            Steps to leave out at the beginning.
 
         Raises
         ------
@@ -162,7 +166,7 @@ class EncodedTasks:
             _check_context(name, max(len(encoded) for _, encoded in pool), len(ids[name]), context)
         sizes = [len(pool) for pool in pools]
         mixture = Mixture(sizes, training.batch_size, training.tasks_per_batch, seed)
-        for step, rows in enumerate(mixture):
+        for step, rows in islice(enumerate(mixture), start, None):
             drawn = [(names[row.task], *pools[row.task][i]) for row in rows for i in row.examples]
             batch = []
             for at, (name, example, encoded) in enumerate(drawn):
@@ -178,7 +182,7 @@ class EncodedTasks:
         assert encoded is not None, "a target that fits does so under every prompt"
         return encoded
 
-    def _notes(self, task: str, split: str) -> Iterator[str]:
+    def notes(self, task: str, split: str) -> Iterator[str]:
         """Say what was cut or dropped so that a split fits the model."""
         n_examples, kept = len(self.tasks[task][split]), self.encoded(task, split)
         if len(kept) < n_examples:

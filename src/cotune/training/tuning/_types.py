@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from cotune.training._loop import TrainingLog
+    from cotune.training.methods import Attached, Stage
+
+
+class Watcher(Protocol):
+    """What is asked at every checkpoint."""
+
+    def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
+        """Return the validation score of the model as it is, higher is better; may measure and keep more.
+
+        The module is in evaluation mode, and random numbers drawn here do not change the training. After a
+        kill the last checkpoint may be asked for once more.
+
+        Parameters
+        ----------
+        attached : Attached
+            The model.
+        stage : Stage
+            The stage under way.
+        step : int
+            Steps of the stage that are done, 0 before the first.
+        """
+        ...
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint's place in the run and its score."""
+
+    stage: str
+    """The stage's name."""
+    step: int
+    """Steps of the stage that were done."""
+    score: float
+    """What the watcher gave."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuned model, the best checkpoint of every stage restored.
+
+    Parameters
+    ----------
+    attached : Attached
+        The model.
+    checkpoints : tuple of Checkpoint
+        All of them, in order.
+    best : mapping of str to Checkpoint
+        By stage the one that was restored: the highest score, the first of those alike.
+    logs : mapping of str to TrainingLog
+        By stage what its training did.
+    reused : tuple of str
+        Stages that another run had done before.
+    notes : tuple of str
+        A sentence for everything of the recipe or the data that does not fit the model.
+    """
+
+    attached: Attached
+    checkpoints: tuple[Checkpoint, ...]
+    best: Mapping[str, Checkpoint]
+    logs: Mapping[str, TrainingLog]
+    reused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of all stages, counted one by one."""
+        return sum(log.tokens for log in self.logs.values())
