@@ -22,6 +22,9 @@ from cotune.report._retention_data import (
     RetentionTask,
     TargetScore,
 )
+from cotune.report._retention_table import RetentionTable, retention_table
+from cotune.report._retention_verdict import RetentionVerdict, retention_verdict
+from cotune.report._retention_write import render_retention_report, write_retention_report
 from cotune.report._write import render_report, write_report
 
 __all__ = [
@@ -39,10 +42,16 @@ __all__ = [
     "RetentionCost",
     "RetentionData",
     "RetentionRun",
+    "RetentionTable",
     "RetentionTask",
+    "RetentionVerdict",
     "RunKind",
     "TargetScore",
     "TaskRow",
     "render_report",
+    "render_retention_report",
+    "retention_table",
+    "retention_verdict",
     "write_report",
+    "write_retention_report",
 ]

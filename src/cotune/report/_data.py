@@ -161,6 +161,11 @@ class GroupingData:
         Other groupers on the same matrix.
     co_assignment : Matrix or None
         How often two tasks fell in the same group over bootstrap resamples of the runs, 0 to 1.
+    confidence : tuple of float
+        How often each task stayed in its group over those resamples, 0 to 1, in the order of
+        ``ReportData.tasks``; empty where the runs were not resampled.
+    resamples : int
+        Number of resamples.
     notes : tuple of str
         Warnings of the grouping, one sentence each.
     """
@@ -176,6 +181,8 @@ class GroupingData:
     method: str = "sdp"
     baselines: tuple[Baseline, ...] = ()
     co_assignment: Matrix | None = None
+    confidence: tuple[float, ...] = ()
+    resamples: int = 0
     notes: tuple[str, ...] = ()
 
 

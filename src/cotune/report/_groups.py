@@ -34,6 +34,15 @@ class GrouperRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceRow:
+    """One task with its group and how often resamples of the runs left it there."""
+
+    task: str
+    group: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabelRow:
     """One task with its group under every grouper and its reference label."""
 
@@ -75,6 +84,29 @@ def _certified(grouping: GroupingData) -> str:
             f"no: another partition into {k} could have an objective higher by up to {room}, and by no more"
         )
     return "no"
+
+
+def confidence_rows(data: ReportData, grouping: GroupingData, layout: Layout) -> list[ConfidenceRow]:
+    """List the tasks from the least to the most sure of their group; none where runs were not resampled.
+
+    Raises
+    ------
+    InputError
+        If there is not one confidence for every task.
+    """
+    if not grouping.confidence:
+        return []
+    if len(grouping.confidence) != len(data.tasks):
+        raise InputError(
+            f"The confidence of the groups in a report must be one number for each of its {len(data.tasks)} "
+            f"tasks, got {len(grouping.confidence)}."
+        )
+    found = _found_labels(data, layout)
+    rows = zip(grouping.confidence, data.tasks, found, strict=True)
+    return [
+        ConfidenceRow(task.name, group, f"{100 * share:.0f} %")
+        for share, task, group in sorted(rows, key=lambda row: row[0])
+    ]
 
 
 def grouper_rows(data: ReportData, grouping: GroupingData, layout: Layout) -> list[GrouperRow]:

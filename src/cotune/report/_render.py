@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import jinja2
-import markupsafe
-
 from cotune.exceptions import InputError
 from cotune.report._affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
 from cotune.report._curves import curve
 from cotune.report._data import ReportData
 from cotune.report._dotplot import dot_plots
-from cotune.report._groups import group_views, grouper_rows, label_rows, proof_facts
+from cotune.report._environment import environment
+from cotune.report._groups import confidence_rows, group_views, grouper_rows, label_rows, proof_facts
 from cotune.report._layout import Layout
 from cotune.report._results import groups_in_words, headline, others, score_tables, verdict_rows
 from cotune.report._runs import run_rows, run_total
@@ -21,17 +19,6 @@ def render(data: ReportData) -> str:
     if not data.tasks:
         raise InputError(f"Report {data.title!r} has no task; at least one is needed.")
     layout = Layout.of(data)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cotune.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = lambda name: markupsafe.escape(name).replace(
-        "_", markupsafe.Markup("_<wbr>")
-    )
-    environment.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
     context = {
         "data": data,
         "layout": layout,
@@ -42,7 +29,7 @@ def render(data: ReportData) -> str:
         "comparison": _comparison(data, layout),
         "runs": {"rows": run_rows(data.runs), "total": run_total(data.runs)} if data.runs else None,
     }
-    return environment.get_template("report.html").render(context)
+    return environment().get_template("report.html").render(context)
 
 
 def _affinity(data: ReportData, layout: Layout) -> dict[str, object] | None:
@@ -67,6 +54,7 @@ def _grouping(data: ReportData, layout: Layout) -> dict[str, object] | None:
         "curves": [curve(rule) for rule in grouping.k_path],
         "groupers": grouper_rows(data, grouping, layout),
         "labels": label_rows(data, grouping, layout),
+        "confidence": confidence_rows(data, grouping, layout),
         "together": None if together is None else co_assignment_map(data, together, layout),
         "notes": grouping.notes,
     }

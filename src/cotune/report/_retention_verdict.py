@@ -1,0 +1,188 @@
+"""What a retention report says in plain words, from its numbers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from cotune.evaluation.comparison import format_number
+from cotune.report._layout import count
+from cotune.report._retention_data import RetentionData
+from cotune.report._retention_scores import At, RetentionScores
+from cotune.report._retention_table import kept_range, percent
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionVerdict:
+    """The answer of a retention study.
+
+    Parameters
+    ----------
+    headline : str
+        One line.
+    sentence : str
+        The numbers behind it.
+    remarks : tuple of str
+        What else the numbers say, one sentence each: exceptions, other learning rates, other checkpoints.
+    """
+
+    headline: str
+    sentence: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What one method keeps, by seed."""
+
+    method: str
+    kept: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.kept.values())
+
+
+def retention_verdict(data: RetentionData) -> RetentionVerdict:
+    """Say which method keeps most of the in-context learning, how sure that is, and what qualifies it.
+
+    It is about the first learning rate and the highest number of shots, at equal target score where the
+    report has a threshold, else at each method's best checkpoint.
+
+    Parameters
+    ----------
+    data : RetentionData
+        What was measured.
+
+    Raises
+    ------
+    InputError
+        If the parts of the report contradict each other.
+    """
+    return verdict_of(RetentionScores(data))
+
+
+def verdict_of(scores: RetentionScores) -> RetentionVerdict:
+    """Say it; see :func:`retention_verdict`."""
+    data = scores.data
+    at: At = "best" if data.threshold is None else "equal"
+    rate = data.learning_rates[0]
+    standings = _standings(scores, rate, at)
+    remarks = [*_unreached(scores, rate, at), *_untouched(scores, at), *_elsewhere(scores, at)]
+    if not standings:
+        return RetentionVerdict(
+            "No method can be compared.",
+            f"No method that changes the model {_at_words(data, at)} at learning rate {rate:g}, or the "
+            "pretrained model has no in-context score to keep.",
+            tuple(remarks),
+        )
+    before = scores.average([data.pretrained], _shots(scores))
+    level = "" if before is None else f", {format_number(100 * before.mean, 1)} before tuning"
+    listed = "; ".join(
+        f"{s.method} {percent(s.mean)} % ({kept_range(list(s.kept.values()))})" for s in standings
+    )
+    sentence = (
+        f"At learning rate {rate:g}, {_when(data, at)}, the average {_shots(scores)}-shot score over "
+        f"{count(len(scores.averaged), 'task')}{level}, comes to these shares of what it was: {listed}."
+    )
+    return RetentionVerdict(_headline(standings), " ".join([sentence, *_lead(standings)]), tuple(remarks))
+
+
+def _shots(scores: RetentionScores) -> int:
+    return scores.shots[-1] if scores.shots else 0
+
+
+def _standings(scores: RetentionScores, rate: float, at: At) -> list[_Standing]:
+    """Order the methods that change the model by what they keep, most first."""
+    found = [
+        _Standing(method, scores.kept(method, rate, at, _shots(scores)))
+        for method in scores.data.methods
+        if not scores.untouched(method)
+    ]
+    return sorted((s for s in found if s.kept), key=lambda s: -s.mean)
+
+
+def _headline(standings: Sequence[_Standing]) -> str:
+    first, last = standings[0], standings[-1]
+    opening = f"{first.method} keeps {percent(first.mean)} % of the in-context learning"
+    return f"{opening}." if first is last else f"{opening}, {last.method} {percent(last.mean)} %."
+
+
+def _lead(standings: Sequence[_Standing]) -> list[str]:
+    """Say how sure the first place is: seed by seed, since the seeds of methods are paired."""
+    if len(standings) < 2:
+        return []
+    first, second = standings[:2]
+    shared = first.kept.keys() & second.kept.keys()
+    ahead = sum(first.kept[seed] > second.kept[seed] for seed in shared)
+    if not shared:
+        return [f"{first.method} and {second.method}, the next, share no seed."]
+    if len(shared) == 1:
+        return [f"{first.method} leads {second.method}, the next, with one seed, which proves little."]
+    if ahead == len(shared):
+        return [f"{first.method} is ahead of {second.method}, the next, in each of {len(shared)} seeds."]
+    return [
+        f"{first.method} is ahead of {second.method}, the next, in {ahead} of {len(shared)} seeds only, so "
+        "the order of these two is open."
+    ]
+
+
+def _when(data: RetentionData, at: At) -> str:
+    if at == "best" or data.threshold is None:
+        return "at each method's best checkpoint by validation score"
+    return f"at the first checkpoint that scores {threshold_text(data)} on the target's validation examples"
+
+
+def _at_words(data: RetentionData, at: At) -> str:
+    if at == "best" or data.threshold is None:
+        return "has a best checkpoint"
+    return f"reached a target score of {threshold_text(data)}"
+
+
+def threshold_text(data: RetentionData) -> str:
+    """Text of the target score that methods are compared at."""
+    if data.threshold is None:
+        return "none"
+    if all(task.higher_is_better for task in data.targets):
+        return f"{format_number(100 * data.threshold, 1).removesuffix('.0')} %"
+    return format_number(data.threshold, 3)
+
+
+def _unreached(scores: RetentionScores, rate: float, at: At) -> list[str]:
+    if at == "best":
+        return []
+    remarks = []
+    for method in scores.data.methods:
+        runs = scores.runs(method, rate)
+        reached = sum(run.equal is not None for run in runs)
+        if reached < len(runs):
+            times = "in no run" if not reached else f"in {reached} of {len(runs)} runs only"
+            remarks.append(f"{method} reached the target score {times} at learning rate {rate:g}.")
+    return remarks
+
+
+def _untouched(scores: RetentionScores, at: At) -> list[str]:
+    return [
+        f"{method} leaves the model as it is without its prompt, so it keeps everything by construction."
+        for method in scores.data.methods
+        if scores.untouched(method)
+    ]
+
+
+def _elsewhere(scores: RetentionScores, at: At) -> list[str]:
+    """Say what is kept at the other learning rates, and at the best checkpoints."""
+    data = scores.data
+    remarks = []
+    for rate in data.learning_rates[1:]:
+        if listed := _listed(_standings(scores, rate, at)):
+            remarks.append(f"At learning rate {rate:g}: {listed}.")
+    if at == "equal" and (listed := _listed(_standings(scores, data.learning_rates[0], "best"))):
+        remarks.append(
+            f"At each method's best checkpoint, learning rate {data.learning_rates[0]:g}: {listed}."
+        )
+    return remarks
+
+
+def _listed(standings: Sequence[_Standing]) -> str:
+    return ", ".join(f"{s.method} {percent(s.mean)} %" for s in standings)
