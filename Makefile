@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real lint types bench-train bench-grouping bench-functions clean
+.PHONY: demo test test-real lint types bench-train bench-grouping bench-functions bench-eval bench-promot toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +39,19 @@ bench-grouping: $(READY)
 
 bench-functions: $(READY)
 	$(BIN)/python benchmarks/functions.py
+
+# k-shot evaluation beside lm-evaluation-harness, which only this target installs.
+bench-eval: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[harness]"
+	$(BIN)/python benchmarks/evaluate.py
+
+# ProMoT beside LoRA and prompt tuning on real text: over an hour on two cores.
+bench-promot: $(READY)
+	$(BIN)/python benchmarks/promot.py
+
+# Pretrains the checkpoint that the package ships; about two and a half minutes of one core.
+toy-language: $(READY)
+	$(BIN)/python -m cotune.lab.toy_language.pretrain --out src/cotune/lab/assets/toy_language
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
