@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,13 @@ from torch import nn
 
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
-from cotune.models.generation import generate_padded
+from cotune.models.exactness import packing_is_exact, rows_are_exact
+from cotune.models.generation import RowDecoder, generate_padded
+from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.precision import Precision, default_device, resolve_precision
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
-
-_WINDOWS = (
-    "sliding_window",
-    "window_size",
-    "attention_window_size",
-    "attention_chunk_size",
-    "local_attention",
-)
-"""What architectures call the reach of attention where it has a limit."""
 
 
 class LanguageModel:
@@ -60,8 +54,8 @@ class LanguageModel:
         pad = self.tokenizer.pad_token_id
         self.pad_token = int(self.tokenizer.eos_token_id if pad is None else pad)
         self.base.generation_config = self._greedy()
-        self._keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
-        self.pack = not self.seq2seq and (self._packing_is_exact() if pack is None else pack)
+        self.keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
+        self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
 
     @classmethod
     def load(
@@ -158,6 +152,11 @@ class LanguageModel:
         """About how many tokens a forward pass without gradients holds unless the caller says otherwise."""
         return 1024 if self.device.type == "cpu" else 16_384
 
+    @property
+    def row_tokens(self) -> int:
+        """About how many columns of a shared row are read at once: attention grows with their square."""
+        return 384 if self.device.type == "cpu" else 4096
+
     def batch(self, examples: Sequence[Encoded], *, max_row_tokens: int = 512) -> Batch:
         """Put examples into one forward pass, neighbours with a common prefix sharing a row."""
         if self.seq2seq:
@@ -183,7 +182,7 @@ class LanguageModel:
         Tensor of shape (t,)
             Nats, in the order of ``batch.label``, in float32.
         """
-        if self._keeps_logits:
+        if self.keeps_logits:
             logits = module(**batch.inputs, use_cache=False, logits_to_keep=batch.columns).logits
             picked = logits[batch.row, batch.column]
         else:
@@ -212,16 +211,12 @@ class LanguageModel:
         ndarray of shape (len(examples),)
             Nats.
         """
-        result = np.empty(len(examples))
+        if not examples:
+            return np.empty(0)
         with torch.inference_mode(), self.autocast():
-            for indices in self.chunks(examples, batch_tokens or self.batch_tokens):
-                batch = self.batch([examples[i] for i in indices])
-                losses = self.target_losses(module, batch)
-                zeros = torch.zeros(batch.n_examples, device=losses.device)
-                total = zeros.index_add(0, batch.example, losses)
-                count = zeros.index_add(0, batch.example, torch.ones_like(losses))
-                result[indices] = (total / count).double().cpu().numpy()
-        return result
+            if self._reads_rows:
+                return row_losses(self, module, examples, batch_tokens=batch_tokens or self.row_tokens)
+            return batch_losses(self, module, examples, batch_tokens=batch_tokens or self.batch_tokens)
 
     def generate(
         self,
@@ -256,20 +251,22 @@ class LanguageModel:
         list of str
             What was generated up to the end-of-sequence token, special tokens and outer blanks removed.
         """
-        texts = [""] * len(prompts)
+        limit = max_new_tokens or self.encoder.max_target_tokens
+        written: list[list[int]] = [[] for _ in prompts]
         with torch.inference_mode(), self.autocast():
-            for indices in self.chunks(prompts, batch_tokens or self.batch_tokens, by_length=True):
-                written = generate_padded(
-                    self,
-                    module,
-                    [prompts[i] for i in indices],
-                    max_new_tokens=max_new_tokens or self.encoder.max_target_tokens,
-                    num_beams=num_beams,
-                    stops=stops,
-                )
-                for index, tokens in zip(indices, written, strict=True):
-                    texts[index] = self.encoder.decode(tokens)
-        return texts
+            if prompts and num_beams == 1 and self._reads_rows:
+                room = batch_tokens or self.batch_tokens
+                decoder = RowDecoder(self, module, max_new_tokens=limit, stops=stops, batch_tokens=room)
+                written = decoder.generate(prompts)
+            else:
+                for indices in self.chunks(prompts, batch_tokens or self.batch_tokens, by_length=True):
+                    batch = [prompts[i] for i in indices]
+                    done = generate_padded(
+                        self, module, batch, max_new_tokens=limit, num_beams=num_beams, stops=stops
+                    )
+                    for index, tokens in zip(indices, done, strict=True):
+                        written[index] = tokens
+        return [self.encoder.decode(tokens) for tokens in written]
 
     def chunks(
         self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False
@@ -311,26 +308,14 @@ class LanguageModel:
             decoder_start_token_id=getattr(self.base.config, "decoder_start_token_id", None),
         )
 
-    def _packing_is_exact(self) -> bool:
-        """Try packing on three short examples: the losses must be those of one example a row."""
-        config = self.base.config.get_text_config()
-        # Distances within a packed row are longer, and examples of a few tokens do not meet the window.
-        if any(getattr(config, name, None) for name in _WINDOWS):
-            return False
-        ids = torch.Generator().manual_seed(0)
-        draw = torch.randint(0, self.vocabulary_size, (3, 8), generator=ids).tolist()
-        prefix = tuple(draw[0]) + tuple(draw[1])
-        examples = [Encoded((*prefix, *row[:4]), tuple(row[4:])) for row in draw]
-        losses: list[torch.Tensor] = []
-        with torch.inference_mode():
-            for rows in ([[0, 1, 2]], [[0], [1], [2]]):
-                batch = causal_batch(examples, rows, self.pad_token).to(self.device)
-                try:
-                    losses.append(self.target_losses(self.base, batch))
-                except (ValueError, RuntimeError, IndexError, TypeError):
-                    return False
-        tolerance = 2e-2 if self.base.dtype.itemsize < 4 else 1e-3
-        return torch.allclose(losses[0], losses[1], rtol=tolerance, atol=tolerance)
+    @property
+    def _reads_rows(self) -> bool:
+        """Whether what examples share is read once, into keys and values that they share."""
+        return self.pack and self._rows_are_exact
+
+    @cached_property
+    def _rows_are_exact(self) -> bool:
+        return rows_are_exact(self)
 
 
 def _check_complete(report: Mapping[str, Any]) -> None:

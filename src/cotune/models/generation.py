@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded, Encoder
+from cotune.models.shared_row import SharedRow
 
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel
+
+_SHARED = -1
+"""Owner of the columns that all lines see."""
 
 
 def stands_complete(text: str, stops: Sequence[str]) -> bool:
@@ -87,3 +94,112 @@ def generate_padded(
     )
     written: list[list[int]] = out[:, skip:].tolist()
     return written
+
+
+@dataclass(slots=True)
+class _Line:
+    """A completion in progress."""
+
+    index: int
+    pending: list[int]
+    n_read: int
+    written: list[int] = field(default_factory=list)
+
+
+class RowDecoder:
+    """Completes prompts greedily in one row that they share; see :mod:`cotune.models.shared_row`.
+
+    A step reads what every line has pending: its prompt behind the shared prefix at first, then the token it
+    has just written. A line that ends makes room for the next prompt at once.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        A decoder-only model for which packing is exact.
+    module : Module
+        Its base, or its base under an adapter.
+    max_new_tokens : int
+        The most tokens of a completion.
+    stops : sequence of str
+        A completion ends where it holds one of these.
+    batch_tokens : int
+        About how many columns beside the prefix the row may have.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        module: nn.Module,
+        *,
+        max_new_tokens: int,
+        stops: Sequence[str],
+        batch_tokens: int,
+    ) -> None:
+        self._model = model
+        self._module = module
+        self._max_new_tokens = max_new_tokens
+        self._stops = stops
+        self._batch_tokens = batch_tokens
+        self._ends = set(model.base.generation_config.eos_token_id)
+
+    def generate(self, prompts: Sequence[Encoded]) -> list[list[int]]:
+        """Return the tokens written after every prompt."""
+        n_prefix = shared_prefix([encoded.prompt for encoded in prompts])
+        self._row = SharedRow(self._model, self._module, prompts[0].prompt[:n_prefix])
+        self._owners = torch.full((n_prefix,), _SHARED)
+        waiting = deque(
+            _Line(index, list(encoded.prompt[n_prefix:]), n_prefix) for index, encoded in enumerate(prompts)
+        )
+        written: list[list[int]] = [[] for _ in prompts]
+        active: list[_Line] = []
+        while waiting or active:
+            self._admit(waiting, active)
+            self._step(active)
+            for line in active:
+                written[line.index] = line.written
+            active = [line for line in active if not self._ended(line)]
+            self._forget({line.index for line in active})
+        return written
+
+    def _admit(self, waiting: deque[_Line], active: list[_Line]) -> None:
+        """Take up prompts while there is room, a part at a time so that attention stays small."""
+        fresh = 0
+        held = len(self._owners) - self._row.n_prefix + len(active)
+        while waiting:
+            size = len(waiting[0].pending)
+            if active and (held + size > self._batch_tokens or fresh + size > self._batch_tokens // 4):
+                break
+            active.append(waiting.popleft())
+            fresh += size
+            held += size
+
+    def _step(self, active: Sequence[_Line]) -> None:
+        tokens = [token for line in active for token in line.pending]
+        positions = [line.n_read + at for line in active for at in range(len(line.pending))]
+        sizes = torch.tensor([len(line.pending) for line in active])
+        new = torch.repeat_interleave(torch.tensor([line.index for line in active]), sizes)
+        past = (self._owners == new[:, None]) | (self._owners == _SHARED)
+        own = (new == new[:, None]).tril()
+        logits = self._row.read(
+            tokens, positions, torch.cat([past, own], dim=1), (sizes.cumsum(0) - 1).tolist()
+        )
+        self._owners = torch.cat([self._owners, new])
+        for line, token in zip(active, logits.argmax(-1).tolist(), strict=True):
+            line.n_read += len(line.pending)
+            line.pending = [token]
+            line.written.append(token)
+
+    def _ended(self, line: _Line) -> bool:
+        if line.written[-1] in self._ends or len(line.written) >= self._max_new_tokens:
+            return True
+        if not self._stops:
+            return False
+        text = self._model.tokenizer.decode(line.written, skip_special_tokens=True)
+        return stands_complete(text, self._stops)
+
+    def _forget(self, alive: set[int]) -> None:
+        """Drop the columns of ended lines once they are a third of the row."""
+        kept = torch.isin(self._owners, torch.tensor([_SHARED, *alive]))
+        if 3 * int(kept.sum()) <= 2 * len(kept):
+            self._row.keep(kept.nonzero()[:, 0].to(self._model.device))
+            self._owners = self._owners[kept]

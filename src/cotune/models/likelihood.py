@@ -1,0 +1,93 @@
+"""Likelihoods of targets: in plain or packed batches, and in one row that all examples share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cotune.models.batching import shared_prefix
+from cotune.models.encoding import Encoded
+from cotune.models.shared_row import SharedRow, TokenTree
+
+if TYPE_CHECKING:
+    from cotune.models._language_model import LanguageModel
+
+
+def batch_losses(
+    model: LanguageModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
+) -> NDArray[np.float64]:
+    """Mean negative log-likelihood per target token, batch by batch; see :meth:`LanguageModel.nll`."""
+    result = np.empty(len(examples))
+    for indices in model.chunks(examples, batch_tokens):
+        batch = model.batch([examples[i] for i in indices])
+        losses = model.target_losses(module, batch)
+        zeros = torch.zeros(batch.n_examples, device=losses.device)
+        total = zeros.index_add(0, batch.example, losses)
+        count = zeros.index_add(0, batch.example, torch.ones_like(losses))
+        result[indices] = (total / count).double().cpu().numpy()
+    return result
+
+
+def row_losses(
+    model: LanguageModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
+) -> NDArray[np.float64]:
+    """Mean negative log-likelihood per target token; see :meth:`LanguageModel.nll`.
+
+    What all prompts begin with is read once; of neighbours, such as the choices of one input, so is all that
+    they have in common.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        A decoder-only model for which packing is exact.
+    module : Module
+        Its base, or its base under an adapter.
+    examples : sequence of Encoded
+        All with a target.
+    batch_tokens : int
+        About how many columns beside the prefix are read at once.
+
+    Returns
+    -------
+    ndarray of shape (len(examples),)
+        Nats.
+    """
+    n_prefix = shared_prefix([example.prompt for example in examples])
+    row = SharedRow(model, module, examples[0].prompt[:n_prefix])
+    prefix = torch.arange(n_prefix, device=model.device)
+    result = np.empty(len(examples))
+    waiting = list(range(len(examples)))[::-1]
+    while waiting:
+        tree = TokenTree(n_prefix)
+        sources: list[int] = []
+        owners: list[int] = []
+        labels: list[int] = []
+        while waiting and len(tree) < batch_tokens:
+            index = waiting.pop()
+            example = examples[index]
+            path = tree.add([*example.prompt[n_prefix:], *example.target[:-1]])
+            sources += path[-len(example.target) :]
+            owners += [index] * len(example.target)
+            labels += example.target
+        wanted, place = np.unique(sources, return_inverse=True)
+        logits = row.read(tree.tokens, tree.positions, torch.from_numpy(tree.visible()), wanted.tolist())
+        losses = _losses(logits, place, labels)
+        row.keep(prefix)
+        for index in set(owners):
+            result[index] = losses[np.array(owners) == index].mean()
+    return result
+
+
+def _losses(logits: torch.Tensor, place: NDArray[np.intp], labels: Sequence[int]) -> NDArray[np.float64]:
+    """Negative log-likelihood of each label at its place among the logits."""
+    at = torch.from_numpy(place).to(logits.device)
+    label = torch.tensor(labels, device=logits.device)
+    logits = logits.float()
+    # Several labels may follow one token: its normaliser is computed once.
+    losses = logits.logsumexp(-1)[at] - logits[at, label]
+    return losses.double().cpu().numpy()

@@ -1,0 +1,147 @@
+"""One row for many examples: what they share is read once, and every token sees only what is its own.
+
+The prompts of a task open with the same tokens: a soft prompt, the instruction, the demonstrations. A row
+holds their keys and values once, followed by the columns of all examples side by side; positions go on from
+the prefix in every example, and the attention mask lets each token see the prefix and its own past. The
+logits are those of each example alone, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from cotune.models._language_model import LanguageModel
+
+
+class SharedRow:
+    """Keys and values of one row, which grows with what is read.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        A decoder-only model for which packing is exact.
+    module : Module
+        Its base, or its base under an adapter.
+    prefix : sequence of int
+        The tokens that all examples begin with.
+    """
+
+    def __init__(self, model: LanguageModel, module: nn.Module, prefix: Sequence[int]) -> None:
+        self._model = model
+        self._module = module
+        self._cache = DynamicCache()
+        self.n_prefix = len(prefix)
+        if prefix:
+            ids = torch.tensor([list(prefix)], device=model.device)
+            # Of the logits none is needed; not every architecture lets one choose.
+            few = {"logits_to_keep": 1} if model.keeps_logits else {}
+            module(input_ids=ids, past_key_values=self._cache, use_cache=True, **few)
+
+    @property
+    def n_columns(self) -> int:
+        """Tokens the row holds, the prefix included."""
+        return int(self._cache.get_seq_length())
+
+    def read(
+        self,
+        tokens: Sequence[int],
+        positions: Sequence[int],
+        visible: torch.Tensor,
+        wanted: Sequence[int],
+    ) -> torch.Tensor:
+        """Append tokens to the row.
+
+        Parameters
+        ----------
+        tokens, positions : sequences of int
+            The tokens and each one's place in its own example.
+        visible : BoolTensor of shape (len(tokens), n_columns + len(tokens))
+            Which columns each token sees, after it has been appended itself.
+        wanted : sequence of int
+            Indices into ``tokens`` of those whose successor is asked for.
+
+        Returns
+        -------
+        Tensor of shape (len(wanted), vocabulary)
+            Logits, in the model's type.
+        """
+        device = self._model.device
+        hidden = torch.finfo(torch.float32).min
+        mask = torch.zeros(visible.shape, device=device).masked_fill_(~visible.to(device), hidden)
+        index = torch.tensor(wanted, device=device)
+        inputs = {
+            "input_ids": torch.tensor([list(tokens)], device=device),
+            "position_ids": torch.tensor([list(positions)], device=device),
+            "attention_mask": mask[None, None],
+            "past_key_values": self._cache,
+            "use_cache": True,
+        }
+        if self._model.keeps_logits:
+            logits: torch.Tensor = self._module(**inputs, logits_to_keep=index).logits[0]
+            return logits
+        logits = self._module(**inputs).logits[0, index]
+        return logits
+
+    def keep(self, columns: torch.Tensor) -> None:
+        """Forget all columns but these.
+
+        Parameters
+        ----------
+        columns : LongTensor
+            Ascending; the prefix among them.
+        """
+        kept = DynamicCache()
+        for number, layer in enumerate(self._cache.layers):
+            kept.update(layer.keys[:, :, columns], layer.values[:, :, columns], number)
+        self._cache = kept
+
+
+class TokenTree:
+    """Sequences that share beginnings, each token held once: the columns a row is to read.
+
+    Parameters
+    ----------
+    n_prefix : int
+        Number of tokens that stand before the root.
+    """
+
+    def __init__(self, n_prefix: int) -> None:
+        self.n_prefix = n_prefix
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        self._parents: list[int] = []
+        self._children: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self.tokens)
+
+    def add(self, tokens: Sequence[int]) -> list[int]:
+        """Add a sequence; return the column of each of its tokens."""
+        path: list[int] = []
+        parent = -1
+        for depth, token in enumerate(tokens):
+            column = self._children.setdefault((parent, token), len(self.tokens))
+            if column == len(self.tokens):
+                self.tokens.append(token)
+                self.positions.append(self.n_prefix + depth)
+                self._parents.append(parent)
+            path.append(column)
+            parent = column
+        return path
+
+    def visible(self) -> NDArray[np.bool_]:
+        """Return who sees whom: the prefix and one's own path, as (columns, n_prefix + columns)."""
+        seen = np.eye(len(self.tokens), dtype=bool)
+        for column, parent in enumerate(self._parents):
+            if parent >= 0:
+                seen[column] |= seen[parent]
+        return np.pad(seen, ((0, 0), (self.n_prefix, 0)), constant_values=True)
