@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PositiveInt
 
 from cotune._config import from_table
-from cotune.models import ProfileName
+from cotune.models.config import ModelConfig
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
 from cotune.training.learner_config import LearnerConfig
@@ -17,22 +17,9 @@ if TYPE_CHECKING:
     from cotune.training.language_model._learner import LanguageModelLearner
 
 
-class LanguageModelConfig(LearnerConfig):
-    """A pretrained model and how adapters are trained on it."""
+class LanguageModelConfig(LearnerConfig, ModelConfig):
+    """A pretrained model and how it is trained on subsets of tasks."""
 
-    model: str
-    """Folder of a transformers checkpoint (relative to the study file), or a name on the hub."""
-    revision: str | None = None
-    """Branch, tag or commit on the hub."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the frozen weights; "auto" takes bf16 where the hardware multiplies it natively."""
-    profile: ProfileName = "auto"
-    """What the model's family adds to prompts and targets: "sentinel" for models pretrained on span
-    corruption alone (T5 v1.1, mT5), "plain" for all others; by default told from the checkpoint."""
-    max_prompt_tokens: PositiveInt = 512
-    """A longer prompt has its example's input cut at the end."""
-    max_target_tokens: PositiveInt = 128
-    """An example with a longer target is dropped; also the most tokens generated."""
     method: Annotated[Method, from_table(METHODS, "name")] = Lora()
     """What is trained: {name: lora, r: 8, ...}."""
     training: TrainingConfig = TrainingConfig()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.exceptions import InputError, RunError
-from cotune.models import Encoded, Encoder, load_encoder, locate_model, model_fingerprint
+from cotune.models import Encoded, locate_model
 from cotune.tasks import Task, get_format, get_metric
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
@@ -48,10 +48,12 @@ class LanguageModelLearner:
     """
 
     def __init__(self, config: LanguageModelConfig, tasks: Sequence[Task], base: Path = Path()) -> None:
+        locate_model(config.model, base)  # so that a wrong name is known at once
         self.config = config
+        self._base = base
         self._tasks = {task.name: task for task in tasks}
-        self._location = locate_model(config.model, base)
-        self._data = EncodedTasks(tasks, self._load_encoder, demonstrations=config.method.demonstrations)
+        demonstrations = config.method.demonstrations
+        self._data = EncodedTasks(tasks, lambda: config.encoder(base), demonstrations=demonstrations)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -66,41 +68,20 @@ class LanguageModelLearner:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the model and the recipe."""
-        from cotune.models import resolve_precision
-
-        recipe = self.config.plain()
-        for key in ("model", "revision", "scoring_tokens"):
+        recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
+        for key in ("revision", "scoring_tokens"):
             del recipe[key]
         recipe["method"]["name"] = type(self.config.method).__name__
-        recipe["precision"] = resolve_precision(self.config.precision)
-        recipe["model"] = model_fingerprint(self._location, self.config.revision)
-        recipe["format"] = _FORMAT
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
     def task_fingerprint(self, task: str) -> str:
         """Hash of the task's data, instruction and metric."""
         return self._tasks[task].fingerprint
 
-    def _load_encoder(self) -> Encoder:
-        return load_encoder(
-            self._location,
-            revision=self.config.revision,
-            max_prompt_tokens=self.config.max_prompt_tokens,
-            max_target_tokens=self.config.max_target_tokens,
-            profile=self.config.profile,
-        )
-
     @cached_property
     def model(self) -> LanguageModel:
         """The base model, loaded on first use."""
-        from cotune.models import LanguageModel
-
-        return LanguageModel.load(
-            self._location,
-            self._data.encoder,
-            revision=self.config.revision,
-            precision=self.config.precision,
-        )
+        return self.config.load(self._base, self._data.encoder)
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
