@@ -11,6 +11,7 @@ from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.report._layout import count, significant
 from cotune.report._retention_data import RetentionCheckpoint, RetentionRun
 from cotune.report._retention_lines import (
+    NEUTRAL,
     Frame,
     LinePlot,
     Point,
@@ -96,7 +97,7 @@ def trade_off(scores: RetentionScores, shots: int) -> LinePlot | None:
     x_range = value_range([x for x, _ in everything])
     if math.isfinite(before):
         level = [(x_range[0], before), (x_range[1], before)]
-        series.append(Series(PRETRAINED, len(scores.data.methods), level, dashed=True, marked=False))
+        series.append(Series(PRETRAINED, NEUTRAL, level, dashed=True, marked=False))
     frame = Frame(
         x_label="target test score, %",
         y_label=f"average {shots}-shot score, %",
@@ -151,7 +152,7 @@ def _along_steps(
     tips = [f"{name}, step {int(x):,}: {significant(y)}{seeds}" for x, y in mean]
     single = [[(float(step), y) for step, y in sorted(curve.items())] for curve in curves]
     faint = [Series(name, style, points, faint=True) for points in single] if len(curves) > 1 else []
-    return [*faint, Series(name, style, mean, dashed=dashed, tooltips=tips)]
+    return [*faint, Series(name, style, mean, dashed=dashed, marked=not dashed, tooltips=tips)]
 
 
 def _last_stage(run: RetentionRun) -> list[RetentionCheckpoint]:

@@ -11,6 +11,8 @@ from cotune.report._axis import Axis
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 10.0, 36.0
 MARKERS = ("circle", "square", "diamond", "triangle", "down", "cross", "plus", "ring")
 """Shapes of the series, so that they differ without colour; as many as the style sheet has colours."""
+NEUTRAL = len(MARKERS) - 1
+"""The style of what is no method."""
 
 Point = tuple[float, float]
 

@@ -93,5 +93,4 @@ def _sweep_rows(scores: RetentionScores, shots: int, chosen: Sequence[At]) -> li
 def _kept_text(shares: Sequence[float], n_runs: int) -> tuple[str, str]:
     if not shares:
         return "not reached", ""
-    some = "" if len(shares) == n_runs else f" of {n_runs}"
-    return f"{percent(sum(shares) / len(shares))} %", f"{kept_range(shares)}{some}"
+    return percent(sum(shares) / len(shares)), kept_range(shares, n_runs)

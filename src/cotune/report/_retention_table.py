@@ -16,9 +16,10 @@ PRETRAINED = "pretrained"
 
 @dataclass(frozen=True, slots=True)
 class RetentionCell:
-    """Text of a score; ``kind`` is "high" or "low" for the extremes of a row, else empty."""
+    """Text of a score and of its standard error; ``kind`` is "high" or "low" for the extremes of a row."""
 
     text: str
+    error: str = ""
     kind: str = ""
     title: str = ""
 
@@ -120,17 +121,6 @@ def table_of(scores: RetentionScores, at: At, learning_rate: float) -> Retention
     )
 
 
-def score_text(score: Mean | None, *, unit: bool) -> str:
-    """Text of a mean and its standard error: in percent with one decimal, or as it is with three."""
-    if score is None:
-        return DASH
-    scale, decimals = (100, 1) if unit else (1, 3)
-    text = format_number(scale * score.mean, decimals)
-    return text + (
-        f" ± {format_number(scale * score.stderr, decimals)}" if math.isfinite(score.stderr) else ""
-    )
-
-
 def _target_row(
     scores: RetentionScores, task: RetentionTask, columns: Sequence[Sequence[RetentionCheckpoint]]
 ) -> RetentionTableRow:
@@ -165,38 +155,47 @@ def _kept_row(
         kept = list(scores.kept(method, learning_rate, at, shots).values())
         if not kept:
             return RetentionCell(DASH)
-        return RetentionCell(f"{percent(sum(kept) / len(kept))} %", title=kept_range(kept))
+        return RetentionCell(percent(sum(kept) / len(kept)), title=kept_range(kept))
 
-    pretrained = tuple(RetentionCell("100 %") for _ in scores.shots)
+    pretrained = tuple(RetentionCell(percent(1.0)) for _ in scores.shots)
     of_methods = (tuple(cell(method, shots) for shots in scores.shots) for method in methods)
-    return RetentionTableRow("kept of the pretrained average", "", "summary", (pretrained, *of_methods))
+    return RetentionTableRow("kept of pretrained", "", "summary", (pretrained, *of_methods))
 
 
 def percent(share: float) -> str:
     """Text of a share in whole percent, with a decimal below ten."""
+    # The blank does not break, so that number and sign stay on one line.
+    return f"{_percent(share)}\N{NO-BREAK SPACE}%"
+
+
+def kept_range(kept: Sequence[float], n_runs: int | None = None) -> str:
+    """Say between which shares the seeds lie: ``"94 to 98 % over 3 seeds"``, ``"98 % over 2 of 3 seeds"``."""
+    part = "" if n_runs in (None, len(kept)) else f"{len(kept)} of "
+    seeds = part + count(n_runs if part and n_runs else len(kept), "seed")
+    if len(kept) < 2:
+        return seeds
+    same = _percent(min(kept)) == _percent(max(kept))
+    return f"{'' if same else _percent(min(kept)) + ' to '}{percent(max(kept))} over {seeds}"
+
+
+def _percent(share: float) -> str:
     return format_number(100 * share, 0 if abs(share) >= 0.0995 else 1)
 
 
-def kept_range(kept: Sequence[float]) -> str:
-    """Say between which shares the seeds lie: ``"94 to 98 % over 3 seeds"``."""
-    if len(kept) < 2:
-        return "1 seed"
-    low, high = percent(min(kept)), percent(max(kept))
-    span = low if low == high else f"{low} to {high}"
-    return f"{span} % over {count(len(kept), 'seed')}"
-
-
 def _mark(means: Sequence[Mean | None], higher_is_better: bool) -> list[RetentionCell]:
-    """Mark the highest and the lowest of a row, as the paper does, unless all are the same."""
-    known = [mean.mean for mean in means if mean is not None]
+    """Mark the highest and the lowest of a row as shown, as the paper does, unless all are the same."""
+    scale, decimals = (100, 1) if higher_is_better else (1, 3)
+    shown = [None if mean is None else round(scale * mean.mean, decimals) for mean in means]
+    known = [value for value in shown if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     cells = []
-    for mean in means:
-        kind = ""
-        if mean is not None and low < high and mean.mean in (low, high):
-            kind = "high" if mean.mean == high else "low"
-        seeds = "" if mean is None else count(mean.seeds, "run")
-        cells.append(RetentionCell(score_text(mean, unit=higher_is_better), kind, seeds))
+    for mean, value in zip(means, shown, strict=True):
+        if mean is None or value is None:
+            cells.append(RetentionCell(DASH))
+            continue
+        extreme = {low: "low", high: "high"}.get(value, "") if low < high else ""
+        error = format_number(scale * mean.stderr, decimals) if math.isfinite(mean.stderr) else ""
+        cells.append(RetentionCell(format_number(value, decimals), error, extreme, count(mean.seeds, "run")))
     return cells
 
 

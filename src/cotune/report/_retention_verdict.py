@@ -80,7 +80,7 @@ def verdict_of(scores: RetentionScores) -> RetentionVerdict:
     before = scores.average([data.pretrained], _shots(scores))
     level = "" if before is None else f", {format_number(100 * before.mean, 1)} before tuning"
     listed = "; ".join(
-        f"{s.method} {percent(s.mean)} % ({kept_range(list(s.kept.values()))})" for s in standings
+        f"{s.method} {percent(s.mean)} ({kept_range(list(s.kept.values()))})" for s in standings
     )
     sentence = (
         f"At learning rate {rate:g}, {_when(data, at)}, the average {_shots(scores)}-shot score over "
@@ -105,8 +105,8 @@ def _standings(scores: RetentionScores, rate: float, at: At) -> list[_Standing]:
 
 def _headline(standings: Sequence[_Standing]) -> str:
     first, last = standings[0], standings[-1]
-    opening = f"{first.method} keeps {percent(first.mean)} % of the in-context learning"
-    return f"{opening}." if first is last else f"{opening}, {last.method} {percent(last.mean)} %."
+    opening = f"{first.method} keeps {percent(first.mean)} of the in-context learning"
+    return f"{opening}." if first is last else f"{opening}, {last.method} {percent(last.mean)}."
 
 
 def _lead(standings: Sequence[_Standing]) -> list[str]:
@@ -176,7 +176,7 @@ def _elsewhere(scores: RetentionScores, at: At) -> list[str]:
     remarks = []
     for rate in data.learning_rates[1:]:
         if listed := _listed(_standings(scores, rate, at)):
-            remarks.append(f"At learning rate {rate:g}: {listed}.")
+            remarks.append(f"At learning rate {rate:g}, chosen the same way: {listed}.")
     if at == "equal" and (listed := _listed(_standings(scores, data.learning_rates[0], "best"))):
         remarks.append(
             f"At each method's best checkpoint, learning rate {data.learning_rates[0]:g}: {listed}."
@@ -185,4 +185,4 @@ def _elsewhere(scores: RetentionScores, at: At) -> list[str]:
 
 
 def _listed(standings: Sequence[_Standing]) -> str:
-    return ", ".join(f"{s.method} {percent(s.mean)} %" for s in standings)
+    return ", ".join(f"{s.method} {percent(s.mean)}" for s in standings)
