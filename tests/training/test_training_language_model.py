@@ -143,6 +143,43 @@ def test_expected_tokens_are_those_of_whole_passes(learner_of, make_task):
     assert learner.expected_tokens(("copy", "last"), 4) == fit.tokens
 
 
+METHODS_OF_A_STUDY = [
+    {"name": "full"},
+    {"name": "joint", "prompt_length": 5},
+    {"name": "lora", "demonstrations": 1},
+    {"name": "prefix", "prefix_length": 5},
+    {"name": "promot", "prompt_length": 5, "prompt_steps": 2, "weights": {"name": "lora"}},
+    {"name": "promot", "prompt_length": 5, "prompt_steps": 2, "order": "sequence"},
+    {"name": "prompt", "prompt_length": 5},
+    {"name": "random_prompt", "prompt_length": 5},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS_OF_A_STUDY, ids=lambda method: method["name"])
+def test_every_method_can_be_studied(kind, method, learner_of, make_task, tmp_path):
+    tasks = [make_task("copy"), make_task("last", metric="rouge_l")]
+    learner = learner_of(kind, tasks, method=method)
+    subset = ("copy", "last")
+    fit = learner.fit(subset, 1, steps=3, split="validation", save_to=tmp_path)
+    assert set(fit.scores) == set(subset)
+    assert np.isfinite(fit.losses).all()
+    n_steps = {"promot": 10 if "order" in method else 5}.get(method["name"], 3)
+    assert len(fit.losses) == n_steps
+    assert learner.expected_tokens(subset, 3) == pytest.approx(fit.tokens, rel=0.25)
+    assert list(tmp_path.rglob("*.safetensors"))
+    again = learner.fit(subset, 1, steps=3, split="validation")
+    assert (again.losses, values(again)) == (fit.losses, values(fit))
+    features = learner.gradient_features("copy", examples=2, seed=0, dimension=64)
+    assert features.shape == (2, 64)
+    assert (np.abs(features).max(axis=1) > 0).all()
+
+
+def test_methods_have_fingerprints_of_their_own(learner_of, make_task):
+    prints = [learner_of("causal", [make_task("copy")], method=m).fingerprint for m in METHODS_OF_A_STUDY]
+    assert len(set(prints)) == len(prints)
+
+
 def test_what_was_cut_and_dropped_is_told(learner_of, make_task):
     task = make_task("copy", sizes=(6, 3, 2))
     long = Example("red " * 60, ("red",))

@@ -4,11 +4,13 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.optimization import Adafactor
+from transformers.trainer_pt_utils import LabelSmoother
 
 from cotune.exceptions import RunError
 from cotune.models import LanguageModel
-from cotune.training._loop import OPTIMIZERS, train
+from cotune.training._loop import OPTIMIZERS, TrainingRun, dropout_of, train
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 
@@ -36,8 +38,11 @@ def run(model, batches, config, n_steps, seed=0, method=None):
     return log, weights
 
 
-def labelled_loss(model, module, examples):
-    """Return transformers' own loss of a padded batch, labels masked on prompt and padding."""
+def labelled_loss(model, module, examples, label_smoothing=0.0):
+    """Return transformers' own loss of a padded batch, labels masked on prompt and padding.
+
+    With label smoothing that of their trainer's smoother.
+    """
     if model.seq2seq:
         rows = [example.prompt for example in examples]
         labels = [list(example.target) for example in examples]
@@ -48,7 +53,11 @@ def labelled_loss(model, module, examples):
     ids = pad([torch.tensor(row) for row in rows], batch_first=True)
     mask = pad([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
     targets = pad([torch.tensor(row) for row in labels], batch_first=True, padding_value=-100)
-    return module(input_ids=ids, attention_mask=mask, labels=targets).loss
+    output = module(input_ids=ids, attention_mask=mask, labels=targets)
+    if not label_smoothing:
+        return output.loss
+    smoother = LabelSmoother(epsilon=label_smoothing)
+    return smoother(output, targets, shift_labels=not model.seq2seq)
 
 
 def rate(config, step, n_steps):
@@ -71,10 +80,11 @@ def textbook_run(model, batches, config, n_steps):
         if config.optimizer == "adamw":
             optimizer = torch.optim.AdamW(weights, **options)
         else:
-            optimizer = Adafactor(weights, **options, scale_parameter=False, relative_step=False)
+            scale = config.scale_parameter
+            optimizer = Adafactor(weights, **options, scale_parameter=scale, relative_step=False)
         module.train()
         for step, examples in enumerate(islice(cycle(batches), n_steps)):
-            loss = labelled_loss(model, module, examples)
+            loss = labelled_loss(model, module, examples, config.label_smoothing)
             losses.append(loss.item())
             loss.backward()
             norm = torch.stack([p.grad.square().sum() for p in weights]).sum().sqrt()
@@ -103,12 +113,15 @@ RECIPES = {
     "not clipped": {"clip": None},
     "in parts": {"pass_tokens": 1},
     "adafactor": {"optimizer": "adafactor", "weight_decay": 0.1},
+    "adafactor of T5": {"optimizer": "adafactor", "scale_parameter": True, "learning_rate": 0.2},
+    "label smoothing": {"label_smoothing": 0.2},
+    "no dropout": {"dropout": 0.0},
 }
 
 
 @pytest.mark.parametrize(
     ("kind", "recipe"),
-    [*(("causal", recipe) for recipe in RECIPES), ("seq2seq", "default"), ("seq2seq", "in parts")],
+    [*(("causal", recipe) for recipe in RECIPES), ("seq2seq", "default"), ("seq2seq", "label smoothing")],
 )
 def test_training_is_the_textbooks_loop_on_the_loss_of_transformers(kind, recipe, request, encode):
     model = request.getfixturevalue(kind)
@@ -131,6 +144,9 @@ def test_training_is_the_textbooks_loop_on_the_loss_of_transformers(kind, recipe
         ({"clip": None}, {"clip": 1e-3}),
         ({}, {"optimizer": "adafactor"}),
         ({}, {"learning_rate": 0.01}),
+        ({}, {"label_smoothing": 0.3}),
+        ({}, {"dropout": 0.5}),
+        ({"optimizer": "adafactor"}, {"optimizer": "adafactor", "scale_parameter": True}),
     ],
 )
 def test_every_option_of_the_recipe_matters(causal, encode, one, other):
@@ -239,6 +255,9 @@ def test_models_of_either_precision_are_trained_in_one_process(tiny_causal, caus
         {"learning_rate": 0},
         {"warmup": 1.5},
         {"optimizer": "sgd"},
+        {"label_smoothing": 1.0},
+        {"dropout": 1.0},
+        {"optimizer": "adamw", "scale_parameter": True},
         {"batch_size": 2, "tasks_per_batch": 3},
         {"steps": 3},
     ],
@@ -246,3 +265,56 @@ def test_models_of_either_precision_are_trained_in_one_process(tiny_causal, caus
 def test_recipes_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=next(reversed(options))):
         TrainingConfig(**options)
+
+
+def rates(module):
+    """Every dropout rate of a module: of its dropout layers and of attention that drops by a function."""
+    layers = [m.p for m in module.modules() if isinstance(m, torch.nn.Dropout)]
+    names = ("dropout", "attention_dropout")
+    return layers + [vars(m)[n] for m in module.modules() for n in names if isinstance(vars(m).get(n), float)]
+
+
+def test_dropout_is_set_everywhere_but_in_adapters_and_only_for_a_while(model):
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99, "embd_pdrop": 0.3}
+    for base in (model.base, GPT2LMHeadModel(GPT2Config(**sizes))):
+        before = rates(base)
+        with dropout_of(base, 0.25) as n_places:
+            assert n_places == len(before) > 0
+            assert set(rates(base)) == {0.25}
+        assert rates(base) == before
+        with dropout_of(base, None) as n_places:
+            assert (n_places, rates(base)) == (0, before)
+    with Lora(dropout=0.5).attach(model), dropout_of(model.base, 0.25):
+        assert {0.25, 0.5} == set(rates(model.base))
+
+
+def test_dropout_is_random_and_acts_while_training_only(model, batches):
+    config = TrainingConfig(learning_rate=0.02, dropout=0.3)
+    expected = model.nll(model.base, batches[0])
+    (log, _), (again, _), (other, _), (without, _) = (
+        run(model, batches, c, 3, seed)
+        for c, seed in ((config, 3), (config, 3), (config, 4), (TrainingConfig(learning_rate=0.02), 3))
+    )
+    assert log.losses == again.losses != other.losses
+    assert log.losses[0] != without.losses[0]
+    assert (model.nll(model.base, batches[0]) == expected).all()
+
+
+def test_a_run_can_stop_after_any_step_and_go_on(causal, encode):
+    batches = three_batches(causal, encode)
+    config = TrainingConfig(learning_rate=0.02, schedule="cosine", warmup=0.3)
+    whole, expected = run(causal, batches, config, 6)
+    torch.manual_seed(0)
+    steps = []
+    with Lora().attach(causal) as attached:
+        first = TrainingRun(causal, attached, 6, config)
+        first.run(batches[:2], lambda step, loss: steps.append((step, loss)))
+        second = TrainingRun(causal, attached, 6, config)
+        second.load_state_dict(first.state_dict())
+        second.run(batches[2:] + batches, lambda step, loss: steps.append((step, loss)))
+        weights = [p.detach() for p in attached.trained]
+    assert second.log.losses == whole.losses
+    assert second.log.tokens == whole.tokens
+    assert [loss for _, loss in steps] == list(whole.losses)
+    assert [step for step, _ in steps] == [1, 2, 3, 4, 5, 6]
+    assert all(torch.equal(a, b) for a, b in zip(weights, expected, strict=True))

@@ -88,9 +88,15 @@ class LanguageModelLearner:
         return self._data.check()
 
     def expected_tokens(self, subset: Subset, steps: int) -> int:
-        """Tokens of the batches of a run, by the mean length of each task's training examples."""
-        lengths = [float(np.mean([len(e) for e in self._data.encoded(name, "train")])) for name in subset]
-        return round(steps * self.config.training.batch_size * float(np.mean(lengths)))
+        """Tokens of the batches of a run, by the mean length of each task's examples."""
+        method, total = self.config.method, 0.0
+        # Those of validation are kept with demonstrations, where there are any.
+        split = "validation" if method.demonstrations else "train"
+        for stage in method.stages(steps, self.config.training, subset):
+            pools = [self._data.encoded(name, split) for name in stage.tasks or subset]
+            length = float(np.mean([np.mean([len(encoded) for encoded in pool]) for pool in pools]))
+            total += stage.steps * stage.training.batch_size * (length + method.virtual_tokens)
+        return round(total)
 
     def prepare(self, folder: Path) -> None:
         """Nothing to do: the base model comes trained."""

@@ -124,6 +124,11 @@ class Method(Config):
     """Solved examples, freshly drawn from the training split, before every input of training and of the
     evaluation on the trained task: the "+1-shot" of the ProMoT paper."""
 
+    @property
+    def virtual_tokens(self) -> int:
+        """Tokens of a soft prompt before every input."""
+        return 0
+
     @abstractmethod
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> AbstractContextManager[Attached]:
         """Put fresh trainable parameters on the base; leaving the context restores it bit for bit.

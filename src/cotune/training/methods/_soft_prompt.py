@@ -33,6 +33,11 @@ class SoftPromptMethod(Method):
     prompts: Literal["per_task", "shared"] = "per_task"
     """Whether every task of a run has a prompt of its own."""
 
+    @property
+    def virtual_tokens(self) -> int:
+        """Tokens of a soft prompt before every input."""
+        return self.prompt_length
+
     def draw(self, model: LanguageModel, tasks: Sequence[str]) -> SoftPrompts:
         """Draw the fresh prompts of a run; without tasks, one for whatever comes."""
         from cotune.models import SoftPrompts
