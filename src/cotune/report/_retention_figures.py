@@ -87,8 +87,7 @@ def trade_off(scores: RetentionScores, shots: int) -> LinePlot | None:
             runs = [r for r in scores.data.runs if r.method == method and (r.learning_rate == first) == own]
             points, tips = _cloud(scores, runs, shots)
             if points:
-                name = method if own else f"{method}, other learning rates"
-                cloud = Series(name, style, points, joined=False, dashed=not own, tooltips=tips)
+                cloud = Series(method, style, points, joined=False, dashed=not own, tooltips=tips)
                 series.append(cloud)
     if not series:
         return None

@@ -96,8 +96,8 @@ def retention_table(
     InputError
         If the parts of the report contradict each other.
     """
-    rate = data.learning_rates[0] if learning_rate is None else learning_rate
-    return table_of(RetentionScores(data), at, rate)
+    scores = RetentionScores(data)
+    return table_of(scores, at, data.learning_rates[0] if learning_rate is None else learning_rate)
 
 
 def table_of(scores: RetentionScores, at: At, learning_rate: float) -> RetentionTable:
