@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from models_samples import ARCHITECTURES, OTHER, PAIRS, tiny
 
 from cotune.models import Encoded, LanguageModel
 from cotune.models.batching import causal_batch, plan_rows
-
-WORDS = ["apple", "banana", "cherry", "damson", "elder", "fig", "grape"]
-PAIRS = [(" ".join(WORDS[: 1 + i]), " ".join(WORDS[i::-1])) for i in range(len(WORDS))]
-OTHER = "Write the word backwards, letter by letter, from the last to the first."
 
 
 @pytest.fixture
@@ -114,143 +111,6 @@ def test_chunks_hold_every_example_once_and_about_as_many_tokens_as_asked(
     if by_length:
         lengths = [len(examples[i]) for chunk in chunks for i in chunk]
         assert lengths == sorted(lengths, reverse=True)
-
-
-def louder(base, factor=16):
-    """Multiply the matrices between embedding and output, so that random weights tell prompts apart."""
-    with torch.no_grad():
-        tied = base.get_input_embeddings().weight
-        for parameter in base.parameters():
-            if parameter.ndim > 1 and parameter is not tied:
-                parameter.mul_(factor)
-    return base
-
-
-@pytest.fixture(scope="module", params=["causal", "seq2seq"])
-def talkative(request, tiny_causal, tiny_seq2seq, one_thread):
-    """A random model that writes something different after every prompt, with its prompts."""
-    folder = {"causal": tiny_causal, "seq2seq": tiny_seq2seq}[request.param]
-    model = LanguageModel.load(folder, precision="fp32", device="cpu")
-    louder(model.base)
-    return model
-
-
-def next_token(model, prompt, written):
-    """Return the likeliest token after what is written, from a forward pass without a cache."""
-    if model.seq2seq:
-        decoder = torch.tensor([[model.base.config.decoder_start_token_id, *written]])
-        inputs = {"input_ids": torch.tensor([prompt.prompt]), "decoder_input_ids": decoder}
-    else:
-        inputs = {"input_ids": torch.tensor([[*prompt.prompt, *written]])}
-    with torch.inference_mode():
-        return int(model.base(**inputs).logits[0, -1].argmax())
-
-
-def write(model, prompt, n_tokens):
-    written: list[int] = []
-    while len(written) < n_tokens and model.tokenizer.eos_token_id not in written:
-        written.append(next_token(model, prompt, written))
-    return written
-
-
-def test_prompts_generated_together_are_completed_as_each_alone(talkative, encode):
-    prompts = encode(talkative.encoder, PAIRS) + encode(talkative.encoder, PAIRS[:3], OTHER)
-    together = talkative.generate(talkative.base, prompts, max_new_tokens=8, batch_tokens=100_000)
-    alone = [talkative.generate(talkative.base, [prompt], max_new_tokens=8)[0] for prompt in prompts]
-    assert together == alone
-    assert len(set(together)) > 5
-
-
-def test_generation_is_greedy(talkative, encode):
-    prompts = encode(talkative.encoder, PAIRS[:3])
-    expected = [
-        talkative.tokenizer.decode(write(talkative, prompt, 6), skip_special_tokens=True).strip()
-        for prompt in prompts
-    ]
-    assert talkative.generate(talkative.base, prompts, max_new_tokens=6) == expected
-
-
-def renewed(model, **settings):
-    """Load the same weights anew, with settings of generation of the checkpoint's own."""
-    base = type(model.base)(model.base.config)
-    base.load_state_dict(model.base.state_dict())
-    for name, value in settings.items():
-        setattr(base.generation_config, name, value)
-    return LanguageModel(base, model.encoder)
-
-
-def test_a_checkpoints_own_sampling_settings_do_not_count(talkative, encode):
-    prompts = encode(talkative.encoder, PAIRS)
-    expected = talkative.generate(talkative.base, prompts, max_new_tokens=8)
-    settings = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "do_sample": True, "temperature": 9.0}
-    chatty = renewed(talkative, **settings)
-    assert chatty.generate(chatty.base, prompts, max_new_tokens=8) == expected
-
-
-@pytest.mark.parametrize("own", [None, 7, [7, 8]])
-def test_generation_ends_at_the_token_that_closes_targets(talkative, encode, own):
-    prompts = encode(talkative.encoder, PAIRS)
-    model = renewed(talkative, eos_token_id=own)
-    end = model.tokenizer.eos_token_id
-    written = write(model, prompts[0], 8)
-    at, stop = next((i, t) for i, t in enumerate(written) if i and written.index(t) == i and t != end)
-    # Two tokens swapped in the tied embedding are two tokens swapped in all that is read and written.
-    with torch.no_grad():
-        weights = model.base.get_input_embeddings().weight
-        weights[[stop, end]] = weights[[end, stop]]
-    swap = {stop: end, end: stop}
-    prompt = Encoded(tuple(swap.get(token, token) for token in prompts[0].prompt), ())
-    expected = model.tokenizer.decode(written[:at], skip_special_tokens=True).strip()
-    assert model.generate(model.base, [prompt], max_new_tokens=8) == [expected]
-
-
-def test_generation_still_ends_at_the_checkpoints_own_ends(talkative, encode):
-    (prompt,) = encode(talkative.encoder, PAIRS[:1])
-    written = write(talkative, prompt, 8)
-    at = next(i for i, token in enumerate(written) if i and written.index(token) == i)
-    model = renewed(talkative, eos_token_id=[written[at], 1])
-    expected = model.tokenizer.decode(written[: at + 1], skip_special_tokens=True).strip()
-    assert model.generate(model.base, [prompt], max_new_tokens=8) == [expected]
-
-
-def tiny(architecture, encoder, **sizes):
-    """Make a random model of another architecture, with weights large enough for attention to matter."""
-    import transformers
-
-    config = getattr(transformers, f"{architecture}Config")(
-        vocab_size=len(encoder.tokenizer), bos_token_id=1, eos_token_id=1, **sizes
-    )
-    torch.manual_seed(0)
-    base = transformers.AutoModelForCausalLM.from_config(config).eval()
-    return louder(base, 8)
-
-
-ARCHITECTURES = {
-    # Positions by distance (ALiBi), absolute positions counted by the model, recurrence, windows.
-    "Bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
-    "OPT": {
-        "hidden_size": 32,
-        "ffn_dim": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "word_embed_proj_dim": 32,
-    },
-    "GPTNeo": {
-        "hidden_size": 32,
-        "num_layers": 2,
-        "num_heads": 4,
-        "attention_types": [[["global", "local"], 1]],
-        "window_size": 64,
-    },
-    "Mistral": {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "sliding_window": 64,
-    },
-}
 
 
 @pytest.mark.parametrize(
