@@ -94,29 +94,69 @@ def evaluate_in_context(
     RunError
         If a likelihood is not finite; names the task.
     """
-    soft_prompts = soft_prompts or {}
-    prepared = [
-        TaskPrompts(
-            task,
-            config,
-            model.encoder,
-            seed=seed,
-            soft_prompt=tuple(soft_prompts.get(task.name, ())),
-            context=model.context,
-        )
-        for task in tasks
-    ]
-    total = sum(len(prompts.examples) * len(prompts.draws) for prompts in prepared)
-    scores: list[InContextScore] = []
-    done = 0
-    with _evaluating(module):
-        for prompts in prepared:
-            for shots, draw in prompts.draws:
-                scores.append(_evaluate(model, module, prompts, config, shots, draw))
-                done += len(prompts.examples)
-                if progress is not None:
-                    progress(done, total)
-    return scores
+    evaluation = InContextEvaluation(
+        tasks, config, model.encoder, seed=seed, soft_prompts=soft_prompts, context=model.context
+    )
+    return evaluation.run(model, module, progress)
+
+
+class InContextEvaluation:
+    """Tasks made ready to be evaluated in context, again and again: their prompts are encoded once.
+
+    Parameters
+    ----------
+    tasks, config, seed, soft_prompts
+        See :func:`evaluate_in_context`.
+    encoder : Encoder
+        The tokenizer of the models evaluated.
+    context : int, optional
+        The most tokens that the models can hold.
+
+    Raises
+    ------
+    InputError
+        If a task has no examples to evaluate; names it.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        config: InContextConfig,
+        encoder: Encoder,
+        *,
+        seed: int,
+        soft_prompts: Mapping[str, tuple[int, ...]] | None = None,
+        context: int | None = None,
+    ) -> None:
+        self._config = config
+        self._prepared = [
+            TaskPrompts(
+                task,
+                config,
+                encoder,
+                seed=seed,
+                soft_prompt=tuple((soft_prompts or {}).get(task.name, ())),
+                context=context,
+            )
+            for task in tasks
+        ]
+        self.n_prompts = sum(len(prompts.examples) * len(prompts.draws) for prompts in self._prepared)
+        """Prompts of one evaluation."""
+
+    def run(
+        self, model: LanguageModel, module: nn.Module, progress: Progress | None = None
+    ) -> list[InContextScore]:
+        """Evaluate a model; see :func:`evaluate_in_context`."""
+        scores: list[InContextScore] = []
+        done = 0
+        with _evaluating(module):
+            for prompts in self._prepared:
+                for shots, draw in prompts.draws:
+                    scores.append(_evaluate(model, module, prompts, self._config, shots, draw))
+                    done += len(prompts.examples)
+                    if progress is not None:
+                        progress(done, self.n_prompts)
+        return scores
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 from cotune.evaluation.in_context._config import InContextConfig
 from cotune.exceptions import InputError
@@ -58,6 +58,10 @@ class TaskPrompts:
         if context is not None:
             room = min(room, context - len(soft_prompt) - self.max_new_tokens)
         self._encoder.max_prompt_tokens = room
+        # Of each instance, not of the class: what is encoded lives as long as the evaluation.
+        self.prompts = cache(self._prompts)
+        self.scored = cache(self._scored)
+        self.options = cache(self._options)
 
     @property
     def draws(self) -> list[tuple[int, int]]:
@@ -77,17 +81,17 @@ class TaskPrompts:
         longest = max((most if one is None else len(one.target) for one in coded), default=most)
         return min(longest + longest // 4 + 2, most)
 
-    def prompts(self, shots: int, draw: int) -> list[Encoded]:
+    def _prompts(self, shots: int, draw: int) -> list[Encoded]:
         """Encode the prompt of every example, to generate from."""
         return [self._encode(example, shown) for example, shown in self._shown(shots, draw)]
 
-    def scored(self, shots: int, draw: int) -> list[Encoded]:
+    def _scored(self, shots: int, draw: int) -> list[Encoded]:
         """Encode the prompt of every example with its first target."""
         return [
             self._encode(example, shown, example.targets[0]) for example, shown in self._shown(shots, draw)
         ]
 
-    def options(self, shots: int, draw: int) -> list[list[Encoded]]:
+    def _options(self, shots: int, draw: int) -> list[list[Encoded]]:
         """Encode the prompt of every example with each of its choices, without the end of the sequence."""
         return [
             [_open_ended(self._encode(example, shown, choice)) for choice in example.choices]
