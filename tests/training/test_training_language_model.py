@@ -158,8 +158,7 @@ METHODS_OF_A_STUDY = [
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", METHODS_OF_A_STUDY, ids=lambda method: method["name"])
 def test_every_method_can_be_studied(kind, method, learner_of, make_task, tmp_path):
-    tasks = [make_task("copy"), make_task("last", metric="rouge_l")]
-    learner = learner_of(kind, tasks, method=method)
+    learner = learner_of(kind, [make_task("copy"), make_task("last")], method=method)
     subset = ("copy", "last")
     fit = learner.fit(subset, 1, steps=3, split="validation", save_to=tmp_path)
     assert set(fit.scores) == set(subset)
@@ -168,8 +167,6 @@ def test_every_method_can_be_studied(kind, method, learner_of, make_task, tmp_pa
     assert len(fit.losses) == n_steps
     assert learner.expected_tokens(subset, 3) == pytest.approx(fit.tokens, rel=0.25)
     assert list(tmp_path.rglob("*.safetensors"))
-    again = learner.fit(subset, 1, steps=3, split="validation")
-    assert (again.losses, values(again)) == (fit.losses, values(fit))
     features = learner.gradient_features("copy", examples=2, seed=0, dimension=64)
     assert features.shape == (2, 64)
     assert (np.abs(features).max(axis=1) > 0).all()

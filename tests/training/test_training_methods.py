@@ -27,8 +27,8 @@ OPTIONS = {
     "lora": [{}],
     "prefix": [{"prefix_length": 6}, {"prefix_length": 6, "projection": True}],
     "promot": [
-        {**SHORT, "prompt_steps": 3, "prompt_learning_rate": 0.1},
-        {**SHORT, "prompt_steps": 3, "weights": {"name": "lora"}},
+        {**SHORT, "prompt_steps": 2, "prompt_learning_rate": 0.1},
+        {**SHORT, "prompt_steps": 2, "weights": {"name": "lora"}},
     ],
     "prompt": [SHORT, {**SHORT, "prompts": "per_task"}],
     "random_prompt": [SHORT, {**SHORT, "weights": {"name": "lora"}}],
@@ -60,7 +60,7 @@ def same(one, other):
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def train_all(model, attached, method, examples, steps=3, tasks=("copy",)):
+def train_all(model, attached, method, examples, steps=2, tasks=("copy",)):
     """Do all stages of a method on one batch; return the logs."""
     under = [e.under(attached.prompt_ids(tasks[0])) for e in examples]
     logs = []
@@ -76,9 +76,9 @@ def test_it_trains_generates_and_leaves_the_base_bit_for_bit(method, model, enco
     torch.manual_seed(0)
     with method.attach(model, ("copy",)) as attached:
         fresh = copies(attached.parameters)
-        logs = train_all(model, attached, method, examples, steps=8)
+        logs = train_all(model, attached, method, examples, steps=6)
         assert logs[-1].losses[-1] < logs[-1].losses[0]
-        trained = {part for stage in method.stages(8, FAST) for part in stage.trains}
+        trained = {part for stage in method.stages(6, FAST) for part in stage.trains}
         assert all(p.dtype == torch.float32 for p in attached.parameters)
         moved = [not torch.equal(old, new) for old, new in zip(fresh, attached.parameters, strict=True)]
         frozen = sum(len(part) for name, part in attached.parts.items() if name not in trained)
@@ -117,7 +117,7 @@ def test_fresh_parameters_and_runs_follow_the_seed(method, model, encode):
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         with method.attach(model, ("copy",)) as attached:
-            losses = [log.losses for log in train_all(model, attached, method, examples)]
+            losses = [log.losses for log in train_all(model, attached, method, examples, steps=1)]
             runs.append((losses, copies(attached.parameters)))
     assert runs[0][0] == runs[1][0]
     assert same(runs[0][1], runs[1][1])

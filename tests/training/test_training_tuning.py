@@ -107,12 +107,10 @@ def test_checkpoints_are_where_they_were_asked_for_and_the_best_is_restored(mode
 
 
 def test_tuning_raises_the_score(model, tasks):
-    config = TuningConfig(steps=20, checkpoint_every=10, training=FAST)
-    for method in (Full(), Lora(), PROMOT):
-        with tune(model, method, tasks, config, seed=0, watch=Likelihood(model, tasks)) as tuned:
-            pass
-        first, last = tuned.checkpoints[0], tuned.best[tuned.checkpoints[-1].stage]
-        assert last.score > first.score + 0.1
+    config = TuningConfig(steps=12, checkpoint_every=6, training=FAST)
+    with tune(model, PROMOT, tasks, config, seed=0, watch=Likelihood(model, tasks)) as tuned:
+        assert tuned.best["prompt"].score > tuned.checkpoints[0].score
+    assert tuned.best["weights"].score > tuned.best["prompt"].score + 0.1
 
 
 def test_measuring_does_not_disturb_the_training(model, tasks):
@@ -155,9 +153,7 @@ def uninterrupted(request, causal, tasks, tmp_path_factory):
     return request.param, *tuned_files(causal, tasks, folder, request.param)
 
 
-@pytest.mark.parametrize(
-    "stop_at", [("prompt", 0), ("prompt", 2), ("weights", 0), ("weights", 3), ("weights", 6)]
-)
+@pytest.mark.parametrize("stop_at", [("prompt", 2), ("weights", 0), ("weights", 3)])
 def test_a_run_that_was_stopped_goes_on_to_identical_bytes(uninterrupted, causal, tasks, tmp_path, stop_at):
     name, expected, record, places = uninterrupted
     state = tmp_path / "state"
@@ -169,7 +165,8 @@ def test_a_run_that_was_stopped_goes_on_to_identical_bytes(uninterrupted, causal
     assert seen == places[places.index(stop_at) :]
     assert len(list(state.iterdir())) == 1
     # Once finished, the same state gives the same result without another step.
-    assert tuned_files(causal, tasks, tmp_path / "again", name, state=state)[0] == expected
+    done, _, seen = tuned_files(causal, tasks, tmp_path / "again", name, state=state)
+    assert (done, seen) == (expected, [])
 
 
 KILLED = """
