@@ -32,7 +32,8 @@ class TaskPrompts:
     Raises
     ------
     InputError
-        If the task has no examples to evaluate; names it.
+        If the task has no examples to evaluate, or the model's context leaves no room for a prompt; names
+        the task.
     """
 
     def __init__(
@@ -54,10 +55,7 @@ class TaskPrompts:
         self._soft_prompt = soft_prompt
         self._inputs = frozenset(example.input for example in self.examples)
         self._encoder = copy.copy(encoder)
-        room = config.max_prompt_tokens or encoder.max_prompt_tokens
-        if context is not None:
-            room = min(room, context - len(soft_prompt) - self.max_new_tokens)
-        self._encoder.max_prompt_tokens = room
+        self._encoder.max_prompt_tokens = self._room(context)
         # Of each instance, not of the class: what is encoded lives as long as the evaluation.
         self.prompts = cache(self._prompts)
         self.scored = cache(self._scored)
@@ -106,6 +104,20 @@ class TaskPrompts:
                 if (shown, example.choices) not in seen:
                     self._encode(replace(example, input=""), shown)
                 seen.add((shown, example.choices))
+
+    def _room(self, context: int | None) -> int:
+        """Return the most tokens of text that a prompt may hold."""
+        room = self._config.max_prompt_tokens or self._encoder.max_prompt_tokens
+        if context is None:
+            return room
+        left = context - len(self._soft_prompt) - self.max_new_tokens
+        if left < 1:
+            raise InputError(
+                f"Task {self.task.name}: a soft prompt of {len(self._soft_prompt)} tokens and an answer of "
+                f"up to {self.max_new_tokens} leave no room for a prompt in the model's context of {context} "
+                "tokens."
+            )
+        return min(room, left)
 
     def _shown(self, shots: int, draw: int) -> Iterator[tuple[Example, tuple[Example, ...]]]:
         """Pair every example with the demonstrations its prompt shows."""
