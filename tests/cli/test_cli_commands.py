@@ -130,6 +130,10 @@ def test_a_long_table_gives_what_the_wide_one_gives(score_table, tmp_path, capsy
         ("run,task,score\n1,a,2\n1,a,3\n1,b,1\n", "second score of task 'a'"),
         (",a,b\na,1,\nb,2,3\n", "missing"),
         ("a\n1\n", "at least two tasks"),
+        (",a\na,1\n", "at least two tasks"),
+        (",a,b,c\na,1,2,3\nb,4,5,6\n", "'c' is only on one side"),
+        (",a,b\na,1,2\nb,4,5\nb,4,5\n", "3 rows and 2 columns"),
+        (",a,b\na,1,inf\nb,2,3\n", "line 2, 'b': inf is not a score"),
     ],
 )
 def test_tables_with_mistakes(tmp_path, capsys, content, expected):
@@ -146,6 +150,63 @@ def test_a_number_of_groups_that_cannot_be(block_matrix, capsys, k):
     status, _, error = cotune(capsys, "group", block_matrix, f"-k={k}")
     assert status == 2
     assert "from 1 to the number of tasks 9" in sentence(error)
+
+
+def test_all_affinities_equal_are_one_group(tmp_path, capsys):
+    path = tmp_path / "flat.csv"
+    path.write_text("," + ",".join("abcd") + "\n" + "".join(f"{name},3,3,3,3\n" for name in "abcd"))
+    status, out, _ = cotune(capsys, "group", path)
+    assert status == 0
+    assert "group-0: a, b, c, d" in out
+    assert "certified optimal" in out
+
+
+def test_a_matrix_that_contradicts_its_transpose_is_pointed_out(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(10, 10))
+    names = [f"t{i}" for i in range(10)]
+    lines = [",".join(["", *names])]
+    lines += [",".join([name, *map(str, row)]) for name, row in zip(names, A - A.T, strict=True)]
+    path = tmp_path / "differences.csv"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.warns(UserWarning, match="almost antisymmetric"):
+        assert cotune(capsys, "group", path, "--scale", "none")[0] == 0
+
+
+def test_a_score_table_says_how_sure_its_groups_are(score_table, capsys):
+    options = ["--lower-is-better", "-k", "2"]
+    found = json.loads(cotune(capsys, "group", score_table, *options, "--json")[1])
+    assert found["stability"]["resamples"] == 100
+    assert set(found["stability"]["confidence"]) == set("abcdef")
+    assert all(share >= 0.9 for share in found["stability"]["confidence"].values())
+    assert (
+        "every task stays in its group in at least 90 % of 100"
+        in cotune(capsys, "group", score_table, *options)[1]
+    )
+    assert "stability" not in cotune(capsys, "group", score_table, *options, "--resamples", "0")[1]
+
+
+def test_tasks_that_do_not_stay_in_their_group_are_named(score_table, capsys):
+    # Four groups of six tasks that form two: how the groups are split is chance.
+    out = cotune(capsys, "group", score_table, "--lower-is-better", "-k", "4")[1]
+    assert "least sure: " in out
+
+
+def test_an_interrupt_while_k_is_chosen_ends_with_the_best_so_far(block_matrix, capsys, monkeypatch):
+    monkeypatch.setattr("cotune.cli.commands.group.SECONDS_BETWEEN", 0.0)
+    tell = print
+
+    def interrupt(*words, **options):
+        tell(*words, **options)
+        if words[0].startswith("choosing the number of groups: 3 tried"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cotune.cli.commands.group.print", interrupt, raising=False)
+    status, out, progress = cotune(capsys, "group", block_matrix)
+    assert status == 0
+    assert "choosing the number of groups: 1 tried, objective" in progress
+    assert "of the 3 tried until interrupted), objective" in out
+    assert "upper bound" in out
 
 
 def test_a_missing_table(tmp_path, capsys):

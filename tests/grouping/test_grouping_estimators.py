@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from cotune.exceptions import InputError
-from cotune.grouping import GROUPERS, SDPClustering, SpectralGrouping, density, objective
+from cotune.grouping import GROUPERS, SDPClustering, SpectralGrouping, density, objective, prepare
 
 BLOCKS = np.kron(np.eye(3), np.ones((4, 4)))
 TRUTH = np.repeat([0, 1, 2], 4)
@@ -96,6 +96,24 @@ def test_nearly_antisymmetric_input_is_pointed_out():
     A = np.random.default_rng(0).standard_normal((8, 8))
     with pytest.warns(UserWarning, match="antisymmetric"):
         SDPClustering(2).fit(A - A.T)
+
+
+def test_a_single_triangle_is_pointed_out():
+    T = np.triu(noisy_blocks(0))
+    with pytest.warns(UserWarning, match="one whole triangle"):
+        SDPClustering(3).fit(T)
+    with pytest.warns(UserWarning, match="one whole triangle"):
+        prepared = prepare(T.T)
+    assert "triangle" in prepared.steps[0]
+
+
+def test_ordinary_asymmetry_is_not_objected_to(recwarn):
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        SDPClustering(3).fit(prepare(rng.standard_normal((12, 12))).matrix)
+        prepare(noisy_blocks(seed) + 20 * rng.standard_normal((12, 1)))
+        SDPClustering(3).fit(BLOCKS + np.triu(rng.standard_normal((12, 12))))
+    assert not recwarn.list
 
 
 def test_one_task_is_one_proven_group():

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from cotune.benchmark.planted import block_model, fig2, noise
-from cotune.grouping import K_RULES, SDPClustering, choose_k, objective
-from cotune.grouping.number_of_groups import _folds, bic, block_means, default_k_max
+from cotune.grouping import K_RULES, SDPClustering, choose_k, default_k_rule, objective
+from cotune.grouping.number_of_groups import (
+    CROSS_VALIDATE_UP_TO,
+    _folds,
+    bic,
+    block_means,
+    default_k_max,
+)
 
 
 @pytest.mark.parametrize("constant", [0.0, 10.0, -0.5])
@@ -87,14 +93,59 @@ def test_bic_does_not_see_the_diagonal_or_the_numbering():
     assert value < bic(S, np.zeros(30, dtype=int), 1)
 
 
-def test_an_interrupt_while_choosing_keeps_what_was_tried():
+def stop_after(last):
     def stop(k, summed_density):
-        if k == 4:
+        if k == last:
             raise KeyboardInterrupt
 
-    path = choose_k(block_model(4, 40, 3).matrix, 10, np.random.default_rng(0), progress=stop)
+    return stop
+
+
+def test_an_interrupt_while_choosing_keeps_what_was_tried():
+    path = choose_k(block_model(4, 40, 3).matrix, 10, np.random.default_rng(0), progress=stop_after(4))
+    assert path.interrupted
     assert [record["k"] for record in path.records] == [1, 2, 3, 4]
     assert path.chosen["bic"] == 3
+
+
+@pytest.mark.parametrize(("last", "k"), [(1, 1), (3, 3), (5, 5)])
+def test_an_interrupt_while_choosing_ends_with_the_best_k_so_far_and_its_bound(last, k):
+    planted = block_model(4, 60, 5)
+    model = SDPClustering("auto", k_callback=stop_after(last)).fit(planted.matrix)
+    assert model.status_ == "interrupted"
+    assert model.n_clusters_ == k
+    assert len(model.k_path_) == last
+    assert model.n_iter_ == 0
+    assert model.objective_ == pytest.approx(objective(planted.matrix, model.labels_))
+    assert np.isfinite(model.upper_bound_)
+    assert model.upper_bound_ >= SDPClustering(k, max_iter=20).fit(planted.matrix).objective_
+
+
+def test_an_interrupt_before_the_first_k_leaves_a_single_group(monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cotune.grouping.number_of_groups.spectral_embedding", interrupted)
+    model = SDPClustering("auto").fit(block_model(4, 40, 3).matrix)
+    assert model.status_ == "interrupted"
+    assert model.labels_.tolist() == [0] * 40
+    assert model.upper_bound_ >= model.objective_
+
+
+def test_every_k_tried_is_reported():
+    heard = []
+    model = SDPClustering("auto", k_callback=lambda *state: heard.append(state)).fit(noise(0, 20))
+    assert heard == [(record["k"], record["summed_density"]) for record in model.k_path_]
+
+
+@pytest.mark.parametrize(
+    ("n", "rule"), [(CROSS_VALIDATE_UP_TO, "entry_cv"), (CROSS_VALIDATE_UP_TO + 1, "bic")]
+)
+def test_the_default_rule_follows_the_number_of_tasks(n, rule):
+    assert default_k_rule(n) == rule
+    model = SDPClustering("auto", k_max=2).fit(block_model(0, n, 2).matrix)
+    assert model.k_rule_ == rule
+    assert model.n_clusters_ == model.k_choices_[rule] == 2
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (2, 1), (5, 4), (30, 10), (2000, 67)])

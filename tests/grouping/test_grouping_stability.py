@@ -67,6 +67,31 @@ def test_resamples_without_an_affinity_matrix_are_counted_and_too_many_refused()
         )
 
 
+def test_given_groups_are_the_reference():
+    tables = runs(0.5)
+    other = np.repeat([0, 1], [3, 5])
+    result = bootstrap(
+        lambda index: tables[index].mean(axis=0), 40, SDPClustering(2), n_resamples=10, reference=other
+    )
+    assert np.array_equal(result.labels, other)
+    assert result.confidence.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
+
+
+def test_an_interrupt_ends_the_resampling_with_what_there_is():
+    tables = runs(0.5)
+    calls = []
+
+    def estimate(index):
+        calls.append(index)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return tables[index].mean(axis=0)
+
+    result = bootstrap(estimate, 40, SDPClustering(2), reference=TRUTH)
+    assert len(result.n_clusters) == 7
+    assert (result.confidence == 1).all()
+
+
 def test_groups_are_matched_one_to_one():
     assert matched(np.array([1, 1, 0, 0, 2]), np.array([0, 0, 1, 1, 1])).tolist() == [0, 0, 1, 1, 2]
 

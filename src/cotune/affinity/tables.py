@@ -34,12 +34,15 @@ class Table:
         Which it was.
     n_runs : int
         Runs of a score table, 0 for a matrix.
+    scores : ndarray of shape (n_runs, n) or None
+        The table, higher is better, NaN where a task was not in the run; None for a matrix.
     """
 
     tasks: tuple[str, ...]
     affinity: Affinity
     kind: Literal["affinity matrix", "score table"]
     n_runs: int
+    scores: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,15 @@ def read_table(path: Path, *, lower_is_better: bool = False) -> Table:
     if sorted(cell.lower() for cell in header) == sorted(_LONG):
         return _long(lines, [cell.lower() for cell in header], lower_is_better)
     names = [row[0].strip() for _, row in lines.rows]
-    if len(header) > 2 and sorted(names) == sorted(header[1:]):
+    if len(header) > 1 and sorted(names) == sorted(header[1:]):
         return _matrix(lines, header[1:], names, lower_is_better)
+    if set(names) & set(header[1:]):  # meant as a matrix: scores are not called like tasks
+        lonely = sorted(set(names) ^ set(header[1:]))
+        raise InputError(
+            f"{path}: the rows and columns of an affinity matrix must name the same tasks once each, got "
+            f"{len(names)} rows and {len(header) - 1} columns"
+            + (f"; '{lonely[0]}' is only on one side." if lonely else ".")
+        )
     return _wide(lines, header, lower_is_better)
 
 
@@ -179,5 +189,5 @@ def _long(lines: _Lines, header: list[str], lower_is_better: bool) -> Table:
 
 
 def _scored(tasks: tuple[str, ...], scores: NDArray[np.float64], lower_is_better: bool) -> Table:
-    affinity = higher_order(~np.isnan(scores), -scores if lower_is_better else scores)
-    return Table(tasks, affinity, "score table", len(scores))
+    utility = -scores if lower_is_better else scores
+    return Table(tasks, higher_order(~np.isnan(scores), utility), "score table", len(scores), utility)

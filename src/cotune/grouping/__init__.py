@@ -5,9 +5,10 @@ Arrays in, labels out; numpy, scipy and scikit-learn only.
 
 from cotune.grouping._estimator import SDPClustering
 from cotune.grouping._partition import density, first_appearance, objective
+from cotune.grouping._solution import Progress
 from cotune.grouping.baselines import LloydGrouping, SpectralGrouping
 from cotune.grouping.exact import ExactPartition, exact_partitions, exhaustive
-from cotune.grouping.number_of_groups import K_RULES, KPath, choose_k
+from cotune.grouping.number_of_groups import K_RULES, KPath, choose_k, default_k_rule
 from cotune.grouping.overlapping import OverlappingGroups, select_overlapping
 from cotune.grouping.preparation import Prepared, prepare
 from cotune.grouping.rounding import ROUNDINGS
@@ -29,11 +30,13 @@ __all__ = [
     "LloydGrouping",
     "OverlappingGroups",
     "Prepared",
+    "Progress",
     "SDPClustering",
     "SpectralGrouping",
     "Stability",
     "bootstrap",
     "choose_k",
+    "default_k_rule",
     "density",
     "exact_partitions",
     "exhaustive",

@@ -14,7 +14,13 @@ from sklearn.utils.validation import check_array
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
 from cotune.grouping._validation import check_affinity
-from cotune.grouping.number_of_groups import KPath, choose_k, default_k_max, refuse_bad_rule
+from cotune.grouping.number_of_groups import (
+    KPath,
+    choose_k,
+    default_k_max,
+    default_k_rule,
+    refuse_bad_rule,
+)
 
 AFFINITIES = ("precomputed", "linear", "cosine")
 
@@ -25,11 +31,12 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_clusters: int | str
     affinity: str
     k_max: int | None
-    k_rule: str
+    k_rule: str | None
     random_state: int | np.random.RandomState | None
 
     labels_: Labels
     n_clusters_: int
+    k_rule_: str
     k_path_: list[dict[str, Any]]
     k_choices_: dict[str, int]
 
@@ -51,10 +58,10 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _resolve_k(self, T: Matrix, rng: np.random.Generator) -> tuple[int, Labels | None]:
-        """Return k, and a partition into k groups where choosing k has found one."""
+    def _resolve_k(self, T: Matrix, rng: np.random.Generator) -> tuple[int, KPath | None]:
+        """Return k, and the path it was chosen on unless it was given."""
         n, name = len(T), type(self).__name__
-        refuse_bad_rule(self.k_rule)
+        self.k_rule_ = default_k_rule(n) if self.k_rule is None else refuse_bad_rule(self.k_rule)
         if self.n_clusters != "auto":
             if isinstance(self.n_clusters, str):
                 raise InputError(
@@ -70,16 +77,15 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 f"The 'k_max' parameter of {name} must be None or an integer of at least 1, "
                 f"got {k_max!r} instead."
             )
-        path: KPath = choose_k(
+        path = choose_k(
             T,
             min(int(k_max), n),
             rng,
-            cross_validate=True if self.k_rule == "entry_cv" else None,
+            cross_validate=True if self.k_rule_ == "entry_cv" else None,
             progress=self._choosing,
         )
         self.k_path_, self.k_choices_ = path.records, path.chosen
-        k = path.chosen[self.k_rule]
-        return k, path.labels[k]
+        return path.chosen[self.k_rule_], path
 
     def _choosing(self, k: int, summed_density: float) -> None:
         """Hear that one more k has been tried."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from cotune.exceptions import InputError
 from cotune.grouping._base import BaseGrouping
 from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, objective
 from cotune.grouping._problem import CentredProblem
+from cotune.grouping._solution import Progress, Solution, SolverOptions
 from cotune.grouping._validation import check_labels, check_square
 from cotune.grouping.exact import MAX_TASKS
 from cotune.grouping.rounding import ROUNDINGS, round_solution
-from cotune.grouping.sdp import Progress, Solution, SolverOptions, solve
+from cotune.grouping.sdp import bound_only, solve
 
 
 class SDPClustering(BaseGrouping):
@@ -34,10 +36,10 @@ class SDPClustering(BaseGrouping):
         for instance its gradient, and the affinities are their inner products or cosines.
     k_max : int, optional
         Largest number of groups tried under ``"auto"``; None for max(10, 1.5 sqrt(n)), below n.
-    k_rule : {"bic", "entry_cv", "average_density", "summed_density"}
-        How ``"auto"`` chooses; all are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 100
-        tasks unless it is asked for. ``"average_density"`` is the paper's (Eq. 2),
-        ``"summed_density"`` its Eq. 3.
+    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}, optional
+        How ``"auto"`` chooses; None for ``"entry_cv"`` up to 100 tasks and the cheaper ``"bic"`` beyond. All
+        are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 100 tasks unless it is asked for.
+        ``"average_density"`` is the paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
     tol : float
         Relative gap at which a partition counts as proven optimal.
     max_iter : int
@@ -55,8 +57,9 @@ class SDPClustering(BaseGrouping):
     warm_start : array-like of shape (n,) or (n, n), optional
         Groups of an earlier step, or an X, to start from; False is None, for scikit-learn's sake.
     callback : callable, optional
-        Called now and then as ``callback(iteration, objective, bound)``; while k is being chosen the
-        iteration is 0 and the bound infinite.
+        Called now and then as ``callback(iteration, objective, bound)`` while the groups are being proven.
+    k_callback : callable, optional
+        Called as ``k_callback(k, objective)`` after every k tried under ``"auto"``.
     random_state : int, RandomState instance or None
         Seed of the starts; the same seed gives the same groups.
 
@@ -88,6 +91,8 @@ class SDPClustering(BaseGrouping):
         Why the solver stopped; ``"solved"``: the relaxation is solved and not tight.
     n_iter_ : int
         Iterations done; 0 when the proof was found in closed form.
+    k_rule_ : str
+        The rule that ``"auto"`` uses.
     k_path_ : list of dict
         Under ``"auto"`` one record for every k tried, see :class:`cotune.grouping.KPath`; else empty.
     k_choices_ : dict of str to int
@@ -101,8 +106,8 @@ class SDPClustering(BaseGrouping):
     Notes
     -----
     One task is one group, proven. When T_ij = r_i + r_j all partitions are equally good: the first one in
-    task order is returned, proven. A KeyboardInterrupt during ``fit`` ends the iteration and
-    leaves the best partition so far with a valid bound.
+    task order is returned, proven. A KeyboardInterrupt during ``fit`` ends the iteration and leaves the best
+    partition so far with a valid bound; while k is being chosen, those of the best k so far.
 
     Examples
     --------
@@ -118,7 +123,7 @@ class SDPClustering(BaseGrouping):
         *,
         affinity: str = "precomputed",
         k_max: int | None = None,
-        k_rule: str = "bic",
+        k_rule: str | None = None,
         tol: float = 1e-5,
         max_iter: int = 5000,
         time_limit: float | None = None,
@@ -126,6 +131,7 @@ class SDPClustering(BaseGrouping):
         rounding: str = "best",
         warm_start: ArrayLike | bool | None = None,
         callback: Progress | None = None,
+        k_callback: Callable[[int, float], object] | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.n_clusters = n_clusters
@@ -139,6 +145,7 @@ class SDPClustering(BaseGrouping):
         self.rounding = rounding
         self.warm_start = warm_start
         self.callback = callback
+        self.k_callback = k_callback
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: Any = None) -> SDPClustering:
@@ -164,16 +171,21 @@ class SDPClustering(BaseGrouping):
         self._check_options()
         T = self._read(X)
         rng = self._generator()
-        k, found = self._resolve_k(T, rng)
+        k, path = self._resolve_k(T, rng)
+        problem = CentredProblem.from_affinity(T, k)
+        if path is not None and path.interrupted:
+            self._keep(T, bound_only(problem, path.labels[k], self.tol))
+            return self
         start = self._start(len(T), k)
+        if start is None and path is not None:
+            start = path.labels[k]
         options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback, self.exact_max)
-        solution = solve(CentredProblem.from_affinity(T, k), options, rng, found if start is None else start)
-        self._keep(T, solution)
+        self._keep(T, solve(problem, options, rng, start))
         return self
 
     def _choosing(self, k: int, summed_density: float) -> None:
-        if self.callback is not None:
-            self.callback(0, summed_density, np.inf)
+        if self.k_callback is not None:
+            self.k_callback(k, summed_density)
 
     def _check_options(self) -> None:
         name = type(self).__name__
@@ -221,6 +233,8 @@ class SDPClustering(BaseGrouping):
         self.upper_bound_ = problem.original(min(solution.bound, solution.partition_bound))
         # On the scale of T the two are rounded differently; a bound below what it bounds would be wrong.
         self.upper_bound_ = max(self.upper_bound_, problem.original(solution.value))
+        if self.n_clusters_ == problem.n_clusters:
+            self.upper_bound_ = max(self.upper_bound_, self.objective_)
         self.sdp_gap_ = solution.sdp_gap
         short = (
             solution.value if self.rounding == "best" else density_sum(problem.C, labels, self.n_clusters_)

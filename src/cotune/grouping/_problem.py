@@ -12,7 +12,7 @@ from cotune.grouping._partition import Matrix, symmetrised
 def centre(A: Matrix) -> Matrix:
     """Return J A J with J = I - ee'/n for a symmetric A of shape (n, n)."""
     row = np.add.reduce(A, axis=0) / len(A)  # A.mean(axis=0) without an overhead that counts in inner loops
-    centred = A - row
+    centred: Matrix = A - row
     centred -= (row - np.add.reduce(row) / len(A))[:, None]
     return centred
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from cotune.exceptions import InputError
 
 ASYMMETRY_WARNING = 0.9
-"""Share of the off-diagonal variation that may be antisymmetric before :func:`check_affinity` warns.
+"""Share of the off-diagonal variation that may be antisymmetric before :func:`asymmetry` objects.
 
 Independent noise in T_uv and T_vu alone gives 1/2; more than nine tenths means that T_uv and T_vu
 nearly cancel, as in a matrix of differences or a triangle with its sign turned.
@@ -71,20 +71,45 @@ def check_square(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.
 def check_affinity(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[np.float64]:
     """Return a checked affinity matrix, warning when its two triangles contradict each other."""
     matrix = check_square(T, name)
-    off = matrix - np.diag(np.diag(matrix))
-    n = len(off)
-    if n >= 8:  # with fewer, noise alone may look antisymmetric
-        off -= off.sum() / (n * (n - 1.0))
-        np.fill_diagonal(off, 0.0)
-        total, antisymmetric = float(np.vdot(off, off)), float(np.vdot(off - off.T, off - off.T)) / 4.0
-        if total > 0 and antisymmetric > ASYMMETRY_WARNING * total:
-            warnings.warn(
-                f"{name} is almost antisymmetric: T_uv and T_vu cancel, and the groups depend only on "
-                f"(T + T') / 2; check that it is not one triangle or a matrix of differences.",
-                UserWarning,
-                stacklevel=4,
-            )
+    objection = asymmetry(matrix, name)
+    if objection:
+        warnings.warn(objection, UserWarning, stacklevel=4)
     return matrix
+
+
+def asymmetry(T: NDArray[np.float64], name: str = "The affinity matrix") -> str | None:
+    """Say in one sentence what is suspicious about the two triangles of T, or None.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n, n)
+        NaN where unknown.
+    name : str
+        What to call it.
+
+    Returns
+    -------
+    str or None
+        None also for fewer than 8 tasks, where noise alone may look antisymmetric.
+    """
+    n = len(T)
+    known = np.isfinite(T) & np.isfinite(T.T) & ~np.eye(n, dtype=bool)
+    if n < 8 or not known.any():
+        return None
+    off = np.where(known, T, 0.0)
+    if off.any() and not (np.tril(off).any() and np.triu(off).any()):
+        return (
+            f"{name} has zeros in one whole triangle, which count as affinities; leave T_vu missing if it was "
+            f"never measured, and fill it in if it equals T_uv."
+        )
+    off = np.where(known, off - off.sum() / known.sum(), 0.0)
+    total, antisymmetric = float(np.vdot(off, off)), float(np.vdot(off - off.T, off - off.T)) / 4.0
+    if not antisymmetric > ASYMMETRY_WARNING * total:
+        return None
+    return (
+        f"{name} is almost antisymmetric: T_uv and T_vu cancel, and the groups depend only on (T + T') / 2; "
+        f"check that it is not a matrix of differences."
+    )
 
 
 def check_labels(labels: ArrayLike, n: int) -> NDArray[Any]:

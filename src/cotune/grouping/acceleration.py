@@ -6,7 +6,6 @@ import numpy as np
 
 from cotune.grouping._partition import Matrix
 
-
 RIDGE = 1e-9
 """Share of the trace of the residuals' Gram matrix added to its diagonal."""
 

@@ -20,7 +20,7 @@ class _Baseline(BaseGrouping):
         *,
         affinity: str = "precomputed",
         k_max: int | None = None,
-        k_rule: str = "bic",
+        k_rule: str | None = None,
         n_init: int = 10,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:

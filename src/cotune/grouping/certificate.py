@@ -148,7 +148,7 @@ class DualForm:
         return lower <= upper
 
     def between(self, position: float) -> float:
-        """The z at a position between the limits, 0 for the lower and 1 for the upper one."""
+        """Return the z at a position between the limits, 0 for the lower and 1 for the upper one."""
         lower, upper = self.limits
         return lower + position * (upper - lower)
 

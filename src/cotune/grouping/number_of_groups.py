@@ -2,16 +2,17 @@
 
 The paper's rule, the largest average density (Eq. 2), is biased: adding a constant c to T adds n c / k to it,
 so it measures the offset of T as much as its structure. The default treats the groups as a model of the
-affinities, normal with one mean a block, and charges for its parameters and for the labels (BIC). Entry
-cross-validation asks which k predicts affinities that the grouping has not seen; it costs one set of
-partitions a fold.
+affinities, normal with one mean a block. Up to a hundred tasks it asks which k predicts affinities that the
+grouping has not seen (entry cross-validation), which costs one set of partitions a fold; beyond, it charges
+for the parameters of the model and for the labels (BIC). On planted groups both choose the planted k; on
+gradient cosines of sixteen real tasks in six families BIC saw three groups, cross-validation seven to ten.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,14 @@ from cotune.grouping._partition import Labels, Matrix, density_sum, indicator, s
 from cotune.grouping._problem import CentredProblem
 from cotune.grouping.propose import Embedding, propose, spectral_embedding, split_starts
 
-K_RULES = ("bic", "entry_cv", "average_density", "summed_density")
-"""Rules by name, the default first."""
+K_RULES = ("entry_cv", "bic", "average_density", "summed_density")
+"""Rules by name."""
 
 FOLDS = 10
 """Folds of the cross-validation; with fewer, what is left of a weak signal no longer shows the groups."""
 
 CROSS_VALIDATE_UP_TO = 100
-"""Tasks above which entries are held out only when that rule is asked for."""
+"""Tasks up to which entry cross-validation takes seconds; see :func:`default_k_rule`."""
 
 PATIENCE = 6
 """Stop when so many consecutive k have improved neither criterion."""
@@ -48,11 +49,19 @@ class KPath:
         ``entry_cv_se`` (standard error of its difference from the best k).
     labels : dict of int to ndarray of shape (n,)
         The partition found for each k.
+    interrupted : bool
+        Whether a KeyboardInterrupt ended the trying, so that a larger k might have been chosen.
     """
 
     chosen: dict[str, int]
     records: list[dict[str, Any]]
     labels: dict[int, Labels]
+    interrupted: bool = False
+
+
+def default_k_rule(n: int) -> str:
+    """Return the rule that chooses k for n tasks unless told otherwise."""
+    return "entry_cv" if n <= CROSS_VALIDATE_UP_TO else "bic"
 
 
 def default_k_max(n: int) -> int:
@@ -86,7 +95,8 @@ def choose_k(
     Returns
     -------
     KPath
-        The curve of every rule and what it selects. After a KeyboardInterrupt, of the k tried so far.
+        The curve of every rule and what it selects. After a KeyboardInterrupt, of the k tried so far,
+        at least k = 1.
     """
     S = symmetrised(T)
     n = len(S)
@@ -94,12 +104,13 @@ def choose_k(
     if n < 3 or problem.flat:
         return _single_group(S)
     if cross_validate is None:
-        cross_validate = n <= CROSS_VALIDATE_UP_TO
-    full = _Partitions(problem.C, k_max, rng)
-    folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)] if cross_validate else []
+        cross_validate = default_k_rule(n) == "entry_cv"
     path = KPath({}, [], {})
     errors: list[list[float]] = []
+    interrupted = False
     try:
+        full = _Partitions(problem.C, k_max, rng)
+        folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)] if cross_validate else []
         for k in range(1, k_max + 1):
             labels = full.next()
             errors.append([fold.next_error() for fold in folds])
@@ -113,10 +124,11 @@ def choose_k(
             if k - _last_improvement(path.records, errors) >= PATIENCE:
                 break
     except KeyboardInterrupt:
-        if not path.records:
-            raise
+        interrupted = True
+    if not path.records:
+        return replace(_single_group(S), interrupted=True)
     _select(path, np.array(errors[: len(path.records)]))
-    return path
+    return replace(path, interrupted=interrupted)
 
 
 def _single_group(S: Matrix) -> KPath:

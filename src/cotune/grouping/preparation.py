@@ -6,6 +6,7 @@ a task whose loss is measured in large units would decide the groups alone.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Matrix
-from cotune.grouping._validation import as_float_matrix
+from cotune.grouping._validation import as_float_matrix, asymmetry
 
 SCALES = ("row_zscore", "two_way", "none")
 MISSING = ("refuse", "complete")
@@ -64,7 +65,8 @@ def prepare(
     Returns
     -------
     Prepared
-        ``matrix`` and ``steps``.
+        ``matrix`` and ``steps``. Triangles that contradict each other, or one without entries, are said in
+        ``steps`` and by a UserWarning.
 
     Raises
     ------
@@ -89,6 +91,10 @@ def prepare(
     off = ~np.eye(len(matrix), dtype=bool)
     absent = np.isnan(matrix) & off
     steps = []
+    objection = asymmetry(matrix)
+    if objection:
+        warnings.warn(objection, UserWarning, stacklevel=2)
+        steps.append(objection.removesuffix("."))
     if absent.any():
         _refuse_missing(absent, missing)
     if len(matrix) > 1:

@@ -21,7 +21,7 @@ def spectral_embedding(C: Matrix, count: int, rng: np.random.Generator) -> Embed
 def spectral_starts(
     embedding: Embedding, n_clusters: int, rng: np.random.Generator, *, pivoted: bool, restarts: int
 ) -> list[Labels]:
-    """Return partitions read off the k - 1 leading eigenvectors, by pivoted QR if asked for and by k-means."""
+    """Return partitions read off the k - 1 leading eigenvectors, by k-means and, if asked, pivoted QR."""
     values, vectors = embedding
     used = min(n_clusters - 1, vectors.shape[1])
     starts = []

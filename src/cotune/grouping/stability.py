@@ -31,7 +31,7 @@ class Stability:
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        The groups on all runs.
+        The groups whose stability it is.
     co_assignment : ndarray of shape (n, n)
         Share of the resamples in which two tasks share a group.
     confidence : ndarray of shape (n,)
@@ -57,6 +57,7 @@ def bootstrap(
     *,
     n_resamples: int = 100,
     random_state: int = 0,
+    reference: ArrayLike | None = None,
 ) -> Stability:
     """Group again and again on resampled runs.
 
@@ -74,11 +75,13 @@ def bootstrap(
         Number of resamples.
     random_state : int
         Seed of the resampling.
+    reference : array-like of shape (n,), optional
+        The groups to compare with; by default those of the grouper on all runs.
 
     Returns
     -------
     Stability
-        Frequencies and per-task confidence.
+        Frequencies and per-task confidence; after a KeyboardInterrupt, over the resamples so far.
 
     Raises
     ------
@@ -90,29 +93,38 @@ def bootstrap(
             raise InputError(
                 f"The '{name}' parameter of bootstrap must be at least 1, got {value!r} instead."
             )
-    grouper.fit(estimate(np.arange(n_runs, dtype=np.intp)))
-    reference = first_appearance(grouper.labels_)
+    if reference is None:
+        grouper.fit(estimate(np.arange(n_runs, dtype=np.intp)))
+        reference = grouper.labels_
+    found = first_appearance(reference)
     rng = np.random.default_rng(random_state)
-    together = np.zeros((len(reference), len(reference)))
-    agree = np.zeros(len(reference))
+    together = np.zeros((len(found), len(found)))
+    agree = np.zeros(len(found))
     counts: list[int] = []
-    for _ in range(n_resamples):
-        try:
-            grouper.fit(estimate(rng.integers(0, n_runs, n_runs)))
-        except InputError:
-            continue
-        labels = np.asarray(grouper.labels_)
-        together += labels[:, None] == labels[None, :]
-        agree += matched(labels, reference) == reference
-        counts.append(int(labels.max()) + 1)
-    if len(counts) < n_resamples / 2:
-        raise InputError(
-            f"{n_resamples - len(counts)} of {n_resamples} resamples of {n_runs} runs had no affinity "
-            f"matrix; run more subsets, or complete missing pairs while estimating."
-        )
+    skipped = 0
+    try:
+        for _ in range(n_resamples):
+            try:
+                grouper.fit(estimate(rng.integers(0, n_runs, n_runs)))
+            except InputError:
+                skipped += 1
+                continue
+            labels = np.asarray(grouper.labels_)
+            together += labels[:, None] == labels[None, :]
+            agree += matched(labels, found) == found
+            counts.append(int(labels.max()) + 1)
+            if getattr(grouper, "status_", "") == "interrupted":  # fit answers an interrupt with what it has
+                break
+    except KeyboardInterrupt:
+        if not counts:
+            raise
     size = len(counts)
-    skipped = n_resamples - size
-    return Stability(reference, together / size, agree / size, np.array(counts, dtype=np.intp), skipped)
+    if skipped > size:
+        raise InputError(
+            f"{skipped} of {skipped + size} resamples of {n_runs} runs had no affinity matrix; run more "
+            f"subsets, or complete missing pairs while estimating."
+        )
+    return Stability(found, together / size, agree / size, np.array(counts, dtype=np.intp), skipped)
 
 
 def matched(labels: Labels, reference: Labels) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity import Affinity
-from cotune.grouping import GROUPERS, Prepared, SDPClustering, objective, prepare
-from cotune.grouping.sdp import Progress
+from cotune.grouping import GROUPERS, Prepared, Progress, SDPClustering, Stability, objective, prepare
+from cotune.studies.grouping._stability import group_stability
 from cotune.studies.grouping.config import GroupingConfig
 
-_FEW = 100
-"""Tasks up to which cross-validating the number of groups takes seconds."""
+RESAMPLES = 100
+"""Bootstrap resamples of the runs over which the stability of the groups is judged."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,15 @@ class Groups:
         The fitted estimator, with value, bound and the path of k.
     others : tuple of OtherGroups
         The baselines.
+    stability : Stability or None
+        How often the groups came back over resamples of the runs; None where there are too few runs.
     """
 
     tasks: tuple[str, ...]
     prepared: Prepared
     clustering: SDPClustering
     others: tuple[OtherGroups, ...]
+    stability: Stability | None = None
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -73,11 +76,22 @@ class Groups:
             "upper_bound": float(self.clustering.upper_bound_),
             "gap": float(self.clustering.gap_),
             "certified": bool(self.clustering.certified_),
+            "status": self.clustering.status_,
+            "stability": self._stability_dict(),
             "preparation": list(self.prepared.steps),
             "baselines": {
                 other.name: {"labels": list(other.labels), "objective": other.objective}
                 for other in self.others
             },
+        }
+
+    def _stability_dict(self) -> dict[str, Any] | None:
+        if self.stability is None:
+            return None
+        return {
+            "resamples": len(self.stability.n_clusters),
+            "confidence": dict(zip(self.tasks, self.stability.confidence.tolist(), strict=True)),
+            "co_assignment": self.stability.co_assignment.tolist(),
         }
 
 
@@ -89,7 +103,10 @@ def group_tasks(
     scale: str,
     seed: int = 0,
     baselines: bool = True,
+    scores: NDArray[np.float64] | None = None,
+    resamples: int = RESAMPLES,
     callback: Progress | None = None,
+    k_callback: Callable[[int, float], object] | None = None,
 ) -> Groups:
     """Group tasks by their affinity.
 
@@ -107,8 +124,15 @@ def group_tasks(
         Of the heuristics' random starts.
     baselines : bool
         Whether spectral clustering and Lloyd's algorithm are set beside.
+    scores : ndarray of shape (m, n), optional
+        Scores of the runs whose mean the affinity is (Eq. 6), NaN where a task was not in the run; then the
+        stability of the groups is judged as well, see :func:`group_stability`.
+    resamples : int
+        How many resamples that takes; 0 to leave it out.
     callback : callable, optional
         Called now and then with the iteration, the objective and the bound.
+    k_callback : callable, optional
+        Called after every k tried, with k and the objective.
 
     Raises
     ------
@@ -119,8 +143,9 @@ def group_tasks(
     clustering = SDPClustering(
         config.n_clusters,
         k_max=config.k_max,
-        k_rule=config.k_rule or _default_rule(len(tasks)),
+        k_rule=config.k_rule,
         callback=callback,
+        k_callback=k_callback,
         random_state=seed,
     )
     clustering.fit(prepared.matrix)
@@ -131,17 +156,17 @@ def group_tasks(
         if baselines and name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), prepared.matrix),)
     )
-    return Groups(tasks, prepared, clustering, others)
+    stability = None
+    if scores is not None and resamples and clustering.status_ != "interrupted":
+        stability = group_stability(
+            scores, clustering.labels_, scale=config.scale or scale, resamples=resamples, seed=seed
+        )
+    return Groups(tasks, prepared, clustering, others, stability)
 
 
 def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
     """One group a line."""
     return [f"group-{number}: {', '.join(group)}" for number, group in enumerate(members)]
-
-
-def _default_rule(n: int) -> str:
-    # On gradient cosines of sixteen real tasks in six families BIC saw three groups, cross-validation seven.
-    return "entry_cv" if n <= _FEW else "bic"
 
 
 def _labels(grouper: Any, matrix: NDArray[np.float64]) -> tuple[int, ...]:

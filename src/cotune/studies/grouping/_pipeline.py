@@ -55,7 +55,12 @@ def _follow(result: GroupingResult, runner: Runner[AnyRun]) -> None:
         names = tuple(study.learner.tasks)
         write_affinity(study.folder, names, result.estimate, result.affinity_records)
         result.groups = group_tasks(
-            names, result.estimate.affinity, config.grouping, scale=config.affinity.scale, seed=config.seed
+            names,
+            result.estimate.affinity,
+            config.grouping,
+            scale=config.affinity.scale,
+            seed=config.seed,
+            scores=result.estimate.scores,
         )
         write_groups(study.folder, result.groups)
         if config.comparison is not None:

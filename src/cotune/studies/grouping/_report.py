@@ -112,7 +112,7 @@ def _grouping(result: GroupingResult) -> GroupingData | None:
     groups = result.groups
     if groups is None:
         return None
-    clustering = groups.clustering
+    clustering, stability = groups.clustering, groups.stability
     densities = density(groups.prepared.matrix, clustering.labels_)
     rows = tuple(
         GroupRow(name=f"group-{number}", tasks=members, density=float(densities[number]))
@@ -125,9 +125,12 @@ def _grouping(result: GroupingResult) -> GroupingData | None:
         upper_bound=float(clustering.upper_bound_),
         gap=float(clustering.gap_),
         certified=bool(clustering.certified_),
-        k_rule=_K_RULES[clustering.k_rule] if clustering.k_path_ else "given in the study",
+        k_rule=_K_RULES[clustering.k_rule_] if clustering.k_path_ else "given in the study",
         k_path=_k_curves(clustering),
         baselines=tuple(Baseline(name=o.name, labels=o.labels, objective=o.objective) for o in groups.others),
+        co_assignment=stability.co_assignment.tolist() if stability else None,
+        confidence=tuple(stability.confidence.tolist()) if stability else (),
+        resamples=len(stability.n_clusters) if stability else 0,
     )
 
 

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cotune._config import Config
 from cotune.affinity import Affinity
 from cotune.studies._runs import RunRecord
@@ -26,6 +29,9 @@ class Estimate:
         What one entry is, in words.
     single : mapping of str to float
         Score of each task trained alone, higher is better; empty where the estimator trains none.
+    scores : ndarray of shape (m, n) or None
+        Where Eq. (6) was averaged over runs, their scores, higher is better, NaN where a task was not in the
+        run: what the stability of the groups is judged from.
     notes : tuple of str
         What the reader must know, one sentence each.
     """
@@ -34,6 +40,7 @@ class Estimate:
     estimator: str
     unit: str
     single: Mapping[str, float] = field(default_factory=dict)
+    scores: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
 
 

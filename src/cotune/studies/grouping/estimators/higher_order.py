@@ -51,16 +51,17 @@ class HigherOrder(Estimator):
         membership = np.array([[name in run.subset for name in names] for run, _ in runs])
         scores = np.array(
             [[r.scores[name].utility if name in run.subset else np.nan for name in names] for run, r in runs]
-        )
+        ).reshape(-1, len(names))
         failed = len(records) - len(done)
         alone: dict[str, list[float]] = {}
         for run, record in done:
             if len(run.subset) == 1:
                 alone.setdefault(run.subset[0], []).append(record.scores[run.subset[0]].utility)
         return Estimate(
-            higher_order(membership.reshape(-1, len(names)), scores.reshape(-1, len(names))),
+            higher_order(membership.reshape(-1, len(names)), scores),
             estimator=f"higher-order (Eq. 6), {len(runs)} runs on subsets of {self.subset_size} tasks",
             unit="mean validation score of the task over the runs with the other, higher is better",
+            scores=scores,
             single={task: float(np.mean(values)) for task, values in alone.items()},
             notes=(f"{failed} of {len(records)} runs failed and are left out.",) if failed else (),
         )
