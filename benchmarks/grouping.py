@@ -6,7 +6,8 @@ work on the machine does not count. SCS is called through cvxpy on Eq. 5 as writ
 on a symmetric matrix of the same order.
 
     python benchmarks/grouping.py --quick
-    python benchmarks/grouping.py --out grouping.json
+    python benchmarks/grouping.py --only speed
+    python benchmarks/grouping.py --out grouping.json --markdown grouping.md
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,16 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from cotune.benchmark.planted import block_model, fig2, noise
-from cotune.grouping import LloydGrouping, SDPClustering, SpectralGrouping, choose_k, objective, prepare
+from cotune.benchmark.planted import Planted, block_model, fig2, noise
+from cotune.grouping import (
+    LloydGrouping,
+    SDPClustering,
+    SpectralGrouping,
+    choose_k,
+    default_k_rule,
+    objective,
+    prepare,
+)
 from cotune.grouping.exact import exact_partitions
 
 Row = dict[str, Any]
@@ -33,22 +43,41 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small instances and few seeds, about a minute")
+    parser.add_argument("--only", default="", choices=["", *SECTIONS], help="run one section")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
-    parser.add_argument("--only", default="", help="run the sections whose name contains this")
+    parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
     arguments = parser.parse_args()
-    rows: list[Row] = []
-    for section in (speed, recovery, number_of_groups, scales, exactness):
-        if arguments.only in section.__name__:
-            print(f"\n{section.__doc__}")
-            for row in section(arguments.quick):
-                rows.append({"section": section.__name__, **row})
-                print("  " + "  ".join(f"{name} {_text(value)}" for name, value in row.items()), flush=True)
+    rows: dict[str, list[Row]] = {}
+    for name, section in SECTIONS.items():
+        if arguments.only not in ("", name):
+            continue
+        print(f"\n{name}: {section.__doc__}")
+        started = time.perf_counter()
+        rows[name] = []
+        for row in section(arguments.quick):
+            rows[name].append(row)
+            print("  " + "  ".join(f"{column} {_text(value)}" for column, value in row.items()), flush=True)
+        print(f"  ({time.perf_counter() - started:.0f} s)")
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.markdown:
+        arguments.markdown.write_text("\n".join(_markdown(*entry) for entry in rows.items()))
 
 
 def _text(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(name: str, rows: list[Row]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[_text(row.get(column, "")) for column in columns] for row in rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"## {name.capitalize()}\n\n{SECTIONS[name].__doc__}\n\n{table}\n"
+
+
+def _verdict(target: str, held: bool) -> Row:
+    return {"target": target, "verdict": "held" if held else "NOT HELD"}
 
 
 def _timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -76,7 +105,7 @@ def scs(T: np.ndarray, k: int) -> float:
         return time.process_time() - started
 
 
-def _speed_row(name: str, T: np.ndarray, k: int, conic: bool, **options: Any) -> Row:
+def _measured(name: str, T: np.ndarray, k: int, conic: bool, **options: Any) -> Row:
     n = len(T)
     repeats = 5 if n <= 200 else 2 if n <= 1000 else 1
     seconds, model = _timed(lambda: SDPClustering(k, **options).fit(T), repeats)
@@ -91,26 +120,49 @@ def _speed_row(name: str, T: np.ndarray, k: int, conic: bool, **options: Any) ->
     return row
 
 
+def _against_scs(name: str, T: np.ndarray, k: int, ratio: float, *, certified: bool = False) -> Row:
+    row = _measured(name, T, k, conic=True)
+    closed = row["gap"] if certified else row["sdp_gap"]
+    what = "certified to 1e-5" if certified else "SDP gap 1e-5"
+    held = closed <= 1e-5 and row["scs_over_ours"] >= ratio
+    return row | _verdict(f"{what} in <= 1/{ratio:g} of SCS", held)
+
+
+def _against_eigh(name: str, T: np.ndarray, k: int, most: float, gap: float = 1e-5) -> Row:
+    row = _measured(name, T, k, conic=False, tol=gap)
+    held = row["gap"] <= gap and row["in_eigh"] <= most
+    return row | _verdict(f"gap {gap:g} in <= {most:g} eigh", held)
+
+
 def speed(quick: bool) -> Iterator[Row]:
-    """Speed: certified groups or a solved relaxation, to 1e-5."""
-    for seed in range(3):
-        yield _speed_row(f"planted n=100 k=5 #{seed}", block_model(seed, 100, 5).matrix, 5, True)
-    for seed in range(3):
-        yield _speed_row(f"Fig. 2 n=100 #{seed}", fig2(seed, 100).matrix, 3, True)
-    for seed in range(1 if quick else 3):
-        yield _speed_row(f"Fig. 2 n=150 #{seed}", fig2(seed, 150).matrix, 3, True)
-        yield _speed_row(f"noise n=100 k=4 #{seed}", noise(seed, 100), 4, True)
-    yield _speed_row("planted n=1000 k=20", block_model(0, 1000, 20).matrix, 20, False)
+    """Speed: certified groups or a solved relaxation. Memory is the peak of the process so far."""
+    seeds = range(1 if quick else 3)
+    for seed in seeds:
+        planted = block_model(seed, 100, 5).matrix
+        yield _against_scs(f"planted n=100 k=5 #{seed}", planted, 5, 50, certified=True)
+    for n in (100, 150):
+        for seed in seeds:
+            yield _against_scs(f"Fig. 2 n={n} #{seed}", fig2(seed, n).matrix, 3, 25)
+    for seed in seeds:
+        yield _against_scs(f"noise n=100 k=4 #{seed}", noise(seed, 100), 4, 3)
+    yield _against_eigh("planted n=1000 k=20", block_model(0, 1000, 20).matrix, 20, 3)
     if quick:
         return
-    yield _speed_row("noise n=300 k=4", noise(0, 300), 4, True)
-    yield _speed_row("Fig. 2 n=300", fig2(0, 300).matrix, 3, True)
-    yield _speed_row("Fig. 2 n=500", fig2(0, 500).matrix, 3, True)
-    yield _speed_row("noise n=500 k=4", noise(0, 500), 4, True)
-    yield _speed_row("planted n=2000 k=40", block_model(0, 2000, 40).matrix, 40, False)
+    row = _against_eigh("planted n=2000 k=40", block_model(0, 2000, 40).matrix, 40, 4)
+    yield row | _verdict(row["target"] + ", 1 GiB", row["verdict"] == "held" and row["peak_GiB"] <= 1)
     weak = block_model(0, 2000, 10, snr=1.3).matrix
-    yield _speed_row("weak signal (snr 1.3) n=2000 k=10", weak, 10, False, tol=1e-4, time_limit=120.0)
-    yield _speed_row("planted n=5000 k=50", block_model(0, 5000, 50).matrix, 50, False, tol=1e-2)
+    row = _measured("weak signal (snr 1.3) n=2000 k=10", weak, 10, False, tol=1e-4, time_limit=120.0)
+    yield row | _verdict("gap 1e-4 within 120 s", row["gap"] <= 1e-4 and row["seconds"] <= 120)
+    yield _against_eigh("planted n=5000 k=50", block_model(0, 5000, 50).matrix, 50, 10, gap=1e-2)
+
+
+def conic(quick: bool) -> Iterator[Row]:
+    """Speed beside SCS where SCS takes long."""
+    if quick:
+        return
+    yield _against_scs("Fig. 2 n=500", fig2(0, 500).matrix, 3, 300, certified=True)
+    for n in (300, 500):
+        yield _against_scs(f"noise n={n} k=4", noise(0, n), 4, 3)
 
 
 def recovery(quick: bool) -> Iterator[Row]:
@@ -128,36 +180,42 @@ def recovery(quick: bool) -> Iterator[Row]:
                 scores[name].append(adjusted_rand_score(planted.labels, labels))
         row: Row = {
             "noise": "mirrored" if mirrored else "iid",
-            "at_least_planted": f"{at_least}/{len(seeds)}",
+            "at_least_planted": f"{at_least} of {len(seeds)}",
         }
         for name, values in scores.items():
             row |= {
                 f"{name}_ari": float(np.mean(values)),
                 f"{name}_exact": int(np.sum(np.array(values) == 1.0)),
             }
-        yield row
+        least = 0.98 if mirrored else 0.998
+        held = at_least == len(seeds) and row["sdp_ari"] >= least
+        yield row | _verdict(f"all at least planted, mean ARI >= {least}", held)
 
 
 def number_of_groups(quick: bool) -> Iterator[Row]:
-    """k = auto: how often each rule finds the planted number of groups."""
-    cases = {
-        "Fig. 2 iid": (lambda seed: fig2(seed), 10 if quick else 50),
-        "Fig. 2 mirrored": (lambda seed: fig2(seed, mirrored=True), 10 if quick else 50),
-    }
+    """How often each rule finds the planted number of groups; the target is for the default."""
+    for mirrored in (False, True):
+        count = 10 if quick else 50
+        draws = [fig2(seed, mirrored=mirrored) for seed in range(count)]
+        least = (0.88 if mirrored else 0.98) * count
+        yield _k_row(f"Fig. 2 {'mirrored' if mirrored else 'iid'}", draws, least)
+    sizes = [(n, k) for n in (60, 80, 100) for k in (5, 6)]
     for constant in (0.0, 10.0, -0.5):
-        cases[f"n=100 k=5 {constant:+}"] = (
-            lambda seed, c=constant: block_model(seed, 100, 5, constant=c),
-            4 if quick else 20,
-        )
-    cases["n=60 k=6 snr 1.5"] = (lambda seed: block_model(seed, 60, 6, snr=1.5), 4 if quick else 20)
-    for name, (draw, count) in cases.items():
-        right: dict[str, int] = {}
-        for seed in range(count):
-            planted = draw(seed)
-            path = choose_k(planted.matrix, 10, np.random.default_rng(seed), cross_validate=True)
-            for rule, k in path.chosen.items():
-                right[rule] = right.get(rule, 0) + (k == planted.n_clusters)
-        yield {"case": name, "seeds": count, **right}
+        draws = [
+            block_model(seed, n, k, constant=constant) for n, k in sizes for seed in range(1 if quick else 5)
+        ]
+        yield _k_row(f"blocks n=60..100 k=5, 6 {constant:+}", draws, 0.95 * len(draws))
+
+
+def _k_row(name: str, draws: list[Planted], least: float) -> Row:
+    right: Counter[str] = Counter()
+    for seed, planted in enumerate(draws):
+        path = choose_k(planted.matrix, 10, np.random.default_rng(seed))
+        default = path.chosen[default_k_rule(len(planted.matrix))]
+        for rule, k in {"default": default, **path.chosen}.items():
+            right[rule] += k == planted.n_clusters
+    row = {"case": name, "draws": len(draws), **right}
+    return row | _verdict(f"default right in >= {least:g}", right["default"] >= least)
 
 
 def scales(quick: bool) -> Iterator[Row]:
@@ -178,8 +236,10 @@ def scales(quick: bool) -> Iterator[Row]:
             for seed in range(count):
                 planted = block_model(seed, 60, 4, snr=1.5, **options)
                 labels = SDPClustering(4).fit(prepare(planted.matrix, scale=scale).matrix).labels_
-                row[scale] += adjusted_rand_score(planted.labels, labels) == 1.0
-        yield row
+                row[scale] += int(adjusted_rand_score(planted.labels, labels) == 1.0)
+        z_scorable = "column_offset" not in options
+        held = row["row_zscore"] >= 0.95 * count
+        yield row | (_verdict("default (row_zscore) exact in >= 95 %", held) if z_scorable else {})
 
 
 def exactness(quick: bool) -> Iterator[Row]:
@@ -197,12 +257,24 @@ def exactness(quick: bool) -> Iterator[Row]:
         equal += model.objective_ >= best[k].objective - margin
         heuristic += plain.objective_ >= best[k].objective - margin
         violated += min(model.upper_bound_, plain.upper_bound_) < best[k].objective - margin
-    yield {
+    row = {
         "instances": count,
         "default_optimal": equal,
         "without_exact_search": heuristic,
         "bound_violated": violated,
     }
+    held = equal >= 0.95 * count and violated == 0
+    yield row | _verdict("default optimal in >= 95 %, no bound violated", held)
+
+
+SECTIONS = {
+    "speed": speed,
+    "conic": conic,
+    "recovery": recovery,
+    "k": number_of_groups,
+    "scales": scales,
+    "exactness": exactness,
+}
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def asymmetry(T: NDArray[np.float64], name: str = "The affinity matrix") -> str 
     off = np.where(known, T, 0.0)
     if off.any() and not (np.tril(off).any() and np.triu(off).any()):
         return (
-            f"{name} has zeros in one whole triangle, which count as affinities; leave T_vu missing if it was "
-            f"never measured, and fill it in if it equals T_uv."
+            f"{name} has zeros in one whole triangle, which count as affinities; leave T_vu missing if it "
+            f"was never measured, and fill it in if it equals T_uv."
         )
     off = np.where(known, off - off.sum() / known.sum(), 0.0)
     total, antisymmetric = float(np.vdot(off, off)), float(np.vdot(off - off.T, off - off.T)) / 4.0
