@@ -156,6 +156,42 @@ def test_a_file_that_does_not_fit_is_named(tmp_path, content, message):
         read(tmp_path)
 
 
+def publish(folder, name, parts, annotations=None):
+    for part, rows in parts.items():
+        (folder / "raw" / part).mkdir(parents=True, exist_ok=True)
+        content = {"metadata": {}, "examples": {str(n): row for n, row in enumerate(rows, start=1)}}
+        (folder / "raw" / part / f"{name}.json").write_text(json.dumps(content))
+    if annotations is not None:
+        (folder / "annotations").mkdir(exist_ok=True)
+        (folder / "annotations" / f"{name}.json").write_text(json.dumps({"annotations": annotations}))
+
+
+def test_the_published_folder_is_read_as_it_is(tmp_path):
+    words = [{"input": f"a{n}", "output": f"b{n}"} for n in range(8)]
+    manners = [{"informal": f"hi {n}", "formal": f"Good day {n}"} for n in range(8)]
+    publish(tmp_path, "antonyms", {"induce": words[:4], "execute": words[4:]}, ["Oppose."])
+    publish(tmp_path, "informal_to_formal", {"induce": manners[:4], "execute": manners[4:]})
+    antonyms, formal = read(tmp_path)
+    assert (antonyms.name, antonyms.instruction) == ("antonyms", "Oppose.")
+    assert {e.input for e in antonyms["test"]} == {"a4", "a5", "a6", "a7"}
+    assert formal.instruction == ""
+    assert {(e.input, e.targets) for e in formal["test"]} == {
+        (f"hi {n}", (f"Good day {n}",)) for n in range(4, 8)
+    }
+
+
+def test_a_published_folder_that_lacks_a_part_is_named(tmp_path):
+    publish(tmp_path, "antonyms", {"induce": [{"input": "a", "output": "b"}]})
+    with pytest.raises(InputError, match=r"antonyms\.json has no file of its name in '.*raw/execute'"):
+        read(tmp_path)
+    publish(tmp_path, "antonyms", {"execute": []})
+    with pytest.raises(InputError, match="execute: List should have at least 1 item"):
+        read(tmp_path)
+    (tmp_path / "raw" / "execute" / "antonyms.json").write_text("[]")
+    with pytest.raises(InputError, match=r"execute.antonyms.json is not a task .*\"examples\" by number"):
+        read(tmp_path)
+
+
 def test_a_folder_without_files_and_templates_of_unknown_tasks(opposites, tmp_path_factory):
     with pytest.raises(InputError, match=r"has no \.json file"):
         read(tmp_path_factory.mktemp("empty"))

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -35,6 +35,7 @@ _METRICS = {
     **dict.fromkeys(["first_word_letter", "second_word_letter", "letters_list", "diff", "sum"], "accuracy"),
 }
 """The metrics of single tasks; the others are scored by exact match."""
+_Content = TypeVar("_Content", bound=BaseModel)
 _OTHER_OUTPUTS = ("possible_outputs", "possible_translations", "other_rhymes")
 
 
@@ -44,11 +45,12 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
     A task is a JSON file named after it: "induce" has the examples to train on, "execute" those to test on,
     and "instructions" what people wrote the task asks for. All acceptable outputs of an example are its
     targets. The fields of a row for templates are ``input``, ``output``, ``outputs`` and whatever the file
-    has.
+    has. The folder that the authors published, with raw/induce, raw/execute and perhaps annotations, is read
+    as it is.
     """
 
     path: Annotated[Path, Field(strict=False)]
-    """A task file, or a folder of task files (*.json)."""
+    """A task file, a folder of task files (*.json), or the published folder with raw/ in it."""
     instruction_number: Annotated[int, Field(ge=0)] | None = 0
     """Which of the file's instructions, if it has any, opens every prompt unless 'instruction' does."""
     target: str = "{{ outputs | join('|||') }}"
@@ -56,14 +58,16 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
 
     def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
         path = _files.existing(base, self.path)
-        files = _files.visible(path, "*.json") if path.is_dir() else [path]
+        published = path / "raw" / "induce"
+        folder = published if published.is_dir() else path
+        files = _files.visible(folder, "*.json") if folder.is_dir() else [path]
         if not files:
-            raise InputError(f"The folder '{path}' has no .json file; the tasks come as one each.")
+            raise InputError(f"The folder '{folder}' has no .json file; the tasks come as one each.")
         options = self.options_by_task([file.stem for file in files])
         return {file.stem: partial(self._load, file, options[file.stem]) for file in files}
 
     def _load(self, path: Path, options: TemplateOptions) -> Source:
-        file = _read(path)
+        file = _read_published(path) if path.parent.parts[-2:] == ("raw", "induce") else _read(path)
         name = path.stem
         if name in _CHOICES and not options.model_fields_set & {"template", "target", "labels", "choices"}:
             options = options.override(TemplateOptions(target="{{ output }}", choices=_CHOICES[name]))
@@ -94,15 +98,45 @@ class _File(BaseModel):
     instructions: list[str] = Field(default_factory=list)
 
 
+class _Published(BaseModel):
+    examples: dict[str, dict[str, Any]]
+
+
+class _Annotations(BaseModel):
+    annotations: list[str]
+
+
 def _read(path: Path) -> _File:
+    return _validate(_File, _files.read_json(path), path)
+
+
+def _read_published(induce: Path) -> _File:
+    """Read a task whose parts stand in files of one name below raw/ and annotations/."""
+    raw = induce.parents[1]
+    execute, annotated = raw / "execute" / induce.name, raw.parent / "annotations" / induce.name
+    if not execute.is_file():
+        raise InputError(
+            f"{induce} has no file of its name in '{execute.parent}', whose examples it is tested on."
+        )
+    content: dict[str, Any] = {
+        part.parent.name: list(_validate(_Published, _files.read_json(part), part).examples.values())
+        for part in (induce, execute)
+    }
+    if annotated.is_file():
+        content["instructions"] = _validate(_Annotations, _files.read_json(annotated), annotated).annotations
+    return _validate(_File, content, induce)
+
+
+def _validate(kind: type[_Content], content: Any, path: Path) -> _Content:
     try:
-        return _File.model_validate(_files.read_json(path))
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(
             f"{path} is not a task of instruction induction: {where}: {first['msg']}; it needs the lists "
-            '"induce" and "execute" of examples such as {"input": "old", "output": "new"}.'
+            '"induce" and "execute" of examples such as {"input": "old", "output": "new"}, or, below raw/, '
+            '"examples" by number.'
         ) from None
 
 
@@ -118,7 +152,7 @@ def _rows(path: Path, part: str, rows: list[dict[str, Any]]) -> Iterator[tuple[s
 
 
 def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return input and outputs, the best first; two tasks come in fields of their own."""
+    """Return input and outputs, the best first; some tasks come in fields of their own."""
     if "cause" in row:
         sentences = [row["cause"], row["effect"]]
         # Which comes first must not tell the answer; it depends on the example alone.
@@ -126,6 +160,8 @@ def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
             sentences.reverse()
         first, second = sentences
         return _texts(f"Sentence 1: {first} Sentence 2: {second}", [row["cause"]])
+    if "informal" in row:
+        return _texts(row["informal"], [row["formal"]])
     if "items" in row:
         return _texts(", ".join(row["items"]), [row["concept"], *row["all_common_concepts"]])
     others: list[str] = next((row[field] for field in _OTHER_OUTPUTS if field in row), [])
