@@ -1,0 +1,105 @@
+"""Tasks named by a path: which reader a file or folder needs is told from what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import NonNegativeInt
+
+from cotune._config import Config, from_table, parse
+from cotune.exceptions import InputError
+from cotune.studies.config import read_study_file
+from cotune.studies.readers import READERS
+from cotune.tasks import Task
+from cotune.tasks.readers import ReaderConfig
+from cotune.tasks.readers._files import existing, read_json, visible
+
+SPLIT_SEED = 0
+"""Decides which examples are in which split, unless the file names a seed: the same for those who tune and
+those who evaluate, so that what was trained on is never tested on."""
+
+_MARKS = {
+    "natural_instructions": {"Definition", "Instances"},
+    "instruction_induction": {"induce", "execute"},
+}
+"""Keys that tell formats of JSON apart."""
+
+
+class _TaskFile(Config):
+    tasks: tuple[Annotated[ReaderConfig, from_table(READERS, "reader")], ...]
+    seed: NonNegativeInt = SPLIT_SEED
+
+
+def read_tasks(
+    path: Path, *, reader: str | None = None, options: Mapping[str, Any] | None = None
+) -> list[Task]:
+    """Read the tasks of a file or folder.
+
+    Parameters
+    ----------
+    path : Path
+        A file of JSON lines, a task file of Natural Instructions or of instruction induction, a folder of
+        any of them, or a YAML file: a reader with its options, or ``tasks`` as in a study file.
+    reader : str, optional
+        A key of :data:`cotune.studies.readers.READERS`, in place of the one told from the content.
+    options : mapping, optional
+        Options of the reader, which go before those of a YAML file.
+
+    Returns
+    -------
+    list of Task
+
+    Raises
+    ------
+    InputError
+        If the path does not exist, its content fits no reader, or a task is not usable.
+    """
+    options = options or {}
+    if reader is None and path.suffix in (".yaml", ".yml"):
+        data, base = read_study_file(path), path.resolve().parent
+        entries = data["tasks"] if "tasks" in data else {k: v for k, v in data.items() if k != "seed"}
+        entries = [entries] if isinstance(entries, Mapping) else entries
+        content = {k: v for k, v in data.items() if k == "seed"}
+    else:
+        base, content = Path.cwd(), {}
+        entries = [{"reader": reader or _recognise(path), "path": str(path)}]
+    if isinstance(entries, list):
+        entries = [merged(entry, options) if isinstance(entry, Mapping) else entry for entry in entries]
+    file = parse(_TaskFile, {**content, "tasks": entries}, str(path))
+    return [task for each in file.tasks for task in each.read(base=base, seed=file.seed)]
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested options with changes in their place."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merged(old, value)
+        result[key] = value
+    return result
+
+
+def _recognise(path: Path) -> str:
+    """Return the name of the reader that a file or folder needs."""
+    existing(Path.cwd(), path)
+    if path.is_dir():
+        files = visible(path, "*.json")
+        if not files:
+            return "jsonl"
+        path = files[0]
+    if path.suffix == ".jsonl":
+        return "jsonl"
+    if path.suffix == ".json":
+        content = read_json(path)
+        keys = set(content) if isinstance(content, dict) else set()
+        for name, marks in _MARKS.items():
+            if marks <= keys:
+                return name
+    raise InputError(
+        f"{path} is not a task file that is recognised: give JSON lines (.jsonl), JSON of Natural "
+        "Instructions (Definition, Instances) or of instruction induction (induce, execute), a YAML file "
+        f"with a reader and its options, or name the reader: {', '.join(sorted(READERS))}."
+    )
