@@ -1,0 +1,277 @@
+"""Models as they lie on disk: a checkpoint, a PEFT adapter on one, or a folder of ``cotune tune``."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cotune.exceptions import InputError
+from cotune.models import locate_model, model_fingerprint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from cotune.models import LanguageModel
+
+RECORD = "tune.json"
+"""The file in which ``cotune tune`` says what a folder holds."""
+
+ADAPTER = "adapter_config.json"
+"""The file in which PEFT says what an adapter is."""
+_PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
+"""Adapters that stand before the inputs; all others are on the weights."""
+_UNREADABLE = ("P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE")
+"""Adapters that stand before the inputs in ways of their own."""
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """Where the parts of a model are.
+
+    Parameters
+    ----------
+    base : Path or str
+        A checkpoint's folder or its name on the hub.
+    revision : str or None
+        The commit on the hub it was tuned at, if that is known.
+    weights : Path or None
+        A PEFT adapter on the weights, such as a LoRA.
+    prompt : Path or None
+        A soft prompt or a prefix, which stands before the inputs of the task it was trained on.
+    record : mapping or None
+        What ``cotune tune`` wrote about the model.
+    """
+
+    base: Path | str
+    revision: str | None = None
+    weights: Path | None = None
+    prompt: Path | None = None
+    record: Mapping[str, Any] | None = None
+
+    @property
+    def target(self) -> str | None:
+        """Name of the task it was tuned on, if that is known."""
+        return None if self.record is None else str(self.record["target"]["name"])
+
+
+def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
+    """Tell what a folder holds, without loading it.
+
+    Parameters
+    ----------
+    name : str
+        The folder of a checkpoint, of a PEFT adapter or of ``cotune tune``, or a name on the hub.
+    base : str, optional
+        The checkpoint an adapter is for, in place of the one that its configuration names.
+
+    Raises
+    ------
+    InputError
+        If there is no model, its base is missing, or the base given is another one than it was tuned on.
+    """
+    folder = Path(name).expanduser()
+    record = _read_json(folder / RECORD) if (folder / RECORD).is_file() else None
+    start = folder / "prompt" if record is not None and (folder / "prompt").is_dir() else folder
+    adapters: dict[str, Path] = {}
+    place: Path | str = start
+    named: Path | None = None
+    while isinstance(place, Path) and (place / ADAPTER).is_file():
+        named, content = place, _read_json(place / ADAPTER)
+        slot = _slot(place, str(content.get("peft_type")))
+        if slot in adapters:
+            raise InputError(
+                f"{adapters[slot]} is an adapter on another of the same sort, {place}; one can be loaded."
+            )
+        adapters[slot] = place
+        place = _parent(place, str(content.get("base_model_name_or_path") or ""))
+    whole = isinstance(place, Path) and place.is_dir() and place.resolve().is_relative_to(folder.resolve())
+    if base is not None and (named is None or whole):
+        raise InputError(f"{name} is a model with weights of its own; --model is for adapters.")
+    wanted = base or (name if named is None else str(place))
+    location = _locate(wanted, named if base is None else None)
+    revision = None if whole else _check_base(name, location, record)
+    return SavedModel(location, revision, adapters.get("weights"), adapters.get("prompt"), record)
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model loaded from disk.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Tokenizer and base.
+    module : Module
+        The base, or the base under the adapter on its weights.
+    prompt : Path or None
+        Of the soft prompt or prefix.
+    """
+
+    model: LanguageModel
+    module: nn.Module
+    prompt: Path | None
+
+    @contextmanager
+    def under_prompt(self) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+        """Put the soft prompt or prefix on the model.
+
+        Yields
+        ------
+        module : Module
+            What runs forward and generates.
+        ids : tuple of int
+            The ids that have to stand before the inputs.
+
+        Raises
+        ------
+        InputError
+            If there is none, or it does not fit the base.
+        """
+        if self.prompt is None:
+            raise InputError("The model has no soft prompt, so no task can be put under it.")
+        content = _read_json(self.prompt / ADAPTER)
+        vectors = _tensors(self.prompt)["prompt_embeddings"]
+        open_prompt = self._prefix if content["peft_type"] == "PREFIX_TUNING" else self._soft_prompt
+        with open_prompt(self.prompt, vectors[: int(content["num_virtual_tokens"])]) as opened:
+            yield opened
+
+    @contextmanager
+    def _soft_prompt(self, place: Path, vectors: torch.Tensor) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+        from cotune.models import SoftPrompts
+
+        width = int(self.model.base.get_input_embeddings().weight.shape[1])
+        if vectors.shape[1] != width:
+            raise _misfit(place, self.model, f"it is {vectors.shape[1]} wide, the model's embeddings {width}")
+        prompts = SoftPrompts(self.model, {"": vectors})
+        with prompts.attached():
+            yield self.module, prompts.ids("")
+
+    @contextmanager
+    def _prefix(self, place: Path, vectors: torch.Tensor) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+        from cotune.training.methods import Prefix
+
+        with Prefix(prefix_length=len(vectors)).attach(self.model) as attached:
+            (parameter,) = attached.parts["prefix"]
+            if parameter.shape != vectors.shape:
+                raise _misfit(
+                    place, self.model, f"it is {vectors.shape[1]} wide, the model's {parameter.shape[1]}"
+                )
+            parameter.data.copy_(vectors)
+            yield attached.module, ()
+
+
+def open_saved_model(saved: SavedModel, model: LanguageModel) -> OpenModel:
+    """Put a saved adapter on its loaded base.
+
+    Parameters
+    ----------
+    saved : SavedModel
+        From :func:`find_saved_model`.
+    model : LanguageModel
+        Its base, which is changed.
+
+    Raises
+    ------
+    InputError
+        If an adapter does not fit the base.
+    """
+    module = model.base if saved.weights is None else _adapted(model, saved.weights)
+    opened = OpenModel(model, module, saved.prompt)
+    if saved.prompt is not None:
+        with opened.under_prompt():  # what does not fit is told before anything is evaluated
+            pass
+    return opened
+
+
+def _adapted(model: LanguageModel, place: Path) -> nn.Module:
+    from peft import PeftModel, get_peft_model_state_dict
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of is an error below
+            module: nn.Module = PeftModel.from_pretrained(model.base, str(place)).eval()
+    except (RuntimeError, ValueError) as error:
+        raise _misfit(place, model, str(error).strip().splitlines()[-1].strip().rstrip(".")) from error
+    # The library passes over matrices that only one side has.
+    apart = set(get_peft_model_state_dict(module)) ^ set(_tensors(place))
+    if apart:
+        raise _misfit(place, model, f"{len(apart)} of its matrices have no counterpart, such as {min(apart)}")
+    return module
+
+
+def _misfit(place: Path, model: LanguageModel, reason: str) -> InputError:
+    named = _read_json(place / ADAPTER).get("base_model_name_or_path")
+    return InputError(
+        f"The adapter {place} is for another base than {model.base.config.name_or_path} ({reason}); "
+        f"it names {named}, and --model gives its new place."
+    )
+
+
+def _tensors(place: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    file = place / "adapter_model.safetensors"
+    if not file.is_file():
+        raise InputError(f"The adapter {place} has no adapter_model.safetensors; save it in this format.")
+    return dict(load_file(str(file)))
+
+
+def _slot(place: Path, kind: str) -> str:
+    if kind in _UNREADABLE:
+        raise InputError(
+            f"The adapter {place} is of the kind {kind}; of those before the inputs {' and '.join(_PROMPTS)} "
+            "can be loaded."
+        )
+    return "prompt" if kind in _PROMPTS else "weights"
+
+
+def _parent(place: Path, name: str) -> Path | str:
+    """Return what an adapter is on: relative folders start from its own."""
+    if not name:
+        return ""
+    inner = place / name
+    if inner.is_dir() and not Path(name).is_absolute():
+        return inner.resolve()
+    return Path(name) if Path(name).is_dir() else name
+
+
+def _locate(name: str, adapter: Path | None) -> Path | str:
+    if adapter is None:
+        return locate_model(name, Path())
+    try:
+        return locate_model(name, Path())
+    except InputError as error:
+        raise InputError(
+            f"The base of the adapter {adapter} is not to be found, it names {name or 'none'}; "
+            "give its place with --model."
+        ) from error
+
+
+def _check_base(name: str, base: Path | str, record: Mapping[str, Any] | None) -> str | None:
+    """See that a base is the one that was tuned; return the commit to load it at, of one on the hub."""
+    known = None if record is None else str(record["base_fingerprint"])
+    if known is None:
+        return None
+    local = isinstance(base, Path)
+    if local and known.startswith("local:") and model_fingerprint(base) != known:
+        raise InputError(
+            f"{name} was tuned on another base than {base}: the files differ from those of "
+            f"{record['base'] if record else 'its base'}; give the right one with --model."
+        )
+    return known.rpartition("@")[2] if not local and known.startswith(f"hub:{base}@") else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON; the folder holds no whole model.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a JSON object; the folder holds no whole model.")
+    return content

@@ -1,0 +1,245 @@
+"""Evaluating a model from disk or the hub on tasks in context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from cotune._config import parse
+from cotune.evaluation.in_context import (
+    InContextConfig,
+    InContextScore,
+    InContextSummary,
+    NormalisedAverage,
+    check_in_context,
+    evaluate_in_context,
+    normalised_average,
+    summarise,
+)
+from cotune.evaluation.saved_model import OpenModel, SavedModel, open_saved_model
+from cotune.exceptions import InputError
+from cotune.models.config import ModelConfig
+from cotune.studies._tables import cell, csv_text
+from cotune.tasks import Task, check_tasks
+
+Progress = Callable[[int, int], None]
+"""Called with the number of prompts answered and of all."""
+
+_OF_THE_MODEL = ("precision", "profile", "max_prompt_tokens", "max_target_tokens")
+"""What a tuned model is read with as it was in its training, unless the caller says otherwise."""
+
+_COLUMNS = (
+    "task",
+    "shots",
+    "under_prompt",
+    "metric",
+    "mean",
+    "stderr_draws",
+    "stderr_examples",
+    "n_draws",
+    "n_examples",
+    "n_cut",
+)
+
+
+class EvaluateConfig(InContextConfig):
+    """How a model is put to tasks."""
+
+    with_prompt: Literal["target", "all", "none"] = "target"
+    """Which tasks a soft prompt or prefix stands before: that which it was trained on, all, or none."""
+    seed: NonNegativeInt = 0
+    """Decides the demonstrations."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Type of the weights; "auto" takes bf16 where the hardware multiplies it natively."""
+    profile: Literal["auto", "plain", "sentinel"] = "auto"
+    """What the model's family adds to prompts and targets; by default told from the checkpoint."""
+    max_target_tokens: PositiveInt = 128
+    """The most tokens generated."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model can do in context.
+
+    Parameters
+    ----------
+    model : str
+        What was evaluated, as it was named.
+    rows : tuple of InContextSummary
+        One for each task and number of shots.
+    prompted : frozenset of str
+        Names of the tasks that were put under the model's soft prompt or prefix.
+    averages : tuple of NormalisedAverage
+        Over the tasks by number of shots; those scored with a loss are not among them.
+    notes : tuple of str
+        A sentence for everything that was cut to fit, or left out.
+    reading : tuple of str
+        A sentence for everything that readers capped, divided or dropped.
+    """
+
+    model: str
+    rows: tuple[InContextSummary, ...]
+    prompted: frozenset[str]
+    averages: tuple[NormalisedAverage, ...]
+    notes: tuple[str, ...]
+    reading: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "model": self.model,
+            "rows": [self._plain(row) for row in self.rows],
+            "averages": [asdict(average) for average in self.averages],
+            "notes": list(self.notes),
+            "reading": list(self.reading),
+        }
+
+    def csv(self) -> str:
+        """Return the rows as CSV, with all digits."""
+        plain = (self._plain(row) for row in self.rows)
+        return csv_text(
+            _COLUMNS,
+            ([v if isinstance(v, str | bool) else cell(v) for v in map(row.get, _COLUMNS)] for row in plain),
+        )
+
+    def _plain(self, row: InContextSummary) -> dict[str, Any]:
+        return {**asdict(row), "under_prompt": row.task in self.prompted}
+
+
+def evaluate_saved_model(
+    name: str,
+    saved: SavedModel,
+    tasks: Sequence[Task],
+    config: EvaluateConfig,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a model from disk or the hub on tasks in context.
+
+    Parameters
+    ----------
+    name : str
+        What the model is called in the result.
+    saved : SavedModel
+        From :func:`cotune.evaluation.saved_model.find_saved_model`.
+    tasks : sequence of Task
+        What it is put to, each scored with its own metric.
+    config : EvaluateConfig
+        How.
+    progress : callable, optional
+        Called with the number of prompts answered and of all.
+
+    Raises
+    ------
+    InputError
+        If a task does not fit the model or the shots, an adapter not its base; or if nobody knows which task
+        a soft prompt is for.
+    """
+    check_tasks(tasks)
+    prompted = _prompted(name, saved, tasks, config)
+    wanted = _model_config(saved, config)
+    encoder = wanted.encoder(Path())
+    check_in_context(tasks, config, encoder, seeds=[config.seed])
+    opened = open_saved_model(saved, wanted.load(Path(), encoder))
+    scores = _ask(opened, tasks, prompted, config, progress)
+    rows = tuple(summarise(scores))
+    averages = normalised_average(row for row in rows if row.higher_is_better)
+    read = (f"{task.name}: {note}" for task in tasks for note in task.notes)
+    notes = (*_notes(saved, prompted), *cut_notes(rows), *_without_losses(rows))
+    return Evaluation(name, rows, prompted, tuple(averages), notes, tuple(read))
+
+
+def _prompted(name: str, saved: SavedModel, tasks: Sequence[Task], config: EvaluateConfig) -> frozenset[str]:
+    """Return the names of the tasks that are put under the soft prompt."""
+    names = frozenset(task.name for task in tasks)
+    if config.with_prompt == "all" and saved.prompt is None:
+        raise InputError(f"{name} has no soft prompt or prefix, so --with-prompt all does not fit it.")
+    if config.with_prompt == "none" or saved.prompt is None:
+        return frozenset()
+    if config.with_prompt == "all":
+        return names
+    if saved.target is None:
+        raise InputError(
+            f"{name} does not say which task its soft prompt or prefix is for; say --with-prompt all or none."
+        )
+    return names & {saved.target}
+
+
+def _model_config(saved: SavedModel, config: EvaluateConfig) -> ModelConfig:
+    recorded = {} if saved.record is None else saved.record["config"]
+    given = {field: getattr(config, field) for field in _OF_THE_MODEL if field in config.model_fields_set}
+    options = {field: recorded[field] for field in _OF_THE_MODEL if field in recorded}
+    options |= {field: value for field, value in given.items() if value is not None}
+    return parse(ModelConfig, {"model": str(saved.base), "revision": saved.revision, **options}, "eval")
+
+
+def _ask(
+    opened: OpenModel,
+    tasks: Sequence[Task],
+    prompted: frozenset[str],
+    config: EvaluateConfig,
+    progress: Progress | None,
+) -> list[InContextScore]:
+    """Evaluate the tasks without and with the prompt; scores in the order of the tasks."""
+    groups = [[t for t in tasks if t.name not in prompted], [t for t in tasks if t.name in prompted]]
+    sizes = [_n_prompts(group, config) for group in groups]
+    scores: list[InContextScore] = []
+    for under, group in enumerate(groups):
+        if not group:
+            continue
+
+        def told(done: int, _: int, before: int = under * sizes[0]) -> None:
+            if progress is not None:
+                progress(before + done, sum(sizes))
+
+        with ExitStack() as stack:
+            module, ids = stack.enter_context(opened.under_prompt()) if under else (opened.module, ())
+            scores += evaluate_in_context(
+                opened.model,
+                module,
+                group,
+                config,
+                seed=config.seed,
+                soft_prompts={task.name: ids for task in group},
+                progress=told,
+            )
+    order = {task.name: at for at, task in enumerate(tasks)}
+    return sorted(scores, key=lambda score: order[score.task])
+
+
+def _n_prompts(tasks: Sequence[Task], config: EvaluateConfig) -> int:
+    draws = sum(config.draws if shots else 1 for shots in config.shots)
+    return sum(len(task[config.split][: config.max_examples]) * draws for task in tasks)
+
+
+def _notes(saved: SavedModel, prompted: frozenset[str]) -> Iterator[str]:
+    if saved.prompt is not None:
+        which = ", ".join(sorted(prompted))
+        yield (
+            f"The soft prompt or prefix stood before the inputs of {which}, and of no other task."
+            if prompted
+            else "The soft prompt or prefix was left out: none of the tasks is the one it was trained on."
+        )
+
+
+def format_mean(row: InContextSummary | NormalisedAverage) -> str:
+    """Return a mean with its standard error over the draws, if there were several."""
+    return f"{row.mean:.3f}" + (f" ± {row.stderr_draws:.3f}" if row.stderr_draws is not None else "")
+
+
+def cut_notes(rows: Iterable[InContextSummary]) -> Iterator[str]:
+    """Yield a sentence for every row some of whose prompts had to be cut."""
+    for row in rows:
+        if row.n_cut:
+            asked = row.n_draws * row.n_examples
+            yield f"{row.task}, {row.shots}-shot: the input of {row.n_cut} of {asked} prompts was cut to fit."
+
+
+def _without_losses(rows: Sequence[InContextSummary]) -> Iterator[str]:
+    losses = list(dict.fromkeys(row.task for row in rows if not row.higher_is_better))
+    if losses:
+        yield f"{', '.join(losses)}: scored with a loss, so no part of the average."
