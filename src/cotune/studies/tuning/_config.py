@@ -1,0 +1,77 @@
+"""What is done when a model is tuned on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, field_serializer, model_validator
+
+from cotune._config import from_table
+from cotune.evaluation.in_context import InContextConfig
+from cotune.models.config import ModelConfig
+from cotune.training.methods import METHODS, Full, Method
+from cotune.training.tuning import TuningConfig, get_preset
+
+FULL_LEARNING_RATE = 1e-4
+"""Default peak learning rate where every weight is tuned: ten times less than where few parameters are."""
+
+_choose: Any = from_table(METHODS, "name").func
+
+
+class TuneConfig(TuningConfig, ModelConfig):
+    """One model, one method, one recipe."""
+
+    method: Annotated[Method, from_table(METHODS, "name")]
+    """What is trained: {name: promot, prompt_length: 20, ...}."""
+    in_context: InContextConfig = Field(default_factory=InContextConfig)
+    """How tasks are put to the model before and after."""
+    seed: NonNegativeInt = 0
+    """Decides fresh parameters, dropout, the order of the examples and their demonstrations."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_defaults(cls, data: Any) -> Any:
+        """Take what is not given from the preset; without one, a few defaults depend on one another."""
+        if not isinstance(data, Mapping):
+            return data
+        if data.get("preset") is not None:
+            return _with_preset(data)
+        filled = dict(data)
+        steps = data.get("steps", cls.model_fields["steps"].default)
+        if isinstance(steps, int):
+            filled.setdefault("checkpoint_every", max(1, steps // 10))
+        training = data.get("training", {})
+        if isinstance(training, Mapping):
+            rate = {"learning_rate": FULL_LEARNING_RATE} if _tunes_every_weight(data.get("method")) else {}
+            filled["training"] = {"tasks_per_batch": 1, **rate, **training}
+        return filled
+
+    @field_serializer("method")
+    def _with_name(self, method: Method) -> dict[str, Any]:
+        return {"name": self.method_name, **method.plain()}
+
+    @property
+    def method_name(self) -> str:
+        """The key of the method in METHODS."""
+        return next(name for name, kind in METHODS.items() if type(self.method) is kind)
+
+
+def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:
+    preset = get_preset(str(data["preset"]))
+    filled = dict(data)
+    method, in_context = data.get("method"), data.get("in_context", {})
+    if isinstance(method, Mapping) and method.get("name") in METHODS:
+        known = METHODS[method["name"]].model_fields
+        filled["method"] = {**{k: v for k, v in preset.method.items() if k in known}, **method}
+    if isinstance(in_context, Mapping):
+        filled["in_context"] = {**preset.evaluation, **in_context}
+    return filled
+
+
+def _tunes_every_weight(method: Any) -> bool:
+    try:
+        chosen = _choose(method)
+    except ValueError:  # told by the validation of the field itself
+        return False
+    return isinstance(getattr(chosen, "weights", chosen), Full)

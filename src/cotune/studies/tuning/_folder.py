@@ -1,0 +1,103 @@
+"""The folder of a tuned model: not there, or whole; what a killed run goes on from stands beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cotune._files import new_folder, write_text
+from cotune.exceptions import InputError
+from cotune.studies.tuning._result import TuneResult
+
+_KEY = "run.txt"
+_LOCK = ".lock"
+
+
+class TuneFolder:
+    """Where a run's result goes, and where it keeps what it has done so far.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of the result; what is not finished is kept beside it in ``<name>.unfinished``.
+    key : str
+        Hash of all that determines the run.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self._key = path.resolve(), key
+        self._unfinished = self.path.with_name(f"{self.path.name}.unfinished")
+
+    @property
+    def state(self) -> Path:
+        """Folder of the state of the training."""
+        return self._unfinished / "state"
+
+    @property
+    def before(self) -> Path:
+        """File of what the pretrained model can do."""
+        return self._unfinished / "before.json"
+
+    def finished(self) -> TuneResult | None:
+        """Return the result if the run has been done; writes nothing.
+
+        Raises
+        ------
+        InputError
+            If the folder holds something else, or the state of another run stands beside it.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file; name a folder with --out.")
+        result = TuneResult.find(self.path) if self.path.is_dir() else None
+        if result is not None and result.key == self._key:
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+            return result
+        if self.path.is_dir() and any(self.path.iterdir()):
+            what = "a model of another run" if result is not None else "files of something else"
+            raise InputError(f"The folder {self.path} holds {what}; name another with --out.")
+        if self._unfinished.exists() and not self._is_ours():
+            raise InputError(
+                f"{self._unfinished} is what an interrupted run of other tasks, another model, method, "
+                "recipe or seed goes on from; remove it or name another folder with --out."
+            )
+        return None
+
+    def _is_ours(self) -> bool:
+        """Whether the folder beside the result is this run's, or nothing was written there yet."""
+        if not self._unfinished.is_dir():
+            return False
+        file = self._unfinished / _KEY
+        if file.is_file():
+            return file.read_text(encoding="utf-8").strip() == self._key
+        return {path.name for path in self._unfinished.iterdir()} <= {_LOCK}
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold the folder while the run is under way.
+
+        Raises
+        ------
+        InputError
+            If another process is at work in it.
+        """
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+        with (self._unfinished / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"Another process is tuning a model for {self.path}.") from None
+            write_text(self._unfinished / _KEY, self._key + "\n")
+            yield
+
+    @contextmanager
+    def result(self) -> Iterator[Path]:
+        """Fill the folder of the result; it appears at once, when the block ends well."""
+        complete = self._unfinished / "result"
+        with new_folder(complete) as fresh:
+            yield fresh
+        os.replace(complete, self.path)
+        shutil.rmtree(self._unfinished)

@@ -1,0 +1,118 @@
+"""What a tuning run found, as its folder keeps it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cotune.evaluation.saved_model import RECORD
+from cotune.exceptions import InputError
+from cotune.studies.tuning._scores import TuneScores
+from cotune.training.tuning import Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """A model tuned on one task, and what it could do before and after.
+
+    Parameters
+    ----------
+    key : str
+        Hash of all that determines the run.
+    config : mapping
+        The configuration, as plain JSON types.
+    base : str
+        The pretrained model: a folder or a hub name.
+    base_fingerprint : str
+        Of the pretrained model.
+    target : mapping
+        Name, metric, format, number of examples by split and fingerprint of the task tuned on.
+    evaluation : sequence of mapping
+        The same of the tasks only evaluated on.
+    before, after : TuneScores
+        What the pretrained and the tuned model can do.
+    checkpoints : sequence of Checkpoint
+        Stage, step and validation score of each; higher is better, losses are negative.
+    best : mapping of str to Checkpoint
+        By stage the one that was kept.
+    trainable_parameters : int
+        Of the stage that trains most.
+    tokens : int
+        Training tokens of all stages.
+    notes : sequence of str
+        A sentence for everything that was cut or dropped, or does not fit the model.
+    versions : mapping of str to str
+        Of the libraries.
+    """
+
+    key: str
+    config: Mapping[str, Any]
+    base: str
+    base_fingerprint: str
+    target: Mapping[str, Any]
+    evaluation: Sequence[Mapping[str, Any]]
+    before: TuneScores
+    after: TuneScores
+    checkpoints: Sequence[Checkpoint]
+    best: Mapping[str, Checkpoint]
+    trainable_parameters: int
+    tokens: int
+    notes: Sequence[str]
+    versions: Mapping[str, str]
+
+    @property
+    def kept(self) -> str | None:
+        """How much is left of the in-context score; None without other tasks, or where there was nothing."""
+        after = self.after.averages
+        shares = [
+            f"{100 * after[shots] / mean:.0f} % of the {shots}-shot score"
+            for shots, mean in self.before.averages.items()
+            if mean > 0
+        ]
+        return (
+            f"In context, without the target's prompt, it keeps {' and '.join(shares)}." if shares else None
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        plain = {**asdict(self), "checkpoints": [c._asdict() for c in self.checkpoints]}
+        plain["best"] = {stage: c._asdict() for stage, c in self.best.items()}
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TuneResult:
+        """Read what :meth:`to_dict` wrote."""
+        read = {
+            "before": TuneScores.from_dict(data["before"]),
+            "after": TuneScores.from_dict(data["after"]),
+            "checkpoints": [Checkpoint(**c) for c in data["checkpoints"]],
+            "best": {stage: Checkpoint(**c) for stage, c in data["best"].items()},
+        }
+        return cls(**{**data, **read})
+
+    def write(self, folder: Path) -> None:
+        """Write the record into the folder of the model."""
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def find(cls, folder: Path) -> TuneResult | None:
+        """Read a folder's record, None where it has none.
+
+        Raises
+        ------
+        InputError
+            If it has one that cannot be read.
+        """
+        file = folder / RECORD
+        if not file.is_file():
+            return None
+        try:
+            return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file} is not the record of a tuned model, as cotune tune writes it."
+            ) from error

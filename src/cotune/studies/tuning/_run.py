@@ -1,0 +1,246 @@
+"""Tune a model on one task: check, ask before, train, ask after, write."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cotune._files import write_text
+from cotune.evaluation.in_context import check_in_context
+from cotune.models import locate_model
+from cotune.studies.evaluating import Progress, cut_notes
+from cotune.studies.tuning._card import write_card
+from cotune.studies.tuning._config import TuneConfig
+from cotune.studies.tuning._folder import TuneFolder
+from cotune.studies.tuning._result import TuneResult
+from cotune.studies.tuning._scores import Questions, TuneScores, target_config
+from cotune.studies.tuning._watcher import TargetWatcher
+from cotune.tasks import SPLITS, Task, check_tasks
+from cotune.training.encoded_tasks import EncodedTasks
+
+if TYPE_CHECKING:
+    from cotune.models import Encoder, LanguageModel
+    from cotune.training.tuning import Tuned
+
+_FORMAT = 1
+"""Raised whenever the same command would give another model, so that no old state is taken for a new one."""
+_LIBRARIES = ("cotune", "torch", "transformers", "peft")
+
+
+class TuneEvents(Protocol):
+    """What is told while a model is tuned."""
+
+    def advance(self, title: str, done: int, total: int, detail: str = "") -> None:
+        """Tell how far a piece of work is."""
+        ...
+
+    def checkpoint(self, stage: str, step: int, score: float) -> None:
+        """Tell the target's validation score of a checkpoint, in the units of its metric."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say a sentence."""
+        ...
+
+
+def tune_task(
+    config: TuneConfig,
+    target: Task,
+    out: Path,
+    events: TuneEvents,
+    *,
+    evaluation: Sequence[Task] = (),
+    base: Path | None = None,
+) -> TuneResult:
+    """Tune a model on a task by one method and write what was trained, with a model card.
+
+    A run that was killed goes on when it is called again; one that is done is only read.
+
+    Parameters
+    ----------
+    config : TuneConfig
+        Model, method, recipe.
+    target : Task
+        The task tuned on: checkpoints are chosen by its validation examples, its test examples are reported.
+    out : Path
+        A new folder; it appears when all is done.
+    events : TuneEvents
+        Is told how it goes.
+    evaluation : sequence of Task
+        Other tasks, asked in context before and after.
+    base : Path, optional
+        Folder that a relative model path starts from, by default the current one.
+
+    Returns
+    -------
+    TuneResult
+
+    Raises
+    ------
+    InputError
+        If model, tasks, method and recipe do not fit one another, or the folder holds something else; nothing
+        is written then.
+    RunError
+        If the loss is not finite or explodes.
+    """
+    return _Tuning(config, target, tuple(evaluation), out, base or Path(), events).run()
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """One call of :func:`tune_task`, with its arguments."""
+
+    config: TuneConfig
+    target: Task
+    evaluation: tuple[Task, ...]
+    out: Path
+    base: Path
+    events: TuneEvents
+
+    def run(self) -> TuneResult:
+        folder = TuneFolder(self.out, self.key)
+        done = folder.finished()
+        if done is not None:
+            self.events.note(f"{self.out} is finished already.")
+            return done
+        notes = self._check(self.config.encoder(self.base))
+        for note in notes:
+            self.events.note(note)
+        model = self.config.load(self.base)
+        self._check_method(model)
+        with folder.open():
+            return self._tune(model, folder, notes)
+
+    def _tune(self, model: LanguageModel, folder: TuneFolder, notes: Sequence[str]) -> TuneResult:
+        from cotune.training.tuning import tune
+
+        config = self.config
+        questions = Questions(
+            model, self.target, self.evaluation, config.in_context, config.method.demonstrations
+        )
+        before = self._before(questions, folder)
+        watcher = TargetWatcher(questions, self._save(before, folder), self.events.checkpoint)
+        with tune(
+            model,
+            config.method,
+            [self.target],
+            config,
+            seed=config.seed,
+            watch=watcher,
+            state=folder.state,
+            progress=self._progress,
+        ) as tuned:
+            result = self._result(tuned, before, self._after(questions, tuned, before), notes)
+            with folder.result() as fresh:
+                tuned.attached.save(fresh)
+                result.write(fresh)
+                write_card(result, self.target, fresh, model.encoder)
+        return result
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that determines the result."""
+        content = {
+            "format": _FORMAT,
+            "config": {k: v for k, v in self.config.plain().items() if k != "model"},
+            "model": self._fingerprint,
+            "target": self.target.fingerprint,
+            "evaluation": [task.fingerprint for task in self.evaluation],
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _fingerprint(self) -> dict[str, Any]:
+        return self.config.fingerprint(self.base)
+
+    def _check(self, encoder: Encoder) -> list[str]:
+        """Check without any weights what can be; return a sentence for everything cut or dropped."""
+        check_tasks([self.target, *self.evaluation])
+        in_context, shots = self.config.in_context, self.config.method.demonstrations
+        found = EncodedTasks([self.target], lambda: encoder).check()
+        for split in ("validation", "test"):
+            check_in_context([self.target], target_config(in_context, split, shots), encoder)
+        check_in_context(self.evaluation, in_context, encoder)
+        read = [f"{task.name}: {note}" for task in (self.target, *self.evaluation) for note in task.notes]
+        return [*read, *(f"{name}: {note}" for name, notes in found.items() for note in notes)]
+
+    def _check_method(self, model: LanguageModel) -> None:
+        """See that the method fits the model, and the examples the model under the method's prompt."""
+        name, data = self.target.name, EncodedTasks([self.target], lambda: model.encoder)
+        with self.config.method.attach(model, [name]) as attached:
+            training = self.config.training
+            next(data.batches([name], training, 0, prompt_ids=attached.prompt_ids, context=model.context))
+
+    def _before(self, questions: Questions, folder: TuneFolder) -> TuneScores:
+        """Ask the pretrained model, unless that was done before the run was killed."""
+        if folder.before.is_file():
+            return TuneScores.from_dict(json.loads(folder.before.read_text(encoding="utf-8")))
+        base = questions.model.base
+        target = questions.ask_target(base, "test", progress=self._asking("before: target"))
+        return TuneScores(target, questions.ask_others(base, self._asking("before: in context")))
+
+    def _save(self, before: TuneScores, folder: TuneFolder) -> Callable[[], None]:
+        def save() -> None:
+            if not folder.before.is_file():
+                write_text(folder.before, json.dumps(before.to_dict()))
+
+        return save
+
+    def _after(self, questions: Questions, tuned: Tuned, before: TuneScores) -> TuneScores:
+        attached = tuned.attached
+        ids = attached.prompt_ids(self.target.name)
+        target = questions.ask_target(attached.module, "test", ids, self._asking("after: target"))
+        if not _changes_weights(self.config):  # other tasks meet the pretrained model
+            return TuneScores(target, before.in_context)
+        return TuneScores(target, questions.ask_others(attached.module, self._asking("after: in context")))
+
+    def _asking(self, title: str) -> Progress:
+        return partial(self.events.advance, title)
+
+    def _progress(self, stage: str, step: int, steps: int, loss: float) -> None:
+        self.events.advance(stage, step, steps, f"loss {loss:.3f}")
+
+    def _result(
+        self, tuned: Tuned, before: TuneScores, after: TuneScores, notes: Sequence[str]
+    ) -> TuneResult:
+        stages = self.config.method.stages(self.config.steps, self.config.training, [self.target.name])
+        return TuneResult(
+            key=self.key,
+            config=self.config.plain(),
+            base=str(locate_model(self.config.model, self.base)),
+            base_fingerprint=str(self._fingerprint["model"]),
+            target=_facts(self.target),
+            evaluation=[_facts(task) for task in self.evaluation],
+            before=before,
+            after=after,
+            checkpoints=tuned.checkpoints,
+            best=tuned.best,
+            trainable_parameters=max(
+                sum(parameter.numel() for part in stage.trains for parameter in tuned.attached.parts[part])
+                for stage in stages
+            ),
+            tokens=tuned.tokens,
+            notes=list(dict.fromkeys([*notes, *tuned.notes, *cut_notes((after.target, *after.in_context))])),
+            versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        )
+
+
+def _changes_weights(config: TuneConfig) -> bool:
+    """Tell whether anything of the method stays when the target's prompt is left out."""
+    return any("weights" in stage.trains for stage in config.method.stages(config.steps, config.training))
+
+
+def _facts(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "metric": task.metric,
+        "format": task.format,
+        "examples": {split: len(task[split]) for split in SPLITS},
+        "fingerprint": task.fingerprint,
+    }
