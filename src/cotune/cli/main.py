@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from cotune.cli.commands import demo, group, study
+from cotune.cli.commands import demo, evaluate, group, study, tune
 from cotune.exceptions import CotuneError, InputError
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command("plan")(study.plan)
 app.command("run")(study.run)
 app.command("status")(study.status)
 app.command("report")(study.report)
+app.command("tune")(tune.tune)
+app.command("eval")(evaluate.evaluate)
 app.command("group")(group.group)
 app.command("demo")(demo.demo)
 

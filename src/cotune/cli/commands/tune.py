@@ -1,0 +1,152 @@
+"""``cotune tune``: one task, one model, one method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cotune.exceptions import InputError
+
+if TYPE_CHECKING:
+    from cotune.studies.tuning import TuneResult
+    from cotune.tasks import Task
+
+TaskOption = Annotated[
+    list[Path] | None,
+    typer.Option("--eval", metavar="TASK", help="A task asked in context before and after; may be repeated."),
+]
+
+
+def tune(
+    task: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TASK",
+            help="A .jsonl file, a JSON file of Natural Instructions or instruction induction, a folder of "
+            "train.jsonl, validation.jsonl, test.jsonl, or a YAML file of a reader and its options.",
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="Folder of a transformers checkpoint, or a name on the hub.")],
+    out: Annotated[Path, typer.Option(help="A new folder for what was trained.")],
+    method: Annotated[
+        str, typer.Option(help="promot, lora, full, prompt, prefix, joint or random_prompt.")
+    ] = "promot",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="How promot, joint and random_prompt tune the weights: full (default) or lora."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps of the last stage; 1000.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak; 1e-4 where every weight is tuned, else 1e-3.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step; 8.")] = None,
+    prompt_length: Annotated[int | None, typer.Option(help="Tokens of the soft prompt; 100.")] = None,
+    prompt_steps: Annotated[
+        int | None, typer.Option(help="Steps of the stage that trains the soft prompt; for promot 5 x steps.")
+    ] = None,
+    prompt_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of that stage; 0.2, the paper's for mT5. Small models need less."),
+    ] = None,
+    demonstrations: Annotated[
+        int | None, typer.Option(help="Solved examples before every input, drawn from the training split.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A named recipe for all that is not given: paper-mt5.")
+    ] = None,
+    evaluation: TaskOption = None,
+    shots: Annotated[str | None, typer.Option(help="Shots of the tasks of --eval; 1,4.")] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws of their demonstrations; 3.")] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="How TASK is read, if its content does not tell: a reader's name.")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
+    ] = None,
+    choices: Annotated[
+        str | None, typer.Option(help="The answers of a classification task, parted by commas.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of parameters and batches; the splits stay.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Anything else: method.weights.r=16, training.optimizer=adafactor, task.metric=nll, "
+            "in_context.num_beams=4, precision=fp32, max_prompt_tokens=1024. May be repeated.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Tune a model on one task, and tell what it could do before and after.
+
+    The folder holds a PEFT adapter or a transformers checkpoint that these libraries load alone, and a model
+    card. It appears when all is done; the same command goes on where it was interrupted.
+    """
+    from cotune._config import parse
+    from cotune.cli._progress import emit
+    from cotune.cli._settings import given, nested, numbers, words
+    from cotune.cli._work import show_work
+    from cotune.studies.task_files import merged, read_tasks
+    from cotune.studies.tuning import TuneConfig, tune_task
+
+    of_method = {
+        "weights": None if weights is None else {"name": weights},
+        "prompt_length": prompt_length,
+        "prompt_steps": prompt_steps,
+        "prompt_learning_rate": prompt_learning_rate,
+        "demonstrations": demonstrations,
+    }
+    options: dict[str, Any] = {
+        "model": model,
+        "method": {"name": method, **given(of_method)},
+        "training": given({"learning_rate": learning_rate, "batch_size": batch_size}),
+        "in_context": given({"shots": shots and numbers(shots, "--shots"), "draws": draws}),
+        **given({"steps": steps, "preset": preset, "seed": seed}),
+    }
+    options = merged(options, nested(settings or []))
+    of_task = given({"template": template, "choices": choices and words(choices)})
+    of_task = merged(of_task, options.pop("task", {}))
+    config = parse(TuneConfig, options, "cotune tune")
+    target = _only(read_tasks(task, reader=reader, options=of_task), task)
+    others = [found for path in evaluation or [] for found in read_tasks(path)]
+    with show_work(as_json) as work:
+        result = tune_task(config, target, out, work, evaluation=others)
+    if as_json:
+        emit({"event": "done", "folder": str(out), **result.to_dict()})
+    else:
+        _print(result, out)
+
+
+def _only(tasks: Sequence[Task], path: Path) -> Task:
+    if len(tasks) != 1:
+        names = ", ".join(task.name for task in tasks[:4])
+        raise InputError(
+            f"{path} holds {len(tasks)} tasks ({names}, ...) and a model is tuned on one; name the file of "
+            "one, or choose it by --set 'task.include=[NAME]'."
+        )
+    return tasks[0]
+
+
+def _print(result: TuneResult, out: Path) -> None:
+    """Print a table of before and after."""
+    from cotune.cli._table import print_table
+    from cotune.studies.evaluating import format_mean
+
+    before, after = result.before, result.after
+    pairs = [(f"{after.target.task} (target)", before.target, after.target)]
+    pairs += [(new.task, old, new) for old, new in zip(before.in_context, after.in_context, strict=True)]
+    rows = [
+        (name, new.metric, str(new.shots), format_mean(old), format_mean(new)) for name, old, new in pairs
+    ]
+    rows += [
+        ("average of the others", "", str(shots), f"{mean:.3f}", f"{after.averages[shots]:.3f}")
+        for shots, mean in before.averages.items()
+    ]
+    print_table(("task", "metric", "shots", "before", "after"), rows)
+    if result.kept:
+        print(result.kept)
+    print(f"{out}: {result.trainable_parameters:,} parameters trained; README.md says how to load them")
