@@ -84,10 +84,10 @@ def test_it_trains_generates_and_leaves_the_base_bit_for_bit(method, model, enco
         frozen = sum(len(part) for name, part in attached.parts.items() if name not in trained)
         assert sum(moved) >= 1
         assert moved.count(False) >= frozen
-        texts = model.generate(
-            attached.module, [e.under(attached.prompt_ids("copy")) for e in examples], max_new_tokens=4
-        )
-        assert len(texts) == len(PAIRS)
+        under = [e.under(attached.prompt_ids("copy")) for e in examples]
+        for num_beams in (1, 2):
+            written = partial(model.generate, attached.module, max_new_tokens=3, num_beams=num_beams)
+            assert written(under)[2:3] == written(under[2:3])
     after = model.base.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -313,6 +313,16 @@ def test_tasks_in_sequence_have_their_two_stages_each(model):
 def test_options_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_random_prompt_is_never_trained(model, encode):
+    method = RandomPrompt(**SHORT)
+    with method.attach(model, ("copy",)) as attached:
+        before = copies(attached.parts["prompt"])
+        assert all(p.abs().max() <= 0.5 for p in before)
+        under = [e.under(attached.prompt_ids("copy")) for e in encode(model, PAIRS)]
+        train(model, attached, [under] * 2, 2, FAST)
+        assert same(copies(attached.parts["prompt"]), before)
 
 
 def test_options_survive_plain_types():

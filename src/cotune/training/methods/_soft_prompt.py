@@ -122,10 +122,14 @@ class PromptedWeightsMethod(SoftPromptMethod):
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
-        """Put fresh prompts and trainable weights on the base; leaving the context takes them off."""
+        """Put fresh prompts and tunable weights on the base; leaving the context takes them off.
+
+        At first the parts of :attr:`trains` are trained.
+        """
         # Drawn first, so that the prompts of a seed do not depend on how the weights are tuned.
         prompts = self.draw(model, tasks)
         with self.weights.attach(model, tasks) as weights, self.under_prompts(prompts, weights) as attached:
+            attached.train_only(self.trains)
             yield attached
 
 
