@@ -165,7 +165,8 @@ def best_of(T: Matrix, candidates: list[Labels], n_clusters: int) -> tuple[float
     Single moves are made in all, exchanges only in the ``FINALISTS`` best of what they lead to.
     """
     moved: dict[bytes, tuple[float, Labels]] = {}
-    for candidate in candidates:
+    different = {labels.tobytes(): labels for labels in map(first_appearance, candidates)}
+    for candidate in different.values():
         labels = first_appearance(improve(T, candidate, n_clusters, swaps=False))
         if labels.tobytes() not in moved:
             moved[labels.tobytes()] = (density_sum(T, labels, n_clusters), labels)

@@ -46,9 +46,9 @@ class Splitting:
     def __init__(self, problem: CentredProblem, rng: np.random.Generator, G: Matrix, rho: float) -> None:
         n, k = problem.n_tasks, problem.n_clusters
         self.problem, self.rho, self.G = problem, rho, G
+        self._tilt, self._modulus = problem.C / rho, np.empty_like(G)
         self.eigen = FilteredEigenspace(n, capped_weights if k >= CAP_FROM else simplex_weights, rng)
         self.anderson = Anderson(8, 4)
-        self._modulus = np.empty_like(G)
         self.eigen.seed(self._tilted(), k + 9)
         self.primal_residual = self.dual_residual = 1.0
         self.factor: Matrix = np.zeros((n, 1))
@@ -68,18 +68,19 @@ class Splitting:
         tolerance = max(1e-9, min(1e-2, 0.1 * self.primal_residual))
         x, Q = self.eigen.top(self._tilted(), self.problem.n_clusters - 1.0, tolerance)
         self.factor = Q * np.sqrt(x)
-        X = self.factor @ self.factor.T
-        X += 1.0 / n
         # a X + (1 - a) max(G, 0) + min(G, 0), with both parts of G written through |G|, which is cheaper
-        image = OVER_RELAXATION * X
-        image += (1.0 - OVER_RELAXATION / 2.0) * self.G
+        scaled = self.factor * np.sqrt(OVER_RELAXATION)
+        image = scaled @ scaled.T
         self._modulus *= OVER_RELAXATION / 2.0
+        self._modulus -= OVER_RELAXATION / n
         image -= self._modulus
+        image += (1.0 - OVER_RELAXATION / 2.0) * self.G
         if measure:
-            self._measure(X, image)
+            self._measure(self.factor @ self.factor.T + 1.0 / n, image)
         change = self._penalty_change() if adapt and measure else 1.0
         if change != 1.0:
             self.rho *= change
+            self._tilt = self.problem.C / self.rho
             image[image < 0] /= change
             self.anderson.restart()
             self.G = image
@@ -88,9 +89,7 @@ class Splitting:
 
     def _tilted(self) -> Matrix:
         np.abs(self.G, out=self._modulus)
-        W = self.problem.C / self.rho
-        W += self._modulus
-        return np.asarray(W)
+        return np.asarray(self._tilt + self._modulus)
 
     def _measure(self, X: Matrix, image: Matrix) -> None:
         self.lowest = float(X.min())
