@@ -163,7 +163,11 @@ def test_methods_that_miss_the_target_score_are_told():
     )
     verdict = retention_verdict(data)
     assert verdict.headline.startswith("promot keeps 9")
-    assert "full reached the target score in no run at learning rate 0.0003." in verdict.remarks
+    assert "best checkpoint by validation score" in verdict.sentence, "one method alone is no comparison"
+    assert verdict.remarks[0] == (
+        "At learning rate 0.0003 not every run reached the target score: full in none of 3 runs, promot in 2 "
+        "of 3 runs."
+    )
     assert retention_table(data, at="best").columns == ("pretrained", "full", "promot")
 
 
@@ -191,9 +195,30 @@ def test_the_verdict_orders_the_methods_by_what_they_keep():
     assert verdict.headline.replace("\xa0", " ") == "promot keeps 94 % of the in-context learning, full 45 %."
     assert "promot is ahead of joint, the next, in each of 3 seeds." in plain
     assert "prompt leaves the model as it is" in " ".join(verdict.remarks)
-    assert "prompt reached the target score in 2 of 3 runs only" in " ".join(verdict.remarks)
+    assert "reached the target score: prompt in 2 of 3 runs." in " ".join(verdict.remarks)
     assert any(remark.startswith("At learning rate 0.001, ") for remark in verdict.remarks)
     assert any(remark.startswith("At each method's best checkpoint, ") for remark in verdict.remarks)
+
+
+def test_the_verdict_is_about_the_learning_rate_where_most_methods_reach_the_target():
+    data = retention_report(methods=("full", "promot"))
+    missed = [
+        replace(run, equal=None) if run.method == "promot" and run.learning_rate == RATES[0] else run
+        for run in data.runs
+    ]
+    verdict = retention_verdict(replace(data, runs=tuple(missed)))
+    assert verdict.sentence.startswith("At learning rate 0.001, at the first checkpoint that scores 90 %")
+    assert any(
+        remark.startswith("At learning rate 0.0003, chosen the same way: full") for remark in verdict.remarks
+    )
+
+
+def test_seeds_that_miss_the_target_are_counted():
+    data = retention_report(methods=("full", "promot"), rates=RATES[:1])
+    runs = [replace(run, equal=None) if (run.method, run.seed) == ("full", 1) else run for run in data.runs]
+    verdict = retention_verdict(replace(data, runs=tuple(runs)))
+    assert "over 2 of 3 seeds)" in verdict.sentence
+    assert "promot is ahead of full, the next, in each of 2 seeds." in verdict.sentence
 
 
 def test_an_order_that_differs_between_seeds_is_open():

@@ -173,7 +173,7 @@ class RetentionData:
     methods : tuple of str
         Labels of the methods in the order shown.
     learning_rates : tuple of float
-        In the order of the study; the first is the one that the answer and the open tables are about.
+        In the order of the study; the tables and figures of the first are open.
     pretrained : RetentionCheckpoint
         The model before any tuning.
     runs : tuple of RetentionRun

@@ -62,7 +62,7 @@ def label_shares(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
         ]
         for shots in scores.shots
     }
-    return _panels(by_shots, "answers that are labels, %", [], low=0.0)
+    return _panels(by_shots, "labels, % of answers", [], low=0.0)
 
 
 def gradient_cosines(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:

@@ -47,8 +47,9 @@ class _Standing:
 def retention_verdict(data: RetentionData) -> RetentionVerdict:
     """Say which method keeps most of the in-context learning, how sure that is, and what qualifies it.
 
-    It is about the first learning rate and the highest number of shots, at equal target score where the
-    report has a threshold, else at each method's best checkpoint.
+    It is about the highest number of shots, and about equal target score at the learning rate where most
+    methods reach it, the first of those. Where there is no threshold, or fewer than two methods reach it at
+    any one learning rate, it is about each method's best checkpoint at the first learning rate.
 
     Parameters
     ----------
@@ -66,27 +67,40 @@ def retention_verdict(data: RetentionData) -> RetentionVerdict:
 def verdict_of(scores: RetentionScores) -> RetentionVerdict:
     """Say it; see :func:`retention_verdict`."""
     data = scores.data
-    at: At = "best" if data.threshold is None else "equal"
-    rate = data.learning_rates[0]
+    rate, at = _scope(scores)
     standings = _standings(scores, rate, at)
-    remarks = [*_unreached(scores, rate, at), *_untouched(scores, at), *_elsewhere(scores, at)]
+    remarks = [*_unreached(scores), *_untouched(scores), *_elsewhere(scores, rate, at)]
     if not standings:
         return RetentionVerdict(
             "No method can be compared.",
-            f"No method that changes the model {_at_words(data, at)} at learning rate {rate:g}, or the "
+            f"No method that changes the model has a best checkpoint at learning rate {rate:g}, or the "
             "pretrained model has no in-context score to keep.",
             tuple(remarks),
         )
     before = scores.average([data.pretrained], _shots(scores))
     level = "" if before is None else f", {format_number(100 * before.mean, 1)} before tuning"
     listed = "; ".join(
-        f"{s.method} {percent(s.mean)} ({kept_range(list(s.kept.values()))})" for s in standings
+        f"{s.method} {percent(s.mean)} "
+        f"({kept_range(list(s.kept.values()), len(scores.runs(s.method, rate)))})"
+        for s in standings
     )
     sentence = (
         f"At learning rate {rate:g}, {_when(data, at)}, the average {_shots(scores)}-shot score over "
         f"{count(len(scores.averaged), 'task')}{level}, comes to these shares of what it was: {listed}."
     )
     return RetentionVerdict(_headline(standings), " ".join([sentence, *_lead(standings)]), tuple(remarks))
+
+
+def _scope(scores: RetentionScores) -> tuple[float, At]:
+    """Choose where the most methods can be compared: at equal target score, if two can."""
+    rates = scores.data.learning_rates
+    if scores.data.threshold is not None:
+        reached = {rate: len(_standings(scores, rate, "equal")) for rate in rates}
+        most = max(rates, key=lambda rate: reached[rate])
+        changing = {s.method for rate in rates for s in _standings(scores, rate, "best")}
+        if reached[most] >= min(2, max(len(changing), 1)):
+            return most, "equal"
+    return rates[0], "best"
 
 
 def _shots(scores: RetentionScores) -> int:
@@ -134,12 +148,6 @@ def _when(data: RetentionData, at: At) -> str:
     return f"at the first checkpoint that scores {threshold_text(data)} on the target's validation examples"
 
 
-def _at_words(data: RetentionData, at: At) -> str:
-    if at == "best" or data.threshold is None:
-        return "has a best checkpoint"
-    return f"reached a target score of {threshold_text(data)}"
-
-
 def threshold_text(data: RetentionData) -> str:
     """Text of the target score that methods are compared at."""
     if data.threshold is None:
@@ -149,20 +157,24 @@ def threshold_text(data: RetentionData) -> str:
     return format_number(data.threshold, 3)
 
 
-def _unreached(scores: RetentionScores, rate: float, at: At) -> list[str]:
-    if at == "best":
+def _unreached(scores: RetentionScores) -> list[str]:
+    if scores.data.threshold is None:
         return []
     remarks = []
-    for method in scores.data.methods:
-        runs = scores.runs(method, rate)
-        reached = sum(run.equal is not None for run in runs)
-        if reached < len(runs):
-            times = "in no run" if not reached else f"in {reached} of {len(runs)} runs only"
-            remarks.append(f"{method} reached the target score {times} at learning rate {rate:g}.")
+    for rate in scores.data.learning_rates:
+        missed = []
+        for method in scores.data.methods:
+            runs = scores.runs(method, rate)
+            reached = sum(run.equal is not None for run in runs)
+            if reached < len(runs):
+                missed.append(f"{method} in {reached or 'none'} of {count(len(runs), 'run')}")
+        if missed:
+            text = f"At learning rate {rate:g} not every run reached the target score: {', '.join(missed)}."
+            remarks.append(text)
     return remarks
 
 
-def _untouched(scores: RetentionScores, at: At) -> list[str]:
+def _untouched(scores: RetentionScores) -> list[str]:
     return [
         f"{method} leaves the model as it is without its prompt, so it keeps everything by construction."
         for method in scores.data.methods
@@ -170,17 +182,15 @@ def _untouched(scores: RetentionScores, at: At) -> list[str]:
     ]
 
 
-def _elsewhere(scores: RetentionScores, at: At) -> list[str]:
+def _elsewhere(scores: RetentionScores, chosen_rate: float, chosen_at: At) -> list[str]:
     """Say what is kept at the other learning rates, and at the best checkpoints."""
     data = scores.data
     remarks = []
-    for rate in data.learning_rates[1:]:
-        if listed := _listed(_standings(scores, rate, at)):
+    for rate in data.learning_rates:
+        if rate != chosen_rate and (listed := _listed(_standings(scores, rate, chosen_at))):
             remarks.append(f"At learning rate {rate:g}, chosen the same way: {listed}.")
-    if at == "equal" and (listed := _listed(_standings(scores, data.learning_rates[0], "best"))):
-        remarks.append(
-            f"At each method's best checkpoint, learning rate {data.learning_rates[0]:g}: {listed}."
-        )
+    if chosen_at == "equal" and (listed := _listed(_standings(scores, chosen_rate, "best"))):
+        remarks.append(f"At each method's best checkpoint, learning rate {chosen_rate:g}: {listed}.")
     return remarks
 
 
