@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.studies import Study
 
 TASKS = {
@@ -75,6 +76,52 @@ class Workshop:
 
     def study(self, **changes) -> Study:
         return Study.load(self.file(**changes))
+
+
+class RetentionWorkshop:
+    """Writes files of retention studies over the toy language and its shipped model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        target = {"reader": "toy_language", "include": ["weighted"]}
+        others = {"reader": "toy_language", "include": ["copy", "max", "less"]}
+        self.data = {
+            "name": "keep it",
+            "kind": "retention",
+            "seed": 3,
+            "model": str(TOY_CHECKPOINT),
+            "precision": "fp32",
+            "tasks": [
+                {**target, "max_examples": {"train": 64, "validation": 12, "test": 10}},
+                {**others, "max_examples": {"train": 20, "validation": 1, "test": 8}},
+            ],
+            "targets": "weighted",
+            "methods": [
+                {"name": "full"},
+                {"name": "promot", "prompt_length": 4, "prompt_steps": 2, "prompt_learning_rate": 0.05},
+            ],
+            "steps": 3,
+            "checkpoint_every": 2,
+            "training": {"batch_size": 4, "tasks_per_batch": 1},
+            "in_context": {"shots": [1, 2], "draws": 2},
+            "seeds": 1,
+            "executor": {"workers": 0},
+        }
+
+    def file(self, stem: str = "study", **changes) -> Path:
+        """Write a study file; a change of ... leaves the key out."""
+        data = {key: value for key, value in {**self.data, **changes}.items() if value is not ...}
+        path = self.folder / f"{stem}.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        return path
+
+    def study(self, **changes) -> Study:
+        return Study.load(self.file(**changes))
+
+
+@pytest.fixture
+def retention(tmp_path) -> RetentionWorkshop:
+    return RetentionWorkshop(tmp_path)
 
 
 @pytest.fixture

@@ -14,8 +14,12 @@ from cotune.studies._status import Status
 from cotune.studies._study import Study
 from cotune.studies.config import StudyConfig, read_study_file
 from cotune.studies.grouping import GroupingStudy
+from cotune.studies.retention import RetentionStudy
 
-KINDS: dict[str, type[Study[Any, Any]]] = {"grouping": GroupingStudy}
+KINDS: dict[str, type[Study[Any, Any]]] = {
+    "grouping": GroupingStudy,
+    "retention": RetentionStudy,
+}
 """The names a study file may write under ``kind``; a file that writes none is a grouping study's."""
 
 _DEFAULT = "grouping"

@@ -1,0 +1,201 @@
+"""From the records of runs to what the report shows and the result files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from cotune.report import (
+    FailedRun,
+    RetentionCheckpoint,
+    RetentionCost,
+    RetentionData,
+    RetentionRun,
+    RetentionTask,
+)
+from cotune.studies._provenance import machine_rows
+from cotune.studies._runner import StageUsage
+from cotune.studies._runs import RunRecord
+from cotune.studies.retention._measure import label_set
+from cotune.studies.retention._payload import checkpoint_from_dict
+from cotune.studies.retention._runs import Cell, TuneRun
+from cotune.studies.retention._selection import Selection
+from cotune.tasks import Task, get_metric
+
+if TYPE_CHECKING:
+    from cotune.studies.retention._study import RetentionStudy
+
+_GIVEN = "given in the study"
+_AUTO = (
+    "the best validation score that every method which tunes weights reaches with every seed, "
+    "at the best of its learning rates"
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that went well.
+
+    Parameters
+    ----------
+    checkpoints : tuple of RetentionCheckpoint
+        In the order of training.
+    record : RunRecord
+        Its record.
+    """
+
+    checkpoints: tuple[RetentionCheckpoint, ...]
+    record: RunRecord
+
+
+def finished_runs(
+    cells: Mapping[Cell, TuneRun],
+    records: Mapping[TuneRun, RunRecord],
+    pretrained: RetentionCheckpoint,
+) -> dict[Cell, Finished]:
+    """Read the checkpoints of all runs that went well.
+
+    Where a run's weights were those of the pretrained model, it was not evaluated in context again: without
+    the soft prompt it is the pretrained model.
+    """
+    found = {}
+    for cell, run in cells.items():
+        record = records.get(run)
+        if record is not None and record.payload is not None:
+            read = [checkpoint_from_dict(data) for data in record.payload["checkpoints"]]
+            found[cell] = Finished(
+                tuple(c if c.in_context else replace(c, in_context=pretrained.in_context) for c in read),
+                record,
+            )
+    return found
+
+
+def retention_data(
+    study: RetentionStudy,
+    notes: Mapping[str, tuple[str, ...]],
+    pretrained: RunRecord,
+    cells: Mapping[Cell, TuneRun],
+    records: Mapping[TuneRun, RunRecord],
+    stages: Sequence[StageUsage],
+) -> RetentionData:
+    """Gather what the report shows.
+
+    Parameters
+    ----------
+    study : RetentionStudy
+        The study.
+    notes : mapping of str to tuple of str
+        By task, what was cut or dropped.
+    pretrained : RunRecord
+        Of the model before any tuning.
+    cells : mapping of Cell to TuneRun
+        The comparison.
+    records : mapping of TuneRun to RunRecord
+        Those of the runs done so far.
+    stages : sequence of StageUsage
+        What was run.
+    """
+    assert pretrained.payload is not None
+    config, choose = study.config, study.selection
+    before = checkpoint_from_dict(pretrained.payload["checkpoints"][0])
+    done = finished_runs(cells, records, before)
+    threshold, rule = _threshold(study, done)
+    return RetentionData(
+        title=config.name,
+        date=date.today().isoformat(),
+        targets=tuple(_task(task, "test", None, notes) for task in study.targets),
+        evaluation=tuple(
+            _task(task, config.in_context.split, config.in_context.max_examples, notes)
+            for task in study.evaluation
+        ),
+        methods=tuple(arm.label for arm in config.methods),
+        learning_rates=config.rates,
+        pretrained=before,
+        runs=tuple(_run(cell, finished, choose, threshold) for cell, finished in done.items()),
+        threshold=threshold,
+        threshold_rule=rule,
+        labels=label_set(study.targets),
+        failures=_failures(cells, records),
+        provenance=_provenance(study, stages),
+        notes=tuple(_notes(study, pretrained.payload["cut"])),
+    )
+
+
+def _threshold(study: RetentionStudy, done: Mapping[Cell, Finished]) -> tuple[float | None, str]:
+    if study.config.equal_target != "auto":
+        return study.config.equal_target, _GIVEN
+    return study.selection.common_target({cell: f.checkpoints for cell, f in done.items()}), _AUTO
+
+
+def _task(task: Task, split: str, most: int | None, notes: Mapping[str, tuple[str, ...]]) -> RetentionTask:
+    return RetentionTask(
+        name=task.name,
+        metric=task.metric,
+        higher_is_better=get_metric(task.metric).higher_is_better,
+        examples=len(task[split][:most]),
+        notes=notes.get(task.name, ()),
+    )
+
+
+def _run(cell: Cell, finished: Finished, choose: Selection, threshold: float | None) -> RetentionRun:
+    assert finished.record.payload is not None
+    checkpoints = finished.checkpoints
+    return RetentionRun(
+        method=cell.arm.label,
+        learning_rate=cell.learning_rate,
+        seed=cell.seed,
+        checkpoints=checkpoints,
+        best=choose.best(checkpoints),
+        equal=None if threshold is None else choose.first_reaching(checkpoints, threshold),
+        cost=RetentionCost(**finished.record.payload["cost"]),
+    )
+
+
+def _failures(cells: Mapping[Cell, TuneRun], records: Mapping[TuneRun, RunRecord]) -> tuple[FailedRun, ...]:
+    return tuple(
+        FailedRun(
+            kind="tuning",
+            name=f"{cell.arm.label}, learning rate {cell.learning_rate:g}, seed {cell.seed}",
+            error=records[run].error or "",
+        )
+        for cell, run in cells.items()
+        if run in records and records[run].error is not None
+    )
+
+
+def _provenance(study: RetentionStudy, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
+    config = study.config
+    model = config.model + (f" at {config.revision}" if config.revision else "")
+    return (
+        ("study", config.name),
+        ("model", model),
+        ("fingerprint of the model", study.model_fingerprint["model"][:16]),
+        ("seeds", f"{config.seed} to {config.seed + config.seeds - 1}; demonstrations {config.seed}"),
+        ("recipe", _recipe(study)),
+        *machine_rows(stages),
+    )
+
+
+def _recipe(study: RetentionStudy) -> str:
+    training = study.config.training
+    return (
+        f"{study.config.steps} steps of {training.batch_size} examples, {training.optimizer}, "
+        f"{training.schedule} after {training.warmup:.0%} of warmup"
+    )
+
+
+def _notes(study: RetentionStudy, cut: Mapping[str, int]) -> list[str]:
+    notes = [
+        f"{task}: to fit, the input of up to {prompts} prompts of a draw was cut at its end."
+        for task, prompts in cut.items()
+        if prompts
+    ]
+    frozen = [arm.label for arm in study.config.methods if not arm.tunes_weights]
+    if frozen:
+        notes.append(
+            f"{', '.join(frozen)}: the weights stay as they are, so that in-context scores without the soft "
+            "prompt are the pretrained model's."
+        )
+    return notes

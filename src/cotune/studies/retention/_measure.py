@@ -1,0 +1,208 @@
+"""What is measured of a model at a checkpoint: target, in-context learning, format specialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cotune.evaluation.format_specialisation import LabelledPrompt, ModuleAlignment, label_share
+from cotune.evaluation.in_context import InContextConfig, InContextEvaluation, InContextScore
+from cotune.exceptions import InputError
+from cotune.report import InContextValue, TargetScore
+from cotune.tasks import Task, draw_demonstrations, format_prompt, format_target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cotune.models import LanguageModel
+
+_BATCH_TOKENS = 1024
+"""Tokens of one pass where gradients are taken: each keeps its activations."""
+
+PromptIds = Callable[[str], tuple[int, ...]]
+"""Gives the ids of the soft prompt that stands before the inputs of a task."""
+
+
+def no_prompt(task: str) -> tuple[int, ...]:
+    """Return no ids: a model without soft prompts."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measures models on the tasks of a study, always by the same questions.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Tokenizer and base of all models measured.
+    targets, evaluation : sequence of Task
+        Those tuned on, and those only evaluated on.
+    in_context : InContextConfig
+        How tasks are put in context, and how answers are taken.
+    seed : int
+        Decides demonstrations and the examples of gradients; that of the study, not of a run.
+    gradient_examples : int
+        Training examples of each target whose gradient is taken.
+    """
+
+    model: LanguageModel
+    targets: Sequence[Task]
+    evaluation: Sequence[Task]
+    in_context: InContextConfig
+    seed: int
+    gradient_examples: int
+    _target_evaluations: dict[Any, InContextEvaluation] = field(default_factory=dict, init=False)
+
+    def target_scores(
+        self, module: nn.Module, prompt_ids: PromptIds = no_prompt, *, demonstrations: int = 0
+    ) -> tuple[TargetScore, ...]:
+        """Score the targets on validation examples, which choose, and on test examples, which are reported.
+
+        Parameters
+        ----------
+        module : Module
+            The model.
+        prompt_ids : callable
+            The targets are answered under these soft prompts.
+        demonstrations : int
+            Fresh ones before every input, as in training.
+        """
+        ids = tuple((task.name, prompt_ids(task.name)) for task in self.targets)
+        chosen, reported = (
+            self._target_evaluation(split, demonstrations, ids).run(self.model, module)
+            for split in ("validation", "test")
+        )
+        return tuple(
+            TargetScore(task=one.task, validation=one.value, test=other.value)
+            for one, other in zip(chosen, reported, strict=True)
+        )
+
+    def _target_evaluation(
+        self, split: str, demonstrations: int, ids: tuple[tuple[str, tuple[int, ...]], ...]
+    ) -> InContextEvaluation:
+        """Return the evaluation of the targets on a split, made ready once for all checkpoints and runs."""
+        key = (split, demonstrations, ids)
+        if key not in self._target_evaluations:
+            self._target_evaluations[key] = InContextEvaluation(
+                self.targets,
+                target_config(self.in_context, split, demonstrations),
+                self.model.encoder,
+                seed=self.seed,
+                soft_prompts=dict(ids),
+                context=self.model.context,
+            )
+        return self._target_evaluations[key]
+
+    def in_context_scores(self, module: nn.Module) -> list[InContextScore]:
+        """Evaluate the other tasks in context, without any soft prompt."""
+        return self._evaluation.run(self.model, module)
+
+    def in_context_values(self, scores: Sequence[InContextScore]) -> tuple[InContextValue, ...]:
+        """Put the draws of every task and number of shots together, with the share of the targets' labels."""
+        cells: dict[tuple[str, int], list[InContextScore]] = {}
+        for score in scores:
+            cells.setdefault((score.task, score.shots), []).append(score)
+        return tuple(
+            InContextValue(
+                task=task,
+                shots=shots,
+                draws=tuple(score.value for score in cell),
+                label_share=self._label_share(task, [answer for score in cell for answer in score.answers]),
+            )
+            for (task, shots), cell in cells.items()
+        )
+
+    @cached_property
+    def _evaluation(self) -> InContextEvaluation:
+        """The evaluation of the other tasks, made ready once for all checkpoints and runs."""
+        return InContextEvaluation(
+            self.evaluation,
+            self.in_context,
+            self.model.encoder,
+            seed=self.seed,
+            context=self.model.context,
+        )
+
+    def alignment(
+        self, module: nn.Module, prompt_ids: PromptIds = no_prompt, *, demonstrations: int = 0
+    ) -> tuple[ModuleAlignment, ...]:
+        """Compare the full and the format gradient on training examples of the targets."""
+        from cotune.evaluation.format_specialisation import gradient_alignment
+
+        examples = [
+            prompt for task in self.targets for prompt in self._labelled(task, prompt_ids, demonstrations)
+        ]
+        sizes = {len(example.options) for example in examples}
+        return gradient_alignment(
+            self.model,
+            module,
+            examples,
+            seed=self.seed,
+            randomise="shuffle" if len(sizes) == 1 else "uniform",
+            batch_tokens=self.in_context.batch_tokens or _BATCH_TOKENS,
+        )
+
+    def _labelled(self, task: Task, prompt_ids: PromptIds, demonstrations: int) -> Iterator[LabelledPrompt]:
+        """Encode training examples of a classification task, as they are trained, under each label."""
+        encoder = self.model.encoder
+        order = np.random.default_rng((self.seed, len(task["train"]))).permutation(len(task["train"]))
+        ids = prompt_ids(task.name)
+        for index in order[: self.gradient_examples].tolist():
+            example = task["train"][index]
+            render = partial(
+                format_prompt,
+                task.instruction,
+                choices=example.choices,
+                demonstrations=draw_demonstrations(
+                    task, demonstrations, seed=self.seed, draw=(index,), exclude={example.input}
+                ),
+                format=task.format,
+            )
+            encoded = [encoder.encode(render, example.input, format_target(c)) for c in example.choices]
+            options = tuple(option.under(ids) for option in encoded if option is not None)
+            if len(options) < len(encoded):
+                raise InputError(
+                    f"A choice of task {task.name} is longer than max_target_tokens "
+                    f"{encoder.max_target_tokens}; raise it or leave gradient_steps out."
+                )
+            yield LabelledPrompt(options, example.choices.index(example.targets[0]))
+
+    def _label_share(self, task: str, answers: Sequence[str]) -> float | None:
+        if not answers or task in self._shares_labels or not self.labels:
+            return None
+        return label_share(answers, self.labels)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The label set of the targets; empty where one is answered by free text."""
+        return label_set(self.targets)
+
+    @cached_property
+    def _shares_labels(self) -> set[str]:
+        """Names of the tasks whose right answers are labels of the targets: a share would say nothing."""
+        return {
+            task.name
+            for task in self.evaluation
+            if self.labels
+            and label_share([t for e in task[self.in_context.split] for t in e.targets], self.labels) > 0
+        }
+
+
+def label_set(targets: Sequence[Task]) -> tuple[str, ...]:
+    """Return the labels of classification targets in their order; none if a target has examples without."""
+    examples = [example for task in targets for example in task["train"]]
+    if not all(example.choices for example in examples):
+        return ()
+    return tuple(dict.fromkeys(choice for example in examples for choice in example.choices))
+
+
+def target_config(in_context: InContextConfig, split: str, demonstrations: int) -> InContextConfig:
+    """Return how targets are scored: like the other tasks, but with the demonstrations of their training."""
+    fresh = "fresh" if demonstrations else "shared"
+    changes = {"shots": (demonstrations,), "draws": 1, "demonstrations": fresh, "split": split}
+    return in_context.model_copy(update=changes)

@@ -1,0 +1,71 @@
+"""Which checkpoints are compared: the best of a run, and the first at which a target score is reached.
+
+Both are chosen by validation scores; test scores are only reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cotune.report import RetentionCheckpoint
+from cotune.studies.retention._runs import Cell
+
+Checkpoints = Sequence[RetentionCheckpoint]
+"""Those of one run, in the order of training."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Chooses checkpoints by the mean validation score over the targets.
+
+    Parameters
+    ----------
+    higher_is_better : bool
+        The direction of the targets' metric.
+    """
+
+    higher_is_better: bool
+
+    def utility(self, checkpoint: RetentionCheckpoint) -> float:
+        """Return the mean validation score, its sign turned so that higher is better."""
+        return self.turned(float(np.mean([score.validation for score in checkpoint.targets])))
+
+    def turned(self, score: float) -> float:
+        """Turn a score so that higher is better, or back."""
+        return score if self.higher_is_better else -score
+
+    def best(self, checkpoints: Checkpoints) -> int:
+        """Return the position of the best checkpoint of the last stage, the first of those alike."""
+        return max(_last_stage(checkpoints), key=lambda at: self.utility(checkpoints[at]))
+
+    def first_reaching(self, checkpoints: Checkpoints, threshold: float) -> int | None:
+        """Return the position of the first checkpoint of the last stage that is as good as a threshold."""
+        wanted = self.turned(threshold)
+        good = (at for at in _last_stage(checkpoints) if self.utility(checkpoints[at]) >= wanted)
+        return next(good, None)
+
+    def common_target(self, runs: Mapping[Cell, Checkpoints]) -> float | None:
+        """Return the best validation score that every method which tunes weights reaches with every seed.
+
+        Of each method and seed the best checkpoint at the best of its learning rates counts. Methods that
+        leave the weights as they are keep all of in-context learning at any score, and do not lower it for
+        the others. None without any run of a method that tunes weights.
+        """
+        reached: dict[tuple[str, int], float] = {}
+        for cell, checkpoints in runs.items():
+            if cell.arm.tunes_weights:
+                place = (cell.arm.label, cell.seed)
+                utility = self.utility(checkpoints[self.best(checkpoints)])
+                reached[place] = max(reached.get(place, -np.inf), utility)
+        return self.turned(min(reached.values())) if reached else None
+
+    def best_run(self, runs: Mapping[Cell, Checkpoints]) -> Cell | None:
+        """Return the run whose best checkpoint is the best of all, None without runs."""
+        return max(runs, key=lambda cell: self.utility(runs[cell][self.best(runs[cell])]), default=None)
+
+
+def _last_stage(checkpoints: Checkpoints) -> list[int]:
+    return [at for at, checkpoint in enumerate(checkpoints) if checkpoint.stage == checkpoints[-1].stage]

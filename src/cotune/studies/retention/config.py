@@ -1,0 +1,132 @@
+"""What the file of a retention study says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
+
+from cotune._config import Config, from_table
+from cotune.evaluation.in_context import InContextConfig
+from cotune.exceptions import InputError
+from cotune.models.config import ModelConfig
+from cotune.studies.config import StudyConfig
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import METHODS, Method
+
+_choose: Any = from_table(METHODS, "name").func
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Arm(Config):
+    """One of the methods compared."""
+
+    label: str
+    """What the report calls it."""
+    name: str
+    """A key of METHODS."""
+    method: SerializeAsAny[Method]
+    """Its options."""
+
+    @property
+    def tunes_weights(self) -> bool:
+        """Whether anything of it stays when soft prompts are left out."""
+        stages = self.method.stages(1, TrainingConfig())
+        return any(changes_weights(stage.trains) for stage in stages)
+
+
+def changes_weights(parts: tuple[str, ...]) -> bool:
+    """Tell whether training these parts changes the model itself, which tasks without their prompt meet."""
+    return "weights" in parts
+
+
+def _arm(data: Any) -> Arm:
+    """Read ``{name: promot, label: ..., options of the method}``."""
+    if isinstance(data, Arm):
+        return data
+    options = {k: v for k, v in data.items() if k != "label"} if isinstance(data, Mapping) else data
+    method = _choose(options)
+    label = data.get("label")
+    if label is not None and not (isinstance(label, str) and label.strip()):
+        raise ValueError(f"label: must be a text, got {label!r}.")
+    return Arm(label=label or _default_label(options), name=options["name"], method=method)
+
+
+def _default_label(options: Mapping[str, Any]) -> str:
+    shots = options.get("demonstrations")
+    weights = options.get("weights")
+    tuned = f" ({weights['name']})" if isinstance(weights, Mapping) and weights.get("name") != "full" else ""
+    return f"{options['name']}{tuned}" + (f" + {shots}-shot" if shots else "")
+
+
+class RetentionConfig(StudyConfig, ModelConfig):
+    """A retention study: what tuning on targets leaves of the model's in-context learning, by method."""
+
+    kind: Literal["retention"] = "retention"
+    """What is studied: what fine-tuning leaves of in-context learning."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
+    """Names of the tasks that are tuned on."""
+    evaluation: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = ("*",)
+    """Names or patterns of the tasks evaluated in context; the targets are never among them."""
+    methods: Annotated[tuple[Annotated[Arm, BeforeValidator(_arm)], ...], Field(min_length=1)]
+    """The methods compared: {name: promot, label: ProMoT, prompt_length: 20, ...}."""
+    learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
+    """Peak learning rates, each tried with every method; by default training.learning_rate alone. The report
+    opens with the first."""
+    steps: PositiveInt = 1000
+    """Optimiser steps of every method's last stage."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between checkpoints; by default a tenth of the steps."""
+    checkpoints: tuple[NonNegativeInt, ...] = ()
+    """Further steps of the last stage that are measured: forgetting happens early."""
+    training: TrainingConfig = TrainingConfig()
+    """The recipe that all methods share; its learning rate is that of learning_rates."""
+    in_context: InContextConfig = InContextConfig()
+    """How tasks are put to the model in context."""
+    equal_target: PositiveFloat | Literal["auto"] = "auto"
+    """The validation score of the target at which methods are compared; "auto" takes the highest that every
+    method that tunes weights reaches with every seed, at the best of its learning rates."""
+    gradient_steps: tuple[NonNegativeInt, ...] = ()
+    """Steps of the last stage at which the full and the format gradient are compared (paper, Fig. 3)."""
+    gradient_examples: Annotated[int, Field(ge=2)] = 64
+    """Training examples of each target in that comparison."""
+    seeds: PositiveInt = 2
+    """How many times every method is trained, each time with another seed."""
+    keep: bool = False
+    """Whether the best model of every method is kept, under models/ in the study's folder."""
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates tried."""
+        return self.learning_rates or (self.training.learning_rate,)
+
+    @property
+    def extra_checkpoints(self) -> tuple[int, ...]:
+        """Steps of the last stage measured besides the regular ones."""
+        return tuple(sorted({*self.checkpoints, *self.gradient_steps}))
+
+    def check(self, where: str) -> None:
+        """Check what no single key can tell."""
+        if not self.tasks:
+            raise InputError(f"{where}: tasks: a retention study needs tasks; name a reader.")
+        for key, values in (
+            ("targets", self.targets),
+            ("methods", [arm.label for arm in self.methods]),
+            ("learning_rates", self.rates),
+        ):
+            twice = next((value for at, value in enumerate(values) if value in values[:at]), None)
+            if twice is not None:
+                cure = "; give one of them another label" if key == "methods" else ""
+                raise InputError(f"{where}: {key}: {twice!r} stands twice{cure}.")
+        if self.learning_rates and "learning_rate" in self.training.model_fields_set:
+            raise InputError(
+                f"{where}: training.learning_rate: learning_rates names the learning rates; leave one out."
+            )
+        for key, steps in (("checkpoints", self.checkpoints), ("gradient_steps", self.gradient_steps)):
+            late = next((step for step in steps if step > self.steps), None)
+            if late is not None:
+                raise InputError(f"{where}: {key}: must be at most steps {self.steps}, got {late}.")

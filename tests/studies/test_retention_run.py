@@ -1,0 +1,234 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cotune.exceptions import InputError
+from cotune.studies import Study, collect_study, plan_study, run_study, study_status
+from cotune.studies._store import open_store
+
+
+class Counter:
+    """Counts what a study does."""
+
+    def __init__(self):
+        self.stages, self.runs, self.notes = [], [], []
+
+    def stage(self, title, total, reused):
+        self.stages.append((title, total, reused))
+
+    def finished(self, record):
+        self.runs.append(record)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def table(folder):
+    with (folder / "results.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_study_measures_every_checkpoint_and_runs_nothing_twice(retention):
+    study, counter = retention.study(gradient_steps=[0, 2]), Counter()
+    result = run_study(study, counter)
+    assert counter.stages == [("pretrained", 1, 0), ("tuning", 2, 0)]
+    assert [record.kind for record in counter.runs] == ["pretrained", "tune", "tune"]
+    data = result.data
+    full, promot = data.runs
+    assert [(c.stage, c.step) for c in full.checkpoints] == [("weights", 0), ("weights", 2), ("weights", 3)]
+    assert [(c.stage, c.step) for c in promot.checkpoints[:2]] == [("prompt", 0), ("prompt", 2)]
+    assert [(c.stage, c.step) for c in promot.checkpoints[2:]] == [
+        (c.stage, c.step) for c in full.checkpoints
+    ]
+
+    for run in data.runs:
+        for checkpoint in run.checkpoints:
+            cells = [(value.task, value.shots, len(value.draws)) for value in checkpoint.in_context]
+            assert cells == [(task, shots, 2) for task in ("copy", "max", "less") for shots in (1, 2)]
+            asked = checkpoint.stage == "weights" and checkpoint.step in (0, 2)
+            assert bool(checkpoint.alignment) == asked
+            if checkpoint.stage == "prompt" or checkpoint.step == 0:
+                assert checkpoint.in_context == data.pretrained.in_context
+        assert run.cost.cpu_seconds > 0
+        assert run.cost.trainable_parameters == 153792
+    assert promot.cost.tokens > full.cost.tokens
+    assert promot.cost.disk_bytes == full.cost.disk_bytes + 4 * 64 * 4
+
+    rows = table(study.folder)
+    assert {row["method"] for row in rows} == {"pretrained", "full", "promot"}
+    # Two scores of the target and six of the others at each of 1 + 3 + 5 checkpoints.
+    assert len(rows) == 9 * (2 + 6)
+    assert data.title in result.report.read_text()
+    assert json.loads((study.folder / "results.json").read_text())["runs"][1]["method"] == "promot"
+    assert not list((study.folder / "shared" / "states").iterdir())
+
+    again = Counter()
+    second = run_study(retention.study(gradient_steps=[0, 2]), again)
+    assert again.runs == []
+    assert second.data == data
+
+
+def test_label_shares_count_what_is_no_answer_of_the_task(retention):
+    data = run_study(retention.study(methods=[{"name": "full"}])).data
+    shares = {value.task: value.label_share for value in data.runs[0].checkpoints[-1].in_context}
+    assert data.labels == ("T", "F")
+    assert shares["less"] is None, "its right answers are the target's labels"
+    assert 0 <= shares["copy"] <= 1
+    free = run_study(retention.study(targets="copy", methods=[{"name": "full"}]))
+    assert free.data.labels == ()
+    assert all(value.label_share is None for value in free.data.runs[0].checkpoints[-1].in_context)
+
+
+def test_the_first_stage_is_done_once_for_all_learning_rates(retention):
+    promot = retention.data["methods"][1]
+    study = retention.study(methods=[promot], learning_rates=[0.001, 0.01])
+    data = run_study(study).data
+    one, other = data.runs
+    assert one.checkpoints[:3] == other.checkpoints[:3]
+    assert one.checkpoints[-1] != other.checkpoints[-1]
+    assert len(list(study.stages.glob("*.json"))) == 1
+    # Each is charged with all that it would have cost alone.
+    assert min(one.cost.tokens, other.cost.tokens) > 0
+    assert one.cost.tokens == other.cost.tokens
+
+
+def test_methods_that_leave_the_weights_keep_the_pretrained_scores(retention):
+    prompt = {"name": "prompt", "prompt_length": 4, "prompt_steps": 2, "prompt_learning_rate": 0.05}
+    study = retention.study(methods=[{"name": "full"}, prompt], learning_rates=[0.001, 0.003])
+    result = run_study(study)
+    runs = [run for run in result.data.runs if run.method == "prompt"]
+    assert [run.learning_rate for run in runs] == [0.001, 0.003]
+    assert all(c.in_context == result.data.pretrained.in_context for run in runs for c in run.checkpoints)
+    assert any("prompt: the weights stay" in note for note in result.data.notes)
+    line = next(line for line in result.sentences() if line.startswith("prompt"))
+    assert "1.00" in line
+
+
+def test_the_best_model_of_every_method_is_kept_and_made_again_when_lost(retention):
+    import shutil
+
+    from transformers import AutoModelForCausalLM
+
+    study = retention.study(keep=True, learning_rates=[0.001, 0.003])
+    run_study(study)
+    models = study.folder / "models"
+    assert sorted(folder.name for folder in models.iterdir()) == ["full", "promot"]
+    AutoModelForCausalLM.from_pretrained(models / "full")
+    AutoModelForCausalLM.from_pretrained(models / "promot" / "weights")
+    assert not (study.folder / "shared" / "models").exists()
+    before = (models / "full" / "model.safetensors").read_bytes()
+    shutil.rmtree(models / "full")
+    counter = Counter()
+    run_study(retention.study(keep=True, learning_rates=[0.001, 0.003]), counter)
+    assert [record.identity["method"] for record in counter.runs] == ["full"]
+    assert (models / "full" / "model.safetensors").read_bytes() == before
+
+
+def test_runs_that_fail_are_told_and_the_others_reported(retention):
+    study = retention.study(training={"batch_size": 4, "tasks_per_batch": 1, "max_loss": 0.001})
+    counter = Counter()
+    result = run_study(study, counter)
+    errors = [record.error for record in counter.runs if record.error]
+    assert len(errors) == 2
+    assert all("Tuning by" in error and "exploded" in error for error in errors)
+    assert [failure.name for failure in result.data.failures] == [
+        "full, learning rate 0.001, seed 3",
+        "promot, learning rate 0.001, seed 3",
+    ]
+    assert result.report.is_file()
+    assert len(result.sentences()) == 2, "nothing to tabulate"
+    assert sorted(study_status(study).errors) == sorted(errors)
+    again = Counter()
+    run_study(study, again)
+    assert again.runs == []
+
+
+def test_status_and_report_of_a_study_in_parts(retention):
+    study = retention.study()
+    with pytest.raises(InputError, match="no run of the study"):
+        study_status(study)
+    assert not study.folder.exists()
+    run_study(retention.study(methods=[{"name": "full"}]))
+    status = study_status(study)
+    assert not status.complete
+    assert [(stage.title, stage.done, stage.wanted) for stage in status.stages] == [
+        ("pretrained", 1, 1),
+        ("tuning", 1, 2),
+    ]
+    result = collect_study(study)
+    assert [run.method for run in result.data.runs] == ["full"]
+    assert result.report.is_file()
+
+
+def test_a_plan_counts_what_is_then_done_and_writes_nothing(retention):
+    study = retention.study(learning_rates=[0.001, 0.003])
+    plan = plan_study(study)
+    assert not study.folder.exists()
+    pretrained, tuning = plan.stages
+    assert (pretrained.runs, tuning.runs) == (1, 4)
+    assert tuning.steps == 2 * 3 + 2 * (2 + 3)
+    assert plan.wall_seconds > 0
+    assert plan.memory_bytes > 2**27
+    assert any("promot" in note and "done once" in note for note in plan.notes)
+    # 12 + 10 prompts of the target, and 3 tasks of 8 examples with 2 numbers of shots and 2 draws.
+    assert pretrained.prompts == 22 + 96
+    one = plan_study(retention.study(methods=[{"name": "full"}]), measure=False)
+    assert one.wall_seconds is None
+    assert one.stages[1].prompts == 3 * 22 + 2 * 96
+    tokens = run_study(retention.study(methods=[{"name": "full"}])).data.runs[0].cost.tokens
+    assert one.stages[1].tokens == pytest.approx(tokens, rel=0.1)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from cotune.studies import Study, run_study
+from cotune.studies.retention._watcher import RunWatcher
+
+checkpoint = RunWatcher.checkpoint
+def told(self, attached, stage, step):
+    print(stage.name, step, flush=True)
+    return checkpoint(self, attached, stage, step)
+RunWatcher.checkpoint = told
+run_study(Study.load(Path(sys.argv[1])))
+"""
+
+
+def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
+    retention, tmp_path, monkeypatch
+):
+    from cotune.studies.retention._watcher import RunWatcher
+
+    promot = {**retention.data["methods"][1], "prompt_steps": 3}
+    changes = {"methods": [promot], "steps": 6, "checkpoint_every": 1}
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    file = retention.file("killed", **changes)
+    process = subprocess.Popen([sys.executable, str(script), str(file)], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.strip() == "weights 4":
+            os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    folder = retention.folder / "killed"
+    with open_store(folder / "runs.sqlite") as store:
+        assert [record.kind for record in store] == ["pretrained"]
+
+    asked = []
+    checkpoint = RunWatcher.checkpoint
+
+    def told(self, attached, stage, step):
+        asked.append((stage.name, step))
+        return checkpoint(self, attached, stage, step)
+
+    monkeypatch.setattr(RunWatcher, "checkpoint", told)
+    run_study(Study.load(file))
+    assert ("weights", 6) in asked
+    assert not {("prompt", 3), ("weights", 2)} & set(asked), "what was done is not done again"
+    run_study(Study.load(retention.file("whole", **changes)))
+    whole = (retention.folder / "whole" / "results.csv").read_bytes()
+    assert (folder / "results.csv").read_bytes() == whole
