@@ -1,31 +1,50 @@
-"""``cotune demo``: the whole main job in a minute, on a world small enough for a laptop."""
+"""``cotune demo``: a whole study in minutes, on worlds small enough for a laptop."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
+class World(StrEnum):
+    """The demonstrations there are."""
+
+    FUNCTIONS = "functions"
+    PROMOT = "promot"
+
+
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where runs and results go.")] = Path("demo"),
+    world: Annotated[
+        World, typer.Argument(help="functions: which tasks to train together; promot: what tuning forgets.")
+    ] = World.FUNCTIONS,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where runs and results go; by default demo, and demo-promot.", show_default=False),
+    ] = None,
 ) -> None:
-    """Group the paper's nine function classes: no download, no GPU, about a minute on two cores.
+    """Show what cotune does, without a download or a GPU.
 
-    Small transformers learn linear functions, decision trees and ReLU networks in context. Every
-    three of the nine classes are trained together; what each class gains or loses by its company becomes an
+    functions, a minute on two cores: small transformers learn the paper's nine function classes in context.
+    Every three of the nine are trained together; what each class gains or loses by its company becomes an
     affinity matrix (Eq. 6), and the matrix becomes groups.
-    """
-    from importlib.resources import as_file, files
 
-    from cotune.cli._progress import progress
-    from cotune.studies import Study, run_study
+    promot, four minutes on two cores: a miniature language model, pretrained until it learns symbolic tasks
+    in context, is tuned on one more task by several methods. What each leaves of the in-context learning
+    is measured along the way.
+    """
+    tell, default = _DEMOS[world]
+    tell(folder or default)
+
+
+def _functions(folder: Path) -> None:
     from cotune.studies.grouping import GroupingResult, describe_groups
 
     print("Nine function classes, every three of them trained together, then grouped.")
-    with as_file(files("cotune.lab") / "assets" / "demo.yaml") as file, progress(as_json=False) as events:
-        result = run_study(Study.load(file, folder), events)
+    result = _run("demo.yaml", folder)
     assert isinstance(result, GroupingResult)
     if result.groups is None:
         return
@@ -39,6 +58,24 @@ def demo(
     print(f"report: {result.report}")
 
 
+def _promot(folder: Path) -> None:
+    from cotune.cli.commands.study import print_result
+
+    print("A miniature language model is tuned on one task; what becomes of its in-context learning?")
+    print_result(_run("promot.yaml", folder))
+
+
+def _run(name: str, folder: Path) -> Any:
+    """Run one of the lab's study files."""
+    from importlib.resources import as_file, files
+
+    from cotune.cli._progress import progress
+    from cotune.studies import Study, run_study
+
+    with as_file(files("cotune.lab") / "assets" / name) as file, progress(as_json=False) as events:
+        return run_study(Study.load(file, folder), events)
+
+
 def _agreement(truth: list[str], labels: tuple[int, ...]) -> str:
     """Say how well labels agree with the types of the functions."""
     from sklearn.metrics import adjusted_rand_score
@@ -47,3 +84,10 @@ def _agreement(truth: list[str], labels: tuple[int, ...]) -> str:
     return (
         "the three types, exactly" if index == 1 else f"not the three types (adjusted Rand index {index:.2f})"
     )
+
+
+_DEMOS: dict[World, tuple[Callable[[Path], None], Path]] = {
+    World.FUNCTIONS: (_functions, Path("demo")),
+    World.PROMOT: (_promot, Path("demo-promot")),
+}
+"""What each demonstration does, and where its results go by default."""
