@@ -1,0 +1,283 @@
+"""Tuning a model by the command: what lies on disk loads elsewhere, and mistakes cost one sentence."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import peft
+import pytest
+import torch
+
+from cotune.cli.main import main
+from cotune.lab.toy_language import toy_tasks
+from cotune.studies.task_files import read_tasks
+from cotune.tasks import format_prompt
+from cotune.training.methods import METHODS
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # of PEFT's own
+
+SHORT = ["--steps", 4, "--set", "precision=fp32", "--set", "checkpoint_every=2", "--learning-rate", 0.003]
+PROMPT = ["--prompt-length", 6, "--prompt-learning-rate", 0.05]
+STAGES = [*PROMPT, "--prompt-steps", 4]
+CASES = {
+    "full": [],
+    "lora": [],
+    "prompt": STAGES,
+    "prefix": ["--set", "method.prefix_length=6"],
+    "joint": PROMPT[:2],
+    "random_prompt": PROMPT[:2],
+    "promot": STAGES,
+    "promot --weights lora": STAGES,
+}
+
+
+def tune(file, model, out, case, *more):
+    options = [*CASES[case], *SHORT, *more]
+    return ["tune", file, "--model", model, "--out", out, "--method", *case.split(), *options]
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def record(folder):
+    return json.loads((folder / "tune.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, toy, files, one_thread):
+    """Tune by every method once, when it is first asked for."""
+    folder, done = tmp_path_factory.mktemp("tuned"), {}
+
+    def get(case):
+        if case not in done:
+            done[case] = folder / case.replace(" ", "")
+            arguments = tune(files["weighted as likelihood"], toy, done[case], case)
+            assert main([str(argument) for argument in arguments]) == 0
+        return done[case]
+
+    return get
+
+
+def test_every_method_is_put_to_these_tests():
+    assert {case.split()[0] for case in CASES} == set(METHODS)
+
+
+def plain_nll(model, tokenizer):
+    """Return the mean negative log-likelihood of the test targets by a model that needs no cotune."""
+    (task,) = toy_tasks(["weighted"], test=16)
+    losses = []
+    for example in task["test"]:
+        prompt = format_prompt(task.instruction, example.input, example.choices, format=task.format)
+        n_prompt = len(tokenizer(prompt)["input_ids"])
+        ids = [*tokenizer(f"{prompt} {example.targets[0]}")["input_ids"], tokenizer.eos_token_id]
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0]
+        logits = logits[-len(ids) :]  # a soft prompt has columns of its own
+        rest = torch.nn.functional.cross_entropy(logits[n_prompt - 1 : -1], torch.tensor(ids[n_prompt:]))
+        losses.append(rest.item())
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_card_says_how_to_load_it_and_it_scores_as_it_says(case, tuned, monkeypatch):
+    folder = tuned(case)
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert not re.search("(import|from) cotune", code)
+    monkeypatch.chdir(folder)
+    loaded = {}
+    exec(code, loaded)
+    model, found = loaded["model"].eval(), record(folder)
+    assert isinstance(model, peft.PeftModel) == (case != "full")
+    assert plain_nll(model, loaded["tokenizer"]) == pytest.approx(found["after"]["target"]["mean"], abs=1e-4)
+    first, *_, best = sorted(
+        c["score"] for c in found["checkpoints"] if c["stage"] in list(found["best"])[-1:]
+    )
+    assert first < best == list(found["best"].values())[-1]["score"]
+
+
+def test_an_encoder_decoder_model(cotune, tiny_seq2seq, tmp_path, monkeypatch):
+    rows = [{"input": f"say {i}", "target": "one two"[i % 2 :]} for i in range(20)]
+    (tmp_path / "say.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    nll = ["--set", "task.metric=nll", "--set", "task.format=plain"]
+    arguments = tune(tmp_path / "say.jsonl", tiny_seq2seq, tmp_path / "out", "promot", *nll)
+    status, _, error = cotune(*arguments)
+    assert status == 0, error
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path / "out")
+    loaded = {}
+    exec(code, loaded)
+    model, tokenizer, losses = loaded["model"].eval(), loaded["tokenizer"], []
+    (task,) = read_tasks(tmp_path / "say.jsonl", options={"format": "plain"})
+    for example in task["test"]:
+        ids = torch.tensor([tokenizer(example.input)["input_ids"]])
+        labels = torch.tensor([[*tokenizer(example.targets[0])["input_ids"], tokenizer.eos_token_id]])
+        with torch.no_grad():
+            losses.append(model(input_ids=ids, labels=labels).loss.item())
+    after = record(tmp_path / "out")["after"]["target"]["mean"]
+    assert sum(losses) / len(losses) == pytest.approx(after, abs=1e-4)
+
+
+def test_before_and_after_are_told_and_written(cotune, toy, files, tmp_path):
+    others = ["--eval", files["copy"], "--eval", files["max"], "--shots", "4", "--draws", 2]
+    status, out, error = cotune(*tune(files["weighted"], toy, tmp_path / "out", "promot", *others))
+    assert status == 0, error
+    found = record(tmp_path / "out")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["task", "metric", "shots", "before", "after"] in rows
+    for when, other in zip(found["before"]["in_context"], found["after"]["in_context"], strict=True):
+        assert (when["task"], when["shots"], when["n_draws"]) == (other["task"], 4, 2)
+        assert any(row[:3] == [when["task"], "exact_match", "4"] for row in rows)
+    assert when["mean"] > 0.5
+    assert "it keeps" in out
+    assert "prompt, step 4: validation" in error
+    assert "weights: 4 of 4, loss" in error
+    card = (tmp_path / "out" / "README.md").read_text()
+    for part in ("license: unknown", "type: accuracy", "## Licence", found["target"]["fingerprint"][:16]):
+        assert part in card
+    assert found["base_fingerprint"] in card
+    assert not list((tmp_path / "out").glob("*/README.md"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_prompt_alone_leaves_the_other_tasks_as_they_were(cotune, toy, files, tmp_path):
+    arguments = tune(files["weighted"], toy, tmp_path / "out", "prompt", "--eval", files["copy"])
+    assert cotune(*arguments, "--shots", "1", "--draws", 1)[0] == 0
+    found = record(tmp_path / "out")
+    assert found["before"]["in_context"] == found["after"]["in_context"]
+
+
+def test_json(cotune, toy, files, tmp_path):
+    status, out, _ = cotune(*tune(files["weighted"], toy, tmp_path / "out", "lora", "--json"))
+    assert status == 0
+    *events, last = map(json.loads, out.splitlines())
+    assert [e["step"] for e in events if e["event"] == "checkpoint"] == [0, 2, 4]
+    assert last["event"] == "done"
+    assert {k: v for k, v in last.items() if k not in ("event", "folder")} == record(tmp_path / "out")
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(cotune, toy, files, tmp_path, tuned):
+    arguments = tune(files["weighted as likelihood"], toy, tmp_path / "out", "promot")
+    command = [sys.executable, "-m", "cotune", *map(str, arguments), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "checkpoint" and (event["stage"], event["step"]) == ("weights", 2):
+                process.kill()
+                break
+    assert not (tmp_path / "out").exists()
+    other = tune(files["weighted as likelihood"], toy, tmp_path / "out", "promot", "--seed", 1)
+    status, _, error = cotune(*other)
+    assert status == 2
+    assert "remove it or name another folder" in error
+    status, _, error = cotune(*arguments)
+    assert status == 0, error
+    assert "weights, step 0" not in error
+    assert contents(tmp_path / "out") == contents(tuned("promot"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_finished_run_is_not_done_again_and_another_is_refused(cotune, toy, files, tuned):
+    folder, file = tuned("lora"), files["weighted as likelihood"]
+    before = contents(folder)
+    status, out, error = cotune(*tune(file, toy, folder, "lora"))
+    assert status == 0
+    assert "finished already" in error
+    assert "step" not in error
+    assert "weighted (target)" in out
+    status, _, error = cotune(*tune(file, toy, folder, "lora", "--seed", 3))
+    assert status == 2
+    assert "holds a model of another run; name another with --out" in error
+    assert contents(folder) == before
+
+
+def test_a_folder_of_something_else_is_refused(cotune, toy, files, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    status, _, error = cotune(*tune(files["weighted"], toy, tmp_path / "out", "lora"))
+    assert status == 2
+    assert "holds files of something else" in error
+    assert contents(tmp_path) == {"out/thesis.tex": b"years of work"}
+
+
+def test_two_tasks_are_one_too_many(cotune, toy, files, tmp_path):
+    arguments = tune(files["weighted"].parent, toy, tmp_path / "out", "lora")
+    status, _, error = cotune(*arguments)
+    assert status == 2
+    assert "a model is tuned on one" in error
+
+
+def untrainable(tmp_path, files):
+    file = tmp_path / "odd.jsonl"
+    file.write_text("".join(f'{{"input": "{i} 1 2 >", "target": "é"}}\n' for i in range(10)))
+    return {"file": file}
+
+
+def few(tmp_path, files):
+    folder = tmp_path / "few"
+    shutil.copytree(files["copy"].parent / "copy", folder)
+    lines = (folder / "train.jsonl").read_text().splitlines()[:3]
+    (folder / "train.jsonl").write_text("\n".join(lines))
+    return {"options": ["--eval", folder, "--shots", "4"]}
+
+
+def same_name(tmp_path, files):
+    return {"options": ["--eval", files["weighted"]]}
+
+
+MISTAKES = {
+    "unknown method": ({"method": "promott"}, ["'promott'", "did you mean 'promot'?"]),
+    "unknown setting": ({"options": ["--set", "training.leaning_rate=1"]}, ["did you mean 'learning_rate'?"]),
+    "unknown preset": ({"options": ["--preset", "paper"]}, ["'paper' is not a preset"]),
+    "unknown reader": ({"options": ["--reader", "json"]}, ["did you mean 'jsonl'?"]),
+    "no setting": ({"options": ["--set", "training"]}, ["key=value"]),
+    "no numbers": ({"options": ["--shots", "one"]}, ["--shots", "'one'"]),
+    "no weights to tune": ({"method": "lora", "options": ["--weights", "full"]}, ["method.weights"]),
+    "long prompt": ({"options": ["--prompt-length", 600]}, ["600", "512"]),
+    "long prefix": ({"method": "prefix", "options": ["--set", "method.prefix_length=512"]}, ["512"]),
+    "nothing left for inputs": ({"options": ["--prompt-length", 509]}, ["weighted", "context of 512"]),
+    "matrices that are not there": (
+        {"method": "lora", "options": ["--set", "method.target_modules=[q_proj, wq]"]},
+        ["'wq'"],
+    ),
+    "untrainable labels": (untrainable, ["odd", "tokenises to nothing"]),
+    "long demonstrations": (
+        {"options": ["--demonstrations", 12, "--set", "max_prompt_tokens=40"]},
+        ["weighted", "max_prompt_tokens"],
+    ),
+    "few demonstrations": ({"options": ["--demonstrations", 99]}, ["weighted", "99"]),
+    "few shots": (few, ["few", "3 training examples", "4 shots"]),
+    "the target twice": (same_name, ["weighted", "name of its own"]),
+    "missing model": ({"model": "./nowhere"}, ["nowhere", "does not exist"]),
+    "missing task": ({"file": "nothing.jsonl"}, ["nothing.jsonl", "does not exist"]),
+    "no task file": ({"file": "notes.txt"}, ["notes.txt", "reader"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_cost_one_sentence_and_nothing_is_written(
+    mistake, cotune, toy, files, tmp_path, monkeypatch
+):
+    made, expected = MISTAKES[mistake]
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    (inside / "notes.txt").write_text("nothing to learn")
+    change = {"method": "promot", "file": files["weighted"], "model": toy, "options": []}
+    change |= made(inside, files) if callable(made) else made
+    prompt = [] if change["method"] in ("lora", "prefix", "promott") else PROMPT
+    before = contents(tmp_path)
+    status, out, error = cotune(
+        *("tune", change["file"], "--model", change["model"], "--out", inside / "out"),
+        *("--method", change["method"], *SHORT, *prompt, *change["options"]),
+    )
+    assert status == 2, error
+    assert error.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in error
+    for part in expected:
+        assert part in error.splitlines()[-1]
+    assert not out
+    assert contents(tmp_path) == before
+    assert not list(inside.glob("out*"))
