@@ -196,10 +196,11 @@ def _adapted(model: LanguageModel, place: Path) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of is an error below
             module: nn.Module = PeftModel.from_pretrained(model.base, str(place)).eval()
+            found = set(get_peft_model_state_dict(module))
     except (RuntimeError, ValueError) as error:
         raise _misfit(place, model, str(error).strip().splitlines()[-1].strip().rstrip(".")) from error
     # The library passes over matrices that only one side has.
-    apart = set(get_peft_model_state_dict(module)) ^ set(_tensors(place))
+    apart = found ^ set(_tensors(place))
     if apart:
         raise _misfit(place, model, f"{len(apart)} of its matrices have no counterpart, such as {min(apart)}")
     return module

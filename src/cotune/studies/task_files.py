@@ -86,6 +86,8 @@ def _recognise(path: Path) -> str:
     """Return the name of the reader that a file or folder needs."""
     existing(Path.cwd(), path)
     if path.is_dir():
+        if (path / "raw" / "induce").is_dir():  # as its authors published it
+            return "instruction_induction"
         files = visible(path, "*.json")
         if not files:
             return "jsonl"
