@@ -75,8 +75,7 @@ class PromptStageMethod(SoftPromptMethod):
     """Steps of the stage that trains the prompt; by default those of the run for prompt tuning, and five
     times those for ProMoT, as in the paper."""
     prompt_learning_rate: PositiveFloat = 0.2
-    """Peak learning rate of that stage; the rest of its recipe is that of the run. The default is the
-    paper's, for Adafactor on the long embeddings of mT5; models with short ones need less."""
+    """Peak learning rate of that stage, by default the paper's; the rest of its recipe is that of the run."""
     prompt_weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Weight decay of that stage; by default that of the run."""
     prompt_checkpoint_every: PositiveInt | None = None
