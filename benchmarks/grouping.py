@@ -173,7 +173,7 @@ def recovery(quick: bool) -> Iterator[Row]:
         for seed in seeds:
             planted = fig2(seed, mirrored=mirrored)
             model = SDPClustering(3).fit(planted.matrix)
-            at_least += model.objective_ >= objective(planted.matrix, planted.labels) - 1e-6
+            at_least += int(model.objective_ >= objective(planted.matrix, planted.labels) - 1e-6)
             scores["sdp"].append(adjusted_rand_score(planted.labels, model.labels_))
             for name, grouper in (("spectral", SpectralGrouping), ("lloyd", LloydGrouping)):
                 labels = grouper(3).fit(planted.matrix).labels_
@@ -213,7 +213,7 @@ def _k_row(name: str, draws: list[Planted], least: float) -> Row:
         path = choose_k(planted.matrix, 10, np.random.default_rng(seed))
         default = path.chosen[default_k_rule(len(planted.matrix))]
         for rule, k in {"default": default, **path.chosen}.items():
-            right[rule] += k == planted.n_clusters
+            right[rule] += int(k == planted.n_clusters)
     row = {"case": name, "draws": len(draws), **right}
     return row | _verdict(f"default right in >= {least:g}", right["default"] >= least)
 
@@ -254,9 +254,9 @@ def exactness(quick: bool) -> Iterator[Row]:
         k = int(rng.integers(2, 5))
         model, plain = SDPClustering(k).fit(T), SDPClustering(k, exact_max=0).fit(T)
         margin = 1e-9 * max(abs(best[k].objective), 1.0)
-        equal += model.objective_ >= best[k].objective - margin
-        heuristic += plain.objective_ >= best[k].objective - margin
-        violated += min(model.upper_bound_, plain.upper_bound_) < best[k].objective - margin
+        equal += int(model.objective_ >= best[k].objective - margin)
+        heuristic += int(plain.objective_ >= best[k].objective - margin)
+        violated += int(min(model.upper_bound_, plain.upper_bound_) < best[k].objective - margin)
     row = {
         "instances": count,
         "default_optimal": equal,

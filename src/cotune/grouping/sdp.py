@@ -29,7 +29,7 @@ WARM_PENALTY, COLD_PENALTY = 4.0, 7.0
 ADAPT_UNTIL = 100
 FIRST_CHECK = 10
 ROUND_AT = frozenset({20, 60})
-KMEANS_STARTS = 3
+KMEANS_STARTS, FINAL_STARTS = 3, 4
 RANDOM_STARTS, RANDOM_STARTS_UP_TO = 8, 60
 START_GAP = 0.1
 """A closed-form dual within this gap is a better start of the iteration than a flat X."""
@@ -171,7 +171,7 @@ def _iterate(
             _round(solution, splitting.factor, rng)
         prover.improve_bound(splitting, thorough=last)
         if not rounding_due and _status(solution, options.tol, clock) == "solved":
-            _round(solution, splitting.factor, rng)  # no later X will say more
+            _round(solution, splitting.factor, rng, FINAL_STARTS)  # no later X will say more
         clock.report(solution)
         solution.status = _status(solution, options.tol, clock)
         if solution.status == "certified":
@@ -234,11 +234,11 @@ def _initial_state(solution: Solution, start: Matrix | None) -> tuple[Matrix, fl
     return np.full((n, n), 1.0 / n), COLD_PENALTY
 
 
-def _round(solution: Solution, factor: Matrix, rng: np.random.Generator) -> None:
+def _round(solution: Solution, factor: Matrix, rng: np.random.Generator, restarts: int = 1) -> None:
     """Offer the partitions that the rows of X suggest; X = ee'/n + FF', so rows of F will do."""
     k = solution.problem.n_clusters
     values = np.einsum("ij,ij->j", factor, factor)
     vectors = factor / np.sqrt(np.maximum(values, 1e-300))
-    starts = spectral_starts((values, vectors), k, rng, pivoted=True, restarts=1)
+    starts = spectral_starts((values, vectors), k, rng, pivoted=True, restarts=restarts)
     starts.append(kmeans_rows(factor, k, rng=rng, n_init=1))
     solution.offer_partition(*best_of(solution.problem.C, starts, k))
