@@ -254,6 +254,12 @@ def few(files, tmp_path):
     return ["{toy}", folder, "--shots", "4"]
 
 
+def foreign_record(files, tmp_path):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "tune.json").write_text("{}")
+    return [tmp_path / "foreign", files["copy"]]
+
+
 def odd_adapter(files, tmp_path):
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "adapter_config.json").write_text('{"peft_type": "P_TUNING"}')
@@ -281,6 +287,7 @@ MISTAKES = {
     "no prompt": (["{toy}", "{copy}", "--with-prompt", "all"], ["has no soft prompt"]),
     "no adapter": (["{toy}", "{copy}", "--model", "{toy}"], ["--model is for adapters"]),
     "another kind of adapter": (odd_adapter, ["P_TUNING"]),
+    "foreign record": (foreign_record, ["tune.json", "lacks base"]),
     "broken record": (broken_record, ["tune.json", "JSON"]),
 }
 

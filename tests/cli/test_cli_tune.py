@@ -179,8 +179,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(cotune, toy, files, t
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_finished_run_is_not_done_again_and_another_is_refused(cotune, toy, files, tuned):
+def test_a_finished_run_is_not_done_again_and_another_is_refused(cotune, toy, files, tuned, capsys):
     folder, file = tuned("lora"), files["weighted as likelihood"]
+    capsys.readouterr()
     before = contents(folder)
     status, out, error = cotune(*tune(file, toy, folder, "lora"))
     assert status == 0
@@ -200,6 +201,13 @@ def test_a_folder_of_something_else_is_refused(cotune, toy, files, tmp_path):
     assert status == 2
     assert "holds files of something else" in error
     assert contents(tmp_path) == {"out/thesis.tex": b"years of work"}
+
+
+@pytest.mark.parametrize("command", ["tune", "eval"])
+def test_help_needs_no_torch(command):
+    code = f"import sys; from cotune.cli.main import main; main(['{command}', '--help']); "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
 def test_two_tasks_are_one_too_many(cotune, toy, files, tmp_path):

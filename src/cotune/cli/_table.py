@@ -11,14 +11,15 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if sys.stdout.isatty():
         from rich import box
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD)
         for at, title in enumerate(header):
             table.add_column(title, justify="left" if at == 0 else "right")
         for row in rows:
-            table.add_row(*row)
-        Console().print(table, markup=False, highlight=False)
+            table.add_row(*map(escape, row))
+        Console().print(table, highlight=False)
         return
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for first, *others in (header, *rows):

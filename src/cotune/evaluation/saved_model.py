@@ -76,7 +76,7 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
         If there is no model, its base is missing, or the base given is another one than it was tuned on.
     """
     folder = Path(name).expanduser()
-    record = _read_json(folder / RECORD) if (folder / RECORD).is_file() else None
+    record = _read_record(folder / RECORD) if (folder / RECORD).is_file() else None
     start = folder / "prompt" if record is not None and (folder / "prompt").is_dir() else folder
     adapters: dict[str, Path] = {}
     place: Path | str = start
@@ -266,6 +266,14 @@ def _check_base(name: str, base: Path | str, record: Mapping[str, Any] | None) -
             f"{record['base'] if record else 'its base'}; give the right one with --model."
         )
     return known.rpartition("@")[2] if not local and known.startswith(f"hub:{base}@") else None
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = _read_json(path)
+    absent = {"base", "base_fingerprint", "config", "target"} - set(record)
+    if absent:
+        raise InputError(f"{path} is not as cotune tune writes it: it lacks {', '.join(sorted(absent))}.")
+    return record
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -72,9 +72,7 @@ class TuneResult:
             for shots, mean in self.before.averages.items()
             if mean > 0
         ]
-        return (
-            f"In context, without the target's prompt, it keeps {' and '.join(shares)}." if shares else None
-        )
+        return f"On the other tasks it keeps {' and '.join(shares)}." if shares else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
