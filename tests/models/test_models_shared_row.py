@@ -7,7 +7,7 @@ from models_samples import ARCHITECTURES, OTHER, PAIRS, louder, tiny
 
 from cotune.models import Encoded, LanguageModel
 from cotune.models.exactness import rows_are_exact
-from cotune.models.generation import RowDecoder, generate_padded
+from cotune.models.generation import RowDecoder, generate_batches
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.shared_row import SharedRow, TokenTree
 from cotune.models.soft_prompt import SoftPrompts
@@ -51,17 +51,34 @@ def prompts(request, loud, encode):
         yield [example.under(soft.ids("task")) for example in encoded]
 
 
+def in_batches(model, prompts, **options):
+    options = {"num_beams": 1, "stops": (), "batch_tokens": 1000, "share": False} | options
+    with torch.inference_mode():
+        return generate_batches(model, model.base, prompts, max_new_tokens=8, **options)
+
+
 @pytest.mark.parametrize("batch_tokens", [1, 60, 100_000])
 def test_a_shared_row_writes_what_padded_batches_write(loud, prompts, batch_tokens):
     decoder = RowDecoder(loud, loud.base, max_new_tokens=8, stops=(), batch_tokens=batch_tokens)
     with torch.inference_mode():
-        expected = generate_padded(loud, loud.base, prompts, max_new_tokens=8, num_beams=1, stops=())
         written = decoder.generate(prompts)
-    ends = loud.encoder.end_tokens
-    for one, padded in zip(written, expected, strict=True):
+    for one, padded in zip(written, in_batches(loud, prompts), strict=True):
         assert one == padded[: len(one)]
-        assert len(one) == 8 or one[-1] in ends
+        assert len(one) == 8 or one[-1] in loud.encoder.end_tokens
     assert len({tuple(one) for one in written}) > 4
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+@pytest.mark.parametrize("batch_tokens", [60, 100_000])
+def test_batches_and_beams_may_share_what_prompts_begin_with(loud, prompts, num_beams, batch_tokens):
+    expected = in_batches(loud, prompts, num_beams=num_beams)
+    shared = in_batches(loud, prompts, num_beams=num_beams, batch_tokens=batch_tokens, share=True)
+
+    def texts(written):
+        return [loud.encoder.decode(tokens) for tokens in written]
+
+    assert texts(shared) == texts(expected)
+    assert len(set(texts(shared))) > 4
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 100_000])

@@ -15,12 +15,12 @@ from torch import nn
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
 from cotune.models.exactness import packing_is_exact, rows_are_exact
-from cotune.models.generation import RowDecoder, generate_padded
+from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.precision import Precision, default_device, resolve_precision
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 
 class LanguageModel:
@@ -53,7 +53,7 @@ class LanguageModel:
         self.seq2seq = bool(base.config.is_encoder_decoder)
         pad = self.tokenizer.pad_token_id
         self.pad_token = int(self.tokenizer.eos_token_id if pad is None else pad)
-        self.base.generation_config = self._greedy()
+        self.base.generation_config = greedy_config(self)
         self.keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
 
@@ -252,20 +252,25 @@ class LanguageModel:
             What was generated up to the end-of-sequence token, special tokens and outer blanks removed.
         """
         limit = max_new_tokens or self.encoder.max_target_tokens
-        written: list[list[int]] = [[] for _ in prompts]
+        room = batch_tokens or self.batch_tokens
+        if not prompts:
+            return []
         with torch.inference_mode(), self.autocast():
-            if prompts and num_beams == 1 and self._reads_rows:
-                room = batch_tokens or self.batch_tokens
+            share = self._reads_rows
+            if share and num_beams == 1:
                 decoder = RowDecoder(self, module, max_new_tokens=limit, stops=stops, batch_tokens=room)
                 written = decoder.generate(prompts)
             else:
-                for indices in self.chunks(prompts, batch_tokens or self.batch_tokens, by_length=True):
-                    batch = [prompts[i] for i in indices]
-                    done = generate_padded(
-                        self, module, batch, max_new_tokens=limit, num_beams=num_beams, stops=stops
-                    )
-                    for index, tokens in zip(indices, done, strict=True):
-                        written[index] = tokens
+                written = generate_batches(
+                    self,
+                    module,
+                    prompts,
+                    max_new_tokens=limit,
+                    num_beams=num_beams,
+                    stops=stops,
+                    batch_tokens=room,
+                    share=share,
+                )
         return [self.encoder.decode(tokens) for tokens in written]
 
     def chunks(
@@ -291,22 +296,6 @@ class LanguageModel:
             total, longest = grown, max(longest, tokens)
         if chunk:
             yield chunk
-
-    def _greedy(self) -> GenerationConfig:
-        """Greedy decoding, without the penalties and samplers that checkpoints bring along for chats."""
-        from transformers import GenerationConfig
-
-        theirs = self.base.generation_config
-        ends = theirs.eos_token_id if isinstance(theirs.eos_token_id, list) else [theirs.eos_token_id]
-        return GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            bos_token_id=theirs.bos_token_id,
-            # What closes a target in training has to end an answer, whatever ended one before.
-            eos_token_id=sorted(self.encoder.end_tokens | {end for end in ends if end is not None}),
-            pad_token_id=self.pad_token,
-            decoder_start_token_id=getattr(self.base.config, "decoder_start_token_id", None),
-        )
 
     @property
     def _reads_rows(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded, Encoder
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 
 _SHARED = -1
 """Owner of the columns that all lines see."""
+
+
+def greedy_config(model: LanguageModel) -> GenerationConfig:
+    """Greedy decoding, without the penalties and samplers that checkpoints bring along for chats."""
+    theirs = model.base.generation_config
+    ends = theirs.eos_token_id if isinstance(theirs.eos_token_id, list) else [theirs.eos_token_id]
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        bos_token_id=theirs.bos_token_id,
+        # What closes a target in training has to end an answer, whatever ended one before.
+        eos_token_id=sorted(model.encoder.end_tokens | {end for end in ends if end is not None}),
+        pad_token_id=model.pad_token,
+        decoder_start_token_id=getattr(model.base.config, "decoder_start_token_id", None),
+    )
 
 
 def stands_complete(text: str, stops: Sequence[str]) -> bool:
@@ -42,7 +57,7 @@ class _Stops(StoppingCriteria):  # type: ignore[misc]
         return torch.tensor(done, device=input_ids.device)
 
 
-def generate_padded(
+def generate_batches(
     model: LanguageModel,
     module: nn.Module,
     prompts: Sequence[Encoded],
@@ -50,8 +65,10 @@ def generate_padded(
     max_new_tokens: int,
     num_beams: int,
     stops: Sequence[str],
+    batch_tokens: int,
+    share: bool,
 ) -> list[list[int]]:
-    """Complete one batch of prompts, padded to one length.
+    """Complete prompts in batches of similar lengths.
 
     Parameters
     ----------
@@ -67,33 +84,53 @@ def generate_padded(
         Width of the beam search, 1 for greedy.
     stops : sequence of str
         A greedy row ends where it holds one of these; beams, whose ranking needs their ends, do not.
+    batch_tokens : int
+        About how many prompt tokens one batch may hold.
+    share : bool
+        Whether what all prompts begin with is read once for all batches and beams.
 
     Returns
     -------
     list of list of int
         The tokens written.
     """
-    width = max(len(prompt.prompt) for prompt in prompts)
+    n_prefix = shared_prefix([encoded.prompt for encoded in prompts]) if share else 0
+    shared = SharedRow(model, module, prompts[0].prompt[:n_prefix]) if n_prefix else None
+    written: list[list[int]] = [[] for _ in prompts]
+    for indices in model.chunks(prompts, batch_tokens, by_length=True):
+        batch = [prompts[index].prompt for index in indices]
+        ids, mask = _pad(model, batch, n_prefix)
+        skip = 1 if model.seq2seq else ids.shape[1]
+        criteria = [_Stops(model.encoder, stops, skip)] if stops and num_beams == 1 else []
+        past = {} if shared is None else {"past_key_values": shared.repeated(len(batch) * num_beams)}
+        out = module.generate(  # type: ignore[operator]
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=max_new_tokens,
+            num_beams=num_beams,
+            use_cache=True,
+            stopping_criteria=StoppingCriteriaList(criteria),
+            **past,
+        )
+        for index, tokens in zip(indices, out[:, skip:].tolist(), strict=True):
+            written[index] = tokens
+    return written
+
+
+def _pad(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], n_prefix: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad prompts to one length behind their common prefix; return the ids and a mask of the prompts."""
+    width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), model.pad_token, dtype=torch.long)
     mask = torch.zeros_like(ids)
-    for row, encoded in enumerate(prompts):
-        prompt = torch.tensor(encoded.prompt)
-        # Padding stands on the left, so that generation goes on where the prompt ends.
-        at = slice(0, len(prompt)) if model.seq2seq else slice(width - len(prompt), width)
-        ids[row, at] = prompt
-        mask[row, at] = 1
-    skip = 1 if model.seq2seq else width
-    criteria = [_Stops(model.encoder, stops, skip)] if stops and num_beams == 1 else []
-    out = module.generate(  # type: ignore[operator]
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=max_new_tokens,
-        num_beams=num_beams,
-        use_cache=True,
-        stopping_criteria=StoppingCriteriaList(criteria),
-    )
-    written: list[list[int]] = out[:, skip:].tolist()
-    return written
+    for row, prompt in enumerate(prompts):
+        # An encoder reads from the left; a decoder has to go on where the prompt ends.
+        own = slice(n_prefix, len(prompt)) if model.seq2seq else slice(width - len(prompt) + n_prefix, width)
+        for at, tokens in ((slice(0, n_prefix), prompt[:n_prefix]), (own, prompt[n_prefix:])):
+            ids[row, at] = torch.tensor(tokens, dtype=torch.long)
+            mask[row, at] = 1
+    return ids, mask
 
 
 @dataclass(slots=True)

@@ -90,6 +90,15 @@ class SharedRow:
         logits = self._module(**inputs).logits[0, index]
         return logits
 
+    def repeated(self, n_rows: int) -> DynamicCache:
+        """Return the row's keys and values as a cache of as many rows, for decoders that want a batch."""
+        cache = DynamicCache()
+        for number, layer in enumerate(self._cache.layers):
+            cache.update(
+                layer.keys.expand(n_rows, -1, -1, -1), layer.values.expand(n_rows, -1, -1, -1), number
+            )
+        return cache
+
     def keep(self, columns: torch.Tensor) -> None:
         """Forget all columns but these.
 
