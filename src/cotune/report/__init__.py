@@ -22,6 +22,7 @@ from cotune.report._retention_data import (
     RetentionTask,
     TargetScore,
 )
+from cotune.report._retention_scores import At, RetentionScores
 from cotune.report._retention_table import RetentionTable, retention_table
 from cotune.report._retention_verdict import RetentionVerdict, retention_verdict
 from cotune.report._retention_write import render_retention_report, write_retention_report
@@ -29,6 +30,7 @@ from cotune.report._write import render_report, write_report
 
 __all__ = [
     "AffinityData",
+    "At",
     "Baseline",
     "FailedRun",
     "GroupRow",
@@ -42,6 +44,7 @@ __all__ = [
     "RetentionCost",
     "RetentionData",
     "RetentionRun",
+    "RetentionScores",
     "RetentionTable",
     "RetentionTask",
     "RetentionVerdict",

@@ -119,7 +119,7 @@ def retention_data(
         labels=label_set(study.targets),
         failures=_failures(cells, records),
         provenance=_provenance(study, stages),
-        notes=tuple(_notes(study, pretrained.payload["cut"])),
+        notes=tuple(_notes(pretrained.payload["cut"])),
     )
 
 
@@ -186,16 +186,9 @@ def _recipe(study: RetentionStudy) -> str:
     )
 
 
-def _notes(study: RetentionStudy, cut: Mapping[str, int]) -> list[str]:
-    notes = [
+def _notes(cut: Mapping[str, int]) -> list[str]:
+    return [
         f"{task}: to fit, the input of up to {prompts} prompts of a draw was cut at its end."
         for task, prompts in cut.items()
         if prompts
     ]
-    frozen = [arm.label for arm in study.config.methods if not arm.tunes_weights]
-    if frozen:
-        notes.append(
-            f"{', '.join(frozen)}: the weights stay as they are, so that in-context scores without the soft "
-            "prompt are the pretrained model's."
-        )
-    return notes

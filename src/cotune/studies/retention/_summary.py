@@ -2,66 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
-from cotune.report import RetentionCheckpoint, RetentionData, RetentionRun
+from cotune.report import At, RetentionData, RetentionScores, retention_verdict
 
-
-def kept_share(checkpoint: RetentionCheckpoint, data: RetentionData) -> float:
-    """Return the in-context score at the most shots as a share of the pretrained model's.
-
-    Both are means over the evaluation tasks whose metric is better when higher; NaN where there are none or
-    the pretrained model cannot do any of them.
-    """
-    usable = {task.name for task in data.evaluation if task.higher_is_better}
-    before = _in_context(data.pretrained, usable)
-    return _in_context(checkpoint, usable) / before if before else float("nan")
+_WAYS: tuple[At, ...] = ("equal", "best")
 
 
 def summary_lines(data: RetentionData) -> list[str]:
-    """Return a table of methods and learning rates: at equal target score, and at each run's best."""
-    shots = max((value.shots for value in data.pretrained.in_context), default=0)
-    usable = {task.name for task in data.evaluation if task.higher_is_better}
-    before = f"{_in_context(data.pretrained, usable):.3f}"
-    lines = [f"pretrained: {shots}-shot score {before} over {len(usable)} tasks; shares of it that are kept:"]
-    width = max(len(label) for label in data.methods)
-    reached = "" if data.threshold is None else f"{data.threshold:.3g}"
-    header = (
-        f"{'method':<{width}}  {'rate':>7}  {'target':>6}  {f'kept at {reached}':<20}  target  kept at best"
-    )
-    lines.append(header)
-    for method in data.methods:
-        for rate in data.learning_rates:
-            runs = [run for run in data.runs if run.method == method and run.learning_rate == rate]
-            if runs:
-                equal = _columns(runs, data, lambda run: run.equal)
-                best = _columns(runs, data, lambda run: run.best)
-                lines.append(
-                    f"{method:<{width}}  {rate:>7.0e}  {equal[0]:>6}  {equal[1]:<20}  {best[0]:>6}  {best[1]}"
-                )
-    return lines
-
-
-def _columns(
-    runs: Sequence[RetentionRun], data: RetentionData, choose: Callable[[RetentionRun], int | None]
-) -> tuple[str, str]:
-    """Return the mean test score of the target, and what every seed kept."""
-    chosen = [run.checkpoints[at] for run in runs if (at := choose(run)) is not None]
-    if not chosen:
-        return "-", "never reached"
-    target = np.mean([np.mean([score.test for score in checkpoint.targets]) for checkpoint in chosen])
-    kept = " ".join(f"{kept_share(checkpoint, data):.2f}" for checkpoint in chosen)
-    missing = len(runs) - len(chosen)
-    return f"{target:.3f}", kept + (f" ({missing} never)" if missing else "")
-
-
-def _in_context(checkpoint: RetentionCheckpoint, usable: set[str]) -> float:
-    shots = max((value.shots for value in checkpoint.in_context), default=0)
-    scores = [
-        float(np.mean(value.draws))
-        for value in checkpoint.in_context
-        if value.shots == shots and value.task in usable
+    """Return the verdict, and a table of methods and learning rates with what every seed keeps."""
+    verdict, scores = retention_verdict(data), RetentionScores(data)
+    shots = scores.shots[-1]
+    equal = "at equal target" if data.threshold is None else f"at target {data.threshold:.3g}"
+    header = ("method", "rate", equal, f"{shots}-shot kept", "at best", f"{shots}-shot kept")
+    rows = [
+        (method, f"{rate:g}", *(cell for at in _WAYS for cell in _at(scores, method, rate, at, shots)))
+        for method in data.methods
+        for rate in data.learning_rates
+        if scores.runs(method, rate)
     ]
-    return float(np.mean(scores)) if scores else float("nan")
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+    return [verdict.headline, verdict.sentence, *(table if rows else ())]
+
+
+def _at(scores: RetentionScores, method: str, rate: float, at: At, shots: int) -> tuple[str, str]:
+    """Return the targets' mean test score at the checkpoints chosen this way, and what each seed keeps."""
+    checkpoints = list(scores.checkpoints(method, rate, at).values())
+    if not checkpoints:
+        return "-", "never reached"
+    target = np.mean([score.test for checkpoint in checkpoints for score in checkpoint.targets])
+    kept = " ".join(f"{share:.0%}" for share in scores.kept(method, rate, at, shots).values())
+    missing = len(scores.runs(method, rate)) - len(checkpoints)
+    return f"{target:.3f}", kept + (f" ({missing} never)" if missing else "")
