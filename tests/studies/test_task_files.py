@@ -71,6 +71,14 @@ def test_options_go_before_those_of_a_file_and_a_named_reader_before_the_content
     assert read_tasks(other, reader="jsonl")[0].name == "lines"
 
 
+def test_options_of_tables_leave_other_formats_alone(tmp_path):
+    template = {"template": "{{ target }} ||| {{ input }}"}
+    (table,) = read_tasks(jsonl(tmp_path), table_options=template)
+    assert table["test"][0].targets[0].startswith("word")
+    (other,) = read_tasks(natural(tmp_path), table_options=template)
+    assert other["test"][0].targets[0].startswith("answer")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

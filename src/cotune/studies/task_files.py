@@ -26,6 +26,9 @@ _MARKS = {
 }
 """Keys that tell formats of JSON apart."""
 
+_TABLES = ("jsonl", "huggingface")
+"""Readers whose sources name their columns as they please."""
+
 
 class _TaskFile(Config):
     tasks: tuple[Annotated[ReaderConfig, from_table(READERS, "reader")], ...]
@@ -33,7 +36,11 @@ class _TaskFile(Config):
 
 
 def read_tasks(
-    path: Path, *, reader: str | None = None, options: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    reader: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    table_options: Mapping[str, Any] | None = None,
 ) -> list[Task]:
     """Read the tasks of a file or folder.
 
@@ -46,6 +53,8 @@ def read_tasks(
         A key of :data:`cotune.studies.readers.READERS`, in place of the one told from the content.
     options : mapping, optional
         Options of the reader, which go before those of a YAML file.
+    table_options : mapping, optional
+        The same for readers of tables alone, whose columns need a template; those of a YAML file go first.
 
     Returns
     -------
@@ -56,7 +65,6 @@ def read_tasks(
     InputError
         If the path does not exist, its content fits no reader, or a task is not usable.
     """
-    options = options or {}
     if reader is None and path.suffix in (".yaml", ".yml"):
         data, base = read_study_file(path), path.resolve().parent
         entries = data["tasks"] if "tasks" in data else {k: v for k, v in data.items() if k != "seed"}
@@ -66,9 +74,16 @@ def read_tasks(
         base, content = Path.cwd(), {}
         entries = [{"reader": reader or _recognise(path), "path": str(path)}]
     if isinstance(entries, list):
-        entries = [merged(entry, options) if isinstance(entry, Mapping) else entry for entry in entries]
+        entries = [_complete(entry, options or {}, table_options or {}) for entry in entries]
     file = parse(_TaskFile, {**content, "tasks": entries}, str(path))
     return [task for each in file.tasks for task in each.read(base=base, seed=file.seed)]
+
+
+def _complete(entry: Any, options: Mapping[str, Any], table_options: Mapping[str, Any]) -> Any:
+    if not isinstance(entry, Mapping):  # told by the validation
+        return entry
+    defaults = table_options if entry.get("reader") in _TABLES else {}
+    return merged({**defaults, **entry}, options)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

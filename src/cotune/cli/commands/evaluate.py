@@ -51,7 +51,7 @@ def evaluate(
         str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
     ] = None,
     choices: Annotated[
-        str | None, typer.Option(help="The answers of classification tasks, parted by commas.")
+        str | None, typer.Option(help="The answers of the tasks of JSON lines, parted by commas.")
     ] = None,
     reader: Annotated[
         str | None, typer.Option(help="How TASKS are read, if their content does not tell: a reader's name.")
@@ -85,13 +85,17 @@ def evaluate(
         {"shots": numbers(shots, "--shots"), "draws": draws, "with_prompt": with_prompt.value, "seed": seed},
         nested(settings or []),
     )
-    of_task = given({"template": template, "choices": choices and words(choices)})
+    of_table = given({"template": template, "choices": choices and words(choices)})
+    of_task = options.pop("task", {})
     if max_examples is not None:
-        of_task["max_examples"] = {options.get("split", "test"): max_examples}
-    of_task = merged(of_task, options.pop("task", {}))
+        of_task = merged({"max_examples": {options.get("split", "test"): max_examples}}, of_task)
     config = parse(EvaluateConfig, options, "cotune eval")
     saved = find_saved_model(model, base=base)
-    found = [task for path in tasks for task in read_tasks(path, reader=reader, options=of_task)]
+    found = [
+        task
+        for path in tasks
+        for task in read_tasks(path, reader=reader, options=of_task, table_options=of_table)
+    ]
     with show_work() as work:
         evaluation = evaluate_saved_model(model, saved, found, config, partial(work.advance, "in context"))
     if csv is not None:

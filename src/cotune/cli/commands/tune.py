@@ -108,10 +108,10 @@ def tune(
         **given({"steps": steps, "preset": preset, "seed": seed}),
     }
     options = merged(options, nested(settings or []))
-    of_task = given({"template": template, "choices": choices and words(choices)})
-    of_task = merged(of_task, options.pop("task", {}))
+    of_task = options.pop("task", {})
+    of_table = given({"template": template, "choices": choices and words(choices)})
     config = parse(TuneConfig, options, "cotune tune")
-    target = _only(read_tasks(task, reader=reader, options=of_task), task)
+    target = _only(read_tasks(task, reader=reader, options=of_task, table_options=of_table), task)
     others = [found for path in evaluation or [] for found in read_tasks(path)]
     with show_work(as_json) as work:
         result = tune_task(config, target, out, work, evaluation=others)
