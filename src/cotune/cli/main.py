@@ -29,13 +29,22 @@ app.command("group")(group.group)
 app.command("demo")(demo.demo)
 
 
-@app.callback()
-def _options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from cotune import __version__
 
         print(f"cotune {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    # Eager: it is told before a command is asked for.
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    pass
 
 
 def main(arguments: list[str] | None = None) -> int:
