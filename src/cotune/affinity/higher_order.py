@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 
 from cotune.affinity._affinity import Affinity
-from cotune.exceptions import InputError
+from cotune.affinity._runs import check_runs, pair_counts, task_means
 
 
 def higher_order(membership: ArrayLike, scores: ArrayLike) -> Affinity:
@@ -33,29 +34,15 @@ def higher_order(membership: ArrayLike, scores: ArrayLike) -> Affinity:
     InputError
         If the shapes differ, or a score of a task that was in a run is not finite.
     """
-    inside = np.asarray(membership, dtype=bool)
-    f = np.asarray(scores, dtype=float)
-    if inside.ndim != 2 or f.shape != inside.shape:
-        raise InputError(
-            "membership and scores must be two matrices of one shape (runs, tasks), got shapes "
-            f"{inside.shape} and {f.shape}."
-        )
-    bad = inside & ~np.isfinite(f)
-    if bad.any():
-        run, task = np.argwhere(bad)[0]
-        raise InputError(
-            f"The score of task {task} in run {run} is {f[run, task]}; every task of a run's subset must "
-            "have a finite score."
-        )
-    member = inside.astype(float)
-    counts = (member.T @ member).astype(np.int64)
+    inside, f = check_runs(membership, scores)
+    counts = pair_counts(inside)
     # Deviations from the task's own mean: squares of raw losses would cancel badly.
-    runs_of_task = np.maximum(inside.sum(0), 1)
-    mean_of_task = np.where(inside, f, 0.0).sum(0) / runs_of_task
+    mean_of_task = task_means(inside, f)
     deviation = np.where(inside, f - mean_of_task, 0.0)
+    member = sparse.csr_matrix(inside, dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (deviation.T @ member) / counts
-        spread = ((deviation**2).T @ member) / counts - mean**2
+        mean = (sparse.csr_matrix(deviation).T @ member).toarray() / counts
+        spread = (sparse.csr_matrix(deviation**2).T @ member).toarray() / counts - mean**2
         stderr = np.sqrt(np.maximum(spread, 0.0) / (counts - 1))
     stderr[counts < 2] = np.nan
     matrix = np.where(counts > 0, mean + mean_of_task[:, None], np.nan)
