@@ -5,9 +5,36 @@ An estimator takes what was measured (scores of runs, or features of tasks) and 
 """
 
 from cotune.affinity._affinity import Affinity
+from cotune.affinity.agreement import rank_agreement, within_task_correlation
+from cotune.affinity.first_order import FirstOrder, Linearised
 from cotune.affinity.gradient_cosine import gradient_cosine
 from cotune.affinity.higher_order import higher_order
+from cotune.affinity.kernel_surrogate import KernelSurrogate
+from cotune.affinity.linear_surrogate import LinearSurrogate, eq8_factor
+from cotune.affinity.lookahead import lookahead
+from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
+from cotune.affinity.pairwise import gains, pairwise
 from cotune.affinity.subsets import cover_pairs
 from cotune.affinity.tables import Table, read_table
 
-__all__ = ["Affinity", "Table", "cover_pairs", "gradient_cosine", "higher_order", "read_table"]
+__all__ = [
+    "Affinity",
+    "FirstOrder",
+    "KernelSurrogate",
+    "LinearSurrogate",
+    "Linearised",
+    "Table",
+    "TransferF1",
+    "cover_pairs",
+    "eq8_factor",
+    "f1_by_size",
+    "gains",
+    "gradient_cosine",
+    "higher_order",
+    "lookahead",
+    "mean_of_pairs",
+    "pairwise",
+    "rank_agreement",
+    "read_table",
+    "within_task_correlation",
+]
