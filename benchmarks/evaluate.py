@@ -33,7 +33,7 @@ from cotune.tasks import READERS, Task, draw_demonstrations, format_prompt, get_
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
-GENERATED = ["active_to_passive", "antonyms", "negation", "singular_to_plural", "translation_en-de"]
+GENERATED = ["active_to_passive", "larger_animal", "negation", "singular_to_plural", "translation_en-de"]
 CHOSEN = {
     "rte": {"builtin": "rte"},
     "sst2": {"input": "Review: {{ text }}\nSentiment:", "target": "{{ label }}"},
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--examples", type=int, default=24, help="test examples of a task")
     parser.add_argument("--batch-size", type=int, default=8, help="of the harness, for choices")
-    parser.add_argument("--generation-batch-size", type=int, default=16, help="of the harness, for writing")
+    parser.add_argument("--generation-batch-size", type=int, default=24, help="of the harness, for writing")
     options = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
