@@ -198,7 +198,9 @@ from cotune.studies.retention._watcher import RunWatcher
 
 checkpoint = RunWatcher.checkpoint
 def told(self, attached, stage, step):
-    print(stage.name, step, flush=True)
+    if (stage.name, step) == ("weights", 4):
+        print("here", flush=True)
+        sys.stdin.read()  # until it is killed
     return checkpoint(self, attached, stage, step)
 RunWatcher.checkpoint = told
 run_study(Study.load(Path(sys.argv[1])))
@@ -215,14 +217,16 @@ def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     file = retention.file("killed", **changes)
-    process = subprocess.Popen([sys.executable, str(script), str(file)], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if line.strip() == "weights 4":
-            os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(script), str(file)], text=True, **pipes) as process:
+        assert "here" in process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
     folder = retention.folder / "killed"
     with open_store(folder / "runs.sqlite") as store:
         assert [record.kind for record in store] == ["pretrained"]
+    status = study_status(Study.load(file))
+    assert status.sentences() == ["promot at learning rate 0.001 with seed 3: step 3 of 6"]
+    assert status.to_dict()["under_way"][0]["step"] == 3
 
     asked = []
     checkpoint = RunWatcher.checkpoint
@@ -236,5 +240,6 @@ def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
     assert ("weights", 6) in asked
     assert not {("prompt", 3), ("weights", 2)} & set(asked), "what was done is not done again"
     run_study(Study.load(retention.file("whole", **changes)))
+    assert not study_status(Study.load(file)).sentences()
     whole = (retention.folder / "whole" / "results.csv").read_bytes()
     assert (folder / "results.csv").read_bytes() == whole

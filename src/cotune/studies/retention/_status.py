@@ -1,17 +1,53 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.studies._runner import StoredRunner
 from cotune.studies._status import StageStatus, Status
 from cotune.studies._store import open_store
 from cotune.studies.retention._runs import AnyRun, PretrainedRun
+from cotune.studies.retention._watcher import MEASURED, Notebook
 
 if TYPE_CHECKING:
     from cotune.studies.retention._study import RetentionStudy
 
 
-def retention_status(study: RetentionStudy) -> Status:
+@dataclass(frozen=True)
+class RunUnderWay:
+    """A run that has begun and not ended; ``step`` is the last one measured in its last stage, if any was."""
+
+    method: str
+    learning_rate: float
+    seed: int
+    step: int | None
+    steps: int
+
+
+@dataclass(frozen=True)
+class RetentionStatus(Status):
+    """How far a retention study is.
+
+    Parameters
+    ----------
+    under_way : tuple of RunUnderWay
+        Runs that are being done, or go on when the study does.
+    """
+
+    under_way: tuple[RunUnderWay, ...] = ()
+
+    def sentences(self) -> Sequence[str]:
+        """Say of every run under way how far it is."""
+        return [
+            f"{run.method} at learning rate {run.learning_rate:g} with seed {run.seed}: "
+            + (f"step {run.step} of {run.steps}" if run.step is not None else "before its last stage")
+            for run in self.under_way
+        ]
+
+
+def retention_status(study: RetentionStudy) -> RetentionStatus:
     """Look up which of a retention study's runs are in its store; runs and writes nothing."""
     study.require_folder()
     wanted: dict[str, list[AnyRun]] = {
@@ -26,4 +62,16 @@ def retention_status(study: RetentionStudy) -> Status:
         StageStatus.of(usage, len(runs)) for usage, runs in zip(runner.stages, wanted.values(), strict=True)
     )
     errors = tuple(r.error for stage in runner.stages for r in stage.records if r.error)
-    return Status(study.config.name, str(study.folder), stages, errors)
+    return RetentionStatus(study.config.name, str(study.folder), stages, errors, tuple(_under_way(study)))
+
+
+def _under_way(study: RetentionStudy) -> list[RunUnderWay]:
+    found = []
+    for run, cell in {run: cell for cell, run in study.cells.items()}.items():
+        folder: Path = study.states / study.key(run)
+        if folder.is_dir():
+            pages = Notebook(folder / MEASURED).pages()
+            step = pages[-1]["checkpoint"]["step"] if pages else None
+            place = (cell.arm.label, run.learning_rate, run.seed)
+            found.append(RunUnderWay(*place, step=step, steps=study.config.steps))
+    return found

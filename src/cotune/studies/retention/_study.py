@@ -17,7 +17,6 @@ from cotune.models import Encoder
 from cotune.studies._events import Events
 from cotune.studies._plan import Plan
 from cotune.studies._runs import RunRecord, key_of
-from cotune.studies._status import Status
 from cotune.studies._study import Study
 from cotune.studies.retention._measure import label_set, target_config
 from cotune.studies.retention._pipeline import collect_retention, run_retention
@@ -25,7 +24,7 @@ from cotune.studies.retention._plan import plan_retention
 from cotune.studies.retention._result import RetentionResult
 from cotune.studies.retention._runs import AnyRun, Cell, TuneRun, plan_cells, tuning_config
 from cotune.studies.retention._selection import Selection
-from cotune.studies.retention._status import retention_status
+from cotune.studies.retention._status import RetentionStatus, retention_status
 from cotune.studies.retention._worker import RetentionSetup
 from cotune.studies.retention.config import RetentionConfig
 from cotune.tasks import Task, get_metric
@@ -154,7 +153,7 @@ class RetentionStudy(Study[RetentionConfig, AnyRun]):
         """Tell what the study will cost."""
         return plan_retention(self, measure=measure)
 
-    def status(self) -> Status:
+    def status(self) -> RetentionStatus:
         """Look up what is done."""
         return retention_status(self)
 

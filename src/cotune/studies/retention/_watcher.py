@@ -18,6 +18,9 @@ from cotune.studies.retention.config import changes_weights
 if TYPE_CHECKING:
     from cotune.training.methods import Attached, Stage
 
+MEASURED = "measured.json"
+"""File with what a run under way measured in its last stage, beside its state."""
+
 
 class RunWatcher:
     """What is asked at every checkpoint of a run.

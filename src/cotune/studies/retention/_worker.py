@@ -15,7 +15,7 @@ from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._payload import checkpoint_to_dict
 from cotune.studies.retention._runs import AnyRun, PretrainedRun, TuneRun, tuning
 from cotune.studies.retention._selection import Selection
-from cotune.studies.retention._watcher import RunWatcher
+from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig
 from cotune.tasks import Task, get_metric
 
@@ -119,7 +119,7 @@ class RetentionWorker(Worker[AnyRun]):
                     stage.name: setup.stages / f"{_stage_key(run, config, stages[: at + 1])}.json"
                     for at, stage in enumerate(stages)
                 },
-                stages[-1].name: state / "measured.json",
+                stages[-1].name: state / MEASURED,
             },
         )
         options: dict[str, Any] = {"state": state / "tuning", "shared": setup.stages}
