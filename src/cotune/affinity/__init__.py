@@ -6,6 +6,7 @@ An estimator takes what was measured (scores of runs, or features of tasks) and 
 
 from cotune.affinity._affinity import Affinity
 from cotune.affinity.agreement import rank_agreement, within_task_correlation
+from cotune.affinity.calibrated import Calibrated, calibrated
 from cotune.affinity.first_order import FirstOrder, Linearised
 from cotune.affinity.gradient_cosine import gradient_cosine
 from cotune.affinity.higher_order import higher_order
@@ -19,12 +20,14 @@ from cotune.affinity.tables import Table, read_table
 
 __all__ = [
     "Affinity",
+    "Calibrated",
     "FirstOrder",
     "KernelSurrogate",
     "LinearSurrogate",
     "Linearised",
     "Table",
     "TransferF1",
+    "calibrated",
     "cover_pairs",
     "eq8_factor",
     "f1_by_size",

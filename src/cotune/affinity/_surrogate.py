@@ -92,20 +92,22 @@ class Surrogate(ABC):
             mean[rows, i], error[rows, i] = self._posteriors[i].functional(cross, own, constant=True)
         return (mean, error) if return_std else mean
 
-    def affinity(self, size: int) -> Affinity:
+    def affinity(self, size: int, *, unmet: bool = False) -> Affinity:
         """Eq. (6) of the surrogate: the mean of ``g_i(S)`` over all subsets of a size that hold i and j.
 
         Parameters
         ----------
         size : int
             Tasks in a subset, from 2 to n.
+        unmet : bool
+            Whether to tell also of pairs that never met, by what the other runs of the task say.
 
         Returns
         -------
         Affinity
             In the units of the scores, with posterior standard errors. Counts are the runs of the fit that
-            held both; entries of pairs that never met are NaN with count 0. The diagonal is the mean over
-            all subsets of that size with the task.
+            held both; entries of pairs that never met have count 0 and are NaN unless asked for. The
+            diagonal is the mean over all subsets of that size with the task.
 
         Raises
         ------
@@ -121,7 +123,7 @@ class Surrogate(ABC):
             cross[i] = cross[np.arange(self._n) != i].mean(0)
             owns = np.where(np.arange(self._n) == i, own_any, own)
             matrix[i], stderr[i] = posterior.functional(cross, owns, constant=True)
-        return self._with_counts(matrix, stderr)
+        return Affinity(matrix, self._counts, stderr) if unmet else self._with_counts(matrix, stderr)
 
     def _with_counts(self, matrix: Array, stderr: Array) -> Affinity:
         met = self._counts > 0
