@@ -1,0 +1,60 @@
+"""What the demo of ProMoT promises, by the command itself: minutes, and no download."""
+
+import json
+import subprocess
+import sys
+from statistics import fmean
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+
+def average(checkpoint, shots):
+    values = [fmean(v["draws"]) for v in checkpoint["in_context"] if v["shots"] == shots]
+    assert len(values) == 11
+    return fmean(values)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "promot"
+    command = [sys.executable, "-m", "cotune", "demo", "promot", "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (folder / "report.html").is_file()
+    assert str(folder / "report.html") in done.stdout
+    print(done.stdout)
+    return json.loads((folder / "results.json").read_text())
+
+
+def kept_at_equal_target(found, method, learning_rate):
+    """Return by seed the share of the pretrained 4-shot score; None where the target is not reached."""
+    before = average(found["pretrained"], 4)
+    runs = [r for r in found["runs"] if (r["method"], r["learning_rate"]) == (method, learning_rate)]
+    assert [run["seed"] for run in runs] == [0, 1, 2]
+    return [
+        None if run["equal"] is None else average(run["checkpoints"][run["equal"]], 4) / before
+        for run in runs
+    ]
+
+
+def test_promot_keeps_nine_tenths_of_the_pretrained_score_in_every_seed(found):
+    assert found["threshold"] == 0.95
+    assert min(kept_at_equal_target(found, "promot", 3e-4)) >= 0.9
+
+
+def test_full_tuning_forgets_most_and_answers_with_labels(found):
+    for rate in found["learning_rates"]:
+        assert max(kept_at_equal_target(found, "full", rate)) < 0.5
+    last = next(r for r in found["runs"] if r["method"] == "full")["checkpoints"][-1]
+    shares = [v["label_share"] for v in last["in_context"] if v["label_share"] is not None]
+    assert fmean(shares) > 0.3
+    before = [v["label_share"] for v in found["pretrained"]["in_context"] if v["label_share"] is not None]
+    assert fmean(before) < 0.01
+
+
+def test_promot_is_ahead_of_all_that_tune_the_weights_otherwise(found):
+    promot = kept_at_equal_target(found, "promot", 3e-4)
+    for method in ("full", "joint", "random_prompt"):
+        for ours, theirs in zip(promot, kept_at_equal_target(found, method, 3e-4), strict=True):
+            assert theirs is None or ours > theirs
