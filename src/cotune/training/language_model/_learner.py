@@ -232,12 +232,16 @@ class LanguageModelLearner:
         kept = self._data.kept(task, split)
         open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
         options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
-        texts = iter(self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens))
+        style = get_format(self._tasks[task].format)
+        texts = iter(
+            self.model.generate(
+                module, open_ended, batch_tokens=self.config.scoring_tokens, stops=style.stops
+            )
+        )
         losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
         if not np.isfinite(losses).all():
             raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
         remaining = iter(losses)
-        style = get_format(self._tasks[task].format)
         answers = []
         for example, _ in kept:
             if example.choices:
