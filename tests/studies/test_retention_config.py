@@ -26,6 +26,25 @@ def test_a_file_is_read_with_what_it_leaves_out(retention):
     assert [arm.label for arm in named.methods] == ["promot (lora) + 1-shot", "all weights"]
 
 
+def test_a_preset_fills_in_what_the_file_leaves_out(retention):
+    left_out = {"steps": ..., "checkpoint_every": ..., "training": {"batch_size": 8}}
+    config = load_config(
+        retention.file(
+            preset="paper-mt5",
+            methods=[{"name": "full"}, {"name": "promot", "prompt_length": 20}],
+            learning_rates=[0.001, 0.01],
+            **left_out,
+        )
+    )
+    assert (config.steps, config.checkpoint_every) == (1000, 100)
+    assert (config.training.optimizer, config.training.batch_size) == ("adafactor", 8)
+    assert config.rates == (0.001, 0.01)
+    assert (config.in_context.num_beams, config.in_context.shots) == (4, (1, 2))
+    promot = config.methods[1].method
+    assert (promot.prompt_length, promot.prompt_steps, promot.prompt_learning_rate) == (20, 5000, 0.2)
+    assert load_config(retention.file(preset="paper-mt5", **left_out)).rates == (0.001,)
+
+
 def test_methods_that_leave_the_weights_are_known(retention):
     names = ["full", "lora", "prompt", "prefix", "promot", "joint", "random_prompt"]
     config = load_config(retention.file(methods=[{"name": name} for name in names]))
@@ -45,6 +64,8 @@ def test_methods_that_leave_the_weights_are_known(retention):
         ),
         ({"methods": [{"name": "full", "label": 3}]}, "methods.0: label: must be a text, got 3"),
         ({"methods": [{"name": "full"}, {"name": "full"}]}, "methods: 'full' stands twice; give one of"),
+        ({"preset": "paper-mt6"}, "'paper-mt6' is not a preset (did you mean 'paper-mt5'?)"),
+        ({"preset": "paper-mt5", "training": 3}, "training: "),
         ({"methods": []}, "methods: tuple should have at least 1 item"),
         ({"targets": ["weighted", "weighted"]}, "targets: 'weighted' stands twice"),
         ({"targets": ...}, "targets: is required and missing"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, SerializeAsAny
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    model_validator,
+)
 
 from cotune._config import Config, from_table
 from cotune.evaluation.in_context import InContextConfig
@@ -14,6 +22,7 @@ from cotune.models.config import ModelConfig
 from cotune.studies.config import StudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
+from cotune.training.tuning import Preset, get_preset
 
 _choose: Any = from_table(METHODS, "name").func
 
@@ -63,11 +72,36 @@ def _default_label(options: Mapping[str, Any]) -> str:
     return f"{options['name']}{tuned}" + (f" + {shots}-shot" if shots else "")
 
 
+def _with_preset(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Fill in a preset where the file says nothing; what is no mapping is left for its own error."""
+    preset = get_preset(name)
+    recipe = dict(preset.tuning["training"])
+    if "learning_rates" in data:
+        del recipe["learning_rate"]
+    filled = {**preset.tuning, **data}
+    for key, given in (("training", recipe), ("in_context", preset.evaluation)):
+        own = data.get(key, {})
+        filled[key] = {**given, **own} if isinstance(own, Mapping) else own
+    methods = data.get("methods")
+    if isinstance(methods, list):
+        filled["methods"] = [_method_with_preset(method, preset) for method in methods]
+    return filled
+
+
+def _method_with_preset(method: Any, preset: Preset) -> Any:
+    kind = METHODS.get(str(method.get("name"))) if isinstance(method, Mapping) else None
+    if kind is None:
+        return method
+    return {**{k: v for k, v in preset.method.items() if k in kind.model_fields}, **method}
+
+
 class RetentionConfig(StudyConfig, ModelConfig):
     """A retention study: what tuning on targets leaves of the model's in-context learning, by method."""
 
     kind: Literal["retention"] = "retention"
     """What is studied: what fine-tuning leaves of in-context learning."""
+    preset: str | None = None
+    """A named recipe (paper-mt5) for all of steps, checkpoints, training, prompts and beams not given."""
     targets: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
     """Names of the tasks that are tuned on."""
     evaluation: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = ("*",)
@@ -98,6 +132,12 @@ class RetentionConfig(StudyConfig, ModelConfig):
     """How many times every method is trained, each time with another seed."""
     keep: bool = False
     """Whether the best model of every method is kept, under models/ in the study's folder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        name = data.get("preset") if isinstance(data, Mapping) else None
+        return data if name is None else _with_preset(data, str(name))
 
     @property
     def rates(self) -> tuple[float, ...]:
