@@ -128,6 +128,18 @@ def test_the_best_model_of_every_method_is_kept_and_made_again_when_lost(retenti
     assert (models / "full" / "model.safetensors").read_bytes() == before
 
 
+def test_the_limit_of_examples_is_not_for_the_targets(retention):
+    shown = {"shots": [1], "draws": 1, "max_examples": 1}
+    data = run_study(retention.study(in_context=shown, methods=[{"name": "full"}])).data
+    assert [task.examples for task in (*data.targets, *data.evaluation)] == [10, 1, 1, 1]
+    last = data.runs[0].checkpoints[-1]
+    assert {draw for value in last.in_context for draw in value.draws} <= {0.0, 1.0}
+    # Twelve validation examples give twelfths; that none of the three checkpoints is at 0 or 1 is the seed's.
+    scores = {checkpoint.targets[0].validation for checkpoint in data.runs[0].checkpoints}
+    assert any(0 < score < 1 for score in scores)
+    assert all(12 * score == pytest.approx(round(12 * score)) for score in scores)
+
+
 def test_prompts_that_were_cut_are_told(retention):
     # Four demonstrations of copy take 32 tokens and its inputs four, those of the others less.
     shown = {"shots": [4], "draws": 1}

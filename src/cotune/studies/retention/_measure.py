@@ -202,7 +202,12 @@ def label_set(targets: Sequence[Task]) -> tuple[str, ...]:
 
 
 def target_config(in_context: InContextConfig, split: str, demonstrations: int) -> InContextConfig:
-    """Return how targets are scored: like the other tasks, but with the demonstrations of their training."""
-    fresh = "fresh" if demonstrations else "shared"
-    changes = {"shots": (demonstrations,), "draws": 1, "demonstrations": fresh, "split": split}
+    """Return how targets are scored: on all of a split, with the demonstrations of their training."""
+    changes = {
+        "shots": (demonstrations,),
+        "draws": 1,
+        "demonstrations": "fresh" if demonstrations else "shared",
+        "split": split,
+        "max_examples": None,
+    }
     return in_context.model_copy(update=changes)

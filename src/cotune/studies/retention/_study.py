@@ -30,7 +30,7 @@ from cotune.studies.retention.config import RetentionConfig
 from cotune.tasks import Task, get_metric
 from cotune.training.encoded_tasks import EncodedTasks
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
 
