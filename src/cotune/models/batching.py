@@ -127,21 +127,21 @@ def causal_batch(examples: Sequence[Encoded], rows: Sequence[Row], pad_token: in
     """
     laid = [_lay_row(examples, row) for row in rows]
     length = max(len(ids) for ids, *_ in laid)
-    ids = torch.full((len(rows), length), pad_token, dtype=torch.long)
-    positions = torch.zeros((len(rows), length), dtype=torch.long)
-    owner = torch.full((len(rows), length), -1, dtype=torch.long)
-    where: list[tuple[int, int, int, int]] = []
-    for at, (tokens, position, owners, targets) in enumerate(laid):
-        ids[at, : len(tokens)] = torch.tensor(tokens)
-        positions[at, : len(tokens)] = torch.tensor(position)
-        owner[at, : len(tokens)] = torch.tensor(owners)
-        where += [(at, *target) for target in targets]
+    all_tokens, all_positions, all_owners, all_targets = zip(*laid, strict=True)
+    ids = _padded(all_tokens, length, pad_token)
+    positions, owner = _padded(all_positions, length, 0), _padded(all_owners, length, -1)
+    where = [(at, *target) for at, targets in enumerate(all_targets) for target in targets]
     packed = any(len(row) > 1 for row in rows)
     mask = _block_mask(owner) if packed else (owner >= 0).long()
     row, source, label, example = (torch.tensor(values) for values in zip(*where, strict=True))
     columns, column = torch.unique(source, return_inverse=True)
     inputs = {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
     return Batch(inputs, columns, row, column, label, example, len(examples), sum(map(len, examples)))
+
+
+def _padded(rows: Sequence[list[int]], length: int, fill: int) -> torch.Tensor:
+    # One tensor of nested lists: a tensor a row costs more than a small model's whole step.
+    return torch.tensor([row + [fill] * (length - len(row)) for row in rows])
 
 
 def _lay_row(
