@@ -93,6 +93,8 @@ def asymmetry(T: NDArray[np.float64], name: str = "The affinity matrix") -> str 
         None also for fewer than 8 tasks, where noise alone may look antisymmetric.
     """
     n = len(T)
+    if np.array_equal(T, T.T, equal_nan=True):
+        return None
     known = np.isfinite(T) & np.isfinite(T.T) & ~np.eye(n, dtype=bool)
     if n < 8 or not known.any():
         return None

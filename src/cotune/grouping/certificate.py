@@ -39,8 +39,8 @@ NOT_TIGHT_POSITION = 0.1
 PASSES, LOOSE_PASSES = 30, 10
 """Most passes over a block; the second where no z is admissible and the matrix only starts the iteration."""
 
-STEP = 0.6
-"""Both ends of a block move at once, each by this share of its own full step."""
+STEP, MOMENTUM = 0.75, 0.08
+"""Both ends of a block move at once, each by this share of its own full step and of its last one."""
 
 TRIDIAGONAL_BELOW = 60
 """Below this many tasks eigenvalues are computed; above, one Cholesky factorisation is cheaper."""
@@ -192,28 +192,33 @@ class DualForm:
         rows, columns = slice(self.start[group], self.end[group]), slice(self.end[group], None)
         target = goal[rows, columns]
         later = self.size[group + 1 :]
-        starts = self.start[group + 1 :] - self.end[group]
-        spread = np.repeat(np.arange(len(later)), later.astype(int))
+        members = self.V[self.order[columns], group + 1 :]
+        spread = self.labels[columns] - (group + 1)
         row_sums, column_sums = U[rows, group + 1 :], U[columns, group]
         height = self.size[group]
         # Without clipping the answer is explicit: match the means of rows, of columns and of the block.
-        row_gap = (row_sums - np.add.reduceat(target, starts, axis=1)) / later
-        column_gap = (column_sums - target.sum(axis=0)) / height
-        p = row_gap - row_gap.mean(axis=0) / 2.0
-        q = column_gap - (row_gap.mean(axis=0) / 2.0)[spread]
+        row_gap = (row_sums - target @ members) / later
+        column_gap = (column_sums - np.add.reduce(target, axis=0)) / height
+        shared = np.add.reduce(row_gap, axis=0) / (2.0 * height)
+        p, q = row_gap - shared, column_gap - shared[spread]
+        row_step, column_step = np.zeros_like(p), np.zeros_like(q)
+        positive = np.empty_like(target)
         for _ in range(passes):
-            block = target + p[:, spread]
+            block = target + p.take(spread, axis=1)
             block += q
-            positive = block > 0
-            block *= positive
-            row_error = row_sums - np.add.reduceat(block, starts, axis=1)
-            column_error = column_sums - block.sum(axis=0)
+            np.maximum(block, 0.0, out=block)
+            row_error = row_sums - block @ members
+            column_error = column_sums - np.add.reduce(block, axis=0)
             error = max(float(np.abs(row_error).max()), float(np.abs(column_error).max()))
             if error <= tolerance:
                 break
-            row_count = np.add.reduceat(positive, starts, axis=1, dtype=np.intp)
-            p += STEP * row_error / np.maximum(row_count, 1)
-            q += STEP * column_error / np.maximum(np.count_nonzero(positive, axis=0), 1)
+            np.sign(block, out=positive)  # as floats, so that the counts are products, too
+            row_step *= MOMENTUM
+            row_step += STEP * row_error / np.maximum(positive @ members, 1.0)
+            column_step *= MOMENTUM
+            column_step += STEP * column_error / np.maximum(np.add.reduce(positive, axis=0), 1.0)
+            p += row_step
+            q += column_step
         Y[rows, columns] = block
 
 
