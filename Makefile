@@ -31,7 +31,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-bench-train: $(READY)
+# The model the benchmarks on real text use.
+.cache/smollm2: $(READY)
+	$(BIN)/python benchmarks/smollm2.py
+
+bench-train: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/train.py
 
 bench-grouping: $(READY)
@@ -41,12 +45,12 @@ bench-functions: $(READY)
 	$(BIN)/python benchmarks/functions.py
 
 # k-shot evaluation beside lm-evaluation-harness, which only this target installs.
-bench-eval: $(READY)
+bench-eval: $(READY) | .cache/smollm2
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[harness]"
 	$(BIN)/python benchmarks/evaluate.py
 
 # ProMoT beside LoRA and prompt tuning on real text: over an hour on two cores.
-bench-promot: $(READY)
+bench-promot: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/promot.py
 
 # Pretrains the checkpoint that the package ships; about two and a half minutes of one core.

