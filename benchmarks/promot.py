@@ -1,8 +1,8 @@
 """ProMoT beside LoRA and prompt tuning on real text (make bench-promot).
 
-Runs the study in promot.yaml, as ``cotune run`` would, and prints its tables in Markdown: in-context scores of
-every method at the same target score and at each one's best checkpoint, for every learning rate, and what the
-methods cost. Finished runs are kept in the folder, so that the same command goes on after an interruption.
+Runs the study in promot.yaml, as ``cotune run`` would, and prints its tables in Markdown: in-context scores
+of every method at the same target score and at each one's best checkpoint, for every learning rate, and what
+the methods cost. Finished runs are kept in the folder: the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def main() -> None:
             print(f"\n### {title}, learning rate {rate:g}\n")
             print_table(result.data, at, rate)
     print("\n### Cost of one run\n")
-    print("| method | runs | processor time | tokens | trained parameters | on disk |\n|---|---|---|---|---|---|")
+    print("| method | runs | processor time | tokens | trained parameters | on disk |")
+    print(f"|{'---|' * 6}")
     for row in cost_rows(result.data):
         print(f"| {row.method} | {row.runs} | {row.cpu} | {row.tokens} | {row.parameters} | {row.disk} |")
 

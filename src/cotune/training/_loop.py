@@ -241,7 +241,9 @@ def _check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
 
 
 def _adamw(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
 
 
 def _adafactor(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
