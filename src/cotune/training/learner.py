@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,8 @@ class Learner(Protocol):
     """Anything that can be trained on a subset of tasks and scored on each of them.
 
     Language models and function classes are learners; a study asks for nothing else. A learner may also have
-    abilities of :class:`FeatureLearner` and :class:`EnsembleLearner`.
+    abilities of :class:`FeatureLearner`, :class:`EnsembleLearner`, :class:`LinearisedLearner` and
+    :class:`LookaheadLearner`.
     """
 
     @property
@@ -185,11 +186,76 @@ class EnsembleLearner(Learner, Protocol):
 
     @property
     def ensemble(self) -> int:
-        """How many subsets one pass should hold."""
+        """How many subsets one pass should hold; 1 where separate passes are faster."""
         ...
 
     def fit_many(
         self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], split: str
     ) -> list[Fit]:
         """Do what separate calls of :meth:`fit` do, up to rounding."""
+        ...
+
+
+@runtime_checkable
+class LinearisedLearner(Learner, Protocol):
+    """A learner that can tell, to first order, what training would do to every example."""
+
+    @property
+    def linear_loss(self) -> Literal["logistic", "squared"]:
+        """The loss that margins are fitted by: log(1 + exp(-y h)), or (h - y)^2."""
+        ...
+
+    def linearise(
+        self, task: str, *, examples: int, seed: int, dimension: int
+    ) -> dict[str, NDArray[np.float32]]:
+        """Margins of a task's examples at the starting point of all runs, and their projected gradients.
+
+        Parameters
+        ----------
+        task : str
+            The task.
+        examples : int
+            Most examples of each split, drawn by the seed.
+        seed : int
+            Decides the examples, fresh parameters and the projection; must be shared by all tasks that are
+            compared.
+        dimension : int
+            Longer gradients are projected to this length, inner products kept in expectation.
+
+        Returns
+        -------
+        dict of str to ndarray of float32
+            The fields of :class:`cotune.affinity.Linearised`: ``train_gradients`` of shape (a, d) and
+            ``train_margins`` of shape (a,) of training examples, ``eval_gradients`` (b, d) and
+            ``eval_margins`` (b,) of validation examples; under the squared loss also ``train_targets`` (a,)
+            and ``eval_targets`` (b,).
+        """
+        ...
+
+
+@runtime_checkable
+class LookaheadLearner(Learner, Protocol):
+    """A learner that can look one step ahead: what a step on one task does to the loss of another."""
+
+    def lookahead(
+        self, seed: int, *, steps: int, every: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure, along one joint run on all tasks, every task's loss before and after a step on each task.
+
+        Parameters
+        ----------
+        seed : int
+            Determines the run.
+        steps : int
+            Steps of the joint run.
+        every : int
+            A measurement is made before every so manieth step, the first included.
+
+        Returns
+        -------
+        before : ndarray of shape (t, n)
+            Loss of every task on a batch of its own at each of the t = ceil(steps / every) measurements.
+        after : ndarray of shape (t, n, n)
+            ``after[t, i, j]``: loss of task i on the same batch after a step on task j's batch.
+        """
         ...
