@@ -5,8 +5,11 @@ An estimator takes what was measured (scores of runs, or features of tasks) and 
 """
 
 from cotune.affinity._affinity import Affinity
+from cotune.affinity._regroup import Propose
+from cotune.affinity.adaptive import AdaptiveGrouping
 from cotune.affinity.agreement import rank_agreement, within_task_correlation
 from cotune.affinity.calibrated import Calibrated, calibrated
+from cotune.affinity.evidence import GroupEvidence
 from cotune.affinity.first_order import FirstOrder, Linearised
 from cotune.affinity.gradient_cosine import gradient_cosine
 from cotune.affinity.higher_order import higher_order
@@ -19,12 +22,15 @@ from cotune.affinity.subsets import cover_pairs
 from cotune.affinity.tables import Table, read_table
 
 __all__ = [
+    "AdaptiveGrouping",
     "Affinity",
     "Calibrated",
     "FirstOrder",
+    "GroupEvidence",
     "KernelSurrogate",
     "LinearSurrogate",
     "Linearised",
+    "Propose",
     "Table",
     "TransferF1",
     "calibrated",

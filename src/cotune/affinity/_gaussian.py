@@ -128,6 +128,12 @@ class Posterior:
     spectrum: Spectrum
     ratio: float
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of a run, from the restricted likelihood; 0 at ratio 0."""
+        s = self.spectrum
+        return float(np.sqrt(s.signal(self.ratio) * self.ratio)) if self.ratio > 0 and s.runs > 1 else 0.0
+
     def functional(self, cross: Array, own: Array, *, constant: bool) -> tuple[Array, Array]:
         """Return value and standard error of functionals.
 

@@ -34,6 +34,8 @@ class LinearSurrogate(Surrogate):
         and j were never in a run together (``predict`` takes 0). Counts are runs with both. Standard errors
         are posterior deviations under ridge (NaN for a task with three runs or fewer), those of least
         squares at ``ridge=0``, and NaN on the diagonal.
+    noise_ : ndarray of shape (n,)
+        Standard deviation of the noise of a run, by task, in the units of the scores; 0 at ``ridge=0``.
     ridge_ : float
         The ridge used.
     log_likelihood_ : float
@@ -45,6 +47,7 @@ class LinearSurrogate(Surrogate):
     """
 
     theta_: Affinity
+    noise_: Array
 
     def _fit_kernel(self) -> None:
         super()._fit_kernel()
@@ -56,6 +59,7 @@ class LinearSurrogate(Surrogate):
             matrix[i, i] = posterior.functional(nothing, np.zeros(1), constant=True)[0][0]
         np.fill_diagonal(stderr, np.nan)
         self.theta_ = self._with_counts(matrix, stderr)
+        self.noise_ = np.array([posterior.noise for posterior in self._posteriors])
 
     def _spectrum(self, company: Array, y: Array) -> Spectrum:
         return Spectrum.of_factor(company, y)

@@ -74,7 +74,7 @@ def _next_subset(
 ) -> tuple[int, ...]:
     """Draw the next subset, never one twice: a repeated subset would be the same run."""
     for _ in range(20):
-        subset = _grow(met, size, rng)
+        subset = grow_subset(met, size, rng)
         if subset not in taken:
             return subset
     while True:
@@ -83,7 +83,7 @@ def _next_subset(
             return subset
 
 
-def _grow(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[int, ...]:
+def grow_subset(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Grow one subset from a least-met pair, each time by the task that has met the chosen ones least."""
     n = len(met)
     lowest = met.min()

@@ -1,0 +1,296 @@
+"""Adaptive task grouping: Procedure 2 and Algorithm 3 of AdaGroup as a planner that is asked and told."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cotune.affinity._adaptive_design import SubsetDesign, new_tasks_per_subset
+from cotune.affinity._affinity import Affinity
+from cotune.affinity._regroup import Propose, polished, regroup
+from cotune.affinity.evidence import GroupEvidence
+from cotune.affinity.higher_order import higher_order
+from cotune.exceptions import InputError
+
+_FIRST_RUNS = 2
+"""Runs for every task of the first batch before groups are looked for."""
+_LEFT_OVER = 0.2
+"""Share of a batch that may be left without a stable group when a step ends before the last."""
+
+Labels = NDArray[np.intp]
+Matrix = NDArray[np.float64]
+
+
+class AdaptiveGrouping:
+    """Group tasks with few runs: place a batch of tasks at a time among the groups found so far.
+
+    Algorithm 3 takes b of the remaining tasks a step. Procedure 2 trains subsets that each hold tasks of
+    one existing group and new ones; then the tasks are clustered again from the current groups, with k from
+    their number to k_max. This planner trains nothing: :meth:`ask` for subsets, train them, :meth:`tell` the
+    scores, until it is :attr:`finished`. The same seed and the same scores give the same questions,
+    so a study that was killed resumes by telling stored scores again.
+
+    What it does beyond the paper, whose m = 5 b runs a step are a budget here and not a number:
+
+    - A task counts as new until its group is stable: until in a share ``stability`` of bootstrap resamples
+      of the runs its group remains the likeliest (:class:`GroupEvidence`). A step ends when all are, and its
+      unused runs are saved; tasks that are not stable when the budget is spent stay new in the next step.
+    - Subsets are not drawn blindly: a new task meets the group most in question for it.
+    - k is the one whose partition has the largest evidence given the runs; the value <T, X> of the paper
+      grows with k. Proposed partitions are improved by single moves in that evidence.
+    - The matrix that is clustered holds the linear surrogate's theta in the place of Eq. (6): the company
+      of a new task was chosen, and theta takes its effect out, where a mean does not.
+
+    Parameters
+    ----------
+    n_tasks : int
+        Number of tasks; more can be added later.
+    propose : callable
+        Clustering, see :class:`Propose`; the semidefinite program of Procedure 1 in a study.
+    size : int
+        Tasks in a subset, the paper's alpha (3, 5 or 10); a subset is smaller where a group and the new
+        tasks together have not so many.
+    batch : int, optional
+        Tasks a step, the paper's b; by default a tenth of all, at least ``size`` and at least 10.
+    runs_per_task : float
+        Budget, the paper's m / b.
+    k_max : int, optional
+        Most groups to try; by default max(10, 1.5 sqrt(n)).
+    stability : float
+        Share of resamples in which a stable task keeps its group.
+    n_resamples : int
+        Bootstrap resamples.
+    seed : int
+        Of the order of the tasks, ties and resamples.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n,)
+        The group of every task, -1 for tasks not yet taken up.
+    confidence_ : ndarray of shape (n,)
+        Share of the last resamples in which the task kept its group; 0 for tasks not yet taken up.
+    n_runs_ : int
+        Runs asked for and told, failed ones included.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+
+    labels_: Labels
+    confidence_: Matrix
+    n_runs_: int
+
+    def __init__(
+        self,
+        n_tasks: int,
+        propose: Propose,
+        *,
+        size: int = 3,
+        batch: int | None = None,
+        runs_per_task: float = 5.0,
+        k_max: int | None = None,
+        stability: float = 0.8,
+        n_resamples: int = 20,
+        seed: int = 0,
+    ) -> None:
+        _check(n_tasks, size, batch, runs_per_task, stability)
+        self._propose, self._size, self._k_max = propose, size, k_max
+        self._batch = max(math.ceil(n_tasks / 10), size, 10) if batch is None else max(batch, size)
+        self._runs_per_task, self._stability, self._resamples = runs_per_task, stability, n_resamples
+        self._rng = np.random.default_rng(seed)
+        self._waiting: list[int] = []
+        self._taken = np.zeros(0, dtype=np.intp)
+        self._open = np.zeros(0, dtype=np.intp)
+        self.labels_, self.confidence_, self.n_runs_ = np.zeros(0, dtype=np.intp), np.zeros(0), 0
+        self._member, self._scores = np.zeros((0, 0), dtype=bool), np.zeros((0, 0))
+        self._asked: NDArray[np.bool_] | None = None
+        self._fresh_step = True
+        self.add_tasks(n_tasks)
+
+    def add_tasks(self, count: int) -> None:
+        """Append tasks, also to a finished grouping; only subsets with at least one of them are trained then.
+
+        Parameters
+        ----------
+        count : int
+            How many; they are numbered on from the last. Their scores may appear in runs told from now on.
+
+        Raises
+        ------
+        InputError
+            If ``count`` is below 1, or subsets are out that have not been told.
+        """
+        if count < 1:
+            raise InputError(f"The number of tasks to add must be at least 1, got {count}.")
+        if self._asked is not None:
+            raise InputError("Tasks can be added when the scores of all subsets asked for have been told.")
+        n = len(self.labels_)
+        self._waiting += [n + int(i) for i in self._rng.permutation(count)]
+        self.labels_ = np.r_[self.labels_, np.full(count, -1, dtype=np.intp)]
+        self.confidence_ = np.r_[self.confidence_, np.zeros(count)]
+        grow = ((0, 0), (0, count))
+        self._member = np.pad(self._member, grow)
+        self._scores = np.pad(self._scores, grow, constant_values=np.nan)
+        if not len(self._open):
+            self._next_step()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every task is in a stable group, or the budget is spent."""
+        return not self._waiting and (not len(self._open) or self._allowance() < 1)
+
+    @property
+    def saved_runs(self) -> int:
+        """Runs of the budget for the tasks taken up that were not needed."""
+        return max(self._allowance(), 0)
+
+    @property
+    def unstable(self) -> Labels:
+        """Tasks whose group is not stable, ascending."""
+        return np.sort(self._open)
+
+    @property
+    def affinity(self) -> Affinity:
+        """Higher-order affinity (Eq. 6) of all runs told; most pairs from different groups never met."""
+        return higher_order(self._member, self._scores)
+
+    def ask(self) -> NDArray[np.bool_]:
+        """Return the subsets to train next.
+
+        Returns
+        -------
+        ndarray of bool, shape (m, n)
+            One a row; all may be trained at the same time. No rows when finished. Asking again before telling
+            gives the same. A subset that was asked for before is to be trained with another seed.
+        """
+        if self._asked is None:
+            rows = [] if self.finished else self._design()
+            self._asked = np.zeros((len(rows), len(self.labels_)), dtype=bool)
+            for row, subset in zip(self._asked, rows, strict=True):
+                row[subset] = True
+        asked = self._asked
+        if not len(asked):
+            self._asked = None
+        return asked.copy()
+
+    def tell(self, scores: ArrayLike) -> None:
+        """Take the scores of the subsets last asked for.
+
+        Parameters
+        ----------
+        scores : array_like of shape (m, n)
+            ``f_i(S)`` for the subsets in order, higher is better, ignored outside of a subset. A row with NaN
+            for a member is a failed run: it counts as a run and tells nothing.
+
+        Raises
+        ------
+        InputError
+            If nothing was asked for, or the shape does not fit.
+        """
+        f = np.asarray(scores, dtype=float)
+        if self._asked is None:
+            raise InputError("There is nothing to tell: ask for subsets first.")
+        if f.shape != self._asked.shape:
+            raise InputError(
+                f"scores must have the shape of what was asked, {self._asked.shape}, got {f.shape}."
+            )
+        good = (np.isfinite(f) | ~self._asked).all(1)
+        self._member = np.concatenate([self._member, self._asked[good]])
+        self._scores = np.concatenate([self._scores, np.where(self._asked[good], f[good], np.nan)])
+        self.n_runs_ += len(f)
+        self._asked = None
+        self._update()
+
+    def _allowance(self) -> int:
+        return math.floor(self._runs_per_task * len(self._taken) + 1e-9) - self.n_runs_
+
+    def _next_step(self) -> None:
+        """Take up a batch of tasks, for a start as one more group, or with the others where none is known."""
+        new, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+        if 0 < len(self._waiting) < self._size:
+            new, self._waiting = new + self._waiting, []
+        grouped = int(self.labels_.max(initial=0)) > 0
+        self.labels_[new] = self.labels_.max() + 1 if grouped else 0
+        self._taken = np.sort(np.r_[self._taken, new].astype(np.intp))
+        self._open = np.sort(np.r_[self._open, new].astype(np.intp))
+        self._placing = self._open
+        self._fresh_step = True
+
+    def _design(self) -> list[Labels]:
+        """Design a round: about one run for every task that is not stable."""
+        met = (self._member.astype(float).T @ self._member).astype(np.int64)
+        design = SubsetDesign(met, self._size, self._rng)
+        labels = self.labels_[self._taken]
+        if labels.max() == 0:
+            count = _FIRST_RUNS * len(self._open) if not len(self._member) else len(self._open)
+            return design.spread(self._open, min(count, self._allowance()))
+        evidence = self._evidence().fit(labels)
+        values = evidence.gains(labels, np.searchsorted(self._taken, self._open), prior=False)
+        count = math.ceil(len(self._open) / new_tasks_per_subset(self._size))
+        return design.place(self._open, self.labels_, values, min(count, self._allowance()))
+
+    def _evidence(self) -> GroupEvidence:
+        return GroupEvidence(self._member[:, self._taken], self._scores[:, self._taken])
+
+    def _update(self) -> None:
+        """Group again, see which tasks are stable, and go on to the next step when all are."""
+        if not len(self._member):
+            return
+        labels = self.labels_[self._taken]
+        evidence = self._evidence()
+        if self._fresh_step or labels.max() == 0:
+            labels = self._regroup(labels)
+            self._fresh_step = False
+        else:
+            labels = polished(evidence, labels)
+        self._judge(evidence, labels, self._placing)
+        if self._step_is_over():
+            labels = self._regroup(labels)
+            self._judge(evidence, labels, self._taken)
+        if self._waiting and self._step_is_over():
+            self._next_step()
+
+    def _step_is_over(self) -> bool:
+        # Rounds for a last few tasks would be many and small: while others wait, they join the next step.
+        few = _LEFT_OVER * self._batch if self._waiting else 0.0
+        return len(self._open) <= few or self._allowance() < 1
+
+    def _regroup(self, labels: Labels) -> Labels:
+        """Search k from the current number of groups; what is new in a step is not a group yet."""
+        n, current = len(labels), int(labels.max()) + (0 if self._fresh_step else 1)
+        k_max = min(self._k_max or max(10, round(1.5 * math.sqrt(n))), n)
+        k_min = min(max(current, 1), k_max)
+        member, scores = self._member[:, self._taken], self._scores[:, self._taken]
+        return regroup(member, scores, labels, k_min, k_max, self._propose)
+
+    def _judge(self, evidence: GroupEvidence, labels: Labels, tasks: Labels) -> None:
+        """Keep the groups, and as open the tasks that do not stay in theirs over resamples of the runs."""
+        evidence.fit(labels)
+        position = np.searchsorted(self._taken, tasks)
+        m = len(self._member)
+        kept = np.zeros(len(position))
+        if labels.max() > 0:
+            for _ in range(self._resamples):
+                weights = np.bincount(self._rng.integers(0, m, m), minlength=m)
+                values = evidence.gains(labels, position, weights, prior=False)
+                own = values[np.arange(len(position)), labels[position]].copy()
+                values[np.arange(len(position)), labels[position]] = -np.inf
+                kept += own > values.max(1) + 1e-9
+        self.labels_[self._taken] = labels
+        self.confidence_[tasks] = kept / self._resamples
+        self._open = self._taken[self.confidence_[self._taken] < self._stability]
+
+
+def _check(n_tasks: int, size: int, batch: int | None, runs_per_task: float, stability: float) -> None:
+    if not 2 <= size <= n_tasks:
+        raise InputError(f"The subset size must be between 2 and the number of tasks {n_tasks}, got {size}.")
+    if batch is not None and batch < 1:
+        raise InputError(f"The 'batch' parameter must be at least 1, got {batch}.")
+    if not runs_per_task > 0:
+        raise InputError(f"The 'runs_per_task' parameter must be positive, got {runs_per_task}.")
+    if not 0 < stability <= 1:
+        raise InputError(f"The 'stability' parameter must be above 0 and at most 1, got {stability}.")
