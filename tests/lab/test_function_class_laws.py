@@ -1,13 +1,16 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotune.lab.function_classes import FUNCTION_CLASSES, LinearLaw, ReluLaw, TreeLaw
+from cotune.lab.function_classes import FUNCTION_CLASSES, LAW_SETS, LinearLaw, ReluLaw, TreeLaw
 
 LAWS = [pytest.param(law, id=name) for name, law in FUNCTION_CLASSES.items()]
+CENTRED = [pytest.param(law, id=name) for name, law in FUNCTION_CLASSES.items() if not law.shared_mean]
+SHARING = [pytest.param(law, id=name) for name, law in FUNCTION_CLASSES.items() if law.shared_mean]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -16,12 +19,12 @@ def seeded(seed):
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 7])
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", CENTRED)
 def test_values_have_mean_zero_and_the_variance_of_the_scale(law, dimension):
     _, y = law.prompts(40_000, 1, dimension, seeded(0))
     squares = y.double().square()
     assert abs(y.double().mean()) < 5 * law.scale / math.sqrt(len(y))
-    assert abs(squares.mean() - law.scale**2) < 5 * squares.std() / math.sqrt(len(y))
+    assert abs(squares.mean() - law.scale**2) <= 5 * squares.std() / math.sqrt(len(y))
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -41,13 +44,33 @@ def test_a_seed_determines_the_prompts(law):
     assert not torch.equal(first[1], other[1])
 
 
-def test_three_scales_of_three_types_have_names():
-    assert list(FUNCTION_CLASSES) == [
+@pytest.mark.parametrize("law", SHARING)
+def test_classes_with_a_prior_mean_share_it_and_vary_around_it(law):
+    point = torch.tensor([0.4, -1.2, 0.9]).expand(20_000, 1, 3)
+    mean = law.unit_values(point[:1], torch.Generator().manual_seed(0)).item()
+    y = law.values(point, seeded(2))
+    assert abs(y.double().mean() / law.scale - 0.7 * mean) < 0.04
+    own = replace(law, shared_mean=0.0)
+    around = own.values(point, seeded(2))
+    torch.testing.assert_close(y, law.scale * 0.7 * mean + math.sqrt(1 - 0.49) * around)
+
+
+def test_every_set_of_laws_has_three_classes_of_each_of_three_types():
+    assert LAW_SETS["scales"] == (
         *("linear-1.0", "linear-0.9", "linear-1.1"),
         *("tree-1.0", "tree-0.9", "tree-1.1"),
         *("relu-1.0", "relu-0.9", "relu-1.1"),
-    ]
-    assert {law.family for law in FUNCTION_CLASSES.values()} == {"linear", "tree", "relu"}
+    )
+    for names in LAW_SETS.values():
+        families = [FUNCTION_CLASSES[name].family for name in names]
+        assert families == ["linear"] * 3 + ["tree"] * 3 + ["relu"] * 3
+        assert len({repr(FUNCTION_CLASSES[name]) for name in names}) == 9
+    assert set().union(*LAW_SETS.values()) == set(FUNCTION_CLASSES)
+
+
+def test_only_the_set_called_so_shares_means():
+    for name, classes in LAW_SETS.items():
+        assert {FUNCTION_CLASSES[c].shared_mean > 0 for c in classes} == {name == "shared_means"}
 
 
 @pytest.mark.parametrize("family", [LinearLaw, TreeLaw, ReluLaw])

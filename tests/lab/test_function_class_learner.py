@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from cotune._config import parse
 from cotune.exceptions import InputError, RunError
-from cotune.lab import FUNCTION_CLASSES, FunctionClassConfig, FunctionClassLearner
+from cotune.lab import FunctionClassConfig, FunctionClassLearner
+from cotune.lab.function_classes import LAW_SETS
 from cotune.training.learner import EnsembleLearner, Fit, Learner, Score
 
 TINY = {
@@ -23,7 +24,7 @@ TINY = {
     "ensemble": 2,
 }
 PAIR = ("linear-1.0", "tree-0.9")
-SUBSETS = [PAIR, ("relu-1.1",), ("linear-0.9", "linear-1.0", "relu-1.0"), tuple(FUNCTION_CLASSES)]
+SUBSETS = [PAIR, ("relu-1.1",), ("linear-0.9", "linear-1.0", "relu-1.0"), LAW_SETS["scales"]]
 SEEDS = [0, 5, 0, 2]
 
 
@@ -49,7 +50,7 @@ class TestConformance:
     def test_it_is_a_learner_that_trains_many_in_one_pass(self, learner):
         assert isinstance(learner, Learner)
         assert isinstance(learner, EnsembleLearner)
-        assert learner.tasks == tuple(FUNCTION_CLASSES)
+        assert learner.tasks == LAW_SETS["scales"]
         assert learner.ensemble == 2
 
     def test_scores_are_raw_losses_of_the_subsets_tasks(self, learner):

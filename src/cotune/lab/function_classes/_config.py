@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveFloat, PositiveInt, field_validator, model_validator
 
 from cotune._config import did_you_mean
-from cotune.lab.function_classes._laws import FUNCTION_CLASSES
+from cotune.lab.function_classes._laws import FUNCTION_CLASSES, LAW_SETS
 from cotune.tasks import Task
 from cotune.training.learner_config import LearnerConfig
 
@@ -23,8 +23,8 @@ class FunctionClassConfig(LearnerConfig):
 
     reads_tasks: ClassVar[bool] = False
 
-    classes: tuple[str, ...] = tuple(FUNCTION_CLASSES)
-    """Names of the function classes; all nine by default."""
+    classes: tuple[str, ...] = LAW_SETS["scales"]
+    """Names of the function classes; three scales of each of three types by default."""
     dimension: PositiveInt = 3
     """Coordinates of a point."""
     points: PositiveInt = 11
