@@ -10,15 +10,16 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cotune.affinity import FirstOrder, Linearised
 from cotune.exceptions import InputError
 from cotune.lab import FunctionClassConfig
-from cotune.training import EnsembleLearner, FeatureLearner, Fit, Learner, Score
+from cotune.training import EnsembleLearner, FeatureLearner, Fit, Learner, LinearisedLearner, Score
 
 
-def language_model(kind, request) -> Learner:
+def language_model(kind, request, **options) -> Learner:
     make_task = request.getfixturevalue("make_task")
     tasks = [make_task("copy"), make_task("last", metric="rouge_l"), make_task("swap")]
-    return request.getfixturevalue("learner_of")(kind, tasks)
+    return request.getfixturevalue("learner_of")(kind, tasks, **options)
 
 
 def function_classes(request) -> Learner:
@@ -36,6 +37,7 @@ def function_classes(request) -> Learner:
 
 LEARNERS: dict[str, Callable[[pytest.FixtureRequest], Learner]] = {
     "language model, causal": partial(language_model, "causal"),
+    "language model, causal, warm": partial(language_model, "causal", warm_start={"steps": 5}),
     "language model, encoder-decoder": partial(language_model, "seq2seq"),
     "function classes": function_classes,
 }
@@ -210,6 +212,42 @@ def test_features_are_determined_by_task_and_seed(features):
 def test_features_leave_runs_as_they_are(case, features):
     features.gradient_features(features.tasks[0], examples=3, seed=1, dimension=64)
     assert_same(features.fit(case.subset, 3, steps=3, split="validation"), case.fit)
+
+
+@pytest.fixture
+def linear(case) -> LinearisedLearner:
+    if not isinstance(case.learner, LinearisedLearner):
+        pytest.skip("The learner has no margins.")
+    return case.learner
+
+
+def test_margins_make_a_first_order_estimate(linear):
+    options = {"examples": 4, "seed": 1, "dimension": 32}
+    tasks = [linear.linearise(task, **options) for task in linear.tasks]
+    for arrays in tasks:
+        assert all(array.dtype == np.float32 for array in arrays.values())
+        assert arrays["train_gradients"].shape == (len(arrays["train_margins"]), 32)
+        assert arrays["eval_gradients"].shape == (len(arrays["eval_margins"]), 32)
+        assert (np.abs(arrays["train_gradients"]).max(1) > 0).all()
+    estimate = FirstOrder(loss=linear.linear_loss, regularisation=1.0)
+    n = len(tasks)
+    scores = estimate.fit([Linearised(**arrays) for arrays in tasks]).predict(np.eye(n, dtype=bool))
+    assert np.isfinite(scores[np.eye(n, dtype=bool)]).all()
+
+
+def test_margins_are_determined_by_task_and_seed(linear):
+    def gradients(task, seed):
+        return linear.linearise(task, examples=3, seed=seed, dimension=64)["train_gradients"]
+
+    one, other = linear.tasks[:2]
+    assert (gradients(one, 1) == gradients(one, 1)).all()
+    assert (gradients(one, 1) != gradients(one, 2)).any()
+    assert (gradients(one, 1) != gradients(other, 1)).any()
+
+
+def test_margins_leave_runs_as_they_are(case, linear):
+    linear.linearise(linear.tasks[0], examples=3, seed=1, dimension=64)
+    assert_same(linear.fit(case.subset, 3, steps=3, split="validation"), case.fit)
 
 
 @pytest.fixture

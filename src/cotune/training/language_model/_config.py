@@ -10,6 +10,7 @@ from cotune._config import from_table
 from cotune.models.config import ModelConfig
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
+from cotune.training.language_model._warm_start import WarmStart
 from cotune.training.learner_config import LearnerConfig
 from cotune.training.methods import METHODS, Lora, Method
 
@@ -24,6 +25,9 @@ class LanguageModelConfig(LearnerConfig, ModelConfig):
     """What is trained: {name: lora, r: 8, ...}."""
     training: TrainingConfig = TrainingConfig()
     """The recipe."""
+    warm_start: WarmStart | None = None
+    """{steps: N, ...}: runs start from what N steps on all tasks give, trained once and stored with the
+    study; null for fresh parameters."""
     scoring_tokens: PositiveInt = 1024
     """About how many tokens one forward pass holds while scoring."""
 

@@ -1,36 +1,28 @@
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune.exceptions import InputError, RunError
-from cotune.models import Encoded, locate_model
-from cotune.tasks import Task, get_format, get_metric
-from cotune.training.encoded_tasks import EncodedTasks
-from cotune.training.language_model._config import LanguageModelConfig
-from cotune.training.learner import Fit, Score, Subset
-from cotune.training.sketch import sketch
+from cotune.exceptions import InputError
+from cotune.models import Encoded
+from cotune.tasks import get_metric
+from cotune.training.language_model._linearised import Question, margins
+from cotune.training.language_model._runs import LanguageModelRuns
+from cotune.training.sketch import Sketch, sketch
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cotune.models import LanguageModel
-    from cotune.training._loop import TrainingLog
-    from cotune.training.methods import Attached, Stage
-
-_FORMAT = 1
-"""Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
+    from cotune.training.methods import Attached
 
 
-class LanguageModelLearner:
+class LanguageModelLearner(LanguageModelRuns):
     """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
+
+    It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner and, for LoRA, an EnsembleLearner.
 
     Parameters
     ----------
@@ -44,214 +36,107 @@ class LanguageModelLearner:
     Raises
     ------
     InputError
-        If the model folder does not exist.
+        If the model folder does not exist, or the warm start names a task that does not.
     """
-
-    def __init__(self, config: LanguageModelConfig, tasks: Sequence[Task], base: Path = Path()) -> None:
-        locate_model(config.model, base)  # so that a wrong name is known at once
-        self.config = config
-        self._base = base
-        self._tasks = {task.name: task for task in tasks}
-        demonstrations = config.method.demonstrations
-        self._data = EncodedTasks(tasks, lambda: config.encoder(base), demonstrations=demonstrations)
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of all tasks."""
-        return tuple(self._tasks)
-
-    @property
-    def families(self) -> Mapping[str, str]:
-        """The category each task's author put it in."""
-        return {name: task.category for name, task in self._tasks.items()}
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the model and the recipe."""
-        recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
-        for key in ("revision", "scoring_tokens"):
-            del recipe[key]
-        recipe["method"]["name"] = type(self.config.method).__name__
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-
-    def task_fingerprint(self, task: str) -> str:
-        """Hash of the task's data, instruction and metric."""
-        return self._tasks[task].fingerprint
-
-    @cached_property
-    def model(self) -> LanguageModel:
-        """The base model, loaded on first use."""
-        return self.config.load(self._base, self._data.encoder)
-
-    def check(self) -> dict[str, tuple[str, ...]]:
-        """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
-        return self._data.check()
-
-    def expected_tokens(self, subset: Subset, steps: int) -> int:
-        """Tokens of the batches of a run, by the mean length of each task's examples."""
-        method, total = self.config.method, 0.0
-        # Those of validation are kept with demonstrations, where there are any.
-        split = "validation" if method.demonstrations else "train"
-        for stage in method.stages(steps, self.config.training, subset):
-            pools = [self._data.encoded(name, split) for name in stage.tasks or subset]
-            length = float(np.mean([np.mean([len(encoded) for encoded in pool]) for pool in pools]))
-            total += stage.steps * stage.training.batch_size * (length + method.virtual_tokens)
-        return round(total)
-
-    def prepare(self, folder: Path) -> None:
-        """Nothing to do: the base model comes trained."""
-
-    def fit_score(self, subset: Subset, seed: int) -> dict[str, Score]:
-        """Train one pass over the subset's training examples and score on validation examples."""
-        examples = sum(len(self._tasks[name]["train"]) for name in subset)
-        steps = -(-examples // self.config.training.batch_size)
-        return dict(self.fit(subset, seed, steps=steps, split="validation").scores)
-
-    def fit(self, subset: Subset, seed: int, *, steps: int, split: str, save_to: Path | None = None) -> Fit:
-        """Train a fresh adapter on a subset and score every task of it; see :class:`Learner`.
-
-        ``steps`` are those of the method's last stage; earlier ones have steps of their own.
-
-        Raises
-        ------
-        RunError
-            If the loss is not finite or explodes, in training or in scoring; names the subset.
-        """
-        import torch
-
-        method = self.config.method
-        torch.manual_seed(_derive(seed, subset))
-        try:
-            with method.attach(self.model, subset) as attached:
-                stages = method.stages(steps, self.config.training, subset)
-                logs = [self._train(attached, stage, subset, _derive(seed, subset)) for stage in stages]
-                scores = {
-                    name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
-                    for name in subset
-                }
-                if save_to is not None:
-                    attached.save(save_to)
-        except RunError as error:
-            raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
-        losses = tuple(loss for log in logs for loss in log.losses)
-        return Fit(scores, losses, sum(log.tokens for log in logs))
-
-    def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
-        from cotune.training._loop import train
-
-        attached.train_only(stage.trains)
-        batches = self._data.batches(
-            stage.tasks or subset,
-            stage.training,
-            seed,
-            prompt_ids=attached.prompt_ids,
-            context=self.model.context,
-        )
-        return train(self.model, attached, batches, stage.steps, stage.training)
-
-    def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
-        """Score a model on one task.
-
-        Parameters
-        ----------
-        module : Module
-            The base model, or the base model under an adapter.
-        task : str
-            The task's name; its metric decides whether the model is asked for likelihoods or for text.
-        split : {"train", "validation", "test"}
-            Which examples.
-        prompt : tuple of int
-            Token ids of a soft prompt before every input.
-
-        Raises
-        ------
-        RunError
-            If a likelihood is not finite.
-        """
-        metric = get_metric(self._tasks[task].metric)
-        examples = [example for example, _ in self._data.kept(task, split)]
-        if metric.needs == "likelihood":
-            encoded = [e.under(prompt) for e in self._data.encoded(task, split)]
-            losses = self.model.nll(module, encoded, batch_tokens=self.config.scoring_tokens)
-            values = [metric.score([-loss], e.targets) for loss, e in zip(losses, examples, strict=True)]
-        else:
-            answers = self._answers(module, task, split, prompt)
-            values = [metric.score(a, e.targets) for a, e in zip(answers, examples, strict=True)]
-        if not np.isfinite(values).all():
-            raise RunError(f"The {metric.name} of task {task} is not finite after training.")
-        value = float(np.mean(values))
-        return Score(value, metric.name, metric.higher_is_better, tuple(map(float, values)))
 
     def gradient_features(
         self, task: str, *, examples: int, seed: int, dimension: int
     ) -> NDArray[np.float32]:
-        """Mean gradient of the fresh adapter over two halves of training examples; see FeatureLearner.
+        """Mean gradient at the start of runs over two halves of training examples; see FeatureLearner.
 
         Raises
         ------
         InputError
             If the task has fewer than two training examples.
         """
-        import torch
+        from cotune.training.gradients import mean_gradient
 
         encoded = self._data.encoded(task, "train")
         half = min(examples, len(encoded) // 2)
         if half < 1:
             raise InputError(f"Task {task} has {len(encoded)} training examples; its gradient needs two.")
         order = np.random.default_rng((seed, 0)).permutation(len(encoded))
-        torch.manual_seed(seed)
-        with self.config.method.attach(self.model, (task,)) as attached:
-            for parameter in attached.parameters:
-                parameter.requires_grad_(False)
-            for parameter in attached.first_order:
-                parameter.requires_grad_(True)
+        with self._attached((task,), seed) as attached:
             under = [e.under(attached.prompt_ids(task)) for e in encoded]
-            halves = [order[:half], order[half : 2 * half]]
-            means = [self._mean_gradient(attached, [under[i] for i in part]) for part in halves]
+            parameters = attached.parameters if self._is_warm else attached.first_order
+            means = [
+                mean_gradient(
+                    self.model, attached, parameters, [under[i] for i in part], pass_tokens=self._pass_tokens
+                )
+                for part in (order[:half], order[half : 2 * half])
+            ]
         return np.stack([sketch(mean, dimension, seed) for mean in means])
 
-    def _mean_gradient(self, attached: Attached, examples: Sequence[Encoded]) -> NDArray[np.float32]:
-        """Average over examples the gradient of each one's mean loss per target token."""
-        import torch
+    @property
+    def linear_loss(self) -> Literal["logistic"]:
+        """The loss that margins are fitted by."""
+        return "logistic"
 
-        from cotune.training._loop import pass_tokens
+    def linearise(
+        self, task: str, *, examples: int, seed: int, dimension: int
+    ) -> dict[str, NDArray[np.float32]]:
+        """Margins and their projected gradients at the start of runs; see LinearisedLearner.
 
-        parameters = attached.trained
-        for parameter in parameters:
-            parameter.grad = None
-        for indices in self.model.chunks(examples, pass_tokens(self.model, self.config.training)):
-            batch = self.model.batch([examples[i] for i in indices])
-            share = torch.bincount(batch.example, minlength=batch.n_examples).float().reciprocal()
-            losses = self.model.target_losses(attached.module, batch)
-            ((losses * share[batch.example]).sum() / len(examples)).backward()  # type: ignore[no-untyped-call]
-        parts = [p.grad.float().flatten() for p in parameters if p.grad is not None]
-        return np.asarray(torch.cat(parts).cpu().numpy(), dtype=np.float32)
+        The margin of a training example is that of its target, whose loss training lowers. That of a
+        validation example is of what is scored: of the right choice among the choices, where the example has
+        such and the metric is of answers, else of the target.
 
-    def _answers(self, module: nn.Module, task: str, split: str, prompt: tuple[int, ...]) -> list[str]:
-        """Answer every example: the likeliest of its choices, or what is generated up to the line's end."""
-        kept = self._data.kept(task, split)
-        open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
-        options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
-        style = get_format(self._tasks[task].format)
-        texts = iter(
-            self.model.generate(
-                module, open_ended, batch_tokens=self.config.scoring_tokens, stops=style.stops
+        Raises
+        ------
+        InputError
+            If the method trains nothing that tasks have in common.
+        """
+        from cotune.training.gradients import example_gradients
+
+        with self._attached((task,), seed) as attached:
+            parameters = self._common(attached, task)
+            projection = Sketch(sum(p.numel() for p in parameters), dimension, seed)
+
+            def gradients(encoded: Sequence[Encoded]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+                under = [e.under(attached.prompt_ids(task)) for e in encoded]
+                return example_gradients(
+                    self.model, attached, parameters, under, projection, pass_tokens=self._pass_tokens
+                )
+
+            train = margins(self._questions(task, "train", examples, seed), gradients)
+            scored = margins(self._questions(task, "validation", examples, seed), gradients)
+        return {
+            "train_margins": train[0],
+            "train_gradients": train[1],
+            "eval_margins": scored[0],
+            "eval_gradients": scored[1],
+        }
+
+    def _common(self, attached: Attached, task: str) -> list[nn.Parameter]:
+        """Return what the method trains but what is the task's alone, and what is silent at first."""
+        stages = self.config.method.stages(1, self.config.training, (task,))
+        parts = dict.fromkeys(part for stage in stages for part in stage.trains)
+        trained = [parameter for part in parts for parameter in attached.parts[part]]
+        own = None if attached.prompts is None else attached.prompts.parameters.get(task)
+        left_out = {id(own), *(() if self._is_warm else map(id, attached.silent))}
+        common = [parameter for parameter in trained if id(parameter) not in left_out]
+        if not common:
+            raise InputError(
+                "The method trains nothing that tasks have in common, so that no task could change another; "
+                "set prompts: shared."
             )
-        )
-        losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
-        if not np.isfinite(losses).all():
-            raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
-        remaining = iter(losses)
-        answers = []
-        for example, _ in kept:
-            if example.choices:
-                ranked = [(next(remaining), choice) for choice in example.choices]
-                answers.append(min(ranked)[1])
-            else:
-                answers.append(style.answer(next(texts)))
-        return answers
+        return common
 
-
-def _derive(seed: int, subset: Subset) -> int:
-    """Give every subset its own stream of random numbers under one seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{'|'.join(subset)}".encode()).digest()[:6], "big")
+    def _questions(self, task: str, split: str, examples: int, seed: int) -> list[Question]:
+        """Draw examples of a split, with the answers that their margins compare."""
+        kept = self._data.kept(task, split)
+        order = np.random.default_rng((seed, 0)).permutation(len(kept))[:examples]
+        compared = split != "train" and get_metric(self._tasks[task].metric).needs == "text"
+        demonstrated = split == "train" and bool(self.config.method.demonstrations)
+        questions = []
+        for example, encoded in (kept[i] for i in sorted(order)):
+            right = tuple(choice in example.targets for choice in example.choices)
+            answers: Sequence[Encoded | None] = [encoded]
+            if compared and any(right) and not all(right):
+                answers = [self._data.encode(task, example, choice) for choice in example.choices]
+            elif demonstrated:
+                answers = [self._data.encode(task, example, example.targets[0])]
+            fitting = tuple(answer for answer in answers if answer is not None)
+            assert len(fitting) == len(answers), "the check has encoded all of them"
+            questions.append(Question(fitting, right if len(fitting) > 1 else (True,)))
+        return questions

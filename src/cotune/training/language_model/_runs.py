@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cotune.exceptions import RunError
+from cotune.models import locate_model
+from cotune.tasks import Task, get_format, get_metric
+from cotune.training.encoded_tasks import EncodedTasks
+from cotune.training.language_model._config import LanguageModelConfig
+from cotune.training.language_model._warm_start import start_from, stored_start, train_start
+from cotune.training.learner import Fit, Score, Subset
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cotune.models import LanguageModel
+    from cotune.training._loop import TrainingLog
+    from cotune.training.methods import Attached, Stage
+
+_FORMAT = 1
+"""Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
+
+
+class LanguageModelRuns:
+    """The runs of :class:`LanguageModelLearner`, which adds what it can do beside them.
+
+    Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
+
+    Parameters
+    ----------
+    config : LanguageModelConfig
+        Model and recipe.
+    tasks : sequence of Task
+        All tasks of the study.
+    base : Path
+        Folder that a relative model path starts from.
+
+    Raises
+    ------
+    InputError
+        If the model folder does not exist, or the warm start names a task that does not.
+    """
+
+    def __init__(self, config: LanguageModelConfig, tasks: Sequence[Task], base: Path = Path()) -> None:
+        locate_model(config.model, base)  # so that a wrong name is known at once
+        self.config = config
+        self._base = base
+        self._tasks = {task.name: task for task in tasks}
+        demonstrations = config.method.demonstrations
+        self._data = EncodedTasks(tasks, lambda: config.encoder(base), demonstrations=demonstrations)
+        warm = config.warm_start
+        self._warm_tasks = [] if warm is None else warm.chosen(tasks)
+        self._start: dict[str, Tensor] | None = None if warm is not None else {}
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of all tasks."""
+        return tuple(self._tasks)
+
+    @property
+    def families(self) -> Mapping[str, str]:
+        """The category each task's author put it in."""
+        return {name: task.category for name, task in self._tasks.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the model and the recipe; with a warm start, of the tasks that it is trained on too."""
+        recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
+        for key in ("revision", "scoring_tokens", "warm_start"):
+            del recipe[key]
+        if self.config.warm_start is not None:
+            warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})
+            recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
+        recipe["method"]["name"] = type(self.config.method).__name__
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+    def task_fingerprint(self, task: str) -> str:
+        """Hash of the task's data, instruction and metric."""
+        return self._tasks[task].fingerprint
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The base model, loaded on first use."""
+        return self.config.load(self._base, self._data.encoder)
+
+    def check(self) -> dict[str, tuple[str, ...]]:
+        """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
+        return self._data.check()
+
+    def expected_tokens(self, subset: Subset, steps: int) -> int:
+        """Tokens of the batches of a run, by the mean length of each task's examples."""
+        method, total = self.config.method, 0.0
+        # Those of validation are kept with demonstrations, where there are any.
+        split = "validation" if method.demonstrations else "train"
+        for stage in method.stages(steps, self.config.training, subset):
+            pools = [self._data.encoded(name, split) for name in stage.tasks or subset]
+            length = float(np.mean([np.mean([len(encoded) for encoded in pool]) for pool in pools]))
+            total += stage.steps * stage.training.batch_size * (length + method.virtual_tokens)
+        return round(total)
+
+    def prepare(self, folder: Path) -> None:
+        """Train the warm start, where there is one, and store it, or load it where it is stored already.
+
+        A call that was killed is gone on with. Without this call the warm start is trained when it is first
+        needed, and kept in memory.
+
+        Parameters
+        ----------
+        folder : Path
+            Holds ``warm-<fingerprint>.safetensors``; made where it does not exist.
+
+        Raises
+        ------
+        InputError
+            If the stored file cannot be read.
+        RunError
+            If the loss is not finite or explodes.
+        """
+        if self._start is None:
+            self._start = stored_start(folder / f"warm-{self.fingerprint}.safetensors", self._train_start)
+
+    def fit_score(self, subset: Subset, seed: int) -> dict[str, Score]:
+        """Train one pass over the subset's training examples and score on validation examples."""
+        examples = sum(len(self._tasks[name]["train"]) for name in subset)
+        steps = -(-examples // self.config.training.batch_size)
+        return dict(self.fit(subset, seed, steps=steps, split="validation").scores)
+
+    def fit(self, subset: Subset, seed: int, *, steps: int, split: str, save_to: Path | None = None) -> Fit:
+        """Train a fresh adapter on a subset and score every task of it; see :class:`Learner`.
+
+        ``steps`` are those of the method's last stage; earlier ones have steps of their own.
+
+        Raises
+        ------
+        RunError
+            If the loss is not finite or explodes, in training or in scoring; names the subset.
+        """
+        method = self.config.method
+        try:
+            with self._attached(subset, _derive(seed, subset)) as attached:
+                stages = method.stages(steps, self.config.training, subset)
+                logs = [self._train(attached, stage, subset, _derive(seed, subset)) for stage in stages]
+                scores = {
+                    name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
+                    for name in subset
+                }
+                if save_to is not None:
+                    attached.save(save_to)
+        except RunError as error:
+            raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
+        losses = tuple(loss for log in logs for loss in log.losses)
+        return Fit(scores, losses, sum(log.tokens for log in logs))
+
+    @property
+    def _is_warm(self) -> bool:
+        return self.config.warm_start is not None
+
+    def _train_start(self, state: Path | None = None) -> dict[str, Tensor]:
+        config = self.config
+        assert config.warm_start is not None
+        return train_start(
+            self.model, config.method, self._warm_tasks, config.training, config.warm_start, state
+        )
+
+    @contextmanager
+    def _attached(self, subset: Subset, seed: int) -> Iterator[Attached]:
+        """Put on the base what a run starts with: fresh parameters, or those of the warm start."""
+        import torch
+
+        if self._start is None:
+            self._start = self._train_start()
+        torch.manual_seed(seed)
+        with self.config.method.attach(self.model, subset) as attached:
+            start_from(attached, self._start)
+            attached.module.eval()
+            yield attached
+
+    @property
+    def _pass_tokens(self) -> int:
+        from cotune.training._loop import pass_tokens
+
+        return pass_tokens(self.model, self.config.training)
+
+    def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
+        from cotune.training._loop import train
+
+        attached.train_only(stage.trains)
+        batches = self._data.batches(
+            stage.tasks or subset,
+            stage.training,
+            seed,
+            prompt_ids=attached.prompt_ids,
+            context=self.model.context,
+        )
+        return train(self.model, attached, batches, stage.steps, stage.training)
+
+    def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
+        """Score a model on one task.
+
+        Parameters
+        ----------
+        module : Module
+            The base model, or the base model under an adapter.
+        task : str
+            The task's name; its metric decides whether the model is asked for likelihoods or for text.
+        split : {"train", "validation", "test"}
+            Which examples.
+        prompt : tuple of int
+            Token ids of a soft prompt before every input.
+
+        Raises
+        ------
+        RunError
+            If a likelihood is not finite.
+        """
+        metric = get_metric(self._tasks[task].metric)
+        examples = [example for example, _ in self._data.kept(task, split)]
+        if metric.needs == "likelihood":
+            encoded = [e.under(prompt) for e in self._data.encoded(task, split)]
+            losses = self.model.nll(module, encoded, batch_tokens=self.config.scoring_tokens)
+            values = [metric.score([-loss], e.targets) for loss, e in zip(losses, examples, strict=True)]
+        else:
+            answers = self._answers(module, task, split, prompt)
+            values = [metric.score(a, e.targets) for a, e in zip(answers, examples, strict=True)]
+        if not np.isfinite(values).all():
+            raise RunError(f"The {metric.name} of task {task} is not finite after training.")
+        value = float(np.mean(values))
+        return Score(value, metric.name, metric.higher_is_better, tuple(map(float, values)))
+
+    def _answers(self, module: nn.Module, task: str, split: str, prompt: tuple[int, ...]) -> list[str]:
+        """Answer every example: the likeliest of its choices, or what is generated up to the line's end."""
+        kept = self._data.kept(task, split)
+        open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
+        options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
+        style = get_format(self._tasks[task].format)
+        texts = iter(
+            self.model.generate(
+                module, open_ended, batch_tokens=self.config.scoring_tokens, stops=style.stops
+            )
+        )
+        losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
+        if not np.isfinite(losses).all():
+            raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
+        remaining = iter(losses)
+        answers = []
+        for example, _ in kept:
+            if example.choices:
+                ranked = [(next(remaining), choice) for choice in example.choices]
+                answers.append(min(ranked)[1])
+            else:
+                answers.append(style.answer(next(texts)))
+        return answers
+
+
+def _derive(seed: int, subset: Subset) -> int:
+    """Give every subset its own stream of random numbers under one seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{'|'.join(subset)}".encode()).digest()[:6], "big")

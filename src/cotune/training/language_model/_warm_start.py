@@ -1,0 +1,170 @@
+"""The starting point of all runs: parameters trained on many tasks at once, instead of fresh ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from cotune._config import Config
+from cotune.exceptions import InputError, RunError
+from cotune.tasks import Task
+from cotune.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from cotune.models import LanguageModel
+    from cotune.training.methods import Attached, Method, Stage
+
+_STATE_EVERY = 50
+"""Steps between the states that a killed training goes on from."""
+
+
+class WarmStart(Config):
+    """One run on many tasks that every run of a study starts from."""
+
+    steps: PositiveInt
+    """Optimiser steps of that run."""
+    learning_rate: PositiveFloat | None = None
+    """Its peak learning rate; by default that of ``training``."""
+    seed: NonNegativeInt = 0
+    """Decides its fresh parameters and the order of its examples."""
+    tasks: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """The tasks it is trained on; by default all of the study. Named, they stay the same when tasks are
+    added, so that the runs there are need not be done again."""
+
+    def training(self, training: TrainingConfig) -> TrainingConfig:
+        """Return the recipe, given that of the runs."""
+        if self.learning_rate is None:
+            return training
+        return training.model_copy(update={"learning_rate": self.learning_rate})
+
+    def chosen(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return the tasks it is trained on, sorted by name.
+
+        Raises
+        ------
+        InputError
+            If one that it names is not there.
+        """
+        by_name = {task.name: task for task in tasks}
+        for name in self.tasks or ():
+            if name not in by_name:
+                raise InputError(
+                    f"The warm start names the task {name!r}, which is none of the study's: "
+                    f"{', '.join(by_name)}."
+                )
+        return [by_name[name] for name in sorted(set(self.tasks or by_name))]
+
+
+class _KeepLast:
+    """Rates checkpoints by their place, so that the last is the best."""
+
+    def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
+        return float(step)
+
+
+def train_start(
+    model: LanguageModel,
+    method: Method,
+    tasks: Sequence[Task],
+    training: TrainingConfig,
+    warm: WarmStart,
+    state: Path | None,
+) -> dict[str, torch.Tensor]:
+    """Train the parameters that runs start from; on one thread of one machine the same every time.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        The base; as before when this returns.
+    method : Method
+        What is trained.
+    tasks : sequence of Task
+        From :meth:`WarmStart.chosen`.
+    training : TrainingConfig
+        The recipe of the runs.
+    warm : WarmStart
+        How long, and what differs in the recipe.
+    state : Path or None
+        A folder to go on from where an earlier call was killed.
+
+    Returns
+    -------
+    dict of str to Tensor
+        As :func:`values_of` gives them.
+    """
+    from cotune.training.tuning import TuningConfig, tune
+
+    config = TuningConfig(steps=warm.steps, checkpoint_every=_STATE_EVERY, training=warm.training(training))
+    try:
+        with tune(model, method, tasks, config, seed=warm.seed, watch=_KeepLast(), state=state) as tuned:
+            return values_of(tuned.attached)
+    except RunError as error:
+        raise RunError(f"The warm start: {error}") from error
+
+
+def stored_start(path: Path, train: Callable[[Path], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Load what was stored at a path, or train it, with a folder for its state, and store it there.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save_file
+
+    if path.exists():
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise InputError(
+                f"{path} does not hold the parameters that runs start from; delete it to have them trained "
+                "again."
+            ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = path.with_suffix(".state")
+    values = train(state)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(values, fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    shutil.rmtree(state, ignore_errors=True)
+    return values
+
+
+def values_of(attached: Attached) -> dict[str, torch.Tensor]:
+    """Copy what a method may train to the CPU, by names that do not depend on the tasks of the run."""
+    return {
+        name: parameter.detach().to("cpu", copy=True).contiguous()
+        for name, parameter in _named(attached).items()
+    }
+
+
+def start_from(attached: Attached, values: Mapping[str, torch.Tensor]) -> None:
+    """Set the parameters that there are values for; a prompt of a task that the values lack stays fresh."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in _named(attached).items():
+            if name in values:
+                parameter.copy_(values[name])
+
+
+def _named(attached: Attached) -> dict[str, torch.nn.Parameter]:
+    prompts = {} if attached.prompts is None else dict(attached.prompts.parameters)
+    of_prompts = {id(vectors) for vectors in prompts.values()}
+    named = {
+        f"{part}.{index}": parameter
+        for part, parameters in attached.parts.items()
+        for index, parameter in enumerate(p for p in parameters if id(p) not in of_prompts)
+    }
+    return {**named, **{f"prompt of {task}": vectors for task, vectors in prompts.items()}}
