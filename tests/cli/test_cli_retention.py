@@ -43,7 +43,7 @@ def test_plan_run_status_and_report_of_a_retention_study(study, capsys):
     status, out, _ = cotune(capsys, "plan", study, "--no-measure")
     assert status == 0
     assert "in small: 2 tasks, 1 worker processes" in out
-    assert "tuning: 1 runs, 2 training steps" in out
+    assert "tuning: 1 run, 2 training steps" in out
     assert "prompts answered" in out
     assert not (study.parent / "study").exists()
 

@@ -26,7 +26,9 @@ class PlainEvents:
         """Begin a stage."""
         self._title, self._total, self._done, self._reused = title, total, reused, reused
         self._began = self._told = time.monotonic()
-        print(f"{title}: {total} runs" + (f", {reused} of them stored" if reused else ""), flush=True)
+        print(
+            f"{title}: {plural(total, 'run')}" + (f", {reused} of them stored" if reused else ""), flush=True
+        )
 
     def finished(self, record: RunRecord) -> None:
         """Count a run, and tell when some time has passed."""
@@ -41,7 +43,7 @@ class PlainEvents:
             # The first runs pay for starting the workers and are the longest.
             rest = f", about {duration(left)} left" if fresh >= 3 and self._done < self._total else ""
             spent = duration(now - self._began)
-            print(f"{self._title}: {self._done} of {self._total} runs in {spent}{rest}", flush=True)
+            print(f"{self._title}: {self._done} of {plural(self._total, 'run')} in {spent}{rest}", flush=True)
 
     def note(self, text: str) -> None:
         """Write the sentence."""
@@ -136,6 +138,11 @@ def progress(as_json: bool) -> Iterator[Events]:
             bar.stop()
     else:
         yield PlainEvents()
+
+
+def plural(number: int, noun: str) -> str:
+    """Text of a count: ``"1 run"``, ``"2,000 runs"``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:

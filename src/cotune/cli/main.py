@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from cotune.cli.commands import demo, evaluate, group, study, tune
+from cotune.cli.commands import bench, demo, evaluate, group, study, tune
 from cotune.exceptions import CotuneError, InputError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("group")(group.group)
 app.command("demo")(demo.demo)
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

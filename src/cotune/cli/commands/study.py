@@ -27,7 +27,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a study will cost: runs, steps, tokens, time, memory, disk. Writes nothing."""
-    from cotune.cli._progress import duration, emit
+    from cotune.cli._progress import duration, emit, plural
     from cotune.studies import Study, plan_study
 
     result = plan_study(Study.load(study, folder), measure=measure)
@@ -42,7 +42,7 @@ def plan(
         cpu = "" if stage.cpu_seconds is None else f", {duration(stage.cpu_seconds)} of processor time"
         steps = f", {stage.steps:,} training steps" if stage.steps else ""
         prompts = "" if stage.prompts is None else f", {stage.prompts:,} prompts answered"
-        print(f"{stage.title}: {stage.runs} runs{steps}{tokens}{prompts}{cpu}")
+        print(f"{stage.title}: {plural(stage.runs, 'run')}{steps}{tokens}{prompts}{cpu}")
     if result.wall_seconds is not None and result.memory_bytes is not None and result.disk_bytes is not None:
         print(
             f"about {duration(result.wall_seconds)}, {result.memory_bytes / 2**30:.1f} GiB of memory, "
@@ -82,7 +82,7 @@ def print_result(result: StudyResult) -> None:
 
 def status(study: StudyArgument, folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Tell what of a study is done, what failed, and what is known already."""
-    from cotune.cli._progress import emit
+    from cotune.cli._progress import emit, plural
     from cotune.studies import Study, study_status
 
     result = study_status(Study.load(study, folder))
@@ -92,7 +92,9 @@ def status(study: StudyArgument, folder: FolderOption = None, as_json: JsonOptio
     print(f"{result.name} in {result.folder}" + (", complete" if result.complete else ""))
     for stage in result.stages:
         wanted = (
-            "runs known after grouping" if stage.wanted is None else f"{stage.done} of {stage.wanted} runs"
+            "runs known after grouping"
+            if stage.wanted is None
+            else f"{stage.done} of {plural(stage.wanted, 'run')}"
         )
         print(f"{stage.title}: {wanted}" + (f", {stage.failed} failed" if stage.failed else ""))
     for error in result.errors:
