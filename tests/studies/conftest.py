@@ -127,3 +127,34 @@ def retention(tmp_path) -> RetentionWorkshop:
 @pytest.fixture
 def workshop(tmp_path, tiny_causal) -> Workshop:
     return Workshop(tmp_path, tiny_causal)
+
+
+class PlantedWorkshop:
+    """Writes files of grouping studies over planted tasks, whose runs cost nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = {
+            "name": "planted",
+            "seed": 3,
+            "learner": {"kind": "planted", "tasks": 9, "groups": 3},
+            "affinity": {"estimator": "higher_order"},
+            "grouping": {},
+            "comparison": None,
+            "executor": {"workers": 0},
+        }
+
+    def study(self, stem: str = "study", **changes) -> Study:
+        """Write a study file; a mapping of options changes those of the same name."""
+        data = dict(self.data)
+        for key, value in changes.items():
+            replaced = key == "affinity" or not isinstance(value, dict)
+            data[key] = value if replaced else {**data[key], **value}
+        path = self.folder / f"{stem}.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        return Study.load(path)
+
+
+@pytest.fixture
+def planted(tmp_path) -> PlantedWorkshop:
+    return PlantedWorkshop(tmp_path)

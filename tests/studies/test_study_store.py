@@ -1,3 +1,4 @@
+import io
 import sqlite3
 
 import numpy as np
@@ -19,7 +20,8 @@ def record(key="k", **changes):
 
 def test_records_come_back_as_they_went_in(tmp_path):
     features = np.arange(6, dtype=np.float32).reshape(2, 3)
-    described = RunRecord.of("f", FeatureRun(("a",), 0, 2, 3), features=features)
+    arrays = {"features": features, "margins": np.array([0.5, np.nan])}
+    described = RunRecord.of("f", FeatureRun(("a",), 0, 2, 3), arrays=arrays)
     told = RunRecord.of("p", FitRun(("a",), 0, 2, "test"), payload={"checkpoints": [{"step": 0}]})
     failed = RunRecord.of("e", FitRun(("a",), 0, 2, "test"), error="The loss became nan.")
     with open_store(tmp_path / "runs.sqlite") as store:
@@ -32,7 +34,10 @@ def test_records_come_back_as_they_went_in(tmp_path):
         assert found.losses == (3.0, 2.0)
         assert (found.tokens, found.seconds, found.peak_bytes) == (120, 1.5, 10)
         assert found.identity["subset"] == ["a", "b"]
-        np.testing.assert_array_equal(store.get("f").features, features)
+        assert store.get("f").arrays.keys() == arrays.keys()
+        for name, array in store.get("f").arrays.items():
+            assert array.dtype == arrays[name].dtype
+            np.testing.assert_array_equal(array, arrays[name])
         assert store.get("p").payload == {"checkpoints": [{"step": 0}]}
         assert store.get("f").payload is None
         assert store.get("e").error == "The loss became nan."
@@ -52,6 +57,18 @@ def test_a_store_of_the_first_release_takes_payloads(tmp_path):
         assert store.get("old").scores == record().scores
         store.put([RunRecord.of("new", FitRun(("a",), 0, 2, "test"), payload={"a": 1})])
         assert store.get("new").payload == {"a": 1}
+
+
+def test_features_of_a_store_of_the_first_release_are_read(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    stream = io.BytesIO()
+    np.save(stream, np.ones((2, 3), np.float32))
+    with open_store(path) as store:
+        store.put([record("old")])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE runs SET features = ?", (stream.getvalue(),))
+    with open_store(path) as store:
+        np.testing.assert_array_equal(store.get("old").arrays["features"], np.ones((2, 3)))
 
 
 def test_a_record_replaces_one_of_the_same_key(tmp_path):

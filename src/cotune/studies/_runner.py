@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,17 @@ from cotune.studies._worker import Job, artefact_record
 
 @dataclass
 class StageUsage:
-    """Runs of one stage: how many were done now, taken from the store, and failed."""
+    """Runs of one stage: the records of all, and how many of them were taken from the store."""
 
     title: str
     records: list[RunRecord] = field(default_factory=list)
     reused: int = 0
+
+    def reuse(self, records: Iterable[RunRecord]) -> None:
+        """Count runs taken from the store."""
+        before = len(self.records)
+        self.records.extend(records)
+        self.reused += len(self.records) - before
 
 
 class Runner(Protocol[RunT]):
@@ -37,19 +43,22 @@ class Runner(Protocol[RunT]):
         save: Mapping[RunT, Path] | None = None,
         *,
         leave: Mapping[RunT, Path] | None = None,
+        note: str = "",
     ) -> dict[RunT, RunRecord]:
         """Return the records of runs.
 
         Parameters
         ----------
         title : str
-            The stage.
+            The stage; asked for again, the stage grows by these runs.
         runs : sequence of runs
             What is wanted.
         save : mapping of run to Path, optional
             Folders that have to hold what these runs train; a run whose folder is gone is done again.
         leave : mapping of run to Path, optional
             Folders for what these runs train if they are done now.
+        note : str
+            Said first if some of these runs are done now.
         """
         ...
 
@@ -69,11 +78,12 @@ class StoredRunner(Generic[RunT]):
         save: Mapping[RunT, Path] | None = None,
         *,
         leave: Mapping[RunT, Path] | None = None,
+        note: str = "",
     ) -> dict[RunT, RunRecord]:
         """Return the records of those runs that are in the store."""
         found = {run: self._store.get(self._study.key(run)) for run in dict.fromkeys(runs)}
         records = {run: record for run, record in found.items() if record is not None}
-        self.stages.append(StageUsage(title, list(records.values()), len(records)))
+        _stage(self.stages, title).reuse(records.values())
         return records
 
 
@@ -96,6 +106,7 @@ class ExecutingRunner(Generic[RunT]):
         save: Mapping[RunT, Path] | None = None,
         *,
         leave: Mapping[RunT, Path] | None = None,
+        note: str = "",
     ) -> dict[RunT, RunRecord]:
         """Return the records of all runs; a failed run's record carries its error."""
         save = save or {}
@@ -106,9 +117,13 @@ class ExecutingRunner(Generic[RunT]):
             if record is not None and (record.error or not _artefact_missing(save.get(run), key)):
                 records[run] = record
         missing = {run: key for run, key in wanted.items() if run not in records}
-        stage = StageUsage(title, list(records.values()), len(records))
-        self.stages.append(stage)
-        self._events.stage(title, len(wanted), len(records))
+        stage = _stage(self.stages, title)
+        begun = bool(stage.records)
+        stage.reuse(records.values())
+        if missing and note:
+            self._events.note(note)
+        if missing or not begun:
+            self._events.stage(title, len(stage.records) + len(missing), len(stage.records))
         by_key = {key: run for run, key in missing.items()}
         for finished in self._executor.run(self._jobs(missing, {**(leave or {}), **save})):
             self._store.put(finished)
@@ -125,6 +140,15 @@ class ExecutingRunner(Generic[RunT]):
         for together in self._study.batches([run for run in missing if run not in folders]):
             jobs.append(Job(tuple(together), tuple(missing[run] for run in together)))
         return sorted(jobs, key=lambda job: sum(run.size for run in job.runs), reverse=True)
+
+
+def _stage(stages: list[StageUsage], title: str) -> StageUsage:
+    """Return the stage of a title, begun if it is new."""
+    found = next((stage for stage in stages if stage.title == title), None)
+    if found is None:
+        found = StageUsage(title)
+        stages.append(found)
+    return found
 
 
 def _artefact_missing(folder: Path | None, key: str) -> bool:

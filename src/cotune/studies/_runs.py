@@ -59,8 +59,8 @@ class RunRecord:
         Scores by task, of runs that give one for each.
     losses : tuple of float
         Training losses.
-    features : ndarray or None
-        Of a run that describes a task by its gradient.
+    arrays : mapping of str to ndarray
+        What a run that trains nothing measured, by name; its kind says what is in it.
     payload : mapping or None
         What else the run found, as plain JSON types; its kind says what is in it.
     tokens : int or None
@@ -78,7 +78,7 @@ class RunRecord:
     identity: Mapping[str, Any]
     scores: Mapping[str, Score] = field(default_factory=dict)
     losses: tuple[float, ...] = ()
-    features: NDArray[np.float32] | None = None
+    arrays: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     payload: Mapping[str, Any] | None = None
     tokens: int | None = None
     error: str | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def _row(record: RunRecord) -> tuple[object, ...]:
         json.dumps(record.identity),
         json.dumps({task: score.to_dict() for task, score in record.scores.items()}),
         json.dumps(record.losses),
-        None if record.features is None else _pack(record.features),
+        _pack(record.arrays) if record.arrays else None,
         None if record.payload is None else json.dumps(record.payload),
         record.tokens,
         record.error,
@@ -131,14 +132,14 @@ def _row(record: RunRecord) -> tuple[object, ...]:
 
 
 def _record(row: tuple[object, ...]) -> RunRecord:
-    key, kind, identity, scores, losses, features, payload, tokens, error, seconds, cpu_seconds, peak = row
+    key, kind, identity, scores, losses, arrays, payload, tokens, error, seconds, cpu_seconds, peak = row
     return RunRecord(
         key=str(key),
         kind=str(kind),
         identity=json.loads(str(identity)),
         scores={task: Score.from_dict(score) for task, score in json.loads(str(scores)).items()},
         losses=tuple(json.loads(str(losses))),
-        features=_unpack(features) if isinstance(features, bytes) else None,
+        arrays=_unpack(arrays) if isinstance(arrays, bytes) else {},
         payload=None if payload is None else json.loads(str(payload)),
         tokens=tokens if isinstance(tokens, int) else None,
         error=None if error is None else str(error),
@@ -148,12 +149,16 @@ def _record(row: tuple[object, ...]) -> RunRecord:
     )
 
 
-def _pack(array: NDArray[np.float32]) -> bytes:
+def _pack(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return stream.getvalue()
 
 
-def _unpack(data: bytes) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
-    return array
+def _unpack(data: bytes) -> dict[str, NDArray[np.floating]]:
+    content = np.load(io.BytesIO(data), allow_pickle=False)
+    # Stores of the first release hold one array, the features of a task.
+    return {"features": content} if isinstance(content, np.ndarray) else dict(content)

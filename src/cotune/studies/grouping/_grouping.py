@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from cotune.affinity import Affinity
 from cotune.grouping import GROUPERS, Prepared, Progress, SDPClustering, Stability, objective, prepare
 from cotune.studies.grouping._stability import group_stability
-from cotune.studies.grouping.config import GroupingConfig
+from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
+from cotune.studies.grouping.estimators import Estimate, FoundGroups
 
 RESAMPLES = 100
 """Bootstrap resamples of the runs over which the stability of the groups is judged."""
+
+_FOUND_ITERATIONS = 30
+"""Iterations spent on a bound for groups that were found otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Groups:
         The baselines.
     stability : Stability or None
         How often the groups came back over resamples of the runs; None where there are too few runs.
+    found : FoundGroups or None
+        The groups, where the estimator found them itself; then ``clustering`` is another grouper on the
+        same matrix with as many groups, whose bound holds for them too.
     """
 
     tasks: tuple[str, ...]
@@ -50,11 +57,35 @@ class Groups:
     clustering: SDPClustering
     others: tuple[OtherGroups, ...]
     stability: Stability | None = None
+    found: FoundGroups | None = None
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Group of every task, numbered by first appearance."""
-        return tuple(int(label) for label in self.clustering.labels_)
+        labels = self.clustering.labels_ if self.found is None else self.found.labels
+        return tuple(int(label) for label in labels)
+
+    @property
+    def objective(self) -> float:
+        """Sum of the densities of the groups (Eq. 3) on the matrix that was clustered."""
+        if self.found is None:
+            return float(self.clustering.objective_)
+        return objective(self.prepared.matrix, self.found.labels)
+
+    @property
+    def gap(self) -> float:
+        """Distance of the objective from the bound, relative as :attr:`SDPClustering.gap_`."""
+        clustering = self.clustering
+        if self.found is None:
+            return float(clustering.gap_)
+        everyone = float(self.prepared.matrix.sum()) / len(self.tasks)
+        unit = max(abs(clustering.objective_ - everyone), abs(clustering.sdp_value_ - everyone))
+        return float((clustering.upper_bound_ - self.objective) / unit) if unit > 0 else 0.0
+
+    @property
+    def certified(self) -> bool:
+        """Whether the bound proves the groups optimal among partitions into as many."""
+        return bool(self.gap <= self.clustering.tol) if self.found else bool(self.clustering.certified_)
 
     @property
     def members(self) -> list[tuple[str, ...]]:
@@ -71,11 +102,11 @@ class Groups:
             "groups": [list(group) for group in self.members],
             "labels": list(self.labels),
             "k": int(self.clustering.n_clusters_),
-            "objective": float(self.clustering.objective_),
+            "objective": self.objective,
             "sdp_value": float(self.clustering.sdp_value_),
             "upper_bound": float(self.clustering.upper_bound_),
-            "gap": float(self.clustering.gap_),
-            "certified": bool(self.clustering.certified_),
+            "gap": self.gap,
+            "certified": self.certified,
             "status": self.clustering.status_,
             "stability": self._stability_dict(),
             "preparation": list(self.prepared.steps),
@@ -86,6 +117,9 @@ class Groups:
         }
 
     def _stability_dict(self) -> dict[str, Any] | None:
+        if self.found is not None:
+            confidence = dict(zip(self.tasks, self.found.confidence.tolist(), strict=True))
+            return {"resamples": self.found.resamples, "confidence": confidence}
         if self.stability is None:
             return None
         return {
@@ -149,19 +183,73 @@ def group_tasks(
         random_state=seed,
     )
     clustering.fit(prepared.matrix)
-    k = int(clustering.n_clusters_)
-    others = tuple(
-        OtherGroups(name, labels, objective(prepared.matrix, labels))
-        for name, grouper in GROUPERS.items()
-        if baselines and name != "sdp"
-        for labels in (_labels(grouper(k, random_state=seed), prepared.matrix),)
-    )
+    others = _others(prepared.matrix, int(clustering.n_clusters_), seed) if baselines else ()
     stability = None
     if scores is not None and resamples and clustering.status_ != "interrupted":
         stability = group_stability(
             scores, clustering.labels_, scale=config.scale or scale, resamples=resamples, seed=seed
         )
     return Groups(tasks, prepared, clustering, others, stability)
+
+
+def group_estimate(
+    tasks: tuple[str, ...], estimate: Estimate, config: GroupingStudyConfig, *, baselines: bool = True
+) -> Groups:
+    """Group tasks by an estimate of their affinity, or take the groups the estimator found itself.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        Names, in the order of the matrix.
+    estimate : Estimate
+        What the affinity stage gave.
+    config : GroupingStudyConfig
+        The study's.
+    baselines : bool
+        Whether other groupers are set beside.
+
+    Raises
+    ------
+    InputError
+        As :func:`group_tasks`.
+    """
+    if estimate.found is not None:
+        return _found_groups(tasks, estimate.found, config.seed, baselines)
+    return group_tasks(
+        tasks,
+        estimate.affinity,
+        config.grouping,
+        scale=config.affinity.scale,
+        seed=config.seed,
+        baselines=baselines,
+        scores=estimate.scores,
+    )
+
+
+def _found_groups(tasks: tuple[str, ...], found: FoundGroups, seed: int, baselines: bool) -> Groups:
+    prepared = prepare(found.matrix, scale="none")
+    k = int(found.labels.max()) + 1
+    # Only its bound and its groups beside the found ones matter here, not a proof to the last digit.
+    clustering = SDPClustering(
+        k, tol=1e-3, max_iter=_FOUND_ITERATIONS, warm_start=found.labels, random_state=seed
+    )
+    clustering.fit(prepared.matrix)
+    sdp = tuple(int(label) for label in clustering.labels_)
+    others: tuple[OtherGroups, ...] = (OtherGroups("sdp", sdp, float(clustering.objective_)),)
+    if baselines:
+        others += _others(prepared.matrix, k, seed)
+    steps = (*found.steps, *prepared.steps)
+    return Groups(tasks, Prepared(prepared.matrix, steps), clustering, others, found=found)
+
+
+def _others(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherGroups, ...]:
+    """Group by every baseline."""
+    return tuple(
+        OtherGroups(name, labels, objective(matrix, labels))
+        for name, grouper in GROUPERS.items()
+        if name != "sdp"
+        for labels in (_labels(grouper(k, random_state=seed), matrix),)
+    )
 
 
 def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import compare
-from cotune.exceptions import RunError
 from cotune.studies._events import Events
 from cotune.studies._runner import Runner, StoredRunner, executing
-from cotune.studies._runs import RunRecord
 from cotune.studies._store import open_store
+from cotune.studies.grouping._arrivals import arrivals, note_arrivals
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._grouping import group_tasks
+from cotune.studies.grouping._grouping import group_estimate
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._results import write_affinity, write_groups, write_results
+from cotune.studies.grouping._rounds import gather
 from cotune.studies.grouping._runs import AnyRun
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ def run_grouping(study: GroupingStudy, events: Events, *, retry_failed: bool = F
         for note in notes:
             events.note(f"{task}: {note}")
     with executing(study, events, retry_failed=retry_failed) as runner:
+        note_arrivals(study.shared, arrivals(study.shared, study.learner.tasks))
         _follow(result, runner)
     return result
 
@@ -47,21 +47,12 @@ def _follow(result: GroupingResult, runner: Runner[AnyRun]) -> None:
     """Go from stage to stage as far as the runs allow, writing each stage's results when it is done."""
     result.stages = runner.stages
     study, config = result.study, result.study.config
-    wanted = config.affinity.runs(study.learner, config.seed)
-    result.affinity_records = runner.get("affinity", wanted)
-    if len(result.affinity_records) == len(set(wanted)):
-        _require_some(result.affinity_records)
-        result.estimate = config.affinity.estimate(study.learner, result.affinity_records)
+    gathered = gather(study, runner)
+    result.affinity_records, result.estimate = gathered.records, gathered.estimate
+    if result.estimate is not None:
         names = tuple(study.learner.tasks)
         write_affinity(study.folder, names, result.estimate, result.affinity_records)
-        result.groups = group_tasks(
-            names,
-            result.estimate.affinity,
-            config.grouping,
-            scale=config.affinity.scale,
-            seed=config.seed,
-            scores=result.estimate.scores,
-        )
+        result.groups = group_estimate(names, result.estimate, config)
         write_groups(study.folder, result.groups)
         if config.comparison is not None:
             plan = ArmRuns.plan(names, result.groups.labels, config.comparison, config.seed)
@@ -73,9 +64,3 @@ def _follow(result: GroupingResult, runner: Runner[AnyRun]) -> None:
                 result.comparison = compare(result.scores, arms)
                 write_results(study.folder, plan, records)
     result.report = write_report_of(result)
-
-
-def _require_some(records: Mapping[AnyRun, RunRecord]) -> None:
-    errors = [record.error for record in records.values() if record.error is not None]
-    if len(errors) == len(records):
-        raise RunError(f"All {len(records)} runs for the affinity failed, the first so: {errors[0]}")

@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,10 @@ from cotune.studies._plan import Plan, StagePlan
 from cotune.studies._runner import workers_of
 from cotune.studies._worker import peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun
-from cotune.training.learner import EnsembleLearner, FeatureLearner, Learner
+from cotune.studies.grouping._rounds import STAGE
+from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun, LinearRun, LookaheadRun
+from cotune.studies.grouping._worker import measure
+from cotune.training.learner import EnsembleLearner, Learner
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy
@@ -23,21 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Speed:
-    """What a probe measured: seconds a token (or step) of training, a scored task by split, a feature run."""
+    """Measured seconds: a token (or step) of training, a scored task by split, other runs by kind."""
 
     training: float
     scoring: dict[str, float]
-    features: float
+    others: dict[str, float]
     adapter_bytes: int
     peak_bytes: int
 
 
-def plan_grouping(study: GroupingStudy, *, measure: bool = True) -> Plan:
+def plan_grouping(study: GroupingStudy, *, measured: bool = True) -> Plan:
     """Count runs, steps and tokens, and measure on one task what they take."""
     study.check_folder()
     config, learner = study.config, study.learner
     notes = [f"{task}: {note}" for task, of_task in study.check().items() for note in of_task]
-    wanted: dict[str, Sequence[AnyRun]] = {"affinity": config.affinity.runs(learner, config.seed)}
+    notes += config.affinity.plan_notes(learner)
+    wanted: dict[str, Sequence[AnyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
     k = 0
     if config.comparison is not None:
         names = tuple(learner.tasks)
@@ -48,40 +51,51 @@ def plan_grouping(study: GroupingStudy, *, measure: bool = True) -> Plan:
         labels = tuple(i * k // len(names) for i in range(len(names)))
         wanted["comparison"] = ArmRuns.plan(names, labels, config.comparison, config.seed).runs
     every = [run for runs in wanted.values() for run in runs]
-    speed = _measure(learner, every) if measure else None
+    speed = _measure(learner, every) if measured else None
     stages = tuple(_stage(title, runs, learner, speed) for title, runs in wanted.items())
     workers = max(1, workers_of(study))
     wall = memory = disk = None
     if speed is not None:
         wall = sum(stage.cpu_seconds or 0.0 for stage in stages) / workers
         memory = speed.peak_bytes * (workers + 1)
-        features = sum(2 * 4 * run.dimension for run in every if isinstance(run, FeatureRun))
-        disk = k * speed.adapter_bytes + features + 20_000 * len(every)
+        arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
+        disk = k * speed.adapter_bytes + arrays + 20_000 * len(every)
     return Plan(config.name, len(learner.tasks), tuple(notes), stages, workers, wall, memory, disk)
+
+
+def _numbers(run: AnyRun, n: int) -> int:
+    """Count the numbers that a run which trains no subset leaves in the store."""
+    match run:
+        case FeatureRun():
+            return 2 * run.dimension
+        case LinearRun():
+            return 2 * run.examples * run.dimension
+        case LookaheadRun():
+            return 2 * math.ceil(run.steps / run.every) * n * (n + 1)
+        case _:
+            return 0
 
 
 def _stage(title: str, runs: Sequence[AnyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
     fits = [run for run in runs if isinstance(run, FitRun)]
-    expected = [learner.expected_tokens(run.subset, run.steps) for run in fits]
+    trained = [run for run in runs if isinstance(run, FitRun | LookaheadRun)]
+    expected = [learner.expected_tokens(run.subset, run.steps) for run in trained]
     tokens = sum(t for t in expected if t is not None) if None not in expected else None
     seconds = None
     if speed is not None:
-        work = sum(e if e is not None else run.steps for e, run in zip(expected, fits, strict=True))
+        work = sum(e if e is not None else run.steps for e, run in zip(expected, trained, strict=True))
         scored = sum(speed.scoring[run.split] * len(run.subset) for run in fits)
-        seconds = work * speed.training + scored + speed.features * (len(runs) - len(fits))
-    return StagePlan(title, len(runs), sum(run.steps for run in fits), tokens, seconds)
+        others = sum(speed.others[run.kind] * _measurements(run) for run in runs if run.kind in speed.others)
+        seconds = work * speed.training + scored + others
+    return StagePlan(title, len(runs), sum(run.steps for run in trained), tokens, seconds)
+
+
+def _measurements(run: AnyRun) -> int:
+    return math.ceil(run.steps / run.every) if isinstance(run, LookaheadRun) else 1
 
 
 def _measure(learner: Learner, runs: Sequence[AnyRun]) -> _Speed:
-    """Do a feature run, and fits of one and of three steps; the difference is training, the rest scoring."""
-    features = next((run for run in runs if isinstance(run, FeatureRun)), None)
-    feature_seconds = 0.0
-    if features is not None and isinstance(learner, FeatureLearner):
-        options = {"examples": features.examples, "seed": features.seed, "dimension": features.dimension}
-        learner.gradient_features(features.subset[0], **{**options, "examples": 1})
-        begin = time.perf_counter()
-        learner.gradient_features(features.subset[0], **options)
-        feature_seconds = time.perf_counter() - begin
+    """Do fits of one and of three steps, whose difference is training and the rest scoring, and one other."""
     fits = [run for run in runs if isinstance(run, FitRun)]
     scoring: dict[str, float] = {}
     training, adapter = 0.0, 0
@@ -94,13 +108,26 @@ def _measure(learner: Learner, runs: Sequence[AnyRun]) -> _Speed:
         scoring[split] = max(short - step, 0.0) / len(probe.subset)
         tokens = learner.expected_tokens(probe.subset, 1)
         training = step / (tokens or 1)
-    return _Speed(training, scoring, feature_seconds, adapter, peak_memory())
+    others = {run.kind: run for run in reversed(runs) if not isinstance(run, FitRun)}
+    seconds = {kind: _timed_other(learner, run) for kind, run in others.items()}
+    return _Speed(training, scoring, seconds, adapter, peak_memory())
+
+
+def _timed_other(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> float:
+    """Seconds of a run that trains no subset, of a lookahead run those of one measurement."""
+    if isinstance(run, LookaheadRun):
+        run = replace(run, steps=1)
+    else:
+        measure(learner, replace(run, examples=1))  # what is loaded and compiled first is not to count
+    begin = time.perf_counter()
+    measure(learner, run)
+    return time.perf_counter() - begin
 
 
 def _timed(learner: Learner, run: FitRun, steps: int) -> tuple[float, int]:
     """Seconds of one fit (its share of a pass, where many are trained at once) and bytes of what it saves."""
     begin = time.perf_counter()
-    if isinstance(learner, EnsembleLearner):
+    if isinstance(learner, EnsembleLearner) and learner.ensemble > 1:
         copies = learner.ensemble
         seeds = [run.seed + copy for copy in range(copies)]
         learner.fit_many([run.subset] * copies, seeds, steps=[steps] * copies, split=run.split)

@@ -26,6 +26,7 @@ from cotune.report import (
 from cotune.studies._provenance import machine_rows
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._result import GroupingResult
 
 if TYPE_CHECKING:
@@ -113,25 +114,42 @@ def _grouping(result: GroupingResult) -> GroupingData | None:
     if groups is None:
         return None
     clustering, stability = groups.clustering, groups.stability
-    densities = density(groups.prepared.matrix, clustering.labels_)
+    densities = density(groups.prepared.matrix, groups.labels)
+    confidence, resamples = _sureness(groups)
     rows = tuple(
         GroupRow(name=f"group-{number}", tasks=members, density=float(densities[number]))
         for number, members in enumerate(groups.members)
     )
     return GroupingData(
         groups=rows,
-        objective=float(clustering.objective_),
+        objective=groups.objective,
         sdp_value=float(clustering.sdp_value_),
         upper_bound=float(clustering.upper_bound_),
-        gap=float(clustering.gap_),
-        certified=bool(clustering.certified_),
-        k_rule=_K_RULES[clustering.k_rule_] if clustering.k_path_ else "given in the study",
+        gap=groups.gap,
+        certified=groups.certified,
+        k_rule=_k_rule(groups),
+        method=groups.found.method if groups.found else "sdp",
         k_path=_k_curves(clustering),
         baselines=tuple(Baseline(name=o.name, labels=o.labels, objective=o.objective) for o in groups.others),
         co_assignment=stability.co_assignment.tolist() if stability else None,
-        confidence=tuple(stability.confidence.tolist()) if stability else (),
-        resamples=len(stability.n_clusters) if stability else 0,
+        confidence=confidence,
+        resamples=resamples,
     )
+
+
+def _k_rule(groups: Groups) -> str:
+    if groups.found is not None:
+        return "found with the groups"
+    return _K_RULES[groups.clustering.k_rule_] if groups.clustering.k_path_ else "given in the study"
+
+
+def _sureness(groups: Groups) -> tuple[tuple[float, ...], int]:
+    """How often each task stayed in its group, over how many resamples."""
+    if groups.found is not None:
+        return tuple(groups.found.confidence.tolist()), groups.found.resamples
+    if groups.stability is not None:
+        return tuple(groups.stability.confidence.tolist()), len(groups.stability.n_clusters)
+    return (), 0
 
 
 def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:

@@ -1,4 +1,4 @@
-"""The runs of a grouping study: fits on subsets of tasks, and gradients of single tasks."""
+"""The runs of a grouping study: fits on subsets of tasks, and what is measured in place of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,63 @@ class FeatureRun:
         return self.examples
 
 
-AnyRun = FitRun | FeatureRun
+@dataclass(frozen=True, slots=True)
+class LinearRun:
+    """Take one task's margins at the starting point of all runs, and their projected gradients.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The one task.
+    seed : int
+        Shared by all tasks of a study.
+    examples : int
+        Most examples of each split.
+    dimension : int
+        Longer gradients are projected to this length.
+    """
+
+    kind: ClassVar[str] = "linear"
+    subset: Subset
+    seed: int
+    examples: int
+    dimension: int
+
+    @property
+    def size(self) -> int:
+        """Its examples."""
+        return self.examples
+
+
+@dataclass(frozen=True, slots=True)
+class LookaheadRun:
+    """Train jointly on all tasks, now and then looking what a step on each does to the losses of all.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        All tasks, in the learner's order.
+    seed : int
+        The run's seed.
+    steps : int
+        Steps of the joint run.
+    every : int
+        Steps between measurements.
+    """
+
+    kind: ClassVar[str] = "lookahead"
+    subset: Subset
+    seed: int
+    steps: int
+    every: int
+
+    @property
+    def size(self) -> int:
+        """Its steps."""
+        return self.steps
+
+
+AnyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
 
 
 def run_key(run: AnyRun, learner: Learner) -> str:

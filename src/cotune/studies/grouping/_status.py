@@ -9,7 +9,8 @@ from cotune.studies._runner import StoredRunner
 from cotune.studies._status import StageStatus, Status
 from cotune.studies._store import open_store
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._grouping import describe_groups, group_tasks
+from cotune.studies.grouping._grouping import describe_groups, group_estimate
+from cotune.studies.grouping._rounds import gather
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy
@@ -39,18 +40,14 @@ def grouping_status(study: GroupingStudy) -> GroupingStatus:
     groups = None
     with open_store(study.store_path) as store:
         runner = StoredRunner(study, store)
-        wanted = config.affinity.runs(study.learner, config.seed)
-        records = runner.get("affinity", wanted)
-        if len(records) == len(set(wanted)):
-            try:
-                estimate = config.affinity.estimate(study.learner, records)
-                names = tuple(study.learner.tasks)
-                groups = group_tasks(
-                    names, estimate.affinity, config.grouping, scale=config.affinity.scale, seed=config.seed
-                )
-            except RunError:
-                groups = None
-        totals = [len(set(wanted))]
+        totals, estimate = [0], None
+        try:
+            gathered = gather(study, runner)
+            totals, estimate = [gathered.wanted], gathered.estimate
+            if estimate is not None:
+                groups = group_estimate(tuple(study.learner.tasks), estimate, config, baselines=False)
+        except RunError:  # too many runs failed; their errors are told
+            totals = [len(stage.records) for stage in runner.stages]
         if config.comparison is not None and groups is not None:
             plan = ArmRuns.plan(groups.tasks, groups.labels, config.comparison, config.seed)
             runner.get("comparison", plan.runs)

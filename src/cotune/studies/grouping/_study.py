@@ -47,7 +47,7 @@ class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
                 raise InputError(
                     f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
                 )
-        self.config.affinity.runs(self.learner, self.config.seed)
+        self.config.affinity.planned(self.learner, self.config.seed)
         read = {task.name: task.notes for task in self.tasks}
         return {name: read.get(name, ()) + notes for name, notes in self.learner.check().items()}
 
@@ -61,7 +61,7 @@ class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
 
     def plan(self, *, measure: bool = True) -> Plan:
         """Tell what the study will cost."""
-        return plan_grouping(self, measure=measure)
+        return plan_grouping(self, measured=measure)
 
     def status(self) -> GroupingStatus:
         """Look up what is done."""

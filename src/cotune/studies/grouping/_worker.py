@@ -5,13 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
-from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun
+from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun, LinearRun, LookaheadRun
 from cotune.tasks import Task
-from cotune.training.learner import EnsembleLearner, FeatureLearner, Fit, Learner
+from cotune.training.learner import (
+    EnsembleLearner,
+    FeatureLearner,
+    Fit,
+    Learner,
+    LinearisedLearner,
+    LookaheadLearner,
+)
 from cotune.training.learner_config import LearnerConfig
+
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +64,10 @@ class LearnerWorker(Worker[AnyRun]):
         self.learner = learner
 
     def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
-        """Train and score, or describe a task by its gradient."""
+        """Train and score, or measure what takes the place of training."""
         first = job.runs[0]
-        if isinstance(first, FeatureRun):
-            if not isinstance(self.learner, FeatureLearner):
-                raise InputError("This learner has no gradients.")
-            options = {"examples": first.examples, "seed": first.seed, "dimension": first.dimension}
-            return [{"features": self.learner.gradient_features(first.subset[0], **options)}]
+        if not isinstance(first, FitRun):
+            return [{"arrays": measure(self.learner, first)}]
         if len(job.runs) > 1 and isinstance(self.learner, EnsembleLearner):
             fits = [run for run in job.runs if isinstance(run, FitRun)]
             done = self.learner.fit_many(
@@ -78,6 +87,26 @@ class LearnerWorker(Worker[AnyRun]):
 
     def _fit(self, run: FitRun, folder: Path | None = None) -> Fit:
         return self.learner.fit(run.subset, run.seed, steps=run.steps, split=run.split, save_to=folder)
+
+
+def measure(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> Mapping[str, Floats]:
+    """Do a run that trains on no subset.
+
+    Raises
+    ------
+    InputError
+        If the learner lacks the ability.
+    """
+    if isinstance(run, FeatureRun) and isinstance(learner, FeatureLearner):
+        options = {"examples": run.examples, "seed": run.seed, "dimension": run.dimension}
+        return {"features": learner.gradient_features(run.subset[0], **options)}
+    if isinstance(run, LinearRun) and isinstance(learner, LinearisedLearner):
+        options = {"examples": run.examples, "seed": run.seed, "dimension": run.dimension}
+        return learner.linearise(run.subset[0], **options)
+    if isinstance(run, LookaheadRun) and isinstance(learner, LookaheadLearner):
+        before, after = learner.lookahead(run.seed, steps=run.steps, every=run.every)
+        return {"before": before, "after": after}
+    raise InputError(f"This learner cannot do runs of the kind '{run.kind}'.")
 
 
 def _of_fit(fit: Fit) -> dict[str, Any]:

@@ -3,14 +3,45 @@
 A new one is a file here and a line in :data:`ESTIMATORS`; its arithmetic lives in ``cotune.affinity``.
 """
 
-from cotune.studies.grouping.estimators._base import Estimate, Estimator
+from cotune.studies.grouping.estimators._base import (
+    Estimate,
+    Estimator,
+    FoundGroups,
+    Round,
+    Rounds,
+    Transfer,
+    Trust,
+)
 from cotune.studies.grouping.estimators.gradient_cosine import GradientCosine
 from cotune.studies.grouping.estimators.higher_order import HigherOrder
+from cotune.studies.grouping.estimators.kernel_surrogate import KernelSurrogate
+from cotune.studies.grouping.estimators.linear_surrogate import LinearSurrogate
+from cotune.studies.grouping.estimators.lookahead import Lookahead
+from cotune.studies.grouping.estimators.pairwise import Pairwise
 
 ESTIMATORS: dict[str, type[Estimator]] = {
     "gradient_cosine": GradientCosine,
     "higher_order": HigherOrder,
+    "kernel_surrogate": KernelSurrogate,
+    "linear_surrogate": LinearSurrogate,
+    "lookahead": Lookahead,
+    "pairwise": Pairwise,
 }
 """The names a study file may write under ``affinity.estimator``."""
 
-__all__ = ["ESTIMATORS", "Estimate", "Estimator", "GradientCosine", "HigherOrder"]
+__all__ = [
+    "ESTIMATORS",
+    "Estimate",
+    "Estimator",
+    "FoundGroups",
+    "GradientCosine",
+    "HigherOrder",
+    "KernelSurrogate",
+    "LinearSurrogate",
+    "Lookahead",
+    "Pairwise",
+    "Round",
+    "Rounds",
+    "Transfer",
+    "Trust",
+]

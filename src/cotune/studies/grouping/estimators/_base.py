@@ -1,18 +1,83 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cotune._config import Config
-from cotune.affinity import Affinity
+from cotune.affinity import Affinity, TransferF1
 from cotune.studies._runs import RunRecord
 from cotune.studies.grouping._runs import AnyRun
 from cotune.training.learner import Learner
+
+Array: TypeAlias = NDArray[np.float64]
+Records: TypeAlias = Mapping[AnyRun, RunRecord]
+Predict: TypeAlias = Callable[[NDArray[np.bool_]], Array]
+"""Subsets in, shape (q, n); predicted scores out, NaN outside a subset and where nothing can be said."""
+
+
+@dataclass(frozen=True)
+class FoundGroups:
+    """Groups that an estimator finds while it decides which runs to do.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+        The group of every task, numbered from 0.
+    confidence : ndarray of shape (n,)
+        Share of the resamples of the runs in which the task kept its group.
+    resamples : int
+        How many.
+    matrix : ndarray of shape (n, n)
+        The affinities that were clustered on the way, without missing entries.
+    steps : tuple of str
+        How the matrix came about, one sentence each.
+    method : str
+        How the groups were found, in words.
+    """
+
+    labels: NDArray[np.intp]
+    confidence: Array
+    resamples: int
+    matrix: Array
+    steps: tuple[str, ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far predicted scores agree with trained ones.
+
+    Parameters
+    ----------
+    measure : str
+        What is measured, in words.
+    by_task : mapping of str to float
+        Its value for every task, NaN where it cannot be told.
+    """
+
+    measure: str
+    by_task: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How well negative transfer was predicted on subsets that had no part in the prediction.
+
+    Parameters
+    ----------
+    predictor : str
+        What predicted it, in words.
+    by_size : tuple of TransferF1
+        By size of the subsets.
+    """
+
+    predictor: str
+    by_size: tuple[TransferF1, ...]
 
 
 @dataclass(frozen=True)
@@ -29,9 +94,19 @@ class Estimate:
         What one entry is, in words.
     single : mapping of str to float
         Score of each task trained alone, higher is better; empty where the estimator trains none.
+    gains : Affinity or None
+        Scores in company less the score alone (Fig. 1), where both are known.
     scores : ndarray of shape (m, n) or None
         Where Eq. (6) was averaged over runs, their scores, higher is better, NaN where a task was not in the
         run: what the stability of the groups is judged from.
+    predict : callable or None
+        Predicts the scores of subsets, where the estimate can.
+    trust : Trust or None
+        How far predictions can be trusted, where some were compared with training.
+    transfer : Transfer or None
+        How well negative transfer was predicted.
+    found : FoundGroups or None
+        Groups, where the estimator finds them itself.
     notes : tuple of str
         What the reader must know, one sentence each.
     """
@@ -40,8 +115,33 @@ class Estimate:
     estimator: str
     unit: str
     single: Mapping[str, float] = field(default_factory=dict)
-    scores: NDArray[np.float64] | None = None
+    gains: Affinity | None = None
+    scores: Array | None = None
+    predict: Predict | None = None
+    trust: Trust | None = None
+    transfer: Transfer | None = None
+    found: FoundGroups | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Round:
+    """Runs that can be done at the same time.
+
+    Parameters
+    ----------
+    runs : sequence of runs
+        In the order to do them.
+    note : str
+        What is known before they are done, in one sentence; may be empty.
+    """
+
+    runs: Sequence[AnyRun]
+    note: str = ""
+
+
+Rounds: TypeAlias = Generator[Round, Records, Estimate]
+"""Yields the runs of a round, is sent their records, returns the estimate."""
 
 
 class Estimator(Config):
@@ -49,10 +149,12 @@ class Estimator(Config):
 
     scale: ClassVar[str] = "row_zscore"
     """How its rows are put on one scale before grouping: scores of tasks have units of their own."""
+    finds_groups: ClassVar[bool] = False
+    """Whether it finds the groups itself, and their number."""
 
     @abstractmethod
     def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
-        """Return the runs the estimate needs, in the order to do them.
+        """Return the runs the estimate needs, in the order to do them; where results decide, as many at most.
 
         Raises
         ------
@@ -60,6 +162,44 @@ class Estimator(Config):
             If the options do not fit the number of tasks, or the learner lacks an ability.
         """
 
-    @abstractmethod
-    def estimate(self, learner: Learner, records: Mapping[AnyRun, RunRecord]) -> Estimate:
-        """Estimate affinity from the records of the runs; failed ones carry an error and no result."""
+    def planned(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+        """Return all runs that a plan counts."""
+        return self.runs(learner, seed)
+
+    def rounds(self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]]) -> Rounds:
+        """Ask for runs round by round; by default for all at once.
+
+        Parameters
+        ----------
+        learner : Learner
+            What is trained.
+        seed : int
+            The study's.
+        arrivals : sequence of sequence of str
+            All tasks, in the order in which they came into the study; those that came at one time together.
+
+        Yields
+        ------
+        Round
+            The next runs; their records are to be sent. Failed ones carry an error and no result.
+
+        Returns
+        -------
+        Estimate
+        """
+        records = yield Round(self.runs(learner, seed))
+        return self.estimate(learner, records, seed)
+
+    def estimate(self, learner: Learner, records: Records, seed: int) -> Estimate:
+        """Estimate affinity from the records of all runs; for estimators of a single round.
+
+        Raises
+        ------
+        RunError
+            If too many runs failed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} estimates in its rounds.")
+
+    def plan_notes(self, learner: Learner) -> tuple[str, ...]:
+        """Say what a plan assumes about the runs, one sentence each."""
+        return ()

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from pydantic import PositiveInt
 
 from cotune.affinity import gradient_cosine
-from cotune.exceptions import InputError, RunError
-from cotune.studies._runs import RunRecord
+from cotune.exceptions import InputError
 from cotune.studies.grouping._runs import AnyRun, FeatureRun
-from cotune.studies.grouping.estimators._base import Estimate, Estimator
+from cotune.studies.grouping.estimators._base import Estimate, Estimator, Records
+from cotune.studies.grouping.estimators._table import arrays_by_task
 from cotune.training.learner import FeatureLearner, Learner
 
 
@@ -34,13 +34,9 @@ class GradientCosine(Estimator):
             )
         return [FeatureRun((task,), seed, self.examples, self.dimension) for task in learner.tasks]
 
-    def estimate(self, learner: Learner, records: Mapping[AnyRun, RunRecord]) -> Estimate:
+    def estimate(self, learner: Learner, records: Records, seed: int) -> Estimate:
         """Cosines between the tasks' mean gradients, across halves."""
-        by_task = {run.subset[0]: record for run, record in records.items()}
-        for task, record in by_task.items():
-            if record.features is None:
-                raise RunError(f"The gradient of task {task} could not be had: {record.error}")
-        features = np.stack([by_task[task].features for task in learner.tasks])  # type: ignore[misc]
+        features = np.stack([arrays["features"] for arrays in arrays_by_task(learner, records)])
         return Estimate(
             gradient_cosine(features),
             estimator=f"gradient cosine at the base model, 2 x {self.examples} examples a task",

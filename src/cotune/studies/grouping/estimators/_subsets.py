@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveInt
+
+from cotune.affinity import KernelSurrogate, LinearSurrogate, cover_pairs
+from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Records, Transfer
+from cotune.studies.grouping.estimators._table import RunTable
+from cotune.studies.grouping.estimators._trained import TaskCount, Trained, named
+from cotune.studies.grouping.estimators._transfer import UP_TO_TASKS, cross_predicted, score_transfer
+from cotune.training.learner import Learner, Subset
+
+
+class SubsetEstimator(Trained):
+    """An estimator that trains subsets of one size in which all pairs meet, and every task alone."""
+
+    words: ClassVar[str]
+    """What the estimator is, in words."""
+    unit: ClassVar[str]
+    """What one entry of its matrix is, in words."""
+
+    subset_size: TaskCount = 3
+    """Tasks in a subset, the paper's alpha."""
+    subsets: PositiveInt | None = None
+    """How many subsets, the paper's m; by default five a task, or more if pairs would not meet."""
+
+    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+        """Return the subsets' runs, and every task alone to measure gains from."""
+        return self.fits([*self._design(learner, seed), *((task,) for task in learner.tasks)], seed)
+
+    def _design(self, learner: Learner, seed: int) -> list[Subset]:
+        n, size = len(learner.tasks), self.subset_size
+        m = self.subsets
+        if m is None and 2 <= size <= n:
+            m = min(max(5 * n, len(cover_pairs(n, size, None, seed))), math.comb(n, size))
+        return named(learner, cover_pairs(n, size, m, seed))
+
+    def estimate(self, learner: Learner, records: Records, seed: int) -> Estimate:
+        """Estimate from the scores of the runs that did not fail."""
+        table = RunTable.of(learner.tasks, records)
+        return self.from_table(table, self._cross_fitted(table, seed))
+
+    def _cross_fitted(self, table: RunTable, seed: int) -> Transfer | None:
+        if not 2 < len(table.tasks) <= UP_TO_TASKS:
+            return None
+        predicted = cross_predicted(self.predictor, table, seed)
+        return score_transfer(f"{self.words}, fitted to other runs", predicted, table)
+
+    @abstractmethod
+    def predictor(self, membership: NDArray[np.bool_], scores: Array) -> Predict:
+        """Fit to runs, and return what predicts others."""
+
+    @abstractmethod
+    def from_table(self, table: RunTable, transfer: Transfer | None) -> Estimate:
+        """Estimate from the runs.
+
+        Raises
+        ------
+        RunError
+            If the runs that did not fail are too few.
+        """
+
+    def describe(self, table: RunTable) -> str:
+        """Name the estimator with its size."""
+        return f"{self.words}, {len(table.scores)} runs on subsets of {self.subset_size} tasks"
+
+
+def surrogate_means(surrogate: LinearSurrogate | KernelSurrogate) -> Predict:
+    """Return what predicts by a fitted surrogate."""
+
+    def predict(membership: NDArray[np.bool_]) -> Array:
+        return np.asarray(surrogate.predict(membership))
+
+    return predict
