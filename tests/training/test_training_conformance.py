@@ -10,10 +10,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cotune.affinity import FirstOrder, Linearised
+from cotune.affinity import FirstOrder, Linearised, lookahead
 from cotune.exceptions import InputError
 from cotune.lab import FunctionClassConfig
-from cotune.training import EnsembleLearner, FeatureLearner, Fit, Learner, LinearisedLearner, Score
+from cotune.training import (
+    EnsembleLearner,
+    FeatureLearner,
+    Fit,
+    Learner,
+    LinearisedLearner,
+    LookaheadLearner,
+    Score,
+)
 
 
 def language_model(kind, request, **options) -> Learner:
@@ -248,6 +256,27 @@ def test_margins_are_determined_by_task_and_seed(linear):
 def test_margins_leave_runs_as_they_are(case, linear):
     linear.linearise(linear.tasks[0], examples=3, seed=1, dimension=64)
     assert_same(linear.fit(case.subset, 3, steps=3, split="validation"), case.fit)
+
+
+@pytest.fixture
+def ahead(case) -> LookaheadLearner:
+    if not isinstance(case.learner, LookaheadLearner):
+        pytest.skip("The learner does not look ahead.")
+    return case.learner
+
+
+def test_looking_ahead_measures_every_pair_of_tasks(ahead):
+    n = len(ahead.tasks)
+    before, after = ahead.lookahead(2, steps=3, every=2)
+    assert before.shape == (2, n)
+    assert after.shape == (2, n, n)
+    affinity = lookahead(before, after)
+    assert (affinity.counts == 2).all()
+    # A step on a task helps itself, on the very batch.
+    assert (np.diag(affinity.matrix) > 0).all()
+    again = ahead.lookahead(2, steps=3, every=2)
+    assert (again[0] == before).all()
+    assert (again[1] == after).all()
 
 
 @pytest.fixture

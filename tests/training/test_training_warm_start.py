@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cotune.exceptions import InputError, RunError
-from cotune.training.language_model._runs import _derive
+from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._warm_start import WarmStart, train_start, values_of
 from cotune.training.methods import Lora
 from cotune.training.tuning import TuningConfig, tune
@@ -59,7 +59,7 @@ def test_the_first_loss_is_that_of_the_joint_adapter(warm_learner, learner_of, m
             learner._data.batches(
                 ("copy",),
                 learner.config.training,
-                _derive(3, ("copy",)),
+                derive_seed(3, ("copy",)),
                 prompt_ids=attached.prompt_ids,
                 context=None,
             )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ class TrainingRun:
         self._optimizer = self._accelerator.prepare_optimizer(
             OPTIMIZERS[config.optimizer](self._parameters, config)
         )
-        self._schedule = _schedule(self._optimizer.optimizer, config, n_steps)
+        self._schedule = make_schedule(self._optimizer.optimizer, config, n_steps)
         self._losses: list[float] = []
         self._tokens = 0
         self._seconds = 0.0
@@ -134,7 +135,43 @@ class TrainingRun:
         finally:
             self._module.eval()
 
+    @contextmanager
+    def step_ahead(self, examples: Sequence[Encoded]) -> Iterator[None]:
+        """Do a step on a batch for the duration of the context, then take it back.
+
+        It is a step of this run, with its learning rate and its optimiser's state, but without dropout. It is
+        neither counted nor checked.
+        """
+        values = [parameter.detach().clone() for parameter in self._parameters]
+        state = copy.deepcopy(self._optimizer.state_dict())
+        self._module.eval()
+        try:
+            self._backward(examples)
+            self._update()
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(self._parameters, values, strict=True):
+                    parameter.copy_(value)
+            self._optimizer.load_state_dict(state)
+
     def _step(self, examples: Sequence[Encoded]) -> float:
+        total = self._backward(examples)
+        self._tokens += sum(map(len, examples))
+        limit = self.config.max_loss or 4 * math.log(self._model.vocabulary_size)
+        check_loss(total, limit, self.step, self.n_steps)
+        self._update()
+        self._schedule.step()
+        is_last = self.step + 1 == self.n_steps
+        if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
+            raise RunError(
+                f"The weights are not finite after step {self.n_steps} of {self.n_steps}; try a lower "
+                "learning rate."
+            )
+        return total
+
+    def _backward(self, examples: Sequence[Encoded]) -> float:
+        """Add up the gradients of a batch's mean loss per target token; return the loss."""
         model, config = self._model, self.config
         n_targets = sum(len(example.target) for example in examples)
         total = 0.0
@@ -146,21 +183,14 @@ class TrainingRun:
                 loss = losses.sum() / n_targets
             self._accelerator.backward(loss)
             total += loss.item()
-            self._tokens += batch.n_tokens
-        limit = config.max_loss or 4 * math.log(model.vocabulary_size)
-        _check_loss(total, limit, self.step, self.n_steps)
-        if config.clip is not None:
-            self._accelerator.clip_grad_norm_(self._parameters, config.clip)
-        self._optimizer.step()
-        self._schedule.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        is_last = self.step + 1 == self.n_steps
-        if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
-            raise RunError(
-                f"The weights are not finite after step {self.n_steps} of {self.n_steps}; try a lower "
-                "learning rate."
-            )
         return total
+
+    def _update(self) -> None:
+        """Do the optimiser's step along the gradients, and forget them."""
+        if self.config.clip is not None:
+            self._accelerator.clip_grad_norm_(self._parameters, self.config.clip)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
 
 
 def train(
@@ -230,7 +260,14 @@ def pass_tokens(model: LanguageModel, config: TrainingConfig) -> int:
     return config.pass_tokens or (384 if model.device.type == "cpu" else 16_384)
 
 
-def _check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
+def check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
+    """Refuse the loss of a step that is not finite or above the limit.
+
+    Raises
+    ------
+    RunError
+        The sentence names the step.
+    """
     if not math.isfinite(loss):
         raise RunError(f"The loss became {loss} at step {step + 1} of {n_steps}; try a lower learning rate.")
     if loss > limit:
@@ -266,7 +303,7 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], TrainingConfig], torch.optim
 }
 
 
-def _schedule(
+def make_schedule(
     optimizer: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Rise linearly, from the first step on, then follow the schedule; a run of one step trains too."""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,6 +180,50 @@ class FunctionClassLearner:
         A run that diverges ends the call with an error that names it; the others can be repeated without it.
         """
         return [_fit(run) for run in self._run(subsets, seeds, steps, split)]
+
+    @property
+    def linear_loss(self) -> Literal["squared"]:
+        """The loss that predictions are fitted by."""
+        return "squared"
+
+    def linearise(
+        self, task: str, *, examples: int, seed: int, dimension: int
+    ) -> dict[str, NDArray[np.float32]]:
+        """Linearise predictions at the base model; see :class:`cotune.training.learner.LinearisedLearner`.
+
+        An example is a prompt and gives a margin for each of its points, the value predicted there, whose
+        target is the function's value.
+
+        Raises
+        ------
+        InputError
+            If the learner does not have the class, or ``examples`` or ``dimension`` is less than 1.
+        """
+        self._check_subset((task,))
+        for name, value in (("examples", examples), ("dimension", dimension)):
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}.")
+        return self._runner.linearise(task, examples=examples, seed=seed, dimension=dimension)
+
+    def lookahead(
+        self, seed: int, *, steps: int, every: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Errors of all classes before and after a step on each, along one run from the base model.
+
+        A step is one of the run's own optimiser, at its learning rate and with its moments; see
+        :class:`cotune.training.learner.LookaheadLearner`.
+
+        Raises
+        ------
+        InputError
+            If ``steps`` or ``every`` is less than 1.
+        RunError
+            If an error is not finite.
+        """
+        for name, value in (("steps", steps), ("every", every)):
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}.")
+        return self._runner.look_ahead(seed, steps=steps, every=every)
 
     def _run(
         self, subsets: Sequence[Subset], seeds: Sequence[int], steps: Sequence[int], split: str

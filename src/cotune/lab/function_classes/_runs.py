@@ -13,11 +13,12 @@ from torch import Tensor
 
 from cotune.exceptions import RunError
 from cotune.lab.function_classes._config import FunctionClassConfig
+from cotune.lab.function_classes._first_order import linearise, look_ahead
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
 from cotune.lab.function_classes._model import EnsembleRegressor
 from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._storage import load, save
-from cotune.lab.function_classes._training import train
+from cotune.lab.function_classes._training import Training, train
 from cotune.training.learner import Subset
 
 
@@ -92,6 +93,38 @@ class Runner:
             if not all(np.isfinite(e).all() for e in errors.values()):
                 raise RunError(f"The error of {names[index]} is not finite after step {steps}.")
             yield Run(model, tuple(losses[:, index].tolist()), errors)
+
+    def linearise(
+        self, task: str, *, examples: int, seed: int, dimension: int
+    ) -> dict[str, NDArray[np.float32]]:
+        """Linearise the base model on prompts of a class; see :class:`LinearisedLearner`."""
+        config = self.config
+        source = generator("linearise", config.base_seed, seed, task)
+        prompts = FUNCTION_CLASSES[task].prompts(examples, config.points, config.dimension, source)
+        scored = tuple(part[:examples] for part in self._prompts(task, "validation"))
+        arrays = {}
+        for name, (x, y) in {"train": prompts, "eval": scored}.items():
+            gradients, predictions, targets = linearise(self.base, (x, y), dimension=dimension, seed=seed)
+            arrays[f"{name}_gradients"] = gradients
+            arrays[f"{name}_margins"] = predictions
+            arrays[f"{name}_targets"] = targets
+        return arrays
+
+    def look_ahead(
+        self, seed: int, *, steps: int, every: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Look ahead along a run on all classes; see :class:`LookaheadLearner`."""
+        classes = self.config.classes
+        before, after = look_ahead(
+            Training(self.base.copies(1), steps=steps, lr=self.config.lr),
+            self._batches(classes, ("run", seed)),
+            [self._batches((name,), ("lookahead", seed)) for name in classes],
+            steps=steps,
+            every=every,
+        )
+        if not (np.isfinite(before).all() and np.isfinite(after).all()):
+            raise RunError(f"An error of the lookahead with seed {seed} is not finite.")
+        return before, after
 
     def _new_model(self) -> EnsembleRegressor:
         config = self.config

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cotune.exceptions import RunError
 from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.training.ensembles import clip_each
 
 _WARMUP_STEPS = 20
 _FINAL_LR = 0.05
@@ -53,36 +54,67 @@ def train(
     RunError
         If a loss is not finite; names the model and the step.
     """
-    parameters = list(model.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.98), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, steps))
+    training = Training(model, steps=steps, lr=lr)
     losses = torch.empty(steps, model.n_models)
     for step in range(steps):
         batch = [next(stream) for stream in streams]
         x, y = (torch.stack(part) for part in zip(*batch, strict=True))
-        loss = (model(x, y) - y).square().mean((1, 2))
-        losses[step] = loss.detach()
-        _check_finite(loss, names, step + 1)
-        optimizer.zero_grad()
-        loss.sum().backward()
-        _clip_each_model(parameters)
-        optimizer.step()
-        schedule.step()
+        losses[step] = training.step(x, y)
+        _check_finite(losses[step], names, step + 1)
     return losses
+
+
+class Training:
+    """The steps of :func:`train`, one by one.
+
+    Parameters
+    ----------
+    model : EnsembleRegressor
+        M models.
+    steps : int
+        Steps of the whole run, which the schedule follows.
+    lr : float
+        Peak learning rate.
+    """
+
+    def __init__(self, model: EnsembleRegressor, *, steps: int, lr: float) -> None:
+        self.model = model
+        self._steps, self._lr = steps, lr
+        self._optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98), fused=True)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: _lr_factor(step, steps)
+        )
+
+    def step(self, x: Tensor, y: Tensor) -> Tensor:
+        """Do a step on points (M, B, N, d) and values (M, B, N); return the losses (M,) before it."""
+        loss = (self.model(x, y) - y).square().mean((1, 2))
+        self._optimizer.zero_grad()
+        loss.sum().backward()
+        clip_each(list(self.model.parameters()), _CLIP)
+        self._optimizer.step()
+        self._schedule.step()
+        before: Tensor = loss.detach()
+        return before
+
+    def copies(self, count: int) -> Training:
+        """Return the training of one model as that of many copies, each to go on by itself."""
+        twin = Training(self.model.copies(count), steps=self._steps, lr=self._lr)
+        state = self._optimizer.state_dict()
+        moments = {
+            index: {
+                name: value.repeat(count, *[1] * (value.ndim - 1)) if value.ndim else value.clone()
+                for name, value in of_parameter.items()
+            }
+            for index, of_parameter in state["state"].items()
+        }
+        twin._optimizer.load_state_dict({**state, "state": moments})
+        return twin
 
 
 def _lr_factor(step: int, steps: int) -> float:
     rise = min(1.0, (step + 1) / _WARMUP_STEPS)
     fall = _FINAL_LR + (1 - _FINAL_LR) * 0.5 * (1 + math.cos(math.pi * step / steps))
     return rise * fall
-
-
-def _clip_each_model(parameters: Sequence[nn.Parameter]) -> None:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
-    shrink = (_CLIP / (norms + 1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient.mul_(shrink.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 def _check_finite(loss: Tensor, names: Sequence[str], step: int) -> None:

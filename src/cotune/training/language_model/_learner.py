@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune.exceptions import InputError
+from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
 from cotune.tasks import get_metric
 from cotune.training.language_model._linearised import Question, margins
-from cotune.training.language_model._runs import LanguageModelRuns
+from cotune.training.language_model._lookahead import look_ahead
+from cotune.training.language_model._runs import LanguageModelRuns, derive_seed
 from cotune.training.sketch import Sketch, sketch
 
 if TYPE_CHECKING:
@@ -106,6 +107,48 @@ class LanguageModelLearner(LanguageModelRuns):
             "eval_margins": scored[0],
             "eval_gradients": scored[1],
         }
+
+    def lookahead(
+        self, seed: int, *, steps: int, every: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Losses of all tasks before and after a step on each, along one joint run; see LookaheadLearner.
+
+        A step is one of the run's own optimiser, at its learning rate and with its moments, as TAG has it
+        for the optimiser of its experiments. Batches have the size of the run's; a loss is the mean over the
+        batch of each example's mean loss per target token, in nats. Of a method of several stages it is the
+        last that is followed.
+
+        Raises
+        ------
+        InputError
+            If the last stage of the method trains on one task alone.
+        RunError
+            If the loss is not finite or explodes.
+        """
+        from cotune.training._loop import TrainingRun
+
+        subset = tuple(sorted(self.tasks))
+        *earlier, last = self.config.method.stages(steps, self.config.training, subset)
+        if last.tasks:
+            raise InputError("Tasks in sequence have no step on all tasks to look ahead from.")
+        try:
+            with self._attached(subset, derive_seed(seed, subset)) as attached:
+                for stage in earlier:
+                    self._train(attached, stage, subset, derive_seed(seed, subset))
+                attached.train_only(last.trains)
+                return look_ahead(
+                    self.model,
+                    attached.module,
+                    TrainingRun(self.model, attached, last.steps, last.training),
+                    self._batches(attached, last, subset, derive_seed(seed, subset)),
+                    [
+                        self._batches(attached, last, (task,), derive_seed(seed, (task,)))
+                        for task in self.tasks
+                    ],
+                    every=every,
+                )
+        except RunError as error:
+            raise RunError(f"The joint run of the lookahead with seed {seed}: {error}") from error
 
     def _common(self, attached: Attached, task: str) -> list[nn.Parameter]:
         """Return what the method trains but what is the task's alone, and what is silent at first."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cotune.exceptions import RunError
-from cotune.models import locate_model
+from cotune.models import Encoded, locate_model
 from cotune.tasks import Task, get_format, get_metric
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
@@ -145,9 +145,9 @@ class LanguageModelRuns:
         """
         method = self.config.method
         try:
-            with self._attached(subset, _derive(seed, subset)) as attached:
+            with self._attached(subset, derive_seed(seed, subset)) as attached:
                 stages = method.stages(steps, self.config.training, subset)
-                logs = [self._train(attached, stage, subset, _derive(seed, subset)) for stage in stages]
+                logs = [self._train(attached, stage, subset, derive_seed(seed, subset)) for stage in stages]
                 scores = {
                     name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
                     for name in subset
@@ -193,14 +193,15 @@ class LanguageModelRuns:
         from cotune.training._loop import train
 
         attached.train_only(stage.trains)
-        batches = self._data.batches(
-            stage.tasks or subset,
-            stage.training,
-            seed,
-            prompt_ids=attached.prompt_ids,
-            context=self.model.context,
-        )
+        batches = self._batches(attached, stage, stage.tasks or subset, seed)
         return train(self.model, attached, batches, stage.steps, stage.training)
+
+    def _batches(
+        self, attached: Attached, stage: Stage, tasks: Sequence[str], seed: int
+    ) -> Iterator[list[Encoded]]:
+        return self._data.batches(
+            tasks, stage.training, seed, prompt_ids=attached.prompt_ids, context=self.model.context
+        )
 
     def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
         """Score a model on one task.
@@ -260,6 +261,6 @@ class LanguageModelRuns:
         return answers
 
 
-def _derive(seed: int, subset: Subset) -> int:
+def derive_seed(seed: int, subset: Subset) -> int:
     """Give every subset its own stream of random numbers under one seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{'|'.join(subset)}".encode()).digest()[:6], "big")
