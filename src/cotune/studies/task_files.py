@@ -72,7 +72,7 @@ def read_tasks(
         content = {k: v for k, v in data.items() if k == "seed"}
     else:
         base, content = Path.cwd(), {}
-        entries = [{"reader": reader or _recognise(path), "path": str(path)}]
+        entries = [{"reader": reader or recognise_reader(path), "path": str(path)}]
     if isinstance(entries, list):
         entries = [_complete(entry, options or {}, table_options or {}) for entry in entries]
     file = parse(_TaskFile, {**content, "tasks": entries}, str(path))
@@ -97,8 +97,20 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _recognise(path: Path) -> str:
-    """Return the name of the reader that a file or folder needs."""
+def recognise_reader(path: Path) -> str:
+    """Return the name of the reader that a file or folder needs.
+
+    Parameters
+    ----------
+    path : Path
+        A file of JSON lines, a task file of Natural Instructions or of instruction induction, or a folder of
+        any of them.
+
+    Raises
+    ------
+    InputError
+        If the path does not exist or its content fits no reader.
+    """
     existing(Path.cwd(), path)
     if path.is_dir():
         if (path / "raw" / "induce").is_dir():  # as its authors published it
