@@ -12,6 +12,7 @@ from cotune.report._data import (
     ReportData,
     RunKind,
     TaskRow,
+    TransferScore,
 )
 from cotune.report._retention_data import (
     InContextValue,
@@ -51,6 +52,7 @@ __all__ = [
     "RunKind",
     "TargetScore",
     "TaskRow",
+    "TransferScore",
     "render_report",
     "render_retention_report",
     "retention_table",

@@ -40,6 +40,29 @@ class TaskRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TransferScore:
+    """How well it was predicted which subsets of one size leave a task worse than alone.
+
+    Parameters
+    ----------
+    size : int
+        Tasks in a subset.
+    f1 : float
+        F1 of calling "worse than alone", averaged over tasks; NaN where it is defined for none.
+    tasks, scores : int
+        Tasks it is defined for, and scores predicted.
+    prevalence : float
+        Share of the scores that are worse than alone; calling all of them so has an F1 of 2p / (1 + p).
+    """
+
+    size: int
+    f1: float
+    tasks: int
+    scores: int
+    prevalence: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class AffinityData:
     """The estimated affinity and how it was made ready for grouping.
 
@@ -59,6 +82,18 @@ class AffinityData:
         Standard error of each entry of ``matrix``.
     estimator : str
         Name of the estimator in words, such as ``"higher-order, 84 subsets of 3"``.
+    gains : Matrix or None
+        Scores in company less the score alone (Fig. 1 of AdaGroup), where both are known.
+    alone : tuple of float
+        Score of each task trained alone, higher is better, NaN where unknown; or empty.
+    agreement : tuple of float
+        How far predicted scores of each task agree with trained ones, NaN where unknown; or empty.
+    agreement_measure : str
+        What ``agreement`` measures, in words.
+    transfer : tuple of TransferScore
+        How well negative transfer was predicted (Fig. 8 of AdaGroup), by subset size; or empty.
+    transfer_predictor : str
+        What predicted it, in words.
     """
 
     matrix: Matrix
@@ -68,6 +103,12 @@ class AffinityData:
     counts: Sequence[Sequence[int]] | None = None
     stderr: Matrix | None = None
     estimator: str = ""
+    gains: Matrix | None = None
+    alone: tuple[float, ...] = ()
+    agreement: tuple[float, ...] = ()
+    agreement_measure: str = ""
+    transfer: tuple[TransferScore, ...] = ()
+    transfer_predictor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

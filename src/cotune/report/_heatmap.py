@@ -23,6 +23,8 @@ _GROUP_LABEL = 110.0
 _SMALLEST_FONT = 7.0
 _LETTER = 0.56
 """Mean width of a letter over its height, to reserve room for names."""
+_SQUARES_UP_TO = 250
+"""Squares on a side up to which every pair has its own; beyond, the page would weigh tens of megabytes."""
 _TOOLTIPS_UP_TO = 40
 """Tasks up to which every cell carries its value; beyond, 10,000 tooltips would make the page heavy."""
 
@@ -38,8 +40,8 @@ class ColourScale:
     clipped: bool
 
     @classmethod
-    def diverging(cls, values: npt.NDArray[np.float64]) -> ColourScale:
-        """Scale centred at 0 where values have both signs, else at their median.
+    def diverging(cls, values: npt.NDArray[np.float64], centre: float | None = None) -> ColourScale:
+        """Scale centred as told, or at 0 where values have both signs, else at their median.
 
         The range covers 98 % of the entries off the diagonal, so that one extreme pair (or the diagonal,
         which is often of another kind) does not wash out the rest.
@@ -50,7 +52,8 @@ class ColourScale:
             known = values[np.isfinite(values)]
         if not known.size:
             known = np.zeros(1)
-        centre = 0.0 if known.min() < 0 < known.max() else float(np.median(known))
+        if centre is None:
+            centre = 0.0 if known.min() < 0 < known.max() else float(np.median(known))
         reach = float(np.quantile(np.abs(known - centre), 0.98)) or 1.0
         finite = values[np.isfinite(values)]
         clipped = bool(finite.size and np.abs(finite - centre).max() > reach * (1 + 1e-9))
@@ -123,6 +126,10 @@ class HeatMap:
     scale: ColourScale
     centre: str
     unknown: int
+    square: float
+    """Side of a square of ``paths``."""
+    merged: int
+    """Rows and columns of pairs that a square is the mean of."""
 
 
 def heat_map(
@@ -159,6 +166,8 @@ def heat_map(
     top = font * 1.6
     side = cell * n
     shown = values[np.ix_(layout.order, layout.order)]
+    merged = math.ceil(n / _SQUARES_UP_TO)
+    squares = _merge(shown, merged)
     return HeatMap(
         key=key,
         alt=alt,
@@ -172,12 +181,28 @@ def heat_map(
         rows=_row_names(layout, cell, font, letters),
         columns=_column_numbers(n, cell, font),
         cells=_cells(scale.fills(shown), layout, cell, tooltip) if n <= _TOOLTIPS_UP_TO else (),
-        paths=_paths(scale.fills(shown)) if n > _TOOLTIPS_UP_TO else (),
+        paths=_paths(scale.fills(squares)) if n > _TOOLTIPS_UP_TO else (),
         blocks=_blocks(layout, cell, font),
         scale=scale,
         centre=significant(scale.centre, 2),
         unknown=int((~np.isfinite(shown)).sum()),
+        square=side / len(squares),
+        merged=merged,
     )
+
+
+def _merge(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Average ``count`` x ``count`` blocks of entries over what is known in them."""
+    if count == 1:
+        return values
+    starts = np.arange(0, len(values), count)
+
+    def summed(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(np.add.reduceat(np.add.reduceat(array, starts, axis=0), starts, axis=1))
+
+    known = summed(np.isfinite(values).astype(float))
+    with np.errstate(invalid="ignore"):
+        return summed(np.nan_to_num(values)) / known
 
 
 def _palette(name: str) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ def groups_in_words(data: ReportData) -> str:
 
 
 def _proof(grouping: GroupingData) -> str:
+    if grouping.method != "sdp":  # its groups are not meant to have the highest objective
+        return ""
     k = len(grouping.groups)
     if grouping.certified:
         return f", proved optimal among all partitions into {k}"
