@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from cotune.report import (
     ReportData,
     RunKind,
     TaskRow,
+    TransferScore,
     write_report,
 )
 from cotune.studies._provenance import machine_rows
@@ -28,6 +31,7 @@ from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
 from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._result import GroupingResult
+from cotune.studies.grouping.estimators import Estimate
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy
@@ -100,7 +104,26 @@ def _affinity(result: GroupingResult) -> AffinityData | None:
         counts=affinity.counts.tolist(),
         stderr=affinity.stderr.tolist(),
         estimator=result.estimate.estimator,
+        **_transfer(result.estimate, result.study.learner.tasks),
     )
+
+
+def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
+    """Gather who gains by company, and how far predictions can be trusted."""
+    found: dict[str, Any] = {}
+    if estimate.gains is not None:
+        found["gains"] = estimate.gains.matrix.tolist()
+        found["alone"] = tuple(estimate.single.get(task, math.nan) for task in tasks)
+    if estimate.trust is not None:
+        found["agreement"] = tuple(estimate.trust.by_task[task] for task in tasks)
+        found["agreement_measure"] = estimate.trust.measure
+    if estimate.transfer is not None:
+        found["transfer_predictor"] = estimate.transfer.predictor
+        found["transfer"] = tuple(
+            TransferScore(size=s.size, f1=s.f1, tasks=s.n_tasks, scores=s.n_scores, prevalence=s.prevalence)
+            for s in estimate.transfer.by_size
+        )
+    return found
 
 
 def _less_effects(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,7 +23,9 @@ def write_affinity(
     """Write ``affinity.csv`` with its counts and standard errors, and the runs' scores if there are any.
 
     All are square with task names on both sides; row i is the task that is helped. A blank is a pair that was
-    never measured. ``scores.csv`` is the table that ``cotune group`` reads.
+    never measured. ``scores.csv`` is the table that ``cotune group`` reads. Where they are known:
+    ``gains.csv``, scores in company less those alone; ``negative_transfer.csv``, the F1 of predicting it by
+    subset size; ``prediction_agreement.csv``, how far predicted scores of a task agree with trained ones.
     """
     affinity = estimate.affinity
     for name, matrix in (
@@ -33,6 +35,19 @@ def write_affinity(
     ):
         rows = ([task, *map(cell, row)] for task, row in zip(tasks, matrix, strict=True))
         write_text(folder / f"{name}.csv", csv_text(["task", *tasks], rows))
+    gains = estimate.gains
+    if gains is not None:
+        rows = ([task, *map(cell, row)] for task, row in zip(tasks, gains.matrix.tolist(), strict=True))
+        write_text(folder / "gains.csv", csv_text(["task", *tasks], rows))
+    if estimate.transfer is not None:
+        header = ["subset_size", "f1", "tasks", "scores", "prevalence"]
+        found = [
+            [s.size, cell(s.f1), s.n_tasks, s.n_scores, cell(s.prevalence)] for s in estimate.transfer.by_size
+        ]
+        write_text(folder / "negative_transfer.csv", csv_text(header, found))
+    if estimate.trust is not None:
+        agreement = [[task, cell(value)] for task, value in estimate.trust.by_task.items()]
+        write_text(folder / "prediction_agreement.csv", csv_text(["task", "rank_correlation"], agreement))
     scored = [record for record in records.values() if record.scores]
     if scored:
         rows = (

@@ -61,6 +61,13 @@ class GroupingStudyConfig(StudyConfig):
             raise InputError(f"{where}: tasks: the learner needs tasks; name a reader and a path.")
         if not self.learner.reads_tasks and self.tasks:
             raise InputError(f"{where}: tasks: this learner brings its own tasks; leave the key out.")
+        chosen = {"n_clusters": self.grouping.n_clusters != "auto", "k_max": self.grouping.k_max is not None}
+        for key, given in chosen.items():
+            if self.affinity.finds_groups and given:
+                raise InputError(
+                    f"{where}: grouping.{key}: this estimator finds the groups and their number itself; "
+                    "leave the key out, and bound the number by affinity.k_max."
+                )
         for arm in self.comparison.arms if self.comparison else ():
             if arm not in ARMS:
                 raise InputError(f"{where}: comparison.arms: unknown arm '{arm}', valid: {', '.join(ARMS)}.")

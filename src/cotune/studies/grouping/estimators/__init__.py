@@ -12,6 +12,9 @@ from cotune.studies.grouping.estimators._base import (
     Transfer,
     Trust,
 )
+from cotune.studies.grouping.estimators.adaptive import Adaptive
+from cotune.studies.grouping.estimators.calibrated import Calibrated
+from cotune.studies.grouping.estimators.first_order import FirstOrder
 from cotune.studies.grouping.estimators.gradient_cosine import GradientCosine
 from cotune.studies.grouping.estimators.higher_order import HigherOrder
 from cotune.studies.grouping.estimators.kernel_surrogate import KernelSurrogate
@@ -20,6 +23,9 @@ from cotune.studies.grouping.estimators.lookahead import Lookahead
 from cotune.studies.grouping.estimators.pairwise import Pairwise
 
 ESTIMATORS: dict[str, type[Estimator]] = {
+    "adaptive": Adaptive,
+    "calibrated": Calibrated,
+    "first_order": FirstOrder,
     "gradient_cosine": GradientCosine,
     "higher_order": HigherOrder,
     "kernel_surrogate": KernelSurrogate,
@@ -31,8 +37,11 @@ ESTIMATORS: dict[str, type[Estimator]] = {
 
 __all__ = [
     "ESTIMATORS",
+    "Adaptive",
+    "Calibrated",
     "Estimate",
     "Estimator",
+    "FirstOrder",
     "FoundGroups",
     "GradientCosine",
     "HigherOrder",

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from cotune.affinity import AdaptiveGrouping, LinearSurrogate, higher_order
+from cotune.grouping import SDPClustering
+from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._runs import AnyRun, FitRun
+from cotune.studies.grouping.estimators._base import (
+    Array,
+    Estimate,
+    Estimator,
+    FoundGroups,
+    Records,
+    Round,
+    Rounds,
+)
+from cotune.studies.grouping.estimators._table import RunTable
+from cotune.studies.grouping.estimators._trained import TaskCount
+from cotune.training.learner import Learner, Subset
+
+_NAMED = 10
+_ITERATIONS = 30
+"""Of the semidefinite program for a proposal, which is improved by the planner anyway."""
+
+
+class Adaptive(Estimator):
+    """Adaptive grouping (Procedure 2, Algorithm 3): train what the groups found so far leave open.
+
+    Batches of tasks are placed among the groups of those before them; a step ends when the groups are stable.
+    Tasks that come into the study later are placed among the groups of the others.
+    """
+
+    finds_groups: ClassVar[bool] = True
+
+    subset_size: TaskCount = 3
+    """Tasks in a subset, the paper's alpha."""
+    batch: PositiveInt | None = None
+    """Tasks taken up in a step, the paper's b; by default a tenth of all, at least 10 and a subset."""
+    runs_per_task: PositiveFloat = 5.0
+    """Most runs for each task, the paper's m / b; stable groups take fewer."""
+    k_max: PositiveInt | None = None
+    """Most groups to try; by default max(10, 1.5 sqrt(n))."""
+    stability: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of resamples of the runs in which the group of a stable task stays the likeliest."""
+    resamples: PositiveInt = 20
+    """How many resamples."""
+    steps_per_task: PositiveInt = 32
+    """Training steps of a run for each task of its subset."""
+    alone: bool = True
+    """Whether every task is also trained alone, to measure gains from."""
+
+    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+        """Return as many runs as the budget allows, on made-up subsets."""
+        tasks = tuple(learner.tasks)
+        self._planner(len(tasks), seed)
+        budget = int(self.runs_per_task * len(tasks) + 1e-9)
+        company = tuple(sorted(tasks[: self.subset_size]))
+        return [*self._alone(tasks, seed), *(self._fit(company, seed + i) for i in range(budget))]
+
+    def plan_notes(self, learner: Learner) -> tuple[str, ...]:
+        """Say that the runs are the most there can be."""
+        return ("Adaptive grouping is counted with its whole budget; stable groups end it earlier.",)
+
+    def rounds(self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]]) -> Rounds:
+        """Ask for what the planner asks for, until all tasks that have arrived are in stable groups."""
+        first, *later = _enough(arrivals, self.subset_size)
+        planner, names = self._planner(len(first), seed), list(first)
+        records: dict[AnyRun, RunRecord] = {}
+        if self.alone:
+            records |= yield Round(self._alone(learner.tasks, seed))
+        asked: Counter[Subset] = Counter()
+        number = 0
+        for batch in ([], *later):
+            if batch:
+                planner.add_tasks(len(batch))
+                names += batch
+            while len(subsets := planner.ask()):
+                number += 1
+                runs = []
+                for subset in subsets:
+                    members = tuple(sorted(names[i] for i in np.flatnonzero(subset)))
+                    runs.append(self._fit(members, seed + asked[members]))
+                    asked[members] += 1
+                found = yield Round(runs, _progress(number, planner))
+                planner.tell(_scores(names, runs, found))
+                records |= found
+        return self._finish(learner, planner, names, records)
+
+    def _planner(self, n: int, seed: int) -> AdaptiveGrouping:
+        return AdaptiveGrouping(
+            n,
+            partial(_proposals, seed),
+            size=self.subset_size,
+            batch=self.batch,
+            runs_per_task=self.runs_per_task,
+            k_max=self.k_max,
+            stability=self.stability,
+            n_resamples=self.resamples,
+            seed=seed,
+        )
+
+    def _fit(self, subset: Subset, seed: int) -> FitRun:
+        return FitRun(subset, seed, self.steps_per_task * len(subset), "validation")
+
+    def _alone(self, tasks: Sequence[str], seed: int) -> list[FitRun]:
+        return [self._fit((task,), seed) for task in tasks] if self.alone else []
+
+    def _finish(
+        self, learner: Learner, planner: AdaptiveGrouping, names: list[str], records: Records
+    ) -> Estimate:
+        """Put the planner's groups in the learner's order of tasks, with what the runs measured."""
+        table = RunTable.of(learner.tasks, records)
+        place = {name: i for i, name in enumerate(names)}
+        order = [place[name] for name in learner.tasks]
+        affinity = higher_order(table.membership, table.scores)
+        found = FoundGroups(
+            labels=_by_first_appearance(planner.labels_[order]),
+            confidence=planner.confidence_[order],
+            resamples=self.resamples,
+            matrix=_thetas(table),
+            steps=(
+                "Theta of the linear surrogate over the noise of a run took the place of Eq. 6, because the "
+                "company of a task was chosen; pairs that never met are 0.",
+            ),
+            method="adaptive",
+        )
+        return Estimate(
+            affinity,
+            estimator=f"adaptive (Procedure 2), {planner.n_runs_:,} runs on {self.subset_size} tasks each",
+            unit="mean validation score of the task over the runs with the other, higher is better",
+            single=table.single,
+            gains=table.gains(affinity),
+            found=found,
+            notes=(*table.notes, *_end(planner, names)),
+        )
+
+
+def _enough(arrivals: Sequence[Sequence[str]], size: int) -> list[list[str]]:
+    """Let the first to arrive be enough for a subset."""
+    first, *later = (list(batch) for batch in arrivals)
+    while later and len(first) < size:
+        first += later.pop(0)
+    return [first, *later]
+
+
+def _proposals(
+    seed: int, matrix: Array, labels: NDArray[np.intp], k_min: int, k_max: int
+) -> Iterator[NDArray[np.intp]]:
+    """Group by the semidefinite program (Procedure 1), from the current groups, into more and more."""
+    for k in range(k_min, k_max + 1):
+        grouper = SDPClustering(
+            k, tol=1e-3, max_iter=_ITERATIONS, exact_max=0, warm_start=labels, random_state=seed
+        )
+        yield grouper.fit(matrix).labels_
+
+
+def _scores(names: Sequence[str], runs: Sequence[FitRun], records: Records) -> Array:
+    place = {name: i for i, name in enumerate(names)}
+    scores = np.full((len(runs), len(names)), np.nan)
+    for row, run in zip(scores, runs, strict=True):
+        for task, score in records[run].scores.items():
+            row[place[task]] = score.utility
+    return scores
+
+
+def _thetas(table: RunTable) -> Array:
+    """Theta over the noise of each task's runs, 0 where nothing was measured."""
+    seen = np.flatnonzero(table.membership.any(0))
+    surrogate = LinearSurrogate().fit(table.membership[:, seen], table.scores[:, seen])
+    theta = np.nan_to_num(surrogate.theta_.matrix)
+    theta /= np.where(surrogate.noise_ > 0, surrogate.noise_, 1.0)[:, None]
+    matrix = np.zeros((len(table.tasks), len(table.tasks)))
+    matrix[np.ix_(seen, seen)] = theta
+    return matrix
+
+
+def _by_first_appearance(labels: NDArray[np.intp]) -> NDArray[np.intp]:
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.intp)
+
+
+def _progress(number: int, planner: AdaptiveGrouping) -> str:
+    taken = int((planner.labels_ >= 0).sum())
+    stable = taken - len(planner.unstable)
+    return (
+        f"round {number}: {planner.n_runs_} runs so far, {stable} of {taken} tasks taken up are in a stable "
+        f"group, {len(planner.labels_) - taken} wait"
+    )
+
+
+def _end(planner: AdaptiveGrouping, names: Sequence[str]) -> tuple[str, ...]:
+    """Say how many runs stability saved, and which tasks have no stable group."""
+    saved, spent = planner.saved_runs, planner.n_runs_
+    ended = f"Adaptive grouping took {spent:,} runs; its budget of {spent + saved:,} was " + (
+        f"not needed: stable groups saved {saved:,} runs." if saved else "spent."
+    )
+    if not len(planner.unstable):
+        return (ended,)
+    named = ", ".join(names[i] for i in planner.unstable[:_NAMED])
+    more = f" and {len(planner.unstable) - _NAMED} more" if len(planner.unstable) > _NAMED else ""
+    return (ended, f"Other runs could have put these tasks into other groups: {named}{more}.")
