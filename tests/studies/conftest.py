@@ -149,7 +149,7 @@ class PlantedWorkshop:
         data = dict(self.data)
         for key, value in changes.items():
             replaced = key == "affinity" or not isinstance(value, dict)
-            data[key] = value if replaced else {**data[key], **value}
+            data[key] = value if replaced else {**(data[key] or {}), **value}
         path = self.folder / f"{stem}.yaml"
         path.write_text(yaml.safe_dump(data, sort_keys=False))
         return Study.load(path)

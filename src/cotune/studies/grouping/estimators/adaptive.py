@@ -27,8 +27,8 @@ from cotune.studies.grouping.estimators._trained import TaskCount
 from cotune.training.learner import Learner, Subset
 
 _NAMED = 10
-_ITERATIONS = 30
-"""Of the semidefinite program for a proposal, which is improved by the planner anyway."""
+_ITERATIONS, _ITERATED_UP_TO = 30, 200
+"""Iterations of the semidefinite program for a proposal, which the planner improves; of more tasks, one."""
 
 
 class Adaptive(Estimator):
@@ -155,9 +155,10 @@ def _proposals(
     seed: int, matrix: Array, labels: NDArray[np.intp], k_min: int, k_max: int
 ) -> Iterator[NDArray[np.intp]]:
     """Group by the semidefinite program (Procedure 1), from the current groups, into more and more."""
+    iterations = _ITERATIONS if len(matrix) <= _ITERATED_UP_TO else 1
     for k in range(k_min, k_max + 1):
         grouper = SDPClustering(
-            k, tol=1e-3, max_iter=_ITERATIONS, exact_max=0, warm_start=labels, random_state=seed
+            k, tol=1e-3, max_iter=iterations, exact_max=0, warm_start=labels, random_state=seed
         )
         yield grouper.fit(matrix).labels_
 

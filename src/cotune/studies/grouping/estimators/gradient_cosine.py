@@ -29,8 +29,8 @@ class GradientCosine(Estimator):
         """One feature run a task."""
         if not isinstance(learner, FeatureLearner):
             raise InputError(
-                "The estimator gradient_cosine needs a learner that has gradients (language_model); use "
-                "higher_order with this one."
+                "The estimator gradient_cosine needs a learner that has gradients (language_model, planted); "
+                "use higher_order with this one."
             )
         return [FeatureRun((task,), seed, self.examples, self.dimension) for task in learner.tasks]
 

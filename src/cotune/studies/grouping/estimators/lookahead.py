@@ -27,8 +27,8 @@ class Lookahead(Estimator):
         """One joint run on all tasks."""
         if not isinstance(learner, LookaheadLearner):
             raise InputError(
-                "The estimator lookahead needs a learner that can look a step ahead (language_model); use "
-                "higher_order with this one."
+                "The estimator lookahead needs a learner that can look a step ahead (language_model, "
+                "function_classes, planted); use higher_order with this one."
             )
         tasks = tuple(learner.tasks)
         return [LookaheadRun(tasks, seed, self.steps or 32 * len(tasks), self.every)]
