@@ -87,3 +87,21 @@ def test_any_model_and_tasks_are_recorded_once_and_scored(cotune, tmp_path, toy,
     status, _, err = cotune(*arguments[:-2], "--set", "affinity.seeds=2")
     assert status == 2
     assert "exists and says something else" in err
+
+
+def test_functions_are_measured_and_reported(cotune, tmp_path):
+    report = tmp_path / "functions.html"
+    arguments = ["--seeds", 1, "--laws", "shapes", "--workers", 0, "--report", report]
+    small = {"width": 8, "layers": 1, "heads": 1, "points": 4, "batch_size": 6, "base_steps": 2, "steps": 1}
+    for key, value in {**small, "eval_prompts": 5, "ensemble": 84}.items():
+        arguments += ["--set", f"{key}={value}"]
+    status, out, err = cotune("bench", "functions", *arguments)
+    assert status == 0, err
+    assert "Three laws of the parameters of each type: types recovered from raw losses by sdp" in out
+    assert "sdp, raw, before any example" in out
+    assert "relu with linear" in out
+    assert "processor time" in out
+    assert "Fig. 7" in report.read_text()
+    status, _, err = cotune("bench", "functions", "--set", "widht=8")
+    assert status == 2
+    assert "did you mean 'width'" in err

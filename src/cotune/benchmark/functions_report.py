@@ -15,13 +15,13 @@ from cotune.grouping import GROUPERS
 from cotune.report.functions import FunctionsData, GroupsRow, LawsSection
 
 TITLES = {
-    "scales": "three scales of each type",
-    "shapes": "three laws of the parameters of each type",
-    "shared_means": "a prior mean shared by each type",
+    "scales": "Three scales of each type",
+    "shapes": "Three laws of the parameters of each type",
+    "shared_means": "A prior mean shared by each type",
 }
 """What the sets of laws are, in words."""
 
-MATRICES = {"raw": "raw losses", "prepared": "prepared"}
+MATRICES = {"raw": "raw", "prepared": "prepared"}
 
 
 def verdict(result: FunctionsResult, laws: str) -> str:
@@ -32,20 +32,14 @@ def verdict(result: FunctionsResult, laws: str) -> str:
         for algorithm in GROUPERS
     ]
     explained = result.explained(laws)
-    if laws == "shared_means":
-        why = (
-            "the loss before any example gives them away, so they say nothing of learning in context"
-            if explained
-            else "although the loss before any example does not give them away in this run"
-        )
+    learned = all(run.agreement("sdp", "raw") == 1 for run in runs)
+    if explained:
+        why = "the loss before any example gives them away, so they say nothing of learning in context"
+    elif learned:
+        why = "the loss before any example does not give them away: they are learned in context"
     else:
-        why = (
-            "but the loss before any example gives them away, which it should not under these laws"
-            if explained
-            else "and the loss before any example does not give them away: they are learned in context"
-        )
-    title = TITLES[laws]
-    return f"{title[0].upper()}{title[1:]}: types recovered from raw losses by {', '.join(counts)}; {why}."
+        why = "the loss before any example does not give them away"
+    return f"{TITLES[laws]}: types recovered from raw losses by {', '.join(counts)}; {why}."
 
 
 def agreement_rows(runs: Sequence[LawsRun], positions: str = "all") -> list[tuple[str, str, list[float]]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def print_functions(result: FunctionsResult) -> None:
     """Print verdicts, the agreement of every grouping, errors by position, and the processor time."""
-    from cotune.benchmark.functions_report import TITLES, agreement_rows, mean_by_position, verdict
+    from cotune.benchmark.functions_report import agreement_rows, mean_by_position, verdict
 
     for laws in dict.fromkeys(run.laws for run in result.laws):
         runs = result.of_laws(laws)
@@ -23,7 +23,7 @@ def print_functions(result: FunctionsResult) -> None:
             for algorithm, matrix, values in agreement_rows(runs, positions)
         ]
         print(f"{verdict(result, laws)}\n")
-        print_table((f"agreement with the types (ARI): {TITLES[laws]}", *seeds), rows)
+        print_table(("agreement with the types (ARI)", *seeds), rows)
         errors = mean_by_position(runs)
         seen = range(len(next(iter(errors.values()))))
         print()
@@ -41,7 +41,8 @@ def _print_curves(result: FunctionsResult) -> None:
 
     keys = result.curves[0].errors
     rows = []
-    for target, company in sorted(keys):
+    types = list(dict.fromkeys(target for target, _ in keys))
+    for target, company in sorted(keys, key=lambda key: (types.index(key[0]), key[1] != key[0])):
         mean = np.mean([run.errors[target, company] for run in result.curves], axis=0)
         words = "alone" if company == target else f"with {company}"
         rows.append((f"{target} {words}", *(f"{value:.3f}" for value in mean)))

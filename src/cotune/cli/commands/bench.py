@@ -30,6 +30,10 @@ def functions(
     ] = "scales,shapes,shared_means",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for the command's own.")] = 2,
     report: Annotated[Path, typer.Option(help="The report with all figures.")] = Path("functions.html"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the learner: width=16, points=41."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Recover the types of the paper's function classes, under three minutes on two cores.
@@ -37,19 +41,23 @@ def functions(
     Every three of nine classes are trained together, under several laws of their parameters; SDP, spectral
     clustering and Lloyd's algorithm group them by the losses. The report holds Figs. 3, 4 and 7 of the paper.
     """
+    from cotune._config import parse
     from cotune.benchmark.functions import run_functions
     from cotune.benchmark.functions_report import report_data
     from cotune.cli._bench_functions import as_dict, print_functions
     from cotune.cli._progress import emit
-    from cotune.cli._settings import words
+    from cotune.cli._settings import nested, words
     from cotune.cli._work import show_work
+    from cotune.lab import FunctionClassConfig
     from cotune.report.functions import write_functions_report
 
+    config = parse(FunctionClassConfig, nested(settings or []), "cotune bench functions")
     with show_work() as work:
         result = run_functions(
             seeds=seeds,
             laws=words(laws),
             workers=workers,
+            config=config,
             progress=lambda done, total: work.advance("runs", done, total),
         )
     write_functions_report(report_data(result), report)
