@@ -157,12 +157,18 @@ class LanguageModel:
         """About how many columns of a shared row are read at once: attention grows with their square."""
         return 384 if self.device.type == "cpu" else 4096
 
-    def batch(self, examples: Sequence[Encoded], *, max_row_tokens: int = 512) -> Batch:
-        """Put examples into one forward pass, neighbours with a common prefix sharing a row."""
+    def batch(
+        self,
+        examples: Sequence[Encoded],
+        *,
+        max_row_tokens: int = 512,
+        owners: Sequence[int] | None = None,
+    ) -> Batch:
+        """Put examples into one forward pass, neighbours with a common prefix (and owner) sharing a row."""
         if self.seq2seq:
             start = self.base.config.decoder_start_token_id
             return seq2seq_batch(examples, self.pad_token, int(start)).to(self.device)
-        rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens)
+        rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens, owners=owners)
         return causal_batch(examples, rows, self.pad_token).to(self.device)
 
     def target_losses(self, module: nn.Module, batch: Batch, *, label_smoothing: float = 0.0) -> torch.Tensor:

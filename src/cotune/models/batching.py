@@ -72,7 +72,13 @@ def shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return common
 
 
-def plan_rows(examples: Sequence[Encoded], *, pack: bool, max_tokens: int = 512) -> list[Row]:
+def plan_rows(
+    examples: Sequence[Encoded],
+    *,
+    pack: bool,
+    max_tokens: int = 512,
+    owners: Sequence[int] | None = None,
+) -> list[Row]:
     """Decide which examples share a row.
 
     Consecutive examples join a row as long as they share at least half of the row's prefix and the row stays
@@ -86,6 +92,8 @@ def plan_rows(examples: Sequence[Encoded], *, pack: bool, max_tokens: int = 512)
         False gives every example its own row.
     max_tokens : int
         Longest packed row.
+    owners : sequence of int, optional
+        Whose each example is; those of different owners do not share a row.
 
     Returns
     -------
@@ -94,7 +102,7 @@ def plan_rows(examples: Sequence[Encoded], *, pack: bool, max_tokens: int = 512)
     rows: list[Row] = []
     prefix = total = 0
     for index, example in enumerate(examples):
-        if pack and rows:
+        if pack and rows and (owners is None or owners[index] == owners[index - 1]):
             joined = shared_prefix([examples[rows[-1][0]].prompt[: prefix + 1], example.prompt])
             # A shorter common prefix is repeated in every remainder already in the row.
             grown = total + len(example) - joined + (prefix - joined) * (len(rows[-1]) - 1)

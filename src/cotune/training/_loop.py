@@ -164,10 +164,7 @@ class TrainingRun:
         self._schedule.step()
         is_last = self.step + 1 == self.n_steps
         if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
-            raise RunError(
-                f"The weights are not finite after step {self.n_steps} of {self.n_steps}; try a lower "
-                "learning rate."
-            )
+            raise overflow(self.n_steps)
         return total
 
     def _backward(self, examples: Sequence[Encoded]) -> float:
@@ -175,7 +172,7 @@ class TrainingRun:
         model, config = self._model, self.config
         n_targets = sum(len(example.target) for example in examples)
         total = 0.0
-        for indices in model.chunks(examples, pass_tokens(model, config)):
+        for indices in model.chunks(examples, pass_tokens(model.device.type, config)):
             batch = model.batch([examples[i] for i in indices])
             half = model.dtype == torch.bfloat16
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
@@ -243,6 +240,12 @@ def dropout_of(base: nn.Module, rate: float | None) -> Iterator[int]:
             setattr(module, name, value)
 
 
+def drops_out(base: nn.Module, rate: float | None) -> bool:
+    """Whether a base model whose dropout is set as :func:`dropout_of` does drops anything."""
+    with dropout_of(base, rate):
+        return any(getattr(module, name) > 0 for module, name in _dropouts(base))
+
+
 def _dropouts(base: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Find the modules and, where attention drops by a function, the attributes that hold a rate."""
     for path, module in base.named_modules():
@@ -255,9 +258,9 @@ def _dropouts(base: nn.Module) -> Iterator[tuple[nn.Module, str]]:
                 yield module, name
 
 
-def pass_tokens(model: LanguageModel, config: TrainingConfig) -> int:
+def pass_tokens(device: str, config: TrainingConfig) -> int:
     """Return the tokens a backward pass may hold: on a CPU more would cost memory and save no time."""
-    return config.pass_tokens or (384 if model.device.type == "cpu" else 16_384)
+    return config.pass_tokens or (384 if device == "cpu" else 16_384)
 
 
 def check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
@@ -275,6 +278,13 @@ def check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
             f"The loss exploded to {loss:.1f} nats a token (limit {limit:.1f}) at step {step + 1} of "
             f"{n_steps}; try a lower learning rate."
         )
+
+
+def overflow(n_steps: int, where: str = "") -> RunError:
+    """Return the error of a run whose last step left weights that are not finite."""
+    return RunError(
+        f"{where}The weights are not finite after step {n_steps} of {n_steps}; try a lower learning rate."
+    )
 
 
 def _adamw(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:

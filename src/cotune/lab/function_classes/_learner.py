@@ -228,11 +228,6 @@ class FunctionClassLearner:
     def _run(
         self, subsets: Sequence[Subset], seeds: Sequence[int], steps: Sequence[int], split: str
     ) -> list[Run]:
-        if not len(subsets) == len(seeds) == len(steps):
-            raise InputError(
-                "Every subset needs one seed and one number of steps, got "
-                f"{len(subsets)} subsets, {len(seeds)} seeds and {len(steps)} numbers of steps."
-            )
         if split not in _SPLITS:
             raise InputError(f"split must be one of: {', '.join(_SPLITS)}; got {split!r}.")
         for subset in subsets:

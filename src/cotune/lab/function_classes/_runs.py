@@ -19,6 +19,7 @@ from cotune.lab.function_classes._model import EnsembleRegressor
 from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._storage import load, save
 from cotune.lab.function_classes._training import Training, train
+from cotune.training.ensembles import passes
 from cotune.training.learner import Subset
 
 
@@ -71,12 +72,10 @@ class Runner:
     ) -> list[Run]:
         """Train and score, runs of equal length together; return them in the order asked for."""
         done: dict[int, Run] = {}
-        size = self.config.ensemble
-        for n_steps in sorted(set(steps)):
-            rows = [row for row, asked in enumerate(steps) if asked == n_steps]
-            for part in (rows[start : start + size] for start in range(0, len(rows), size)):
-                runs = self._one_pass([subsets[r] for r in part], [seeds[r] for r in part], n_steps, split)
-                done.update(zip(part, runs, strict=True))
+        for part in passes(len(subsets), len(seeds), steps, self.config.ensemble):
+            length = steps[part[0]]
+            runs = self._one_pass([subsets[r] for r in part], [seeds[r] for r in part], length, split)
+            done.update(zip(part, runs, strict=True))
         return [done[row] for row in range(len(subsets))]
 
     def _one_pass(

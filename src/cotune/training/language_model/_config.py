@@ -28,6 +28,10 @@ class LanguageModelConfig(LearnerConfig, ModelConfig):
     warm_start: WarmStart | None = None
     """{steps: N, ...}: runs start from what N steps on all tasks give, trained once and stored with the
     study; null for fresh parameters."""
+    ensemble: PositiveInt | None = None
+    """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
+    as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
+    LoRA, dropout and Adafactor train one at a time."""
     scoring_tokens: PositiveInt = 1024
     """About how many tokens one forward pass holds while scoring."""
 

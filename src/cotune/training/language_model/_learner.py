@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
 from cotune.tasks import get_metric
+from cotune.training.language_model._batched import BatchedRuns
 from cotune.training.language_model._linearised import Question, margins
 from cotune.training.language_model._lookahead import look_ahead
-from cotune.training.language_model._runs import LanguageModelRuns, derive_seed
+from cotune.training.language_model._runs import derive_seed
 from cotune.training.sketch import Sketch, sketch
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cotune.training.methods import Attached
 
 
-class LanguageModelLearner(LanguageModelRuns):
+class LanguageModelLearner(BatchedRuns):
     """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
 
     It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner and, for LoRA, an EnsembleLearner.

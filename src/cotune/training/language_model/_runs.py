@@ -74,7 +74,7 @@ class LanguageModelRuns:
     def fingerprint(self) -> str:
         """Hash of the model and the recipe; with a warm start, of the tasks that it is trained on too."""
         recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
-        for key in ("revision", "scoring_tokens", "warm_start"):
+        for key in ("revision", "scoring_tokens", "ensemble", "warm_start"):
             del recipe[key]
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})
@@ -148,10 +148,7 @@ class LanguageModelRuns:
             with self._attached(subset, derive_seed(seed, subset)) as attached:
                 stages = method.stages(steps, self.config.training, subset)
                 logs = [self._train(attached, stage, subset, derive_seed(seed, subset)) for stage in stages]
-                scores = {
-                    name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
-                    for name in subset
-                }
+                scores = self._scores(attached, subset, split)
                 if save_to is not None:
                     attached.save(save_to)
         except RunError as error:
@@ -187,7 +184,7 @@ class LanguageModelRuns:
     def _pass_tokens(self) -> int:
         from cotune.training._loop import pass_tokens
 
-        return pass_tokens(self.model, self.config.training)
+        return pass_tokens(self.model.device.type, self.config.training)
 
     def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
         from cotune.training._loop import train
@@ -202,6 +199,12 @@ class LanguageModelRuns:
         return self._data.batches(
             tasks, stage.training, seed, prompt_ids=attached.prompt_ids, context=self.model.context
         )
+
+    def _scores(self, attached: Attached, subset: Subset, split: str) -> dict[str, Score]:
+        return {
+            name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
+            for name in subset
+        }
 
     def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
         """Score a model on one task.

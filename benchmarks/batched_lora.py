@@ -1,0 +1,115 @@
+"""Eight LoRAs in one pass over SmolLM2 beside eight separate runs (make bench-batched).
+
+Both train adapters of the same initial weights on the same batches in the same order, on one thread; what
+differs is that one pass holds rows of several adapters. Throughput counts every example's own tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cotune.models import Encoded, LanguageModel
+from cotune.training._loop import train
+from cotune.training._lora_stack import LoraStack, adapter_of
+from cotune.training._side_by_side import train_side_by_side
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import Lora
+
+ROOT = Path(__file__).parents[1]
+METHOD = Lora(target_modules=("q_proj", "v_proj"))
+
+Batches = list[list[Encoded]]
+
+
+def draw(model: LanguageModel, seed: int, steps: int, examples: int, tokens: int) -> Batches:
+    """Draw batches of examples of a given length that share nothing, an eighth of each to be learned."""
+    rng = np.random.default_rng(seed)
+    n_targets = max(1, tokens // 8)
+    rows = rng.integers(100, model.vocabulary_size, (steps, examples, tokens)).tolist()
+    return [[Encoded(tuple(r[:-n_targets]), tuple(r[-n_targets:])) for r in batch] for batch in rows]
+
+
+def separate(
+    model: LanguageModel, drawn: Sequence[Batches], config: TrainingConfig
+) -> tuple[list[tuple[float, ...]], float]:
+    """Train one after the other; return losses and processor seconds."""
+    losses = []
+    begin = time.process_time()
+    for seed, batches in enumerate(drawn):
+        torch.manual_seed(seed)
+        with METHOD.attach(model) as attached:
+            losses.append(train(model, attached, batches, len(batches), config).losses)
+    return losses, time.process_time() - begin
+
+
+def batched(
+    model: LanguageModel, drawn: Sequence[Batches], config: TrainingConfig
+) -> tuple[list[tuple[float, ...]], float]:
+    """Train all in one pass; return losses and processor seconds."""
+    begin = time.process_time()
+    adapters = []
+    for seed in range(len(drawn)):
+        torch.manual_seed(seed)
+        with METHOD.attach(model):
+            adapter = adapter_of(model.base)
+        assert adapter is not None
+        adapters.append(adapter)
+    streams = [cycle(batches) for batches in drawn]
+    names = [f"LoRA {seed}" for seed in range(len(drawn))]
+    logs = train_side_by_side(model, LoraStack(adapters), streams, len(drawn[0]), config, names)
+    return [log.losses for log in logs], time.process_time() - begin
+
+
+def main() -> None:
+    """Print the comparison for several sizes of a batch."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--adapters", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3, help="steps of a round")
+    parser.add_argument("--rounds", type=int, default=3, help="the two in turn, so often")
+    parser.add_argument(
+        "--batches", nargs="+", default=["8x64", "8x16", "4x16", "2x8"], help="examples x tokens of a step"
+    )
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    torch.set_num_threads(1)
+    model = LanguageModel.load(options.model)
+    print(
+        f"{platform.machine()}, one thread, {model.base.dtype}, {options.adapters} adapters, "
+        f"{options.steps} steps a round",
+        flush=True,
+    )
+    for size in options.batches:
+        examples, tokens = map(int, size.split("x"))
+        config = TrainingConfig(batch_size=examples, tasks_per_batch=1, warmup=0)
+        drawn = [draw(model, seed, options.steps, examples, tokens) for seed in range(options.adapters)]
+        total = options.adapters * options.steps * examples * tokens
+        alone, together = [], []
+        for _ in range(options.rounds):
+            separate_losses, seconds = separate(model, drawn, config)
+            alone.append(total / seconds)
+            batched_losses, seconds = batched(model, drawn, config)
+            together.append(total / seconds)
+        ratios = [b / a for a, b in zip(alone, together, strict=True)]
+        apart = np.abs(np.array(separate_losses) - np.array(batched_losses)).max()
+        print(
+            f"{examples} examples of {tokens} tokens a step: tokens per CPU second batched "
+            f"{statistics.median(together):.0f}, separate {statistics.median(alone):.0f}, ratio "
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
+            f"losses differ by at most {apart:.1e}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
