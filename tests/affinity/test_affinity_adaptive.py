@@ -27,7 +27,9 @@ class World:
     def train(self, subsets):
         n = subsets.shape[1]
         labels = self.labels[:n]
-        share = (subsets @ (labels[:, None] == labels) - 1) / np.maximum(subsets.sum(1, keepdims=True) - 1, 1)
+        share = (subsets.astype(float) @ (labels[:, None] == labels) - 1) / np.maximum(
+            subsets.sum(1, keepdims=True) - 1, 1
+        )
         scores = np.arange(n) + self.effect * share + self.rng.normal(size=subsets.shape)
         return np.where(subsets, scores, np.nan)
 

@@ -7,32 +7,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune.affinity._belief import Belief
+from cotune.affinity._entries import Array, Labels
 from cotune.affinity.subsets import grow_subset
 
-Labels = NDArray[np.intp]
-Array = NDArray[np.float64]
-
-_ASKED = 2.0
-"""What asking for a group once more takes off its evidence within a round, so that rounds look around."""
+_ASKED_BEFORE = 0.4
+"""What a pair's uncertainty counts when a run of the same round tests it already."""
 
 
-def new_tasks_per_subset(size: int) -> int:
-    """Return how many unplaced tasks a subset should hold beside members of one group.
+def open_per_subset(size: int) -> int:
+    """Return how many open tasks a subset should hold; the others are of one group.
 
-    With q of them a run tests q tasks at once, each by the share (size - q) / (size - 1) of the group in its
-    company; q (size - q)^2, tests times signal squared, is largest at a third of the size.
+    A run with q open tasks tests q of them, each by the share (size - q) / (size - 1) of the group in its
+    company, and less by what it adds to the group's own. Tests times signal squared changes little between a
+    third of the size and two thirds; with signals well above the noise more tests are better.
     """
-    return max(1, round(size / 3))
+    return (size + 1) // 2
 
 
 @dataclass
 class SubsetDesign:
-    """Choose subsets that each hold unplaced tasks and members of one group.
+    """Choose subsets that each hold open tasks and members of one group.
 
     Parameters
     ----------
     met : ndarray of int, shape (n, n)
-        How often every pair was in a run; kept up to date by the caller's own array being written to.
+        How often every pair was in a run; what is chosen is added to it.
     size : int
         Tasks in a subset.
     rng : numpy.random.Generator
@@ -47,77 +47,63 @@ class SubsetDesign:
         """Return subsets of these tasks alone in which all pairs meet about equally often."""
         subsets = []
         local = self.met[np.ix_(tasks, tasks)].copy()
-        blocked = np.iinfo(np.int32).max
-        np.fill_diagonal(local, blocked)
+        never = np.iinfo(np.int32).max
+        np.fill_diagonal(local, never)
         for _ in range(count):
             chosen = np.array(grow_subset(local, min(self.size, len(tasks)), self.rng))
             local[np.ix_(chosen, chosen)] += 1
-            np.fill_diagonal(local, blocked)
+            np.fill_diagonal(local, never)
             subsets.append(self._note(tasks[chosen]))
         return subsets
 
-    def place(self, open_tasks: Labels, labels: Labels, evidence: Array, count: int) -> list[Labels]:
-        """Return subsets that test open tasks against the groups they most likely belong to.
+    def place(self, belief: Belief, labels: Labels, open_tasks: Labels, count: int) -> list[Labels]:
+        """Return subsets that test open tasks where it is least known whether they belong.
 
         Parameters
         ----------
+        belief : Belief
+            About the open tasks at least.
+        labels : ndarray of shape (n,)
+            The groups so far.
         open_tasks : ndarray of shape (t,)
             Tasks to be placed; every subset holds at least one.
-        labels : ndarray of shape (n,)
-            The groups so far, also of the open tasks.
-        evidence : ndarray of shape (t, k + 1)
-            Log-evidence of each group for each of them, a group of its own in the last column. Where nothing
-            was measured it is 0: above what speaks against a group, below what speaks for one.
         count : int
             Number of subsets.
         """
-        want = evidence + 1e-3 * self.rng.random(evidence.shape)
+        rows = np.searchsorted(belief.tasks, open_tasks)
+        unknown = _entropy(belief.together[rows])
+        unknown += 1e-3 * self.rng.random(unknown.shape) - 1e-2 * np.minimum(self.met[open_tasks], 10) / 10
+        unknown[np.arange(len(open_tasks)), open_tasks] = -1.0
         asked = np.zeros(len(open_tasks))
         subsets = []
         for _ in range(count):
-            at = int(np.argmin(asked + 0.5 * self.rng.random(len(asked))))
-            group, company = self._company(open_tasks[at], labels, want[at], open_tasks, want)
-            others = self._fellows(at, group, company, open_tasks, want, asked)
-            members = self._least_met(company, open_tasks[at], self.size - 1 - len(others))
-            tested = np.r_[at, others].astype(np.intp)
+            at = int(np.argmin(asked - 0.5 * unknown.max(1)))
+            chosen = self._around(at, unknown, labels, open_tasks)
+            tested = np.flatnonzero(np.isin(open_tasks, chosen))
             asked[tested] += 1.0
-            want[tested, group] -= _ASKED
-            subsets.append(self._note(np.r_[open_tasks[tested], members]))
+            unknown[np.ix_(tested, chosen)] *= _ASKED_BEFORE
+            subsets.append(self._note(chosen))
         return subsets
 
-    def _company(
-        self, task: int, labels: Labels, want: Array, open_tasks: Labels, all_wants: Array
-    ) -> tuple[int, Labels]:
-        """Return the group most in question for a task, and who can stand for it."""
-        k = len(want) - 1
-        for group in np.argsort(-want):
-            if group < k:
-                members = np.flatnonzero(labels == group)
-            else:
-                # No group suits it: others whom none suits may be its group.
-                members = open_tasks[all_wants.argmax(1) == k]
-            members = members[members != task]
-            if len(members):
-                return int(group), members
-        return k, open_tasks[open_tasks != task]
-
-    def _fellows(
-        self, at: int, group: int, company: Labels, open_tasks: Labels, want: Array, asked: Array
-    ) -> Labels:
-        """Return positions of other open tasks to test in the same run: those that want the group most."""
-        space = max(new_tasks_per_subset(self.size) - 1, self.size - 1 - len(company))
-        others = np.flatnonzero(~np.isin(open_tasks, company) & (np.arange(len(open_tasks)) != at))
-        shortfall = want[others].max(1) - want[others, group] + _ASKED * asked[others]
-        return np.asarray(others[np.argsort(shortfall, kind="stable")[:space]], dtype=np.intp)
-
-    def _least_met(self, company: Labels, task: int, count: int) -> Labels:
-        """Return members of the group whom the task has met least, the least trained first."""
-        busy = np.diag(self.met)[company]
-        load = self.met[company, task] + 0.1 * busy / max(int(busy.max(initial=0)), 1)
-        order = np.argsort(load + 0.01 * self.rng.random(len(company)), kind="stable")
-        return np.asarray(company[order[:count]], dtype=np.intp)
+    def _around(self, at: int, unknown: Array, labels: Labels, open_tasks: Labels) -> Labels:
+        """Return an open task, members of the group most in question for it, and others open to them."""
+        task = open_tasks[at]
+        group = labels[int(unknown[at].argmax())]
+        members = np.flatnonzero((labels == group) & (np.arange(len(labels)) != task))
+        others = np.flatnonzero((labels[open_tasks] != group) & (open_tasks != task))
+        space = max(open_per_subset(self.size) - 1, self.size - 1 - len(members))
+        worth = unknown[np.ix_(others, members)].mean(1) + unknown[others, task]
+        fellows = open_tasks[others[np.argsort(-worth, kind="stable")[:space]]]
+        company = members[np.argsort(-unknown[at, members], kind="stable")[: self.size - 1 - len(fellows)]]
+        return np.asarray(np.r_[task, fellows, company], dtype=np.intp)
 
     def _note(self, subset: Labels) -> Labels:
         subset = np.sort(subset)
         self.met[np.ix_(subset, subset)] += 1
         return subset
+
+
+def _entropy(p: Array) -> Array:
+    """Entropy in bits of whether each pair is together."""
+    p = np.clip(p, 1e-9, 1.0 - 1e-9)
+    return np.asarray(-p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p))

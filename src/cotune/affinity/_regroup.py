@@ -54,7 +54,7 @@ def regroup(
     propose : callable
         The clustering.
     """
-    evidence = GroupEvidence(member, scores)
+    evidence = GroupEvidence(member, scores, k_max=k_max)
 
     def value(candidate: Labels) -> float:
         return evidence.fit(candidate).log_evidence(candidate)
@@ -76,6 +76,7 @@ def polished(evidence: GroupEvidence, labels: Labels) -> Labels:
     """Improve a partition by single moves, under the effect and noise it itself suggests."""
     for _ in range(2):
         labels = evidence.fit(labels).improve(labels)
+        labels = evidence.merge(labels)
     return labels
 
 

@@ -7,20 +7,21 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cotune.affinity._adaptive_design import SubsetDesign, new_tasks_per_subset
+from cotune.affinity._adaptive_design import SubsetDesign, open_per_subset
 from cotune.affinity._affinity import Affinity
+from cotune.affinity._belief import Belief, believe
+from cotune.affinity._entries import Array, Labels
 from cotune.affinity._regroup import Propose, polished, regroup
-from cotune.affinity.evidence import GroupEvidence
+from cotune.affinity.evidence import GroupEvidence, most_groups
 from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
-_FIRST_RUNS = 2
-"""Runs for every task of the first batch before groups are looked for."""
-_LEFT_OVER = 0.2
+_BATCH = 100
+"""Tasks a step unless told otherwise; fewer at a time take more runs."""
+_SURE = 0.9
+"""Probability from which on a task's group is not asked about, until all are as sure."""
+_LEFT_OVER = 0.1
 """Share of a batch that may be left without a stable group when a step ends before the last."""
-
-Labels = NDArray[np.intp]
-Matrix = NDArray[np.float64]
 
 
 class AdaptiveGrouping:
@@ -34,14 +35,17 @@ class AdaptiveGrouping:
 
     What it does beyond the paper, whose m = 5 b runs a step are a budget here and not a number:
 
-    - A task counts as new until its group is stable: until in a share ``stability`` of bootstrap resamples
-      of the runs its group remains the likeliest (:class:`GroupEvidence`). A step ends when all are, and its
-      unused runs are saved; tasks that are not stable when the budget is spent stay new in the next step.
-    - Subsets are not drawn blindly: a new task meets the group most in question for it.
-    - k is the one whose partition has the largest evidence given the runs; the value <T, X> of the paper
-      grows with k. Proposed partitions are improved by single moves in that evidence.
-    - The matrix that is clustered holds the linear surrogate's theta in the place of Eq. (6): the company
-      of a new task was chosen, and theta takes its effect out, where a mean does not.
+    - Runs are judged one by one (:class:`GroupEvidence`), not by their averages over pairs, most of which are
+      missing. Groups are those that agree best with draws from the posterior of partitions.
+    - Subsets are not drawn blindly: a new task meets the group of which it is least known whether it belongs.
+      A task counts as new until its group has a probability of 0.9.
+    - When all tasks of a step are as sure, the groups are tried on bootstrap resamples of the runs. Tasks
+      that do not keep theirs with probability ``stability`` get more runs; the step ends when there are none,
+      and the unused runs of the budget are saved. A task that has had its share of it is left unstable.
+    - The matrix that is clustered at the end of a step, with k from the number of groups before it, holds the
+      linear surrogate's theta in the place of Eq. (6): the company of a new task was chosen, and theta takes
+      its effect out, where a mean does not. k is the one whose partition has the largest evidence, improved
+      by single moves and unions; the value <T, X> of the paper grows with k.
 
     Parameters
     ----------
@@ -53,15 +57,17 @@ class AdaptiveGrouping:
         Tasks in a subset, the paper's alpha (3, 5 or 10); a subset is smaller where a group and the new
         tasks together have not so many.
     batch : int, optional
-        Tasks a step, the paper's b; by default a tenth of all, at least ``size`` and at least 10.
+        Tasks a step, the paper's b; by default a tenth of all, and at least 100: fewer at a time take more
+        runs. The first step takes at least 2 ``k_max``, so that most groups have two tasks in it.
     runs_per_task : float
         Budget, the paper's m / b.
     k_max : int, optional
         Most groups to try; by default max(10, 1.5 sqrt(n)).
     stability : float
-        Share of resamples in which a stable task keeps its group.
+        Probability, over resamples of the runs, with which a stable task shares a group with the others of
+        its group.
     n_resamples : int
-        Bootstrap resamples.
+        Bootstrap resamples, and draws from the posterior.
     seed : int
         Of the order of the tasks, ties and resamples.
 
@@ -70,7 +76,8 @@ class AdaptiveGrouping:
     labels_ : ndarray of shape (n,)
         The group of every task, -1 for tasks not yet taken up.
     confidence_ : ndarray of shape (n,)
-        Share of the last resamples in which the task kept its group; 0 for tasks not yet taken up.
+        Probability that the task shares a group with the others of its group, or with none; 0 for tasks not
+        yet taken up.
     n_runs_ : int
         Runs asked for and told, failed ones included.
 
@@ -81,7 +88,7 @@ class AdaptiveGrouping:
     """
 
     labels_: Labels
-    confidence_: Matrix
+    confidence_: Array
     n_runs_: int
 
     def __init__(
@@ -99,7 +106,7 @@ class AdaptiveGrouping:
     ) -> None:
         _check(n_tasks, size, batch, runs_per_task, stability)
         self._propose, self._size, self._k_max = propose, size, k_max
-        self._batch = max(math.ceil(n_tasks / 10), size, 10) if batch is None else max(batch, size)
+        self._batch = max(math.ceil(n_tasks / 10), _BATCH) if batch is None else max(batch, size)
         self._runs_per_task, self._stability, self._resamples = runs_per_task, stability, n_resamples
         self._rng = np.random.default_rng(seed)
         self._waiting: list[int] = []
@@ -108,7 +115,6 @@ class AdaptiveGrouping:
         self.labels_, self.confidence_, self.n_runs_ = np.zeros(0, dtype=np.intp), np.zeros(0), 0
         self._member, self._scores = np.zeros((0, 0), dtype=bool), np.zeros((0, 0))
         self._asked: NDArray[np.bool_] | None = None
-        self._fresh_step = True
         self.add_tasks(n_tasks)
 
     def add_tasks(self, count: int) -> None:
@@ -151,7 +157,7 @@ class AdaptiveGrouping:
     @property
     def unstable(self) -> Labels:
         """Tasks whose group is not stable, ascending."""
-        return np.sort(self._open)
+        return np.flatnonzero((self.labels_ >= 0) & (self.confidence_ < self._stability))
 
     @property
     def affinity(self) -> Affinity:
@@ -209,48 +215,49 @@ class AdaptiveGrouping:
         return math.floor(self._runs_per_task * len(self._taken) + 1e-9) - self.n_runs_
 
     def _next_step(self) -> None:
-        """Take up a batch of tasks, for a start as one more group, or with the others where none is known."""
-        new, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+        """Take up a batch of tasks; the first is large enough for most groups to have two tasks in it."""
+        batch = self._batch if len(self._taken) else max(self._batch, 2 * self._most_groups())
+        new, self._waiting = self._waiting[:batch], self._waiting[batch:]
         if 0 < len(self._waiting) < self._size:
             new, self._waiting = new + self._waiting, []
-        grouped = int(self.labels_.max(initial=0)) > 0
-        self.labels_[new] = self.labels_.max() + 1 if grouped else 0
+        self.labels_[new] = int(self.labels_.max()) + 1 + np.arange(len(new))
         self._taken = np.sort(np.r_[self._taken, new].astype(np.intp))
         self._open = np.sort(np.r_[self._open, new].astype(np.intp))
         self._placing = self._open
-        self._fresh_step = True
+        self._groups_before = int(self.labels_[np.setdiff1d(self._taken, new)].max(initial=-1)) + 1
+        self._belief: Belief | None = None
+        self._confirming = False
+
+    def _most_groups(self) -> int:
+        return self._k_max or most_groups(len(self.labels_))
 
     def _design(self) -> list[Labels]:
-        """Design a round: about one run for every task that is not stable."""
-        met = (self._member.astype(float).T @ self._member).astype(np.int64)
-        design = SubsetDesign(met, self._size, self._rng)
-        labels = self.labels_[self._taken]
-        if labels.max() == 0:
-            count = _FIRST_RUNS * len(self._open) if not len(self._member) else len(self._open)
-            return design.spread(self._open, min(count, self._allowance()))
-        evidence = self._evidence().fit(labels)
-        values = evidence.gains(labels, np.searchsorted(self._taken, self._open), prior=False)
-        count = math.ceil(len(self._open) / new_tasks_per_subset(self._size))
-        return design.place(self._open, self.labels_, values, min(count, self._allowance()))
-
-    def _evidence(self) -> GroupEvidence:
-        return GroupEvidence(self._member[:, self._taken], self._scores[:, self._taken])
+        """Design a round: about one run for every task that is not stable, two tasks or more in each."""
+        member = self._member[:, self._taken].astype(float)
+        design = SubsetDesign((member.T @ member).astype(np.int64), self._size, self._rng)
+        still_open = np.searchsorted(self._taken, self._open)
+        if not len(member):
+            subsets = design.spread(still_open, min(len(still_open), self._allowance()))
+        else:
+            labels = self.labels_[self._taken]
+            if self._belief is None:
+                self._belief = self._believe(labels, self._placing)
+            count = math.ceil(len(still_open) / open_per_subset(self._size))
+            subsets = design.place(self._belief, labels, still_open, min(count, self._allowance()))
+        return [self._taken[subset] for subset in subsets]
 
     def _update(self) -> None:
         """Group again, see which tasks are stable, and go on to the next step when all are."""
         if not len(self._member):
             return
         labels = self.labels_[self._taken]
-        evidence = self._evidence()
-        if self._fresh_step or labels.max() == 0:
+        if self._groups_before == 0 and self._belief is None:
             labels = self._regroup(labels)
-            self._fresh_step = False
-        else:
-            labels = polished(evidence, labels)
-        self._judge(evidence, labels, self._placing)
-        if self._step_is_over():
-            labels = self._regroup(labels)
-            self._judge(evidence, labels, self._taken)
+        self._judge(labels, self._placing)
+        if self._step_is_over() and not self._confirming:
+            self._confirming = True
+            self._judge(self._regroup(self.labels_[self._taken]), self._taken)
+            self._placing = np.union1d(self._placing, self._open)
         if self._waiting and self._step_is_over():
             self._next_step()
 
@@ -260,29 +267,30 @@ class AdaptiveGrouping:
         return len(self._open) <= few or self._allowance() < 1
 
     def _regroup(self, labels: Labels) -> Labels:
-        """Search k from the current number of groups; what is new in a step is not a group yet."""
-        n, current = len(labels), int(labels.max()) + (0 if self._fresh_step else 1)
-        k_max = min(self._k_max or max(10, round(1.5 * math.sqrt(n))), n)
-        k_min = min(max(current, 1), k_max)
+        """Search k from the number of groups before the step."""
+        k_max = min(self._most_groups(), len(labels))
+        k_min = min(max(self._groups_before, 2), k_max)
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         return regroup(member, scores, labels, k_min, k_max, self._propose)
 
-    def _judge(self, evidence: GroupEvidence, labels: Labels, tasks: Labels) -> None:
-        """Keep the groups, and as open the tasks that do not stay in theirs over resamples of the runs."""
-        evidence.fit(labels)
+    def _believe(self, labels: Labels, tasks: Labels) -> Belief:
+        """Sample who belongs with whom, by position among the tasks taken up."""
+        member, scores = self._member[:, self._taken], self._scores[:, self._taken]
+        evidence = GroupEvidence(member, scores, k_max=self._most_groups())
+        labels = polished(evidence, labels)
         position = np.searchsorted(self._taken, tasks)
-        m = len(self._member)
-        kept = np.zeros(len(position))
-        if labels.max() > 0:
-            for _ in range(self._resamples):
-                weights = np.bincount(self._rng.integers(0, m, m), minlength=m)
-                values = evidence.gains(labels, position, weights, prior=False)
-                own = values[np.arange(len(position)), labels[position]].copy()
-                values[np.arange(len(position)), labels[position]] = -np.inf
-                kept += own > values.max(1) + 1e-9
+        return believe(evidence, labels, position, self._rng, self._resamples, resample=self._confirming)
+
+    def _judge(self, labels: Labels, tasks: Labels) -> None:
+        """Keep the groups, and as open the tasks that are not sure to be in theirs."""
+        self._belief = self._believe(labels, tasks)
+        labels = self._belief.consensus([labels])
         self.labels_[self._taken] = labels
-        self.confidence_[tasks] = kept / self._resamples
-        self._open = self._taken[self.confidence_[self._taken] < self._stability]
+        self.confidence_[tasks] = self._belief.confidence(labels)
+        # A task that has had its share of the budget and still suits two groups is not worth more.
+        spent = self._member.sum(0) >= self._size * self._runs_per_task
+        least = self._stability if self._confirming else _SURE
+        self._open = self._taken[(self.confidence_ < least)[self._taken] & ~spent[self._taken]]
 
 
 def _check(n_tasks: int, size: int, batch: int | None, runs_per_task: float, stability: float) -> None:

@@ -6,26 +6,25 @@ much: a task's score goes up with the share of its own group in its company.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.special import gammaln
+import math
 
-from cotune.affinity._runs import check_runs
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.optimize import brentq
+from scipy.special import digamma, gammaln, polygamma
+
+from cotune.affinity._entries import Array, Entries, Labels
+from cotune.affinity._group_likelihood import (
+    EFFECTS,
+    NOISES,
+    concentration,
+    grid_posterior,
+    log_effect_prior,
+    log_likelihood,
+)
 from cotune.exceptions import InputError
 
-Array = NDArray[np.float64]
-Labels = NDArray[np.intp]
-
-EFFECTS = tuple(float(x) for x in 2.0 ** np.arange(-1.0, 5.5, 0.5))
-"""Candidates for the effect of a company all of one's own group, in standard deviations of a run's noise."""
-NOISES = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
-"""Candidates for the noise of a run, as a share of the standard deviation of the task's scores."""
-
-_SPREAD = 1.0 / 3.0
-"""Standard deviation of the effect over tasks, as a share of its mean."""
-_FREEDOM = 4.0
-"""Degrees of freedom of the prior of a task's noise: tasks may differ, and few runs do not tell how."""
 _TOLERANCE = 1e-6
 
 
@@ -38,17 +37,18 @@ class GroupEvidence:
 
     with a free level a_i, noise e of variance v_i, and an effect b_i ~ N(beta, (beta / 3)^2) of one's own
     group: positive, comparable between tasks, not equal. The task's scale s_i is a share common to all tasks
-    times the standard deviation of its scores; v_i is s_i^2 on average, with an inverse gamma prior of
-    4 degrees of freedom. Levels, effects and noises are integrated out: with y = (f_i - mean) / s_i and x
-    centred over the task's m runs, q = x'x, z = x'y and t = beta / 3,
+    times the standard deviation of its scores, shrunk between tasks; v_i is s_i^2 on average, with an inverse
+    gamma prior of 4 degrees of freedom. Levels, effects and noises are integrated out: with
+    y = (f_i - mean) / s_i and x centred over the task's m runs, q = x'x, z = x'y and t = beta / 3,
 
         S = y'y - 2 beta z + beta^2 q - t^2 (z - beta q)^2 / (1 + t^2 q),
         log p = -1/2 log(1 + t^2 q) - (m + 3) / 2 * log(1 + S / 4) - (m - 1) log s_i + const,
 
-    summed over tasks. The prior of a partition is that of a Dirichlet process with concentration 1,
-    log p = sum over groups of log (size - 1)!, which charges for groups without fixing their number. beta
-    and the share are the only parameters (:meth:`fit`). The effect is taken to depend on the share of a
-    group and on nothing else about the company: a likelihood to find groups by, not an affinity.
+    summed over tasks. beta is log-normal around 4, within a factor of 2. The prior of a partition is that of
+    a Dirichlet process, log p = k log alpha + sum over groups of log (size - 1)!, with alpha such that about
+    ``k_max`` groups are expected. beta and the share are the only parameters (:meth:`fit`). The effect is
+    taken to depend on the share of a group and on nothing else about the company: a likelihood to find groups
+    by, not an affinity.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ class GroupEvidence:
         Whether task i was trained in run r. Runs of one task say nothing here and are passed over.
     scores : array_like of shape (m, n)
         ``f_i(S_r)``, higher is better; ignored where the task was not in the run.
+    k_max : int, optional
+        Number of groups to reckon with; by default max(10, 1.5 sqrt(n)).
 
     Attributes
     ----------
@@ -72,52 +74,48 @@ class GroupEvidence:
 
     effect_: float
     noise_: Array
+    entries: Entries
+    """The runs."""
+    typical: Array
+    """Standard deviation of each task's scores, shape (n,)."""
 
-    def __init__(self, membership: ArrayLike, scores: ArrayLike) -> None:
-        inside, f = check_runs(membership, scores)
-        company = inside.sum(1) > 1
-        inside, f = inside[company], f[company]
-        self._n = inside.shape[1]
-        self._member = sparse.csr_matrix(inside, dtype=float)
-        self._run, self._task = inside.nonzero()
-        self._score = f[inside]
-        self._step = 1.0 / np.maximum(inside.sum(1) - 1.0, 1.0)
-        self._weigh(np.ones(len(inside)))
-        self._typical = _positive(np.sqrt(self._square / np.maximum(self._count - 1.0, 1.0)))
-        self.effect_, self.noise_ = 1.0, self._typical
+    def __init__(self, membership: ArrayLike, scores: ArrayLike, *, k_max: int | None = None) -> None:
+        e = self.entries = Entries.of(membership, scores)
+        self.concentration = concentration(e.n_tasks, most_groups(e.n_tasks) if k_max is None else k_max)
+        shape = (e.n_runs, e.n_tasks)
+        self._member = sparse.csr_matrix((np.ones(len(e.run)), (e.run, e.task)), shape=shape)
+        self.typical = typical_deviation(e)
+        self.effect_, self.noise_ = 4.0, self.typical
 
     def fit(self, labels: ArrayLike) -> GroupEvidence:
-        """Choose beta and the share of noise by maximum likelihood for a partition, from fixed candidates.
+        """Choose beta and the share of noise by their likelihood for a partition, among candidates.
 
         Parameters
         ----------
         labels : array_like of int, shape (n,)
             The group of every task, numbered from 0.
         """
-        sums = self._sums(self._share(self._labels(labels)))
-        best = -np.inf
-        for share in NOISES:
-            noise = share * self._typical
-            for effect in EFFECTS:
-                value = float(self._log(*sums, self._count, self._square, noise, effect).sum())
-                if value > best:
-                    best, self.effect_, self.noise_ = value, effect, noise
+        groups, e = self._labels(labels), self.entries
+        value = grid_posterior(e.sums(self._share(groups)), e.count, e.square, self.typical)
+        share, effect = np.unravel_index(int(value.argmax()), value.shape)
+        self.effect_, self.noise_ = float(EFFECTS[effect]), NOISES[share] * self.typical
         return self
 
     def log_evidence(self, labels: ArrayLike) -> float:
-        """Return log p of scores and partition at the fitted beta and s, up to a constant of the runs.
+        """Return log p of scores, beta and partition at the fitted parameters, up to a constant of the runs.
 
         Values are comparable between partitions, also after fits of their own.
         """
-        groups = self._labels(labels)
-        sums = self._sums(self._share(groups))
-        likelihood = self._log(*sums, self._count, self._square, self.noise_, self.effect_)
+        groups, e = self._labels(labels), self.entries
+        sums = e.sums(self._share(groups))
+        likelihood = log_likelihood(sums, e.count, e.square, self.noise_, self.effect_)
+        scale = np.maximum(e.count - 1.0, 0.0) @ np.log(self.noise_)
         size = np.bincount(groups)
-        return float(likelihood.sum()) + float(gammaln(size[size > 0]).sum())
+        size = size[size > 0]
+        prior = gammaln(size).sum() + len(size) * np.log(self.concentration)
+        return float(likelihood.sum() - scale + log_effect_prior(self.effect_) + prior)
 
-    def gains(
-        self, labels: ArrayLike, tasks: ArrayLike, weights: ArrayLike | None = None, *, prior: bool = True
-    ) -> Array:
+    def gains(self, labels: ArrayLike, tasks: ArrayLike) -> Array:
         """Log-evidence of each group for each of some tasks, all others staying where they are.
 
         Parameters
@@ -126,35 +124,26 @@ class GroupEvidence:
             The partition, groups numbered from 0 to k - 1.
         tasks : array_like of int, shape (t,)
             Tasks to place.
-        weights : array_like of shape (m,), optional
-            How often each run counts; a bootstrap resample is a vector of counts. Of the runs of two tasks or
-            more, in order.
-        prior : bool
-            Whether the partition's prior counts.
 
         Returns
         -------
         ndarray of shape (t, k + 1)
-            Relative to a company without any effect; the last column is a new group of the task's own. A task
-            alone in its group has minus infinity there.
+            Up to a constant of each task; the last column is a new group of the task's own. A task alone in
+            its group has minus infinity there.
         """
         groups, asked = self._labels(labels), np.asarray(tasks, dtype=np.intp)
-        if weights is not None:
-            self._weigh(np.asarray(weights, dtype=float))
         share = self._share(groups)
         k = int(groups.max()) + 1
         values = np.zeros((len(asked), k + 1))
-        values[:, :k] = self._own_scores(groups, asked, k) + self._scores_of_others(groups, asked, share, k)
+        values[:, :k] = self._own_scores(groups, asked) + self._scores_of_others(groups, asked, share)
         size = np.bincount(groups, minlength=k)
-        rows = np.arange(len(asked))
-        alone = size[groups[asked]] == 1
-        if prior:
-            others = np.tile(np.r_[size, 1.0], (len(asked), 1))
-            others[rows, groups[asked]] -= ~alone
-            values += np.log(others)
-        values[rows[alone], -1] = -np.inf
-        if weights is not None:
-            self._weigh(np.ones(self._member.shape[0]))
+        rows, own = np.arange(len(asked)), groups[asked]
+        others = np.tile(np.r_[size, self.concentration], (len(asked), 1))
+        others[rows, own] -= 1.0
+        alone = size[own] == 1
+        others[rows[alone], own[alone]] = self.concentration
+        values += np.log(others)
+        values[alone, -1] = -np.inf
         return values
 
     def improve(self, labels: ArrayLike) -> Labels:
@@ -165,9 +154,9 @@ class GroupEvidence:
         ndarray of shape (n,)
             Groups numbered from 0 without gaps.
         """
-        groups = _renumbered(self._labels(labels))
-        everyone = np.arange(self._n)
-        for _ in range(20 * self._n):
+        groups = renumbered(self._labels(labels))
+        everyone = np.arange(self.entries.n_tasks)
+        for _ in range(20 * len(groups)):
             values = self.gains(groups, everyone)
             gain = values - values[everyone, groups][:, None]
             best = gain.argmax(1)
@@ -175,102 +164,126 @@ class GroupEvidence:
             if not wants.any():
                 break
             first = int(gain.max(1).argmax())
-            together = _renumbered(np.where(wants, best, groups))
+            together = renumbered(np.where(wants, best, groups))
             single = groups.copy()
             single[first] = best[first]
             better = self.log_evidence(together) > self.log_evidence(single)
-            groups = together if better and wants.sum() > 1 else _renumbered(single)
+            groups = together if better and wants.sum() > 1 else renumbered(single)
+        return groups
+
+    def merge(self, labels: ArrayLike) -> Labels:
+        """Join the two groups whose union has the largest log-evidence, while it rises.
+
+        Single moves cannot join two halves of a group: each task would leave its own half.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Groups numbered from 0 without gaps.
+        """
+        groups = renumbered(self._labels(labels))
+        best = self.log_evidence(groups)
+        while (k := int(groups.max()) + 1) > 1:
+            met = np.asarray((self._in_group > 0).T.astype(float) @ (self._in_group > 0))
+            pairs = [(a, b) for a, b in np.argwhere(np.triu(met, 1) > 0) if max(a, b) < k]
+            unions = [np.where(groups == b, a, groups) for a, b in pairs]
+            values = [self.log_evidence(union) for union in unions]
+            if not values or max(values) <= best + _TOLERANCE:
+                break
+            best, groups = max(values), renumbered(unions[int(np.argmax(values))])
+            self._share(groups)
         return groups
 
     def _labels(self, labels: ArrayLike) -> Labels:
-        groups = np.asarray(labels)
-        if groups.shape != (self._n,) or not np.issubdtype(groups.dtype, np.integer) or groups.min() < 0:
-            raise InputError(
-                f"labels must hold a group number from 0 for each of {self._n} tasks, got {labels!r}."
-            )
+        groups, n = np.asarray(labels), self.entries.n_tasks
+        if groups.shape != (n,) or not np.issubdtype(groups.dtype, np.integer) or groups.min() < 0:
+            raise InputError(f"labels must hold a group number from 0 for each of {n} tasks, got {labels!r}.")
         return groups.astype(np.intp)
 
-    def _weigh(self, weights: Array) -> None:
-        """Centre the scores under how often each run counts."""
-        self._weight = weights[self._run]
-        self._count = self._by_task(np.ones(len(self._run)))
-        mean = self._by_task(self._score) / _positive(self._count)
-        self._y = self._score - mean[self._task]
-        self._square = self._by_task(self._y**2)
-
-    def _by_task(self, values: Array) -> Array:
-        """Add values of every (run, task), as weighted, over the runs of each task."""
-        return np.asarray(np.bincount(self._task, self._weight * values, self._n), dtype=float)
-
     def _share(self, groups: Labels) -> Array:
-        """Return x of every (run, task), in the order of the scores."""
+        """Return x of every entry."""
+        e = self.entries
         self._in_group = np.asarray(self._member @ np.eye(int(groups.max()) + 1)[groups])
-        own = self._in_group[self._run, groups[self._task]] - 1.0
-        return np.asarray(own * self._step[self._run])
-
-    def _sums(self, share: Array) -> tuple[Array, Array, Array]:
-        """Sum x, x^2 and x (f - mean) by task."""
-        return self._by_task(share), self._by_task(share**2), self._by_task(share * self._y)
-
-    @staticmethod
-    def _log(
-        x: Array, xx: Array, xy: Array, runs: Array, square: Array, noise: Array, effect: float
-    ) -> Array:
-        """Log-likelihood of a task's scores from its sums of x, x^2 and x (f - mean)."""
-        q = np.maximum(xx - x**2 / _positive(runs), 0.0)
-        z, spread = xy / noise, (_SPREAD * effect) ** 2
-        rest = square / noise**2 - 2.0 * effect * z + effect**2 * q
-        rest = np.maximum(rest - spread * (z - effect * q) ** 2 / (1.0 + spread * q), 0.0)
-        free = np.maximum(runs - 1.0, 0.0)
-        tail = 0.5 * (free + _FREEDOM) * np.log1p(rest / _FREEDOM)
-        return np.asarray(-0.5 * np.log1p(spread * q) - tail - free * np.log(noise))
+        return np.asarray((self._in_group[e.run, groups[e.task]] - 1.0) * e.pace[e.run])
 
     def _table(self, values: Array) -> sparse.csr_matrix:
-        """Return values of every (run, task), as weighted, in a sparse matrix of shape (n, m)."""
-        shape = (self._n, self._member.shape[0])
-        return sparse.csr_matrix((self._weight * values, (self._task, self._run)), shape=shape)
+        """Return values of the entries in a sparse matrix of shape (n, m)."""
+        e = self.entries
+        return sparse.csr_matrix((values, (e.task, e.run)), shape=(e.n_tasks, e.n_runs))
 
-    def _own_scores(self, groups: Labels, asked: Labels, k: int) -> Array:
+    def _own_scores(self, groups: Labels, asked: Labels) -> Array:
         """Log-likelihood of the tasks' own scores in each group, shape (t, k)."""
-        step = self._step[:, None] * self._in_group
-        ones = np.ones(len(self._run))
-        member, scored = self._table(ones)[asked], self._table(self._y)[asked]
+        e, pace = self.entries, self.entries.pace[:, None]
+        step = pace * self._in_group
+        member, scored = self._table(np.ones(len(e.run)))[asked], self._table(e.y)[asked]
         x, xx, xy = (np.asarray(a @ b) for a, b in ((member, step), (member, step**2), (scored, step)))
         # In its own group a task does not count as its own company.
         at = np.arange(len(asked)), groups[asked]
-        pace = self._step[:, None]
         mine = np.asarray(member @ (pace * step))[at]
         xx[at] += np.asarray(member @ pace**2)[:, 0] - 2.0 * mine
         x[at] -= np.asarray(member @ pace)[:, 0]
         xy[at] -= np.asarray(scored @ pace)[:, 0]
-        runs, square, noise = (v[asked][:, None] for v in (self._count, self._square, self.noise_))
-        none = np.zeros(1)
-        alone = self._log(none, none, none, runs, square, noise, self.effect_)
-        return self._log(x, xx, xy, runs, square, noise, self.effect_) - alone
+        runs, square, noise = (v[asked][:, None] for v in (e.count, e.square, self.noise_))
+        sums, none = np.stack([x, xx, xy]), np.zeros((3, 1, 1))
+        value = log_likelihood(sums, runs, square, noise, self.effect_)
+        return np.asarray(value - log_likelihood(none, runs, square, noise, self.effect_))
 
-    def _scores_of_others(self, groups: Labels, asked: Labels, share: Array, k: int) -> Array:
+    def _scores_of_others(self, groups: Labels, asked: Labels, share: Array) -> Array:
         """Gain of each group's log-likelihood from holding the task, shape (t, k)."""
-        pace = self._step[self._run]
+        e, pace = self.entries, self.entries.pace[self.entries.run]
         member = self._member[:, asked]
-        sums = (self._table(v) @ member for v in (pace, pace**2, pace * share, pace * self._y))
-        x, xx, cross, xy = (np.asarray(s.toarray()) for s in sums)
-        base = [v[:, None] for v in self._sums(share)]
-        runs, square, noise = (v[:, None] for v in (self._count, self._square, self.noise_))
+        added = (self._table(v) @ member for v in (pace, pace**2, pace * share, pace * e.y))
+        x, xx, cross, xy = (np.asarray(s.toarray()) for s in added)
+        base = e.sums(share)[:, :, None]
+        runs, square, noise = (v[:, None] for v in (e.count, e.square, self.noise_))
 
         def log(sign: float) -> Array:
-            sums = base[0] + sign * x, base[1] + 2.0 * sign * cross + abs(sign) * xx, base[2] + sign * xy
-            return self._log(*sums, runs, square, noise, self.effect_)
+            change = np.stack([sign * x, 2.0 * sign * cross + abs(sign) * xx, sign * xy])
+            return log_likelihood(base + change, runs, square, noise, self.effect_)
 
         same = groups[:, None] == groups[asked]
         now = log(0.0)
         change = np.where(same, now - log(-1.0), log(1.0) - now)
-        change[(x == 0) | (np.arange(self._n)[:, None] == asked)] = 0.0
-        return np.asarray(change.T @ np.eye(k)[groups])
+        change[(x == 0) | (np.arange(len(groups))[:, None] == asked)] = 0.0
+        return np.asarray(change.T @ np.eye(int(groups.max()) + 1)[groups])
 
 
-def _positive(values: Array) -> Array:
-    return np.where(values > 0, values, 1.0)
+def most_groups(n: int) -> int:
+    """Return how many groups are tried at most when nobody says."""
+    return min(max(10, round(1.5 * math.sqrt(n))), n)
 
 
-def _renumbered(groups: Labels) -> Labels:
+def typical_deviation(entries: Entries) -> Array:
+    """Return a standard deviation of each task's scores, shape (n,), shrunk towards that of the others.
+
+    A task with a few runs, all in foreign company, would else pass for one with little noise. Variances have
+    an inverse gamma prior, told from all tasks by the moments of their logarithms (Smyth, 2004): tasks in
+    units of their own keep their own.
+    """
+    degrees = np.maximum(entries.count - 1.0, 0.0)
+    known = (degrees > 0) & (entries.square > 0)
+    if not known.any():
+        return np.ones(entries.n_tasks)
+    d = degrees[known]
+    log_variance = np.log(entries.square[known] / d) - digamma(d / 2.0) + np.log(d / 2.0)
+    precision = 1.0 / polygamma(1, d / 2.0)
+    centre = float(log_variance @ precision / precision.sum())
+    excess = float(np.mean((log_variance - centre) ** 2 - 1.0 / precision))
+    prior = _freedom(excess)
+    common = np.exp(centre + digamma(prior / 2.0) - np.log(prior / 2.0))
+    return np.asarray(np.sqrt((prior * common + entries.square) / (prior + degrees)))
+
+
+def _freedom(excess: float) -> float:
+    """Degrees of freedom whose log-variance has this variance, between 1e-2 and 1e2."""
+    low, high = 1e-2, 1e2
+    if excess <= polygamma(1, high / 2.0):
+        return high
+    if excess >= polygamma(1, low / 2.0):
+        return low
+    return float(brentq(lambda d: polygamma(1, d / 2.0) - excess, low, high))
+
+
+def renumbered(groups: Labels) -> Labels:
+    """Return the groups numbered from 0 without gaps."""
     return np.asarray(np.unique(groups, return_inverse=True)[1], dtype=np.intp)

@@ -1,0 +1,126 @@
+"""What runs say about who belongs with whom: the posterior of partitions, and the one partition to report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cotune.affinity._entries import Array, Labels
+from cotune.affinity._sampler import PartitionSampler
+from cotune.affinity.evidence import GroupEvidence, renumbered
+
+_BURN_IN = 5
+_PASSES = 20
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """Groups of some tasks, those of all others being given.
+
+    Parameters
+    ----------
+    tasks : ndarray of shape (t,)
+        The tasks in question, ascending.
+    together : ndarray of shape (t, n)
+        Probability that each of them shares a group with every task; 0 with itself.
+    draws : tuple of ndarray of shape (n,)
+        Partitions from the posterior.
+    """
+
+    tasks: Labels
+    together: Array
+    draws: tuple[Labels, ...]
+
+    def consensus(self, starts: Iterable[Labels]) -> Labels:
+        """Return the partition that agrees best with the posterior, pair by pair (Binder, 1978).
+
+        It maximises the sum over pairs within groups of P(together) - 1/2: with less evidence groups become
+        smaller, not larger. The best of the draws and starts is improved by single moves.
+        """
+        value = self.together - 0.5
+        value[np.arange(len(self.tasks)), self.tasks] = 0.0
+        once = np.ones(value.shape[1])
+        once[self.tasks] = 0.5  # such pairs are in two rows
+
+        def agreement(labels: Labels) -> float:
+            return float((np.where(labels[self.tasks][:, None] == labels, value, 0.0) @ once).sum())
+
+        labels = max([*starts, *self.draws], key=agreement).copy()
+        for _ in range(_PASSES):
+            before = labels.copy()
+            for row, task in zip(value, self.tasks, strict=True):
+                k = int(labels.max()) + 1
+                gain = np.bincount(labels, row, k + 1)
+                best = int(gain.argmax())
+                if gain[best] > gain[labels[task]] + _TOLERANCE:
+                    labels[task] = best
+            if (labels == before).all():
+                break
+        return renumbered(labels)
+
+    def confidence(self, labels: Labels) -> Array:
+        """Return how surely each task is in its group, shape (t,).
+
+        The mean probability of sharing a group with the others of its group; for a task alone, what is left
+        of those of all groups.
+        """
+        indicator = np.eye(int(labels.max()) + 1)[labels]
+        size = indicator.sum(0)
+        total = self.together @ indicator
+        own = labels[self.tasks]
+        rows = np.arange(len(own))
+        mine = total[rows, own] / np.maximum(size[own] - 1.0, 1.0)
+        total[rows, own] = 0.0
+        return np.asarray(np.where(size[own] > 1, mine, 1.0 - (total / size).sum(1)))
+
+
+def believe(
+    evidence: GroupEvidence,
+    labels: Labels,
+    tasks: Labels,
+    rng: np.random.Generator,
+    draws: int,
+    *,
+    resample: bool,
+) -> Belief:
+    """Sample the posterior of the groups of some tasks.
+
+    Parameters
+    ----------
+    evidence : GroupEvidence
+        The runs.
+    labels : ndarray of shape (n,)
+        Groups to start from, numbered from 0.
+    tasks : ndarray of shape (t,)
+        The tasks in question, ascending.
+    rng : numpy.random.Generator
+        For the draws.
+    draws : int
+        How many.
+    resample : bool
+        Whether every draw is made under another bootstrap resample of the runs (the bagged posterior of
+        Huggins and Miller, 2023). It makes up for what the model does not know, such as that two tasks may
+        suit each other without being of one group, which the posterior of all runs takes for a fact.
+    """
+    entries = evidence.entries
+    sampler = PartitionSampler(
+        entries, evidence.typical, labels, tasks, rng, concentration=evidence.concentration
+    )
+    for _ in range(_BURN_IN):
+        sampler.sweep()
+    together = np.zeros((len(tasks), len(labels)))
+    found = []
+    for _ in range(draws):
+        if resample:
+            chosen = rng.integers(0, entries.n_runs, entries.n_runs)
+            weight = np.bincount(chosen, minlength=entries.n_runs).astype(float)
+            sampler.recount(entries.resampled(weight))
+        sampler.sweep(together)
+        found.append(renumbered(sampler.labels))
+    together /= draws
+    together[np.arange(len(tasks)), tasks] = 0.0
+    together[:, tasks] = (together[:, tasks] + together[:, tasks].T) / 2.0
+    return Belief(tasks, together, tuple(found))
