@@ -75,11 +75,15 @@ class BarEvents:
             console=self._console,
         )
         self._task: Any = None
+        self._tasks: dict[str, Any] = {}
 
     def stage(self, title: str, total: int, reused: int) -> None:
-        """Begin a bar."""
+        """Begin a bar, or let that of the stage grow."""
         self._progress.start()
-        self._task = self._progress.add_task(title, total=total, completed=reused)
+        if title not in self._tasks:
+            self._tasks[title] = self._progress.add_task(title, total=total, completed=reused)
+        self._task = self._tasks[title]
+        self._progress.update(self._task, total=total, completed=reused)
 
     def finished(self, record: RunRecord) -> None:
         """Move the bar."""

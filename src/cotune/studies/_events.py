@@ -9,7 +9,7 @@ class Events(Protocol):
     """Who is told how a study goes."""
 
     def stage(self, title: str, total: int, reused: int) -> None:
-        """Say that a stage of ``total`` runs begins, ``reused`` of them done before."""
+        """Say that a stage of ``total`` runs begins, or has grown to so many, ``reused`` of them done."""
         ...
 
     def finished(self, record: RunRecord) -> None:
