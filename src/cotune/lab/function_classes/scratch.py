@@ -15,6 +15,9 @@ from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._training import train
 from cotune.training.learner import Subset
 
+_TIMES = 5
+"""So many times more prompts than a run is scored on: single positions are compared, not their mean."""
+
 
 def errors_from_scratch(
     config: FunctionClassConfig, subsets: Sequence[Subset]
@@ -71,7 +74,8 @@ def errors_from_scratch(
 
 def _errors(config: FunctionClassConfig, model: EnsembleRegressor, name: str) -> NDArray[np.float64]:
     source = generator("test", config.base_seed, name)
-    x, y = FUNCTION_CLASSES[name].prompts(config.eval_prompts, config.points, config.dimension, source)
+    count = _TIMES * config.eval_prompts
+    x, y = FUNCTION_CLASSES[name].prompts(count, config.points, config.dimension, source)
     with torch.inference_mode():
         predicted = model(x.unsqueeze(0), y.unsqueeze(0)).squeeze(0)
     return np.asarray((predicted - y).square().mean(0).numpy(), dtype=np.float64)
