@@ -27,6 +27,9 @@ from cotune.grouping import GROUPERS, SDPClustering, prepare
 from cotune.lab import FunctionClassConfig, FunctionClassLearner
 from cotune.training.learner import Subset
 
+PROTOTYPE_SECONDS = 29
+"""CPU seconds recorded for the prototype, all in all."""
+
 Matrix = NDArray[np.float64]
 Errors = Mapping[str, Matrix]
 
@@ -165,7 +168,10 @@ def curve(one: Measured, family: str, accompanied: bool | None) -> Matrix:
 def print_seconds(measured: Sequence[Measured]) -> None:
     base = statistics.median(one.base_seconds for one in measured)
     runs = statistics.median(one.run_seconds for one in measured)
-    print(f"CPU seconds, median over seeds: base model {base:.1f}, 84 triples {runs:.1f}\n")
+    print(
+        f"CPU seconds, median over seeds: base model {base:.1f}, 84 triples {runs:.1f}, "
+        f"together {base + runs:.1f}; the prototype took {PROTOTYPE_SECONDS}\n"
+    )
 
 
 def print_speed(rounds: int = 5) -> None:
