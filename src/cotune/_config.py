@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -128,6 +128,7 @@ def _fields_at(cls: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     for key in path:
         field = cls.model_fields.get(str(key))
         inner = field.annotation if field else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            cls = inner
+        for one in (inner, *get_args(inner)):  # those of an optional model too
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                cls = one
     return list(cls.model_fields)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from cotune._config import parse
 from cotune.exceptions import InputError, RunError
+from cotune.training.language_model import LanguageModelConfig
 from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._warm_start import WarmStart, train_start, values_of
 from cotune.training.methods import Lora
@@ -142,6 +144,13 @@ def test_its_options_are_checked(warm_learner):
         InputError, match="warm start names the task 'cpoy', which is none of the study's: copy, "
     ):
         warm_learner(warm={"steps": 3, "tasks": ["cpoy"]})
+
+
+def test_a_misspelt_option_is_told_from_its_own():
+    with pytest.raises(
+        InputError, match=r"^study: warm_start\.stpes: unknown key \(did you mean 'steps'\?\)"
+    ):
+        parse(LanguageModelConfig, {"model": "x", "warm_start": {"stpes": 3}}, "study")
 
 
 def test_one_that_diverges_says_so(warm_learner, tmp_path):
