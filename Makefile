@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real lint types bench-train bench-grouping bench-functions bench-eval bench-promot toy-language clean
+.PHONY: demo test test-real lint types bench-train bench-batched bench-grouping bench-functions bench-eval bench-promot toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -37,6 +37,9 @@ types: $(READY)
 
 bench-train: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/train.py
+
+bench-batched: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/batched_lora.py
 
 bench-grouping: $(READY)
 	$(BIN)/python benchmarks/grouping.py
