@@ -12,6 +12,7 @@ from cotune.affinity.calibrated import Calibrated, calibrated
 from cotune.affinity.evidence import GroupEvidence
 from cotune.affinity.first_order import FirstOrder, Linearised
 from cotune.affinity.gradient_cosine import gradient_cosine
+from cotune.affinity.group_runs import group_runs
 from cotune.affinity.higher_order import higher_order
 from cotune.affinity.kernel_surrogate import KernelSurrogate
 from cotune.affinity.linear_surrogate import LinearSurrogate, eq8_factor
@@ -39,6 +40,7 @@ __all__ = [
     "f1_by_size",
     "gains",
     "gradient_cosine",
+    "group_runs",
     "higher_order",
     "lookahead",
     "mean_of_pairs",

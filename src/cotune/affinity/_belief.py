@@ -74,7 +74,8 @@ class Belief:
         rows = np.arange(len(own))
         mine = total[rows, own] / np.maximum(size[own] - 1.0, 1.0)
         total[rows, own] = 0.0
-        return np.asarray(np.where(size[own] > 1, mine, 1.0 - (total / size).sum(1)))
+        alone = np.maximum(1.0 - (total / size).sum(1), 0.0)
+        return np.asarray(np.where(size[own] > 1, mine, alone))
 
 
 def believe(

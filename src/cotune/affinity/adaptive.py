@@ -104,7 +104,8 @@ class AdaptiveGrouping:
         n_resamples: int = 20,
         seed: int = 0,
     ) -> None:
-        _check(n_tasks, size, batch, runs_per_task, stability)
+        counts = {"batch": batch, "k_max": k_max, "n_resamples": n_resamples}
+        _check(n_tasks, size, runs_per_task, stability, **counts)
         self._propose, self._size, self._k_max = propose, size, k_max
         self._batch = max(math.ceil(n_tasks / 10), _BATCH) if batch is None else max(batch, size)
         self._runs_per_task, self._stability, self._resamples = runs_per_task, stability, n_resamples
@@ -112,6 +113,7 @@ class AdaptiveGrouping:
         self._waiting: list[int] = []
         self._taken = np.zeros(0, dtype=np.intp)
         self._open = np.zeros(0, dtype=np.intp)
+        self._settled = np.zeros(0, dtype=np.intp)
         self.labels_, self.confidence_, self.n_runs_ = np.zeros(0, dtype=np.intp), np.zeros(0), 0
         self._member, self._scores = np.zeros((0, 0), dtype=bool), np.zeros((0, 0))
         self._asked: NDArray[np.bool_] | None = None
@@ -134,6 +136,9 @@ class AdaptiveGrouping:
             raise InputError(f"The number of tasks to add must be at least 1, got {count}.")
         if self._asked is not None:
             raise InputError("Tasks can be added when the scores of all subsets asked for have been told.")
+        was_finished = self.finished
+        if was_finished:
+            self._settled, self._open = self._taken, self._open[:0]
         n = len(self.labels_)
         self._waiting += [n + int(i) for i in self._rng.permutation(count)]
         self.labels_ = np.r_[self.labels_, np.full(count, -1, dtype=np.intp)]
@@ -141,7 +146,7 @@ class AdaptiveGrouping:
         grow = ((0, 0), (0, count))
         self._member = np.pad(self._member, grow)
         self._scores = np.pad(self._scores, grow, constant_values=np.nan)
-        if not len(self._open):
+        if was_finished:
             self._next_step()
 
     @property
@@ -158,6 +163,11 @@ class AdaptiveGrouping:
     def unstable(self) -> Labels:
         """Tasks whose group is not stable, ascending."""
         return np.flatnonzero((self.labels_ >= 0) & (self.confidence_ < self._stability))
+
+    @property
+    def open_tasks(self) -> Labels:
+        """Tasks that the next subsets are about, ascending; every subset holds at least one."""
+        return self._open.copy()
 
     @property
     def affinity(self) -> Affinity:
@@ -248,7 +258,9 @@ class AdaptiveGrouping:
 
     def _update(self) -> None:
         """Group again, see which tasks are stable, and go on to the next step when all are."""
-        if not len(self._member):
+        if not len(self._member):  # all have failed so far
+            if self._waiting and self._allowance() < 1:
+                self._next_step()
             return
         labels = self.labels_[self._taken]
         if self._groups_before == 0 and self._belief is None:
@@ -290,14 +302,15 @@ class AdaptiveGrouping:
         # A task that has had its share of the budget and still suits two groups is not worth more.
         spent = self._member.sum(0) >= self._size * self._runs_per_task
         least = self._stability if self._confirming else _SURE
-        self._open = self._taken[(self.confidence_ < least)[self._taken] & ~spent[self._taken]]
+        self._open = np.setdiff1d(tasks[(self.confidence_[tasks] < least) & ~spent[tasks]], self._settled)
 
 
-def _check(n_tasks: int, size: int, batch: int | None, runs_per_task: float, stability: float) -> None:
+def _check(n_tasks: int, size: int, runs_per_task: float, stability: float, **counts: int | None) -> None:
     if not 2 <= size <= n_tasks:
         raise InputError(f"The subset size must be between 2 and the number of tasks {n_tasks}, got {size}.")
-    if batch is not None and batch < 1:
-        raise InputError(f"The 'batch' parameter must be at least 1, got {batch}.")
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"The '{name}' parameter must be at least 1, got {value}.")
     if not runs_per_task > 0:
         raise InputError(f"The 'runs_per_task' parameter must be positive, got {runs_per_task}.")
     if not 0 < stability <= 1:
