@@ -33,6 +33,28 @@ def test_gains_over_higher_order_keep_missing_entries_missing():
     assert over.matrix[0, 2] == 1.0
 
 
+def test_standard_errors_cover_the_truth_of_pairs_and_gains():
+    # f_i(S) = theta_ii + theta_ij + an interaction of the pair + noise, 15 seeds of every pair and single.
+    n, seeds = 5, 15
+    pairs = np.array([np.isin(np.arange(n), (i, j)) for i in range(n) for j in range(i, n)])
+    membership = np.repeat(pairs, seeds, axis=0)
+    off = ~np.eye(n, dtype=bool)
+    hits, hits_of_gains = [], []
+    for repeat in range(200):
+        rng = np.random.default_rng(repeat)
+        theta, together = rng.normal(size=(n, n)), rng.normal(size=(n, n))
+        truth = np.where(off, np.diag(theta)[:, None] + theta + together, np.diag(np.diag(theta)))
+        alone = (membership.sum(1, keepdims=True) == 1) * np.diag(truth)
+        scores = membership @ np.where(off, truth, 0.0).T + alone + 0.5 * rng.normal(size=membership.shape)
+        found = pairwise(membership, scores)
+        hits.append(np.abs(found.matrix - truth) <= 1.96 * found.stderr)
+        over = gains(found, np.diag(found.matrix), np.diag(found.stderr))
+        gain = truth - np.diag(truth)[:, None]
+        hits_of_gains.append((np.abs(over.matrix - gain) <= 1.96 * over.stderr)[off])
+    assert 0.90 <= np.mean(hits) <= 0.98
+    assert 0.90 <= np.mean(hits_of_gains) <= 0.98
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="run 1 has 3"):
         pairwise([[1, 1, 0], [1, 1, 1]], np.ones((2, 3)))

@@ -27,6 +27,21 @@ def test_recovers_planted_families_and_ignores_scale():
     assert matrix[same].min() > 0.6 > 0.3 > matrix[~same].max()
 
 
+def test_standard_errors_cover_the_expected_cosine():
+    # Two cosines leave one degree of freedom: Student's 95 % quantile is 12.7 standard errors.
+    rng = np.random.default_rng(1)
+    centre = rng.normal(size=(3, 300))
+    estimates = [gradient_cosine(centre[:, None] + rng.normal(size=(3, 2, 300))) for _ in range(200)]
+    matrices = np.array([e.matrix for e in estimates])
+    stderr = np.array([e.stderr for e in estimates])
+    off = ~np.eye(3, dtype=bool)
+    hits = np.abs(matrices - matrices.mean(0)) <= 12.7 * stderr
+    assert 0.90 <= hits[:, off].mean() <= 0.98
+    # And their squares are the variance that was seen.
+    ratio = (stderr**2).mean(0)[off] / matrices.var(0)[off]
+    assert (np.abs(ratio - 1) < 0.35).all()
+
+
 def test_a_zero_gradient_names_the_task():
     features = np.ones((3, 2, 4))
     features[1, 0] = 0

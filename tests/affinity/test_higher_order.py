@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from affinity_designs import all_subsets, inside_only, uniform_design
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotune.affinity import cover_pairs, higher_order
+from cotune.affinity import cover_pairs, eq8_factor, higher_order
 from cotune.exceptions import InputError
 
 
@@ -48,23 +49,37 @@ def test_agrees_with_the_definition_and_permutes_with_the_tasks(seed, n):
     np.testing.assert_allclose(permuted.matrix, affinity.matrix[np.ix_(order, order)])
 
 
-def test_standard_errors_cover_the_truth():
-    # f_i(S) = sum over j in S of theta_ij + noise, all subsets equally likely: T_ij has a known mean.
+@pytest.mark.parametrize("interaction", [0.0, 1.0])
+def test_standard_errors_cover_the_truth(interaction):
+    # f_i(S) = sum over j in S of theta_ij + interactions of pairs + noise, all subsets equally likely.
+    n, size, hits = 6, 3, []
+    everything = all_subsets(n, size)
+    for repeat in range(200):
+        rng = np.random.default_rng(repeat)
+        theta, pairs = rng.normal(size=(n, n)), interaction * rng.normal(size=(n, n, n))
+
+        def f(membership, theta=theta, pairs=pairs):
+            X = membership.astype(float)
+            return inside_only(membership, X @ theta.T + np.einsum("rj,rk,ijk->ri", X, X, pairs))
+
+        truth = higher_order(everything, f(everything)).matrix
+        membership = uniform_design(rng, n, size, 100)
+        noise = 0.5 * rng.normal(size=membership.shape)
+        affinity = higher_order(membership, f(membership) + noise)
+        hits.append(np.abs(affinity.matrix - truth) <= 1.96 * affinity.stderr)
+    assert 0.90 <= np.mean(hits) <= 0.98
+
+
+def test_over_all_subsets_of_a_linear_function_differences_are_those_of_theta():
     rng = np.random.default_rng(0)
-    n, hits, total = 6, 0, 0
+    n, size = 7, 3
     theta = rng.normal(size=(n, n))
-    for repeat in range(60):
-        membership = np.zeros((200, n), dtype=bool)
-        for row in membership:
-            row[rng.choice(n, 3, replace=False)] = True
-        scores = membership @ theta.T + 0.5 * rng.normal(size=membership.shape)
-        affinity = higher_order(membership, scores)
-        i, j = repeat % n, (repeat + 1) % n
-        others = [k for k in range(n) if k not in (i, j)]
-        truth = theta[i, i] + theta[i, j] + theta[i, others].mean()
-        hits += abs(affinity.matrix[i, j] - truth) <= 2.02 * affinity.stderr[i, j]
-        total += 1
-    assert 0.88 <= hits / total <= 1.0
+    membership = all_subsets(n, size)
+    T = higher_order(membership, inside_only(membership, membership @ theta.T)).matrix
+    for i in range(n):
+        others = np.arange(n) != i
+        gap, expected = (m[i, others] - m[i, others].mean() for m in (T, theta))
+        np.testing.assert_allclose(gap, eq8_factor(n, size) * expected, atol=1e-12)
 
 
 def test_a_missing_score_inside_a_subset_is_refused():
