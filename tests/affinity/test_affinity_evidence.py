@@ -94,6 +94,20 @@ def test_improve_and_merge_climb_and_find_planted_groups_from_singletons():
     assert (evidence.improve(merged) == np.unique(labels, return_inverse=True)[1]).all()
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), size=st.sampled_from([2, 3, 4]))
+def test_union_gains_are_differences_of_the_log_evidence(seed, size):
+    rng = np.random.default_rng(seed)
+    labels = np.unique(rng.integers(0, 4, 9), return_inverse=True)[1]
+    membership, scores = planted(seed, labels, 25, size=size)
+    evidence = GroupEvidence(membership, scores).fit(labels)
+    gain, here = evidence.union_gains(labels), evidence.log_evidence(labels)
+    for a, b in itertools.permutations(range(labels.max() + 1), 2):
+        union = evidence.log_evidence(np.where(labels == b, a, labels))
+        np.testing.assert_allclose(gain[a, b], union - here, atol=1e-8)
+    assert (gain.diagonal() == -np.inf).all()
+
+
 def test_merging_joins_halves_that_single_moves_cannot():
     labels = np.repeat(np.arange(2), 8)
     membership, scores = planted(1, labels, 120, effect=6.0)

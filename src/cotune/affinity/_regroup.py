@@ -72,10 +72,10 @@ def regroup(
     return max((polished(evidence, candidate) for _, candidate in ranked[:_POLISHED]), key=value)
 
 
-def polished(evidence: GroupEvidence, labels: Labels) -> Labels:
-    """Improve a partition by single moves, under the effect and noise it itself suggests."""
+def polished(evidence: GroupEvidence, labels: Labels, tasks: Labels | None = None) -> Labels:
+    """Improve a partition by moves and unions, under the effect and noise it itself suggests."""
     for _ in range(2):
-        labels = evidence.fit(labels).improve(labels)
+        labels = evidence.fit(labels).improve(labels, tasks)
         labels = evidence.merge(labels)
     return labels
 

@@ -12,6 +12,7 @@ from cotune.affinity._affinity import Affinity
 from cotune.affinity._belief import Belief, believe
 from cotune.affinity._entries import Array, Labels
 from cotune.affinity._regroup import Propose, polished, regroup
+from cotune.affinity._runs import pair_counts
 from cotune.affinity.evidence import GroupEvidence, most_groups
 from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
@@ -243,8 +244,8 @@ class AdaptiveGrouping:
 
     def _design(self) -> list[Labels]:
         """Design a round: about one run for every task that is not stable, two tasks or more in each."""
-        member = self._member[:, self._taken].astype(float)
-        design = SubsetDesign((member.T @ member).astype(np.int64), self._size, self._rng)
+        member = self._member[:, self._taken]
+        design = SubsetDesign(pair_counts(member), self._size, self._rng)
         still_open = np.searchsorted(self._taken, self._open)
         if not len(member):
             subsets = design.spread(still_open, min(len(still_open), self._allowance()))
@@ -289,8 +290,8 @@ class AdaptiveGrouping:
         """Sample who belongs with whom, by position among the tasks taken up."""
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         evidence = GroupEvidence(member, scores, k_max=self._most_groups())
-        labels = polished(evidence, labels)
         position = np.searchsorted(self._taken, tasks)
+        labels = polished(evidence, labels, position)
         return believe(evidence, labels, position, self._rng, self._resamples, resample=self._confirming)
 
     def _judge(self, labels: Labels, tasks: Labels) -> None:

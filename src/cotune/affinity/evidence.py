@@ -146,8 +146,15 @@ class GroupEvidence:
         values[alone, -1] = -np.inf
         return values
 
-    def improve(self, labels: ArrayLike) -> Labels:
+    def improve(self, labels: ArrayLike, tasks: ArrayLike | None = None) -> Labels:
         """Move single tasks, also into groups of their own, while the log-evidence rises.
+
+        Parameters
+        ----------
+        labels : array_like of int, shape (n,)
+            The partition to start from.
+        tasks : array_like of int, optional
+            The tasks that may move; all by default.
 
         Returns
         -------
@@ -155,20 +162,20 @@ class GroupEvidence:
             Groups numbered from 0 without gaps.
         """
         groups = renumbered(self._labels(labels))
-        everyone = np.arange(self.entries.n_tasks)
+        moving = np.arange(len(groups)) if tasks is None else np.asarray(tasks, dtype=np.intp)
         for _ in range(20 * len(groups)):
-            values = self.gains(groups, everyone)
-            gain = values - values[everyone, groups][:, None]
-            best = gain.argmax(1)
-            wants = gain[everyone, best] > _TOLERANCE
+            values = self.gains(groups, moving)
+            gain = values - values[np.arange(len(moving)), groups[moving]][:, None]
+            best, height = gain.argmax(1), gain.max(1)
+            wants = height > _TOLERANCE
             if not wants.any():
                 break
-            first = int(gain.max(1).argmax())
-            together = renumbered(np.where(wants, best, groups))
-            single = groups.copy()
-            single[first] = best[first]
+            together, single = groups.copy(), groups.copy()
+            together[moving[wants]] = best[wants]
+            first = int(height.argmax())
+            single[moving[first]] = best[first]
             better = self.log_evidence(together) > self.log_evidence(single)
-            groups = together if better and wants.sum() > 1 else renumbered(single)
+            groups = renumbered(together if better else single)
         return groups
 
     def merge(self, labels: ArrayLike) -> Labels:
@@ -182,17 +189,35 @@ class GroupEvidence:
             Groups numbered from 0 without gaps.
         """
         groups = renumbered(self._labels(labels))
-        best = self.log_evidence(groups)
-        while (k := int(groups.max()) + 1) > 1:
-            met = np.asarray((self._in_group > 0).T.astype(float) @ (self._in_group > 0))
-            pairs = [(a, b) for a, b in np.argwhere(np.triu(met, 1) > 0) if max(a, b) < k]
-            unions = [np.where(groups == b, a, groups) for a, b in pairs]
-            values = [self.log_evidence(union) for union in unions]
-            if not values or max(values) <= best + _TOLERANCE:
+        while groups.max() > 0:
+            gain = self.union_gains(groups)
+            a, b = np.unravel_index(int(gain.argmax()), gain.shape)
+            if gain[a, b] <= _TOLERANCE:
                 break
-            best, groups = max(values), renumbered(unions[int(np.argmax(values))])
-            self._share(groups)
+            groups = renumbered(np.where(groups == b, a, groups))
         return groups
+
+    def union_gains(self, labels: ArrayLike) -> Array:
+        """Return by how much joining two groups raises the log-evidence, shape (k, k).
+
+        Minus infinity on the diagonal and for empty groups.
+        """
+        groups, e = self._labels(labels), self.entries
+        share = self._share(groups)
+        step = e.pace[:, None] * self._in_group
+        base = e.sums(share)
+        member, shared, scored = (self._table(v) for v in (np.ones(len(e.run)), share, e.y))
+        added = np.stack([member @ step, member @ step**2 + 2.0 * (shared @ step), scored @ step])
+        runs, square, noise = e.count[:, None], e.square[:, None], self.noise_[:, None]
+        union = log_likelihood(base[:, :, None] + added, runs, square, noise, self.effect_)
+        change = union - log_likelihood(base, e.count, e.square, self.noise_, self.effect_)[:, None]
+        own = np.eye(self._in_group.shape[1])[groups].T @ change
+        size = np.bincount(groups).astype(float)
+        prior = gammaln(size[:, None] + size) - gammaln(size)[:, None] - gammaln(size)
+        gain = own + own.T + prior - np.log(self.concentration)
+        gain[(size == 0)[:, None] | (size == 0)] = -np.inf
+        np.fill_diagonal(gain, -np.inf)
+        return np.asarray(gain)
 
     def _labels(self, labels: ArrayLike) -> Labels:
         groups, n = np.asarray(labels), self.entries.n_tasks
