@@ -53,7 +53,7 @@ def same_partition(a, b):
 
 def test_it_finds_planted_groups_stops_early_and_says_what_that_saved():
     labels = np.arange(24) % 3
-    planner = AdaptiveGrouping(24, joined, seed=0)
+    planner = AdaptiveGrouping(24, joined, n_resamples=10, seed=0)
     asked = run(planner, World(labels, effect=8.0))
     assert same_partition(planner.labels_, labels)
     assert not len(planner.unstable)
@@ -65,7 +65,7 @@ def test_it_finds_planted_groups_stops_early_and_says_what_that_saved():
 
 
 def test_every_subset_holds_an_open_task_and_members_of_one_group_besides():
-    planner = AdaptiveGrouping(32, joined, size=4, batch=6, seed=1)
+    planner = AdaptiveGrouping(32, joined, size=4, batch=6, n_resamples=5, seed=1)
     world = World(np.arange(32) % 4)
     steps = 0
     while not planner.finished:
@@ -87,8 +87,8 @@ def test_every_subset_holds_an_open_task_and_members_of_one_group_besides():
 
 def test_the_same_seed_and_scores_give_the_same_questions():
     def questions(seed):
-        planner = AdaptiveGrouping(12, joined, seed=seed)
-        return [subsets.tobytes() for subsets in run(planner, World(np.arange(12) % 2))]
+        planner = AdaptiveGrouping(8, joined, n_resamples=5, seed=seed)
+        return [subsets.tobytes() for subsets in run(planner, World(np.arange(8) % 2))]
 
     assert questions(3) == questions(3)
     assert questions(3) != questions(4)
@@ -118,7 +118,7 @@ def test_scores_outside_of_a_subset_are_ignored():
 
 
 def test_failed_runs_cost_and_tell_nothing():
-    planner = AdaptiveGrouping(18, joined, seed=0)
+    planner = AdaptiveGrouping(18, joined, n_resamples=10, seed=0)
     labels = np.arange(18) % 2
     run(planner, World(labels, effect=8.0, fail=0.2))
     assert same_partition(planner.labels_, labels)
@@ -135,7 +135,7 @@ def test_it_ends_when_every_run_fails(batch):
 
 def test_added_tasks_are_asked_about_and_no_subset_is_without_one():
     labels = np.arange(20) % 3
-    planner, world = AdaptiveGrouping(16, joined, seed=0), World(labels, effect=8.0)
+    planner, world = AdaptiveGrouping(16, joined, n_resamples=10, seed=0), World(labels, effect=8.0)
     run(planner, world)
     before = planner.n_runs_
     planner.add_tasks(4)
@@ -155,7 +155,7 @@ def test_tasks_can_be_added_where_the_budget_was_spent():
     assert planner.n_runs_ <= 14
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     n=st.integers(2, 14),
     data=st.data(),

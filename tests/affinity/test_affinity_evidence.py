@@ -137,7 +137,7 @@ def test_the_sampler_visits_partitions_as_often_as_they_are_likely():
         concentration=evidence.concentration,
     )
     visits = dict.fromkeys(weight, 0)
-    draws = 1500
+    draws = 1000
     for _ in range(draws):
         sampler.sweep()
         first = {}
@@ -188,7 +188,9 @@ def test_consensus_maximises_the_agreement_with_the_posterior():
 def test_confidence_by_hand():
     p = np.array([[0.0, 0.9, 0.2], [0.9, 0.0, 0.1], [0.2, 0.1, 0.0]])
     belief = Belief(np.arange(3), p, ())
-    np.testing.assert_allclose(belief.confidence(np.array([0, 0, 1])), [0.9, 0.9, 0.85])
+    np.testing.assert_allclose(belief.confidence(np.array([0, 0, 1])), [0.8, 0.9, 0.85])
+    halves = Belief(np.arange(3), np.array([[0.0, 1.0, 0.6], [1.0, 0.0, 0.6], [0.6, 0.6, 0.0]]), ())
+    assert (halves.confidence(np.array([0, 0, 1])) <= 0.41).all()  # sure of each other, not of the third
 
 
 def test_units_and_levels_of_scores_do_not_matter():

@@ -62,20 +62,21 @@ class Belief:
         return renumbered(labels)
 
     def confidence(self, labels: Labels) -> Array:
-        """Return how surely each task is in its group, shape (t,).
+        """Return how surely each task is in its group and in no other, shape (t,).
 
-        The mean probability of sharing a group with the others of its group; for a task alone, what is left
-        of those of all groups.
+        The mean probability of sharing a group with the others of its own, or that of sharing none with the
+        others of the next likely group, whichever is less: two halves of a group are not sure, however sure
+        they are each for itself. For a task alone, what is left of the probabilities of all groups.
         """
         indicator = np.eye(int(labels.max()) + 1)[labels]
         size = indicator.sum(0)
-        total = self.together @ indicator
         own = labels[self.tasks]
-        rows = np.arange(len(own))
-        mine = total[rows, own] / np.maximum(size[own] - 1.0, 1.0)
-        total[rows, own] = 0.0
-        alone = np.maximum(1.0 - (total / size).sum(1), 0.0)
-        return np.asarray(np.where(size[own] > 1, mine, alone))
+        at = np.arange(len(own)), own
+        mean = self.together @ indicator / size
+        mine = mean[at] * size[own] / np.maximum(size[own] - 1.0, 1.0)
+        mean[at] = 0.0
+        alone = np.maximum(1.0 - mean.sum(1), 0.0)
+        return np.asarray(np.where(size[own] > 1, np.minimum(mine, 1.0 - mean.max(1)), alone))
 
 
 def believe(

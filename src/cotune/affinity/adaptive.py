@@ -66,9 +66,9 @@ class AdaptiveGrouping:
         Most groups to try; by default max(10, 1.5 sqrt(n)).
     stability : float
         Probability, over resamples of the runs, with which a stable task shares a group with the others of
-        its group.
+        its own and with no others.
     n_resamples : int
-        Bootstrap resamples, and draws from the posterior.
+        Bootstrap resamples, and draws from the posterior in each round.
     seed : int
         Of the order of the tasks, ties and resamples.
 
@@ -77,8 +77,8 @@ class AdaptiveGrouping:
     labels_ : ndarray of shape (n,)
         The group of every task, -1 for tasks not yet taken up.
     confidence_ : ndarray of shape (n,)
-        Probability that the task shares a group with the others of its group, or with none; 0 for tasks not
-        yet taken up.
+        Probability that the task shares a group with the others of its own and with no others; 0 for tasks
+        not yet taken up.
     n_runs_ : int
         Runs asked for and told, failed ones included.
 
@@ -243,7 +243,7 @@ class AdaptiveGrouping:
         return self._k_max or most_groups(len(self.labels_))
 
     def _design(self) -> list[Labels]:
-        """Design a round: about one run for every task that is not stable, two tasks or more in each."""
+        """Design a round: as many runs as let half of the tasks that are not sure take part."""
         member = self._member[:, self._taken]
         design = SubsetDesign(pair_counts(member), self._size, self._rng)
         still_open = np.searchsorted(self._taken, self._open)
@@ -253,7 +253,7 @@ class AdaptiveGrouping:
             labels = self.labels_[self._taken]
             if self._belief is None:
                 self._belief = self._believe(labels, self._placing)
-            count = math.ceil(len(still_open) / open_per_subset(self._size))
+            count = math.ceil(len(still_open) / (2 * open_per_subset(self._size)))
             subsets = design.place(self._belief, labels, still_open, min(count, self._allowance()))
         return [self._taken[subset] for subset in subsets]
 

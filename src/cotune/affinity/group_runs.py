@@ -46,7 +46,7 @@ def group_runs(
     labels : ndarray of shape (n,)
         The group of every task, numbered from 0.
     confidence : ndarray of shape (n,)
-        Probability that the task shares a group with the others of its group, or with none if it is alone.
+        Probability that the task shares a group with the others of its own and with no others.
 
     Raises
     ------
