@@ -16,6 +16,9 @@ Weights = Callable[[Matrix, float], Matrix]
 DENSE_BELOW = 80
 """Below this many tasks a full eigendecomposition is cheaper than a filtered block."""
 
+_ATTEMPTS = 8
+"""Most filterings, or widenings, of a block in one call."""
+
 CENTRE_BELOW = 400
 """Below this many tasks one pass that centres a matrix costs less than projecting every product with it."""
 
@@ -195,7 +198,7 @@ class FilteredEigenspace:
         if self.centred:
             B = centre(B)
         Q = self.block
-        for _ in range(8):
+        for attempt in range(_ATTEMPTS):
             Q = self._filtered(B, Q)
             BQ = self._product(B, Q)
             values, rotation = np.linalg.eigh(Q.T @ BQ)
@@ -204,7 +207,7 @@ class FilteredEigenspace:
             x = self.weights(values, total)
             first = int(np.argmax(x > 0))
             if first < 2:
-                if Q.shape[1] + self.guard + 10 > self.widest:
+                if attempt == _ATTEMPTS - 1 or Q.shape[1] + self.guard + 10 > self.widest:
                     return self._full(B, total)
                 Q = self._widened(B, Q)
                 continue
