@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real lint types bench-train bench-batched bench-grouping bench-functions bench-eval bench-promot toy-language clean
+.PHONY: demo test test-real lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-eval bench-promot toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -46,6 +46,10 @@ bench-grouping: $(READY)
 
 bench-functions: $(READY)
 	$(BIN)/python benchmarks/functions.py
+
+# Estimators of affinity beside truly trained triples: about an hour on two cores.
+bench-affinity: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/affinity.py
 
 # k-shot evaluation beside lm-evaluation-harness, which only this target installs.
 bench-eval: $(READY) | .cache/smollm2

@@ -1,0 +1,251 @@
+"""What estimators of affinity cost and what groups they give, on real tasks and a real model.
+
+The tasks, the model and the recipe are those of ``record_families.yaml``: 18 tasks of six families. Five
+studies share one folder, so that a run that two of them need is done once and counted for both:
+
+- trained triples: 90 subsets of three tasks trained from the base (Eq. 6), the reference;
+- warm start: the same 90 subsets, each trained for a third of the steps from one run on all tasks;
+- gradient cosine: no training;
+- first-order: predictions of all 816 triples, a few trained ones choose the regularisation;
+- calibrated: the same few, with the predictions as control variate.
+
+Processor time is what the runs took, the warm start included, plus the estimate and the grouping themselves.
+Groups are compared by their adjusted Rand index (ARI), with the number of groups k chosen by the study's rule
+and at the k of the reference. Finished runs are kept in the folder: the same command goes on after an
+interruption, but the warm start's time is only known to the process that trained it.
+
+    python benchmarks/affinity.py
+    python benchmarks/affinity.py --markdown affinity.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+from cotune._files import write_text
+from cotune.affinity import higher_order, rank_agreement
+from cotune.benchmark.recording import assign, read_families
+from cotune.cli._progress import duration, progress
+from cotune.grouping import SDPClustering, prepare
+from cotune.studies import Study, run_study
+from cotune.studies.grouping import GroupingResult, GroupingStudy
+from cotune.studies.grouping._grouping import Groups, group_estimate
+from cotune.studies.grouping.estimators import ESTIMATORS, Estimate
+from cotune.studies.grouping.estimators._table import RunTable
+from cotune.training.language_model._warm_start import WarmStart
+
+STUDY = Path(__file__).with_name("record_families.yaml")
+FAMILIES = Path(__file__).with_name("families.yaml")
+
+STEPS = 9
+"""Steps a task of the trained triples."""
+FEW = {"subsets": 11, "steps_per_task": STEPS, "examples": 16}
+RESAMPLES = 50
+
+Labels = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An estimator with what it is given."""
+
+    name: str
+    estimator: str
+    options: dict[str, Any]
+    warm_steps: int | None = None
+
+
+ARMS = (
+    Arm("trained triples", "higher_order", {"subset_size": 3, "subsets": 90, "steps_per_task": STEPS}),
+    Arm("gradient cosine", "gradient_cosine", {"examples": 8}),
+    Arm("first-order", "first_order", FEW),
+    Arm("calibrated", "calibrated", FEW),
+    Arm("warm start", "higher_order", {"subset_size": 3, "subsets": 90, "steps_per_task": STEPS // 3}, 72),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of one arm."""
+
+    arm: Arm
+    result: GroupingResult
+    estimate: Estimate
+    groups: Groups
+    fits: int
+    run_seconds: float
+    own_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return self.run_seconds + self.own_seconds
+
+    def labels(self, k: int | None = None) -> Labels:
+        """Groups at the number chosen, or at k."""
+        if k is None or k == self.groups.clustering.n_clusters_:
+            return np.asarray(self.groups.labels)
+        return np.asarray(SDPClustering(k, random_state=0).fit(self.groups.prepared.matrix).labels_)
+
+
+def main() -> None:
+    """Run the five studies and print what they found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=STUDY.parents[1] / ".cache" / "bench-affinity")
+    parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
+    options = parser.parse_args()
+    measured = [measure(arm, options.folder) for arm in ARMS]
+    lines = [*overview(measured), "", *agreement(measured), "", *membership(measured)]
+    print("\n".join(lines))
+    if options.markdown:
+        write_text(options.markdown, "\n".join(lines) + "\n")
+
+
+def measure(arm: Arm, folder: Path) -> Measured:
+    """Run the study of an arm, and estimate and group once more by themselves to time it."""
+    study = Study.load(STUDY, folder)
+    assert isinstance(study, GroupingStudy)
+    learner = study.config.learner
+    if arm.warm_steps is not None:
+        learner = learner.model_copy(update={"warm_start": WarmStart(steps=arm.warm_steps)})
+    estimator = ESTIMATORS[arm.estimator](**arm.options)
+    study = replace(study, config=study.config.model_copy(update={"learner": learner, "affinity": estimator}))
+    started, before = time.perf_counter(), _cpu()
+    with progress(as_json=False) as events:
+        result = run_study(study, events)
+    assert isinstance(result, GroupingResult)
+    spent = _cpu() - before
+    print(f"{arm.name}: {duration(time.perf_counter() - started)}, {spent:.0f} CPU s", flush=True)
+    records = result.affinity_records
+    runs = sum(record.cpu_seconds for record in records.values())
+    if arm.warm_steps is not None:
+        runs += _warm_seconds(folder, spent - runs)
+    before = time.process_time()
+    estimate = estimator.estimate(study.learner, records, study.config.seed)
+    groups = group_estimate(tuple(study.learner.tasks), estimate, study.config, baselines=False)
+    own = time.process_time() - before
+    fits = sum(len(record.scores) > 0 for record in records.values())
+    return Measured(arm, result, estimate, groups, fits, runs, own)
+
+
+def _warm_seconds(folder: Path, rest: float) -> float:
+    """Processor time of the warm start: all that was not runs, of the process that trained it."""
+    file = folder / "warm-start-seconds.json"
+    if not file.is_file():
+        write_text(file, json.dumps(rest))
+    return float(json.loads(file.read_text()))
+
+
+def _cpu() -> float:
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)
+
+
+def overview(measured: Sequence[Measured]) -> list[str]:
+    """Cost and groups of every arm."""
+    reference = measured[0]
+    k = int(reference.groups.clustering.n_clusters_)
+    families = _families(reference)
+    lines = [
+        f"{len(families)} tasks, {os.cpu_count()} processors; the reference has {k} groups, each estimator's "
+        "own k is given.",
+        "",
+        f"| estimator | runs trained | CPU s | of the reference | k | ARI with the reference | at k = {k} | "
+        "ARI with the families |",
+        f"|{'---|' * 8}",
+    ]
+    for m in measured:
+        own = m.labels()
+        ari = [
+            adjusted_rand_score(reference.labels(), own),
+            adjusted_rand_score(reference.labels(), m.labels(k)),
+            adjusted_rand_score(families, own),
+        ]
+        cells = [m.arm.name, str(m.fits), f"{m.seconds:.0f}", f"{m.seconds / reference.seconds:.3f}"]
+        cells += [str(int(own.max()) + 1), *(f"{value:.2f}" for value in ari)]
+        lines.append(f"| {' | '.join(cells)} |")
+    again = resampled(reference, k)
+    lines += [
+        "",
+        f"The reference against itself: groups of {RESAMPLES} bootstrap resamples of its runs agree with its "
+        f"own at an ARI of {np.mean(again):.2f} ± {np.std(again, ddof=1):.2f} (mean ± standard deviation).",
+    ]
+    return lines
+
+
+def resampled(reference: Measured, k: int) -> list[float]:
+    """ARI of the reference's groups with those of resamples of its runs."""
+    scores = reference.estimate.scores
+    assert scores is not None
+    rng, inside = np.random.default_rng(0), np.isfinite(scores)
+    found = []
+    for _ in range(RESAMPLES):
+        runs = rng.integers(0, len(scores), len(scores))
+        matrix = prepare(
+            higher_order(inside[runs], scores[runs]).matrix, scale="row_zscore", missing="complete"
+        ).matrix
+        labels = SDPClustering(k, tol=1e-3, random_state=0).fit(matrix).labels_
+        found.append(float(adjusted_rand_score(reference.labels(), labels)))
+    return found
+
+
+def agreement(measured: Sequence[Measured]) -> list[str]:
+    """Rank correlation, task by task, of predicted with trained scores over the reference's triples."""
+    reference = measured[0]
+    predicting = [m for m in measured if m.estimate.predict is not None]
+    table = RunTable.of(reference.groups.tasks, reference.result.affinity_records)
+    # The few triples that chose the regularisation are not judged, should some be among the reference's.
+    chosen = {
+        tuple(run.subset) for m in predicting for run, r in m.result.affinity_records.items() if r.scores
+    }
+    names = [tuple(np.array(table.tasks)[row]) for row in table.membership]
+    fresh = np.array([tuple(sorted(subset)) not in chosen for subset in names])
+    lines = [
+        f"Rank correlation of predicted with trained f_i(S) over the {fresh.sum()} trained triples that had "
+        "no part in the prediction:",
+        "",
+        f"| task | {' | '.join(m.arm.name for m in predicting)} |",
+        f"|{'---|' * (len(predicting) + 1)}",
+    ]
+    columns = []
+    for m in predicting:
+        assert m.estimate.predict is not None
+        columns.append(rank_agreement(m.estimate.predict(table.membership[fresh]), table.scores[fresh]))
+    rows = zip(table.tasks, *columns, strict=True)
+    for task, *values in sorted(rows, key=lambda row: -row[1]):
+        lines.append(f"| {task} | {' | '.join(f'{value:.2f}' for value in values)} |")
+    medians = " | ".join(f"{np.nanmedian(column):.2f}" for column in columns)
+    return [*lines, f"| median | {medians} |"]
+
+
+def membership(measured: Sequence[Measured]) -> list[str]:
+    """Groups of every arm."""
+    lines = []
+    for m in measured:
+        groups = "; ".join(", ".join(_short(task) for task in group) for group in m.groups.members)
+        lines.append(f"- {m.arm.name}: {groups}")
+    return lines
+
+
+def _short(task: str) -> str:
+    return task.split("_")[0] if task.startswith("task") else task
+
+
+def _families(m: Measured) -> Labels:
+    families = assign(m.groups.tasks, read_families(FAMILIES))
+    return np.unique([families[task] for task in m.groups.tasks], return_inverse=True)[1]
+
+
+if __name__ == "__main__":
+    main()
