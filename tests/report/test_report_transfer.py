@@ -63,6 +63,20 @@ def test_predictions_are_judged_by_size_and_by_task():
     assert judged[-1] == names[2]
 
 
+def test_the_f1_of_several_sizes_is_drawn():
+    def page(*f1: float) -> str:
+        sizes = [
+            TransferScore(size=2 + i, f1=value, tasks=9, scores=120, prevalence=0.25)
+            for i, value in enumerate(f1)
+        ]
+        return render_report(with_affinity(samples.lab_report(), transfer=sizes, transfer_predictor="it"))
+
+    drawn = page(0.9, 0.7, NAN, 0.5)
+    assert "F1 of predicted negative transfer by subset size" in drawn
+    assert "calling all worse" in drawn
+    assert "by subset size" not in page(0.9, NAN)
+
+
 def test_a_report_without_them_says_nothing_of_them():
     page = Page(render_report(samples.lab_report()))
     for heading in ("Who gains by company", "Predicting who loses", "How far predictions agree"):

@@ -12,7 +12,7 @@ from cotune.report._groups import confidence_rows, group_views, grouper_rows, la
 from cotune.report._layout import Layout
 from cotune.report._results import groups_in_words, headline, others, score_tables, verdict_rows
 from cotune.report._runs import run_rows, run_total
-from cotune.report._transfer import agreement_rows, gain_rows, gains_map, transfer_rows
+from cotune.report._transfer import agreement_rows, gain_rows, gains_map, transfer_plot, transfer_rows
 
 
 def render(data: ReportData) -> str:
@@ -45,6 +45,7 @@ def _affinity(data: ReportData, layout: Layout) -> dict[str, object] | None:
         "gain_rows": gain_rows(data, data.affinity, layout),
         "agreement": agreement_rows(data, data.affinity),
         "transfer": transfer_rows(data.affinity),
+        "transfer_plot": transfer_plot(data.affinity),
     }
 
 

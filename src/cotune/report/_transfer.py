@@ -14,6 +14,7 @@ from cotune.report._affinity import square
 from cotune.report._data import AffinityData, ReportData
 from cotune.report._heatmap import ColourScale, HeatMap, heat_map
 from cotune.report._layout import DASH, Layout, significant
+from cotune.report._retention_lines import NEUTRAL, Frame, LinePlot, Series, line_plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,40 @@ def transfer_rows(affinity: AffinityData) -> list[TransferRow]:
         TransferRow(
             size=str(score.size),
             f1=significant(score.f1, 2),
-            everything=significant(2 * score.prevalence / (1 + score.prevalence), 2),
+            everything=significant(_of_everything(score.prevalence), 2),
             prevalence=_percent(score.prevalence),
             tasks=f"{score.tasks:,}",
             scores=f"{score.scores:,}",
         )
         for score in affinity.transfer
     ]
+
+
+def transfer_plot(affinity: AffinityData) -> LinePlot | None:
+    """Draw the F1 of predicted negative transfer against the subset size (Fig. 8); None of a single size."""
+    known = [score for score in affinity.transfer if math.isfinite(score.f1)]
+    if len(known) < 2:
+        return None
+    sizes = [float(score.size) for score in known]
+    frame = Frame(
+        x_label="tasks in a subset",
+        y_label="F1 of predicted negative transfer",
+        x_range=(sizes[0], sizes[-1]),
+        y_range=(0.0, 1.0),
+        x_ticks=sizes,
+    )
+    everything = [_of_everything(score.prevalence) for score in known]
+    series = [
+        Series("predicted", 0, [(size, score.f1) for size, score in zip(sizes, known, strict=True)]),
+        Series("calling all worse", NEUTRAL, list(zip(sizes, everything, strict=True)), dashed=True),
+    ]
+    alt = "F1 of predicted negative transfer by subset size, beside calling every subset worse"
+    return line_plot("Negative transfer", alt, series, frame)
+
+
+def _of_everything(prevalence: float) -> float:
+    """F1 of calling all worse: every truth is found, at the precision of the prevalence."""
+    return 2 * prevalence / (1 + prevalence)
 
 
 def agreement_rows(data: ReportData, affinity: AffinityData) -> list[AgreementRow]:
