@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from cotune.tasks._task import SPLITS, Example, Task, check_tasks
 from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
-from cotune.tasks.mixing import Mixture
+from cotune.tasks.mixing import Batches, Mixture, SampledMixture
 from cotune.tasks.prompts import FORMATS, PromptFormat, format_prompt, format_target, get_format
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ __all__ = [
     "METRICS",
     "READERS",
     "SPLITS",
+    "Batches",
     "Example",
     "Metric",
     "Mixture",
     "PromptFormat",
+    "SampledMixture",
     "Task",
     "check_tasks",
     "draw_demonstrations",

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+    model_validator,
+)
 
-from cotune._config import Config
+from cotune._config import Config, from_table
+from cotune.training.schemes import SCHEMES, RoundRobin, Scheme
+
+_UNSAID = ("scheme",)
+"""Fields that plain data leaves out at their defaults: the hashes of runs are older than they are."""
 
 
 class TrainingConfig(Config):
@@ -35,7 +47,13 @@ class TrainingConfig(Config):
     batch_size: PositiveInt = 8
     """Examples a step."""
     tasks_per_batch: PositiveInt = 2
-    """Tasks a step draws its examples from. Examples of one task share the encoding of its instruction."""
+    """Tasks a step draws its examples from, each giving an equal part of the batch. Examples of one task
+    share the encoding of its instruction. 1 gives batches of one task each; a sampling scheme draws each of
+    the tasks independently, so that at ``batch_size`` every example has its own."""
+    scheme: Annotated[Scheme, from_table(SCHEMES, "name")] = RoundRobin()
+    """How tasks are chosen: {name: round_robin}, {name: uniform}, {name: proportional},
+    {name: temperature, temperature: T} or {name: annealed, start: T, end: T, horizon: steps}; every scheme
+    sees the same number of examples."""
     pass_tokens: PositiveInt | None = None
     """About how many tokens one backward pass holds; larger batches are taken in parts, with the same result
     up to rounding. By default 384 on a CPU (for a small memory) and 16,384 on an accelerator."""
@@ -51,3 +69,15 @@ class TrainingConfig(Config):
         if self.scale_parameter and self.optimizer != "adafactor":
             raise ValueError(f"scale_parameter is an option of adafactor, got optimizer {self.optimizer}.")
         return self
+
+    @field_serializer("scheme")
+    def _with_name(self, scheme: Scheme) -> dict[str, Any]:
+        name = next(name for name, kind in SCHEMES.items() if type(scheme) is kind)
+        return {"name": name, **scheme.plain()}
+
+    @model_serializer(mode="wrap")
+    def _without_the_unsaid(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = serialize(self)
+        defaults = type(self).model_fields
+        same = {name for name in _UNSAID if getattr(self, name) == defaults[name].default}
+        return {name: value for name, value in plain.items() if name not in same}

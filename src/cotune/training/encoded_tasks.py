@@ -2,14 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from itertools import islice
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
 from cotune.tasks import (
     SPLITS,
     Example,
-    Mixture,
     Task,
     draw_demonstrations,
     format_prompt,
@@ -165,8 +163,10 @@ class EncodedTasks:
         for name, pool in zip(names, pools, strict=True):
             _check_context(name, max(len(encoded) for _, encoded in pool), len(ids[name]), context)
         sizes = [len(pool) for pool in pools]
-        mixture = Mixture(sizes, training.batch_size, training.tasks_per_batch, seed)
-        for step, rows in islice(enumerate(mixture), start, None):
+        mixture = training.scheme.batches(
+            sizes, batch_size=training.batch_size, tasks_per_batch=training.tasks_per_batch, seed=seed
+        )
+        for step, rows in enumerate(mixture.since(start), start):
             drawn = [(names[row.task], *pools[row.task][i]) for row in rows for i in row.examples]
             batch = []
             for at, (name, example, encoded) in enumerate(drawn):
