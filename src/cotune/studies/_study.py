@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _IDENTITY = "study.json"
 _LOCK = ".lock"
+_CHOOSING = ("include", "exclude", "max_examples", "instructions")
+"""Options of readers that choose from a source, and so may change while the study stays the same."""
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 
@@ -170,10 +172,7 @@ class Study(ABC, Generic[ConfigT, RunT]):
         Everything else may be edited: runs are kept under the hash of all that determines them.
         """
         config = self.config.plain()
-        sources = [
-            {k: v for k, v in reader.items() if k not in ("include", "exclude", "max_examples")}
-            for reader in config["tasks"]
-        ]
+        sources = [{k: v for k, v in reader.items() if k not in _CHOOSING} for reader in config["tasks"]]
         model = {"class": type(self.model).__name__, "model": getattr(self.model, "model", None)}
         content = json.dumps([sources, model], sort_keys=True, default=str)
         return {"name": self.config.name, "sources": hashlib.sha256(content.encode()).hexdigest()}

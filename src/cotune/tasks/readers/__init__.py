@@ -2,6 +2,7 @@
 
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
+from cotune.tasks.readers._instructions import read_instructions
 from cotune.tasks.readers.huggingface import HuggingFaceReader
 from cotune.tasks.readers.instruction_induction import InstructionInductionReader
 from cotune.tasks.readers.jsonl import JsonLinesReader
@@ -28,4 +29,5 @@ __all__ = [
     "NaturalInstructionsReader",
     "ReaderConfig",
     "TemplateOptions",
+    "read_instructions",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
 from cotune.tasks.metrics import get_metric
 from cotune.tasks.prompts import get_format
+from cotune.tasks.readers._instructions import Instructions, check_instructions, instructions_of
 from cotune.tasks.readers._splits import split_examples
 
 
@@ -97,6 +98,23 @@ class ReaderConfig(Options, ABC):
     """The most examples that each split keeps."""
     fractions: Fractions = Fractions()
     """The shares of the splits where the source has a single one."""
+    instructions: Instructions | Annotated[Path, Field(strict=False)] | None = None
+    """Instructions that make a task each of the examples of one, or a file of them; see
+    :func:`cotune.tasks.readers.read_instructions`."""
+
+    @field_validator("instructions")
+    @classmethod
+    def _check_instructions(cls, instructions: Instructions | Path | None) -> Instructions | Path | None:
+        if instructions is not None and not isinstance(instructions, Path):
+            check_instructions(instructions, "it")
+        return instructions
+
+    @model_validator(mode="after")
+    def _say_instructions_once(self) -> ReaderConfig:
+        for other in ("instruction", "instruction_number"):
+            if self.instructions is not None and other in self.model_fields_set:
+                raise InputError(f"'instructions' and '{other}' both say what prompts open with; give one.")
+        return self
 
     @field_validator("metric")
     @classmethod
@@ -123,7 +141,8 @@ class ReaderConfig(Options, ABC):
         Returns
         -------
         list of Task
-            In the order of the source.
+            In the order of the source; where there are ``instructions``, a task for each of them in place of
+            the one, named "name-001" and on, which share the examples.
 
         Raises
         ------
@@ -131,7 +150,10 @@ class ReaderConfig(Options, ABC):
             If a path, a name or an example is not usable.
         """
         sources = self._sources(base)
-        return [self._task(name, sources[name](), seed) for name in self._selected(list(sources))]
+        selected = self._selected(list(sources))
+        instructions = instructions_of(self.instructions, selected, base)
+        tasks = [self._task(name, sources[name](), seed) for name in selected]
+        return [each for task in tasks for each in _instructed(task, instructions.get(task.name))]
 
     @abstractmethod
     def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
@@ -165,6 +187,16 @@ class ReaderConfig(Options, ABC):
         metric = self.metric or source.metric
         format = self.format or source.format
         return Task(name, source.instruction, splits, metric, source.category, notes, format)
+
+
+def _instructed(task: Task, instructions: Sequence[str] | None) -> list[Task]:
+    """Make a task of each instruction; all hold the same splits, in memory too."""
+    if instructions is None:
+        return [task]
+    return [
+        replace(task, name=f"{task.name}-{number:03}", instruction=text)
+        for number, text in enumerate(instructions, start=1)
+    ]
 
 
 def make_example(where: str, input: str, targets: Sequence[str], choices: Sequence[str] = ()) -> Example:
