@@ -23,8 +23,9 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
     """Compare one way of training with the others, as in Table 2 of AdaGroup, with 95 % margins.
 
     Scores are paired by task, budget, seed and test example. The margins hold for the tasks of the study and
-    cover the choice of test examples and the training seeds; with one seed nothing is ever decided. They
-    assume that different tasks have different test examples.
+    cover the choice of test examples and the training seeds; with one seed nothing is ever decided. Tasks
+    that share their test examples have to say so (:attr:`ArmScore.examples`): the margin of their average is
+    that of as many examples as there are.
 
     Parameters
     ----------

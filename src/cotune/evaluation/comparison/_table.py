@@ -26,8 +26,8 @@ class ScoreTable:
     Raises
     ------
     InputError
-        If no record is left, a record occurs twice or is not finite, or the records of one task differ in
-        their metric, its direction or the number of test examples.
+        If no record is left, a record occurs twice or is not finite, the records of one task differ in their
+        metric, its direction or their test examples, or tasks that share these differ in their number.
     """
 
     def __init__(self, records: Iterable[ArmScore], arms: Sequence[str]) -> None:
@@ -38,6 +38,7 @@ class ScoreTable:
             )
         self._values: dict[tuple[str, int, str], dict[int, Values]] = defaultdict(dict)
         self._first: dict[str, ArmScore] = {}
+        self._shared: dict[str, ArmScore] = {}
         self.recomputed: dict[str, None] = {}
         self._seeds: dict[int, set[int]] = defaultdict(set)
         for record in kept:
@@ -46,6 +47,8 @@ class ScoreTable:
     def _add(self, record: ArmScore) -> None:
         _check_finite(record)
         _check_same_task(record, self._first.setdefault(record.task, record))
+        if record.examples:
+            _check_same_examples(record, self._shared.setdefault(record.examples, record))
         by_seed = self._values[record.arm, record.budget, record.task]
         if record.seed in by_seed:
             raise InputError(f"{_where(record)} has two records; a comparison takes one of each.")
@@ -84,7 +87,7 @@ class ScoreTable:
     def cell(self, arm: str, budget: int, task: str) -> Cell | None:
         """Return the scores of an arm in the metric's own direction, or ``None`` without a record."""
         by_seed = self._values.get((arm, budget, task))
-        return Cell(task, budget, by_seed) if by_seed else None
+        return Cell(task, budget, by_seed, self._examples(task)) if by_seed else None
 
     def difference(self, reference: str, arm: str, budget: int, task: str) -> Cell | None:
         """Pair two arms: ``reference`` minus ``arm``, turned so that positive is better, by common seed."""
@@ -92,7 +95,10 @@ class ScoreTable:
         right = self._values.get((arm, budget, task), {})
         sign = 1.0 if self._first[task].higher_is_better else -1.0
         paired = {seed: sign * (left[seed] - right[seed]) for seed in left if seed in right}
-        return Cell(task, budget, paired) if paired else None
+        return Cell(task, budget, paired, self._examples(task)) if paired else None
+
+    def _examples(self, task: str) -> str:
+        return self._first[task].examples
 
     def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[int]) -> int:
         """Count the pairs (task, seed, budget) of a complete design: every seed any arm used at a budget."""
@@ -120,7 +126,11 @@ def _check_finite(record: ArmScore) -> None:
 
 
 def _check_same_task(record: ArmScore, first: ArmScore) -> None:
-    for attribute, words in (("metric", "metric"), ("higher_is_better", "direction (higher_is_better)")):
+    for attribute, words in (
+        ("metric", "metric"),
+        ("higher_is_better", "direction (higher_is_better)"),
+        ("examples", "set of test examples"),
+    ):
         ours, theirs = getattr(record, attribute), getattr(first, attribute)
         if ours != theirs:
             raise InputError(
@@ -131,4 +141,12 @@ def _check_same_task(record: ArmScore, first: ArmScore) -> None:
         raise InputError(
             f"{_where(record)} has {len(record.per_example)} test examples but another record of the task "
             f"has {len(first.per_example)}; all records of a task must score the same examples."
+        )
+
+
+def _check_same_examples(record: ArmScore, first: ArmScore) -> None:
+    if len(record.per_example) != len(first.per_example):
+        raise InputError(
+            f"{_where(record)} has {len(record.per_example)} test examples but task {first.task!r}, which "
+            f"shares them, has {len(first.per_example)}; both must be scored on the same."
         )

@@ -57,6 +57,9 @@ class ArmScore(_Plain):
         Name of the metric.
     per_example : tuple of float
         The metric of every test example, in the same order for all arms, budgets and seeds.
+    examples : str
+        Name of the set of test examples: tasks with one name are scored on the same examples in the same
+        order, as the instructions of one data set are. Empty where the task has examples of its own.
     """
 
     arm: str
@@ -67,6 +70,7 @@ class ArmScore(_Plain):
     higher_is_better: bool
     metric: str
     per_example: tuple[float, ...]
+    examples: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Estimate(_Plain):
     margin : float
         Half width of the 95 % interval; NaN where a part is unknown.
     examples : int
-        Test examples behind the mean.
+        Test examples behind the mean, those that tasks share counted once.
     seeds : int
         Training seeds behind the mean; some of its parts may have fewer.
     """
