@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cotune.models.gguf import convert_gguf
     from cotune.models.precision import Precision, resolve_precision
     from cotune.models.profiles import PROFILES, Profile, ProfileName
+    from cotune.models.sampling import Sampling
     from cotune.models.soft_prompt import PromptInit, SoftPrompts
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "Profile": "cotune.models.profiles",
     "ProfileName": "cotune.models.profiles",
     "PromptInit": "cotune.models.soft_prompt",
+    "Sampling": "cotune.models.sampling",
     "SoftPrompts": "cotune.models.soft_prompt",
     "convert_gguf": "cotune.models.gguf",
     "load_encoder": "cotune.models.encoding",
@@ -43,6 +45,7 @@ __all__ = [
     "Profile",
     "ProfileName",
     "PromptInit",
+    "Sampling",
     "SoftPrompts",
     "convert_gguf",
     "load_encoder",

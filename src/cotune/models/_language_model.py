@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cotune.exceptions import InputError
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
 from cotune.models.exactness import packing_is_exact, rows_are_exact
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.precision import Precision, default_device, resolve_precision
+from cotune.models.sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -233,8 +235,9 @@ class LanguageModel:
         batch_tokens: int | None = None,
         num_beams: int = 1,
         stops: Sequence[str] = (),
+        sampling: Sampling | None = None,
     ) -> list[str]:
-        """Complete prompts, greedily or by beam search.
+        """Complete prompts, greedily, by beam search or by draws.
 
         Parameters
         ----------
@@ -251,20 +254,33 @@ class LanguageModel:
         stops : sequence of str
             Strings after which nothing of the answer follows: what a greedy completion writes up to the first
             of them is certain to be there, what follows is not.
+        sampling : Sampling, optional
+            Draws tokens in place of taking the likeliest; without beams. A prompt's completion depends on the
+            seed and its place among the prompts, not on the batches.
 
         Returns
         -------
         list of str
             What was generated up to the end-of-sequence token, special tokens and outer blanks removed.
+
+        Raises
+        ------
+        InputError
+            If sampling is asked for together with beams.
         """
         limit = max_new_tokens or self.encoder.max_target_tokens
         room = batch_tokens or self.batch_tokens
+        if sampling is not None and num_beams > 1:
+            raise InputError(f"Sampling goes without beams; num_beams must be 1, got {num_beams}.")
         if not prompts:
             return []
+        sampler = None if sampling is None else Sampler(sampling)
         with torch.inference_mode(), self.autocast():
             share = self._reads_rows
             if share and num_beams == 1:
-                decoder = RowDecoder(self, module, max_new_tokens=limit, stops=stops, batch_tokens=room)
+                decoder = RowDecoder(
+                    self, module, max_new_tokens=limit, stops=stops, batch_tokens=room, sampler=sampler
+                )
                 written = decoder.generate(prompts)
             else:
                 written = generate_batches(
@@ -276,6 +292,7 @@ class LanguageModel:
                     stops=stops,
                     batch_tokens=room,
                     share=share,
+                    sampler=sampler,
                 )
         return [self.encoder.decode(tokens) for tokens in written]
 

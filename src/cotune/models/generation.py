@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded, Encoder
+from cotune.models.sampling import Perturbed, Sampler
 from cotune.models.shared_row import SharedRow
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def generate_batches(
     stops: Sequence[str],
     batch_tokens: int,
     share: bool,
+    sampler: Sampler | None = None,
 ) -> list[list[int]]:
     """Complete prompts in batches of similar lengths.
 
@@ -88,6 +90,8 @@ def generate_batches(
         About how many prompt tokens one batch may hold.
     share : bool
         Whether what all prompts begin with is read once for all batches and beams.
+    sampler : Sampler, optional
+        Draws the tokens, in place of taking the likeliest; not with beams.
 
     Returns
     -------
@@ -102,6 +106,7 @@ def generate_batches(
         ids, mask = _pad(model, batch, n_prefix)
         skip = 1 if model.seq2seq else ids.shape[1]
         criteria = [_Stops(model.encoder, stops, skip)] if stops and num_beams == 1 else []
+        drawn = [Perturbed(sampler, indices)] if sampler is not None else []
         past = {} if shared is None else {"past_key_values": shared.repeated(len(batch) * num_beams)}
         out = module.generate(  # type: ignore[operator]
             input_ids=ids.to(model.device),
@@ -110,6 +115,7 @@ def generate_batches(
             num_beams=num_beams,
             use_cache=True,
             stopping_criteria=StoppingCriteriaList(criteria),
+            logits_processor=LogitsProcessorList(drawn),
             **past,
         )
         for index, tokens in zip(indices, out[:, skip:].tolist(), strict=True):
@@ -144,7 +150,7 @@ class _Line:
 
 
 class RowDecoder:
-    """Completes prompts greedily in one row that they share; see :mod:`cotune.models.shared_row`.
+    """Completes prompts in one row that they share, greedily or by draws; see SharedRow.
 
     A step reads what every line has pending: its prompt behind the shared prefix at first, then the token it
     has just written. A line that ends makes room for the next prompt at once.
@@ -161,6 +167,8 @@ class RowDecoder:
         A completion ends where it holds one of these.
     batch_tokens : int
         About how many columns beside the prefix the row may have.
+    sampler : Sampler, optional
+        Draws the tokens, in place of taking the likeliest.
     """
 
     def __init__(
@@ -171,8 +179,10 @@ class RowDecoder:
         max_new_tokens: int,
         stops: Sequence[str],
         batch_tokens: int,
+        sampler: Sampler | None = None,
     ) -> None:
         self._model = model
+        self._sampler = sampler
         self._module = module
         self._max_new_tokens = max_new_tokens
         self._stops = stops
@@ -221,6 +231,8 @@ class RowDecoder:
             tokens, positions, torch.cat([past, own], dim=1), (sizes.cumsum(0) - 1).tolist()
         )
         self._owners = torch.cat([self._owners, new])
+        if self._sampler is not None:
+            logits = self._sampler.perturb(logits, [line.index for line in active])
         for line, token in zip(active, logits.argmax(-1).tolist(), strict=True):
             line.n_read += len(line.pending)
             line.pending = [token]
