@@ -1,7 +1,8 @@
 """What estimators of affinity cost and what groups they give, on real tasks and a real model.
 
-The tasks, the model and the recipe are those of ``record_families.yaml``: 18 tasks of six families. Five
-studies share one folder, so that a run that two of them need is done once and counted for both:
+The tasks are the 18 of six families that the package ships a recorded table of, the model and the recipe
+those of ``record_families.yaml``. Five studies share one folder, so that a run that two of them need is done
+once and counted for both:
 
 - trained triples: 90 subsets of three tasks trained from the base (Eq. 6), the reference;
 - warm start: the same 90 subsets, each trained for a third of the steps from one run on all tasks;
@@ -27,6 +28,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from cotune._files import write_text
 from cotune.affinity import higher_order, rank_agreement
-from cotune.benchmark.recording import assign, read_families
+from cotune.benchmark.recorded import RecordedTable, shipped_tables
 from cotune.cli._progress import duration, progress
 from cotune.grouping import SDPClustering, prepare
 from cotune.studies import Study, run_study
@@ -47,7 +49,7 @@ from cotune.studies.grouping.estimators._table import RunTable
 from cotune.training.language_model._warm_start import WarmStart
 
 STUDY = Path(__file__).with_name("record_families.yaml")
-FAMILIES = Path(__file__).with_name("families.yaml")
+RECORDED = "six families, SmolLM2-135M-Instruct"
 
 STEPS = 9
 """Steps a task of the trained triples."""
@@ -122,7 +124,8 @@ def measure(arm: Arm, folder: Path) -> Measured:
     if arm.warm_steps is not None:
         learner = learner.model_copy(update={"warm_start": WarmStart(steps=arm.warm_steps)})
     estimator = ESTIMATORS[arm.estimator](**arm.options)
-    study = replace(study, config=study.config.model_copy(update={"learner": learner, "affinity": estimator}))
+    changes = {"learner": learner, "affinity": estimator, "tasks": _recorded_tasks(study)}
+    study = replace(study, config=study.config.model_copy(update=changes))
     started, before = time.perf_counter(), _cpu()
     with progress(as_json=False) as events:
         result = run_study(study, events)
@@ -139,6 +142,19 @@ def measure(arm: Arm, folder: Path) -> Measured:
     own = time.process_time() - before
     fits = sum(len(record.scores) > 0 for record in records.values())
     return Measured(arm, result, estimate, groups, fits, runs, own)
+
+
+def _table() -> RecordedTable:
+    return next(table for table in shipped_tables() if table.name == RECORDED)
+
+
+def _recorded_tasks(study: GroupingStudy) -> tuple[Any, ...]:
+    """Leave out of the readers what the recording dropped."""
+    readers = []
+    for reader in study.config.tasks:
+        dropped = [t for t in _table().dropped if any(fnmatchcase(t, p) for p in reader.include or [])]
+        readers.append(reader.model_copy(update={"exclude": dropped}))
+    return tuple(readers)
 
 
 def _warm_seconds(folder: Path, rest: float) -> float:
@@ -245,7 +261,8 @@ def _short(task: str) -> str:
 
 
 def _families(m: Measured) -> Labels:
-    families = assign(m.groups.tasks, read_families(FAMILIES))
+    table = _table()
+    families = dict(zip(table.tasks, table.families, strict=True))
     return np.unique([families[task] for task in m.groups.tasks], return_inverse=True)[1]
 
 
