@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -13,30 +13,14 @@ from torch import nn
 
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
+from cotune.training._log import StepRecord, TrainingLog
+from cotune.training._objective import Objective
+from cotune.training._optimizers import OPTIMIZERS, make_schedule
+from cotune.training.batches import TaskBatch, as_task_batch
 from cotune.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from cotune.training.methods import Attached
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingLog:
-    """What a training run did.
-
-    Parameters
-    ----------
-    losses : tuple of float
-        Mean negative log-likelihood per target token of each step's batch, before the step, in nats; with
-        label smoothing the smoothed one.
-    tokens : int
-        Tokens of all examples seen, counted one by one.
-    seconds : float
-        Wall time of the steps.
-    """
-
-    losses: tuple[float, ...]
-    tokens: int
-    seconds: float
 
 
 OnStep: TypeAlias = Callable[[int, float], None]
@@ -75,36 +59,32 @@ class TrainingRun:
             OPTIMIZERS[config.optimizer](self._parameters, config)
         )
         self._schedule = make_schedule(self._optimizer.optimizer, config, n_steps)
-        self._losses: list[float] = []
-        self._tokens = 0
-        self._seconds = 0.0
+        self._objective = Objective(model, self._module, self._parameters, config, self._accelerator.backward)
+        self._record = StepRecord()
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return len(self._losses)
+        return len(self._record.losses)
 
     @property
     def log(self) -> TrainingLog:
         """What the run did so far."""
-        return TrainingLog(tuple(self._losses), self._tokens, self._seconds)
+        return self._record.log
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on but the parameters and torch's generator."""
         return {
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
-            "losses": self._losses,
-            "tokens": self._tokens,
-            "seconds": self._seconds,
+            **asdict(self._record),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where the run stood that gave this state."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
-        self._losses = list(state["losses"])
-        self._tokens, self._seconds = state["tokens"], state["seconds"]
+        self._record = StepRecord.from_dict(state)
 
     def run(self, batches: Iterable[Sequence[Encoded]], on_step: OnStep | None = None) -> None:
         """Do the steps that are left.
@@ -128,10 +108,10 @@ class TrainingRun:
                 for _, examples in zip(left, batches, strict=False):
                     start = time.perf_counter()
                     self._module.train()
-                    self._losses.append(self._step(examples))
-                    self._seconds += time.perf_counter() - start
+                    self._step(as_task_batch(examples))
+                    self._record.seconds += time.perf_counter() - start
                     if on_step is not None:
-                        on_step(self.step, self._losses[-1])
+                        on_step(self.step, self._record.losses[-1])
         finally:
             self._module.eval()
 
@@ -146,7 +126,7 @@ class TrainingRun:
         state = copy.deepcopy(self._optimizer.state_dict())
         self._module.eval()
         try:
-            self._backward(examples)
+            self._objective.backward(as_task_batch(examples), self._record.task_losses)
             self._update()
             yield
         finally:
@@ -155,32 +135,18 @@ class TrainingRun:
                     parameter.copy_(value)
             self._optimizer.load_state_dict(state)
 
-    def _step(self, examples: Sequence[Encoded]) -> float:
-        total = self._backward(examples)
-        self._tokens += sum(map(len, examples))
+    def _step(self, batch: TaskBatch) -> None:
+        losses = self._objective.backward(batch, self._record.task_losses)
         limit = self.config.max_loss or 4 * math.log(self._model.vocabulary_size)
-        check_loss(total, limit, self.step, self.n_steps)
+        for loss in (losses.loss, losses.replay):
+            if loss is not None:
+                check_loss(loss, limit, self.step, self.n_steps)
         self._update()
         self._schedule.step()
         is_last = self.step + 1 == self.n_steps
         if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
             raise overflow(self.n_steps)
-        return total
-
-    def _backward(self, examples: Sequence[Encoded]) -> float:
-        """Add up the gradients of a batch's mean loss per target token; return the loss."""
-        model, config = self._model, self.config
-        n_targets = sum(len(example.target) for example in examples)
-        total = 0.0
-        for indices in model.chunks(examples, pass_tokens(model.device.type, config)):
-            batch = model.batch([examples[i] for i in indices])
-            half = model.dtype == torch.bfloat16
-            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
-                losses = model.target_losses(self._module, batch, label_smoothing=config.label_smoothing)
-                loss = losses.sum() / n_targets
-            self._accelerator.backward(loss)
-            total += loss.item()
-        return total
+        self._record.add(losses, batch)
 
     def _update(self) -> None:
         """Do the optimiser's step along the gradients, and forget them."""
@@ -258,11 +224,6 @@ def _dropouts(base: nn.Module) -> Iterator[tuple[nn.Module, str]]:
                 yield module, name
 
 
-def pass_tokens(device: str, config: TrainingConfig) -> int:
-    """Return the tokens a backward pass may hold: on a CPU more would cost memory and save no time."""
-    return config.pass_tokens or (384 if device == "cpu" else 16_384)
-
-
 def check_loss(loss: float, limit: float, step: int, n_steps: int) -> None:
     """Refuse the loss of a step that is not finite or above the limit.
 
@@ -285,51 +246,3 @@ def overflow(n_steps: int, where: str = "") -> RunError:
     return RunError(
         f"{where}The weights are not finite after step {n_steps} of {n_steps}; try a lower learning rate."
     )
-
-
-def _adamw(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-
-
-def _adafactor(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    from transformers.optimization import Adafactor
-
-    optimizer: torch.optim.Optimizer = Adafactor(
-        parameters,
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        decay_rate=-0.8,
-        scale_parameter=config.scale_parameter,
-        relative_step=False,
-    )
-    return optimizer
-
-
-OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], TrainingConfig], torch.optim.Optimizer]] = {
-    "adamw": _adamw,
-    "adafactor": _adafactor,
-}
-
-
-def make_schedule(
-    optimizer: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Rise linearly, from the first step on, then follow the schedule; a run of one step trains too."""
-    warmup = math.ceil(config.warmup * n_steps)
-    shape = SCHEDULES[config.schedule]
-
-    def factor(step: int) -> float:
-        progress = max(step - warmup, 0) / max(n_steps - warmup, 1)
-        return min((step + 1) / (warmup + 1), 1.0) * shape(progress)
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda progress: 1.0,
-    "linear": lambda progress: 1.0 - progress,
-    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
-}
-"""Share of the peak learning rate by the share of the steps after the warmup that are done."""

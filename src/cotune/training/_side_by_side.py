@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
-from cotune.training._loop import OPTIMIZERS, TrainingLog, check_loss, make_schedule, overflow, pass_tokens
+from cotune.training._log import TrainingLog
+from cotune.training._loop import check_loss, overflow
 from cotune.training._lora_stack import LoraStack
+from cotune.training._objective import pass_tokens
+from cotune.training._optimizers import OPTIMIZERS, make_schedule
+from cotune.training.batches import as_task_batch
 from cotune.training.config import TrainingConfig
 from cotune.training.ensembles import clip_each
 
@@ -62,6 +66,7 @@ def train_side_by_side(
     limit = config.max_loss or 4 * math.log(model.vocabulary_size)
     losses = np.empty((n_steps, len(names)))
     tokens = [0] * len(names)
+    counts: list[list[dict[str, int]]] = [[] for _ in names]
     begin = time.perf_counter()
     with stack.attached(model.base):
         for step in range(n_steps):
@@ -69,6 +74,7 @@ def train_side_by_side(
             losses[step] = _backward(model, stack, batches, config)
             for index, name in enumerate(names):
                 tokens[index] += sum(map(len, batches[index]))
+                counts[index].append(as_task_batch(batches[index]).counts)
                 try:
                     check_loss(losses[step, index], limit, step, n_steps)
                 except RunError as error:
@@ -81,7 +87,8 @@ def train_side_by_side(
     _check_finite(stack, names, n_steps)
     seconds = (time.perf_counter() - begin) / len(names)
     return [
-        TrainingLog(tuple(losses[:, index].tolist()), tokens[index], seconds) for index in range(len(names))
+        TrainingLog(tuple(losses[:, index].tolist()), tokens[index], seconds, tuple(counts[index]))
+        for index in range(len(names))
     ]
 
 

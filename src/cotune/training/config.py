@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
+    FieldSerializationInfo,
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
@@ -15,9 +18,11 @@ from pydantic import (
 )
 
 from cotune._config import Config, from_table
+from cotune.training.balancing import BALANCING, Balancing, NoBalancing
+from cotune.training.replay import ReplayConfig
 from cotune.training.schemes import SCHEMES, RoundRobin, Scheme
 
-_UNSAID = ("scheme",)
+_UNSAID = ("scheme", "task_weights", "balancing", "replay")
 """Fields that plain data leaves out at their defaults: the hashes of runs are older than they are."""
 
 
@@ -54,6 +59,14 @@ class TrainingConfig(Config):
     """How tasks are chosen: {name: round_robin}, {name: uniform}, {name: proportional},
     {name: temperature, temperature: T} or {name: annealed, start: T, end: T, horizon: steps}; every scheme
     sees the same number of examples."""
+    task_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Factors of the losses of tasks, by names or patterns such as ``"nli_*"``; the first that fits counts,
+    without one it is 1. A task of weight 0 is met, counted and not learned."""
+    balancing: Annotated[Balancing, from_table(BALANCING, "name")] = NoBalancing()
+    """How the tasks of a step share it: {name: none}, {name: pcgrad} or {name: dwa}."""
+    replay: ReplayConfig | None = None
+    """{text: {source: files, path: ...}, ratio: 0.25, seq_len: 128}: plain text mixed in, as in pretraining;
+    null for none. A stage that trains only a soft prompt, which stands before inputs of tasks, has none."""
     pass_tokens: PositiveInt | None = None
     """About how many tokens one backward pass holds; larger batches are taken in parts, with the same result
     up to rounding. By default 384 on a CPU (for a small memory) and 16,384 on an accelerator."""
@@ -70,14 +83,30 @@ class TrainingConfig(Config):
             raise ValueError(f"scale_parameter is an option of adafactor, got optimizer {self.optimizer}.")
         return self
 
-    @field_serializer("scheme")
-    def _with_name(self, scheme: Scheme) -> dict[str, Any]:
-        name = next(name for name, kind in SCHEMES.items() if type(scheme) is kind)
-        return {"name": name, **scheme.plain()}
+    def weight_of(self, task: str) -> float:
+        """Return the factor of a task's losses."""
+        fitting = (weight for name, weight in self.task_weights.items() if fnmatchcase(task, name))
+        return next(fitting, 1.0)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a step's gradient is that of its examples' mean loss per target token and nothing else."""
+        is_weighted = self.task_weights or not isinstance(self.balancing, NoBalancing)
+        return not is_weighted and self.replay is None
+
+    @field_serializer("scheme", "balancing")
+    def _with_name(self, chosen: Config, field: FieldSerializationInfo) -> dict[str, Any]:
+        tables: Mapping[str, Mapping[str, type[Config]]] = {"scheme": SCHEMES, "balancing": BALANCING}
+        name = next(name for name, kind in tables[field.field_name].items() if type(chosen) is kind)
+        return {"name": name, **chosen.plain()}
 
     @model_serializer(mode="wrap")
     def _without_the_unsaid(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = serialize(self)
-        defaults = type(self).model_fields
-        same = {name for name in _UNSAID if getattr(self, name) == defaults[name].default}
+        fields = type(self).model_fields
+        same = {
+            name
+            for name in _UNSAID
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }
         return {name: value for name, value in plain.items() if name not in same}

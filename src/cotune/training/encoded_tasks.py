@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
+from itertools import count, islice, repeat
+from pathlib import Path
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
@@ -14,7 +17,9 @@ from cotune.tasks import (
     format_target,
     get_metric,
 )
+from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
+from cotune.training.replay import ReplayConfig, TextWindows
 
 
 class EncodedTasks:
@@ -28,14 +33,23 @@ class EncodedTasks:
         Gives the model's tokenizer with the limits of prompts and targets; called once, when it is needed.
     demonstrations : int
         Solved examples before every input: for training fresh ones every time, else the same every time.
+    base : Path
+        Folder that relative paths of text to replay start from.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], load: Callable[[], Encoder], *, demonstrations: int = 0
+        self,
+        tasks: Sequence[Task],
+        load: Callable[[], Encoder],
+        *,
+        demonstrations: int = 0,
+        base: Path = Path(),
     ) -> None:
         self.tasks = {task.name: task for task in tasks}
         self._load = load
         self._demonstrations = demonstrations
+        self._base = base
+        self._windows: dict[str, TextWindows] = {}
         self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
 
     @cached_property
@@ -135,7 +149,7 @@ class EncodedTasks:
         prompt_ids: Callable[[str], tuple[int, ...]],
         context: int | None,
         start: int = 0,
-    ) -> Iterator[list[Encoded]]:
+    ) -> Iterator[TaskBatch]:
         """Mix training examples of tasks into batches, without end, determined by the seed.
 
         Parameters
@@ -143,7 +157,7 @@ class EncodedTasks:
         names : sequence of str
             The tasks.
         training : TrainingConfig
-            Size of the batches, and tasks in each.
+            Size of the batches, how their tasks are chosen, and what text comes with them.
         seed : int
             Decides the order of the examples and their demonstrations.
         prompt_ids : callable
@@ -156,8 +170,10 @@ class EncodedTasks:
         Raises
         ------
         InputError
-            If an example under its soft prompt is longer than the context; names the task.
+            If an example under its soft prompt is longer than the context; names the task. If a task weight
+            is for no task there is, or the text to replay cannot be used.
         """
+        self._check_weights(training)
         ids = {name: prompt_ids(name) for name in names}
         pools = [self.kept(name, "train") for name in names]
         for name, pool in zip(names, pools, strict=True):
@@ -166,6 +182,7 @@ class EncodedTasks:
         mixture = training.scheme.batches(
             sizes, batch_size=training.batch_size, tasks_per_batch=training.tasks_per_batch, seed=seed
         )
+        replayed = self._replayed(training, seed, context, start)
         for step, rows in enumerate(mixture.since(start), start):
             drawn = [(names[row.task], *pools[row.task][i]) for row in rows for i in row.examples]
             batch = []
@@ -174,7 +191,42 @@ class EncodedTasks:
                     encoded = self._with_demonstrations(name, example, seed, (step, at))
                     _check_context(name, len(encoded), len(ids[name]), context)
                 batch.append(encoded.under(ids[name]))
-            yield batch
+            yield TaskBatch(batch, [name for name, *_ in drawn], next(replayed))
+
+    def _replayed(
+        self, training: TrainingConfig, seed: int, context: int | None, start: int
+    ) -> Iterator[list[Encoded]]:
+        """Yield the windows of text that come with each step."""
+        replay = training.replay
+        if replay is None:
+            yield from repeat([])
+            return
+        if context is not None and replay.seq_len > context:
+            raise InputError(
+                f"The seq_len of the replayed text must be at most the model's context of {context}, got "
+                f"{replay.seq_len}."
+            )
+        shown = replay.windows_until(start, training.batch_size)
+        windows = self.windows(replay).since(shown, seed)
+        for step in count(start + 1):
+            due = replay.windows_until(step, training.batch_size) - shown
+            shown += due
+            yield list(islice(windows, due))
+
+    def windows(self, replay: ReplayConfig) -> TextWindows:
+        """Return text to replay as the model reads it, read and encoded once."""
+        key = replay.model_dump_json(exclude={"ratio", "weight"})
+        if key not in self._windows:
+            self._windows[key] = TextWindows(replay.text.documents(self._base), self.encoder, replay)
+        return self._windows[key]
+
+    def _check_weights(self, training: TrainingConfig) -> None:
+        for pattern in training.task_weights:
+            if not any(fnmatchcase(name, pattern) for name in self.tasks):
+                raise InputError(
+                    f"The task weight of {pattern!r} is for none of the tasks there are: "
+                    f"{', '.join(self.tasks)}."
+                )
 
     def _with_demonstrations(self, task: str, example: Example, seed: int, draw: tuple[int, ...]) -> Encoded:
         target = example.targets[0]

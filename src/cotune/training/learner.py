@@ -67,11 +67,17 @@ class Fit:
         Training loss of every step.
     tokens : int or None
         Training tokens, None for a learner without tokens.
+    examples : mapping of str to int
+        Training examples seen by task; empty for a learner that does not count them.
+    replay_losses : tuple of float or None
+        Loss of the text replayed in every step, None in a step without; empty for a learner without replay.
     """
 
     scores: Mapping[str, Score]
     losses: tuple[float, ...] = ()
     tokens: int | None = None
+    examples: Mapping[str, int] = field(default_factory=dict)
+    replay_losses: tuple[float | None, ...] = ()
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cotune.lab.toy_language._checkpoint import TOY_CHECKPOINT
 from cotune.lab.toy_language._reader import ToyLanguageReader, toy_tasks
 from cotune.lab.toy_language._tasks import PRETRAINED, TOY_TASKS, ToyTask
+from cotune.lab.toy_language._text import ToyLanguageText
 
 if TYPE_CHECKING:
     from cotune.lab.toy_language._abilities import measure_abilities
@@ -29,6 +30,7 @@ __all__ = [
     "TOY_TASKS",
     "PretrainingConfig",
     "ToyLanguageReader",
+    "ToyLanguageText",
     "ToyTask",
     "make_model",
     "make_tokenizer",

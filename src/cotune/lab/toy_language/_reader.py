@@ -73,6 +73,21 @@ def examples_of(task: ToyTask, inputs: Iterable[tuple[int, ...]]) -> list[Exampl
     ]
 
 
+def balanced(examples: Sequence[Example]) -> list[Example]:
+    """Keep of every choice as many examples as of the rarest one, the first of them."""
+    if not examples[0].choices:
+        return list(examples)
+    counts = Counter(example.targets for example in examples)
+    rarest = min(counts.values())
+    taken: Counter[tuple[str, ...]] = Counter()
+    kept = []
+    for example in examples:
+        taken[example.targets] += 1
+        if taken[example.targets] <= rarest:
+            kept.append(example)
+    return kept
+
+
 @cache
 def inputs_by_split() -> dict[str, list[tuple[int, ...]]]:
     """Deal out all inputs to the splits in the order of the hashes of their text."""
@@ -89,21 +104,6 @@ def _hash(symbols: tuple[int, ...]) -> str:
 
 
 def _source(task: ToyTask) -> Source:
-    splits = {split: _balanced(examples_of(task, inputs)) for split, inputs in inputs_by_split().items()}
+    splits = {split: balanced(examples_of(task, inputs)) for split, inputs in inputs_by_split().items()}
     metric = "accuracy" if task.choices else "exact_match"
     return Source("", splits, metric, task.category, format="plain")
-
-
-def _balanced(examples: Sequence[Example]) -> list[Example]:
-    """Keep of every choice as many examples as of the rarest one, the first of them."""
-    if not examples[0].choices:
-        return list(examples)
-    counts = Counter(example.targets for example in examples)
-    rarest = min(counts.values())
-    taken: Counter[tuple[str, ...]] = Counter()
-    kept = []
-    for example in examples:
-        taken[example.targets] += 1
-        if taken[example.targets] <= rarest:
-            kept.append(example)
-    return kept

@@ -9,7 +9,7 @@ import numpy as np
 
 from cotune.exceptions import RunError
 from cotune.training.ensembles import passes
-from cotune.training.language_model._runs import LanguageModelRuns, derive_seed
+from cotune.training.language_model._runs import LanguageModelRuns, derive_seed, fit_of
 from cotune.training.learner import Fit, Subset
 from cotune.training.methods import Lora
 
@@ -36,7 +36,7 @@ class BatchedRuns(LanguageModelRuns):
         if self.config.ensemble is not None:
             return self.config.ensemble
         from cotune.models.precision import default_device
-        from cotune.training._loop import pass_tokens
+        from cotune.training._objective import pass_tokens
 
         training = self.config.training
         lengths = [len(encoded) for task in self.tasks for encoded in self._data.encoded(task, "train")]
@@ -102,7 +102,7 @@ class BatchedRuns(LanguageModelRuns):
                     scores = self._scores(attached, subset, split)
                 except RunError as error:
                     raise RunError(f"{names[index]}: {error}") from error
-            fits.append(Fit(scores, log.losses, log.tokens))
+            fits.append(fit_of(scores, [log]))
         return fits
 
     def _fresh_adapter(self, subset: Subset, seed: int) -> dict[str, LowRank] | None:
@@ -116,5 +116,6 @@ class BatchedRuns(LanguageModelRuns):
 
     @property
     def _is_stackable(self) -> bool:
-        method = self.config.method
-        return type(method) is Lora and method.dropout == 0 and self.config.training.optimizer == "adamw"
+        method, training = self.config.method, self.config.training
+        is_one = type(method) is Lora and method.dropout == 0
+        return is_one and training.optimizer == "adamw" and training.is_plain

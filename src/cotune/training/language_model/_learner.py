@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
 from cotune.tasks import get_metric
-from cotune.training.language_model._batched import BatchedRuns
 from cotune.training.language_model._linearised import Question, margins
 from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
+from cotune.training.language_model._varied import VariedRuns
 from cotune.training.sketch import Sketch, sketch
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from cotune.training.methods import Attached
 
 
-class LanguageModelLearner(BatchedRuns):
+class LanguageModelLearner(VariedRuns):
     """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
 
-    It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner and, for LoRA, an EnsembleLearner.
+    It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner, a VariedLearner and, for LoRA, an
+    EnsembleLearner.
 
     Parameters
     ----------

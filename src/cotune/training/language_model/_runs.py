@@ -13,6 +13,7 @@ import numpy as np
 from cotune.exceptions import RunError
 from cotune.models import Encoded, locate_model
 from cotune.tasks import Task, get_format, get_metric
+from cotune.training._log import TrainingLog, total_counts
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
 from cotune.training.language_model._warm_start import start_from, stored_start, train_start
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cotune.models import LanguageModel
-    from cotune.training._loop import TrainingLog
     from cotune.training.methods import Attached, Stage
 
 _FORMAT = 1
@@ -55,7 +55,9 @@ class LanguageModelRuns:
         self._base = base
         self._tasks = {task.name: task for task in tasks}
         demonstrations = config.method.demonstrations
-        self._data = EncodedTasks(tasks, lambda: config.encoder(base), demonstrations=demonstrations)
+        self._data = EncodedTasks(
+            tasks, lambda: config.encoder(base), demonstrations=demonstrations, base=base
+        )
         warm = config.warm_start
         self._warm_tasks = [] if warm is None else warm.chosen(tasks)
         self._start: dict[str, Tensor] | None = None if warm is not None else {}
@@ -79,6 +81,8 @@ class LanguageModelRuns:
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
+        if self.config.training.replay is not None:
+            recipe["text"] = self.config.training.replay.text.fingerprint(self._base)
         recipe["method"]["name"] = type(self.config.method).__name__
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
@@ -153,8 +157,7 @@ class LanguageModelRuns:
                     attached.save(save_to)
         except RunError as error:
             raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
-        losses = tuple(loss for log in logs for loss in log.losses)
-        return Fit(scores, losses, sum(log.tokens for log in logs))
+        return fit_of(scores, logs)
 
     @property
     def _is_warm(self) -> bool:
@@ -164,7 +167,7 @@ class LanguageModelRuns:
         config = self.config
         assert config.warm_start is not None
         return train_start(
-            self.model, config.method, self._warm_tasks, config.training, config.warm_start, state
+            self.model, config.method, self._warm_tasks, config.training, config.warm_start, state, self._base
         )
 
     @contextmanager
@@ -182,7 +185,7 @@ class LanguageModelRuns:
 
     @property
     def _pass_tokens(self) -> int:
-        from cotune.training._loop import pass_tokens
+        from cotune.training._objective import pass_tokens
 
         return pass_tokens(self.model.device.type, self.config.training)
 
@@ -262,6 +265,17 @@ class LanguageModelRuns:
             else:
                 answers.append(style.answer(next(texts)))
         return answers
+
+
+def fit_of(scores: Mapping[str, Score], logs: Sequence[TrainingLog]) -> Fit:
+    """Put together what the stages of a run gave."""
+    return Fit(
+        scores,
+        tuple(loss for log in logs for loss in log.losses),
+        sum(log.tokens for log in logs),
+        total_counts(counts for log in logs for counts in log.examples),
+        tuple(loss for log in logs for loss in log.replay_losses),
+    )
 
 
 def derive_seed(seed: int, subset: Subset) -> int:

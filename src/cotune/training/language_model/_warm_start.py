@@ -76,6 +76,7 @@ def train_start(
     training: TrainingConfig,
     warm: WarmStart,
     state: Path | None,
+    base: Path = Path(),
 ) -> dict[str, torch.Tensor]:
     """Train the parameters that runs start from; on one thread of one machine the same every time.
 
@@ -93,6 +94,8 @@ def train_start(
         How long, and what differs in the recipe.
     state : Path or None
         A folder to go on from where an earlier call was killed.
+    base : Path
+        Folder that relative paths of text to replay start from.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def train_start(
 
     config = TuningConfig(steps=warm.steps, checkpoint_every=_STATE_EVERY, training=warm.training(training))
     try:
-        with tune(model, method, tasks, config, seed=warm.seed, watch=_KeepLast(), state=state) as tuned:
+        run = tune(model, method, tasks, config, seed=warm.seed, watch=_KeepLast(), state=state, base=base)
+        with run as tuned:
             return values_of(tuned.attached)
     except RunError as error:
         raise RunError(f"The warm start: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cotune.training.methods._method import Attached, Method, Stage
 from cotune.training.methods.full import Full
 from cotune.training.methods.joint import Joint
@@ -22,6 +24,13 @@ METHODS: dict[str, type[Method]] = {
 }
 """The names a study file may write under ``method``."""
 
+
+def method_options(method: Method) -> dict[str, Any]:
+    """Return what a study file would say of a method, with all its options."""
+    name = next(name for name, kind in METHODS.items() if type(method) is kind)
+    return {"name": name, **method.plain()}
+
+
 __all__ = [
     "METHODS",
     "Attached",
@@ -34,4 +43,5 @@ __all__ = [
     "Prompt",
     "RandomPrompt",
     "Stage",
+    "method_options",
 ]

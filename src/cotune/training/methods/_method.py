@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import NonNegativeInt
 
@@ -119,10 +119,17 @@ class Method(Config):
 
     trains: ClassVar[tuple[str, ...]] = ("weights",)
     """The parts that a run of one stage trains."""
+    sized_by: ClassVar[str | None] = None
+    """The option that the number of trained parameters grows with, linearly; None where there is none."""
 
     demonstrations: NonNegativeInt = 0
     """Solved examples, freshly drawn from the training split, before every input of training and of the
     evaluation on the trained task: the "+1-shot" of the ProMoT paper."""
+
+    def resized(self, size: int) -> Self:
+        """Return the method with another value of the option it is sized by."""
+        assert self.sized_by is not None, "the caller has looked"
+        return self.model_copy(update={self.sized_by: size})
 
     @property
     def virtual_tokens(self) -> int:

@@ -86,7 +86,12 @@ class PromptStageMethod(SoftPromptMethod):
     ) -> Stage:
         """Return the stage that trains a prompt."""
         # Parameter scaling is for weights: a prompt's learning rate is absolute (Lester et al. 2021).
-        changes: dict[str, Any] = {"learning_rate": self.prompt_learning_rate, "scale_parameter": False}
+        # It stands before no plain text, from which it could not learn.
+        changes: dict[str, Any] = {
+            "learning_rate": self.prompt_learning_rate,
+            "scale_parameter": False,
+            "replay": None,
+        }
         if self.prompt_weight_decay is not None:
             changes["weight_decay"] = self.prompt_weight_decay
         return Stage(

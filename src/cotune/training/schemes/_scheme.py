@@ -73,5 +73,5 @@ class SizeScheme(SamplingScheme):
         """
         sizes = np.minimum(np.asarray(task_sizes, dtype=float), self.max_examples_per_task or np.inf)
         # Relative to the largest, so that no power overflows.
-        weights = np.asarray((sizes / sizes.max()) ** (1 / temperature))
-        return weights / weights.sum()
+        weights = (sizes / sizes.max()) ** (1 / temperature)
+        return np.asarray(weights / weights.sum(), dtype=float)

@@ -27,6 +27,7 @@ def tune(
     state: Path | None = None,
     shared: Path | None = None,
     progress: OnProgress | None = None,
+    base: Path = Path(),
 ) -> Iterator[Tuned]:
     """Run a method's stages on target tasks; inside the context the model is the tuned one.
 
@@ -56,6 +57,8 @@ def tune(
         again. The last stage is never shared.
     progress : callable, optional
         Called after every step.
+    base : Path
+        Folder that relative paths of text to replay start from.
 
     Yields
     ------
@@ -74,6 +77,6 @@ def tune(
         raise InputError("There is no task to tune on; name at least one target.")
     torch.manual_seed(seed)
     with method.attach(model, [task.name for task in tasks]) as attached:
-        tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress)
+        tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress, base)
         tuner.run(state)
         yield tuner.tuned()

@@ -13,7 +13,8 @@ import torch
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
 from cotune.tasks import Task
-from cotune.training._loop import TrainingLog, TrainingRun, dropout_of
+from cotune.training._log import TrainingLog
+from cotune.training._loop import TrainingRun, dropout_of
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.methods import Attached, Method, Stage
 from cotune.training.tuning._config import TuningConfig
@@ -39,7 +40,7 @@ class Tuner:
 
     Parameters
     ----------
-    model, method, tasks, config, seed, watch, shared, progress
+    model, method, tasks, config, seed, watch, shared, progress, base
         As in :func:`tune`.
     attached : Attached
         The model with the method's fresh parameters on it.
@@ -54,6 +55,7 @@ class Tuner:
     watch: Watcher
     shared: Path | None
     progress: OnProgress | None
+    base: Path = Path()
     _checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
     _best: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _best_values: list[torch.Tensor] = field(default_factory=list, init=False)
@@ -65,7 +67,9 @@ class Tuner:
         self._names = tuple(task.name for task in self.tasks)
         self._stages = self.method.stages(self.config.steps, self.config.training, self._names)
         demonstrations = self.method.demonstrations
-        self._data = EncodedTasks(self.tasks, lambda: self.model.encoder, demonstrations=demonstrations)
+        self._data = EncodedTasks(
+            self.tasks, lambda: self.model.encoder, demonstrations=demonstrations, base=self.base
+        )
         facts = {
             "format": _FORMAT,
             "method": {"name": type(self.method).__name__, **self.method.plain()},
@@ -73,7 +77,8 @@ class Tuner:
             "seed": self.seed,
             "tasks": [task.fingerprint for task in self.tasks],
         }
-        done = [[_plain(stage) for stage in self._stages[: at + 1]] for at in range(len(self._stages))]
+        plain = [self._plain(stage) for stage in self._stages]
+        done = [plain[: at + 1] for at in range(len(plain))]
         self._keys = [_digest({**facts, "stages": stages}) for stages in done]
 
     def run(self, state_folder: Path | None) -> None:
@@ -178,7 +183,7 @@ class Tuner:
     def _load_record(self, record: Mapping[str, Any]) -> None:
         self._checkpoints = [Checkpoint(*values) for values in record["checkpoints"]]
         self._best = {stage: Checkpoint(*values) for stage, values in record["best"].items()}
-        self._logs = {stage: TrainingLog(**log) for stage, log in record["logs"].items()}
+        self._logs = {stage: TrainingLog.from_dict(log) for stage, log in record["logs"].items()}
         self._reused = list(record["reused"])
 
     def _share(self, index: int) -> None:
@@ -216,11 +221,20 @@ class Tuner:
             start=start,
         )
 
+    def _plain(self, stage: Stage) -> dict[str, Any]:
+        plain = {**asdict(stage), "training": stage.training.plain()}
+        replay = stage.training.replay
+        return plain if replay is None else {**plain, "text": replay.text.fingerprint(self.base)}
+
     def _notes(self) -> Iterator[str]:
         rate = self.config.training.dropout
         with dropout_of(self.model.base, rate) as n_places:
             if rate and not n_places:
                 yield f"The model's architecture has no dropout, so it was trained without instead of {rate}."
+        if self.config.training.replay is not None:
+            for stage in self._stages:
+                if stage.training.replay is None:
+                    yield f"No text was replayed in the stage {stage.name}, which trains no weights."
         for name in self._names:
             yield from (f"Task {name}: {note}" for note in self._data.notes(name, "train"))
 
@@ -234,10 +248,6 @@ def _assign(parameters: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) 
     with torch.no_grad():
         for parameter, value in zip(parameters, values, strict=True):
             parameter.copy_(value)
-
-
-def _plain(stage: Stage) -> dict[str, Any]:
-    return {**asdict(stage), "training": stage.training.plain()}
 
 
 def _digest(content: Any) -> str:

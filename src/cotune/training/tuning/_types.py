@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cotune.training._log import total_counts
+
 if TYPE_CHECKING:
-    from cotune.training._loop import TrainingLog
+    from cotune.training._log import TrainingLog
     from cotune.training.methods import Attached, Stage
 
 
@@ -70,5 +72,10 @@ class Tuned:
 
     @property
     def tokens(self) -> int:
-        """Training tokens of all stages, counted one by one."""
+        """Training tokens of all stages, counted one by one, those of replayed text included."""
         return sum(log.tokens for log in self.logs.values())
+
+    @property
+    def examples_seen(self) -> dict[str, int]:
+        """Training examples of all stages by task; replayed text is not among them."""
+        return total_counts(counts for log in self.logs.values() for counts in log.examples)

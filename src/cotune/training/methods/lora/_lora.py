@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Lora(Method):
     """A low-rank update ``B A`` beside chosen weight matrices of the frozen base; B starts at zero."""
 
+    sized_by: ClassVar[str | None] = "r"
+
     r: PositiveInt = 8
     """Rank of the update."""
     alpha: PositiveFloat = 16
@@ -26,6 +28,10 @@ class Lora(Method):
     """Dropout on the update's input while training."""
     target_modules: tuple[str, ...] | None = None
     """Names of the matrices; by default PEFT's choice for the architecture (queries and values)."""
+
+    def resized(self, size: int) -> Self:
+        """Return the LoRA with another rank and an update scaled as before."""
+        return self.model_copy(update={"r": size, "alpha": self.alpha * size / self.r})
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

@@ -18,6 +18,7 @@ class Prefix(Method):
     """Trainable keys and values in every layer, one prefix for all tasks of a run; the base is frozen."""
 
     trains: ClassVar[tuple[str, ...]] = ("prefix",)
+    sized_by: ClassVar[str | None] = "prefix_length"
 
     prefix_length: PositiveInt = 100
     """Virtual tokens of the prefix."""

@@ -18,6 +18,7 @@ class Prompt(PromptStageMethod):
     """A soft prompt before the inputs of the frozen base."""
 
     trains: ClassVar[tuple[str, ...]] = ("prompt",)
+    sized_by: ClassVar[str | None] = "prompt_length"
 
     prompts: Literal["per_task", "shared"] = "shared"
     """Whether every task of a run has a prompt of its own; then tasks have nothing in common."""

@@ -1,0 +1,149 @@
+"""The gradient of a training step: of its examples, weighted or reconciled by task, and of replayed text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from cotune.models import Encoded, LanguageModel
+from cotune.training._log import StepLosses
+from cotune.training.batches import TaskBatch
+from cotune.training.config import TrainingConfig
+
+Backward = Callable[[torch.Tensor], None]
+
+
+class Objective:
+    """What a run minimises; it adds gradients up in the parameters and changes nothing else.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Encodes batches for the module.
+    module : Module
+        The base with what a method put on it.
+    parameters : sequence of Parameter
+        What is trained.
+    config : TrainingConfig
+        The recipe.
+    backward : callable
+        Differentiates a loss.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        module: nn.Module,
+        parameters: Sequence[nn.Parameter],
+        config: TrainingConfig,
+        backward: Backward,
+    ) -> None:
+        self._model, self._module, self._parameters = model, module, parameters
+        self._config, self._differentiate = config, backward
+
+    def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> StepLosses:
+        """Add up the gradients of a batch.
+
+        Of the examples that is the gradient of their mean loss per target token, the losses of every task
+        times its weight. To it comes ``replay.weight`` times the mean loss per token of the replayed text,
+        times the number of its windows over that of the examples: a window counts as much as an example.
+
+        Parameters
+        ----------
+        batch : TaskBatch
+            Examples of tasks, and text.
+        history : sequence of mapping of str to float
+            By step done, the loss of each task that it saw.
+        """
+        weights = self._weights(batch, history)
+        n_targets = sum(len(example.target) for example in batch)
+        counts = batch.counts
+        if self._config.balancing.by_gradient and len(counts) > 1:
+            loss, sums = self._combined(batch, weights, n_targets)
+        else:
+            loss, sums = self._accumulate(batch, n_targets, weights)
+        by_task = dict.fromkeys(counts, 0.0)
+        targets = dict.fromkeys(counts, 0)
+        for task, example, total in zip(batch.tasks, batch, sums, strict=True):
+            by_task[task] += total
+            targets[task] += len(example.target)
+        by_task = {task: total / targets[task] for task, total in by_task.items()}
+        return StepLosses(loss, by_task, self._replay(batch))
+
+    def _weights(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> list[float] | None:
+        """Return the weight of every example; None where all are 1."""
+        config = self._config
+        tasks = list(batch.counts)
+        balanced = config.balancing.weights(history, tasks)
+        by_task = {task: config.weight_of(task) * balanced[task] for task in tasks}
+        if all(weight == 1 for weight in by_task.values()):
+            return None
+        return [by_task[task] for task in batch.tasks]
+
+    def _combined(
+        self, batch: TaskBatch, weights: list[float] | None, n_targets: int
+    ) -> tuple[float, list[float]]:
+        """Let the balancing make one gradient of those of the tasks."""
+        loss, sums = 0.0, [0.0] * len(batch)
+        gradients = []
+        for task in batch.counts:
+            own = [at for at, name in enumerate(batch.tasks) if name == task]
+            share, of_own = self._accumulate(
+                [batch[at] for at in own], n_targets, weights and [weights[at] for at in own]
+            )
+            loss += share
+            for at, total in zip(own, of_own, strict=True):
+                sums[at] = total
+            gradients.append(self._take_gradient())
+        combined = self._config.balancing.combine(torch.stack(gradients))
+        sizes = [parameter.numel() for parameter in self._parameters]
+        for parameter, part in zip(self._parameters, torch.split(combined, sizes), strict=True):
+            parameter.grad = part.view_as(parameter).to(parameter.dtype)
+        return loss, sums
+
+    def _take_gradient(self) -> torch.Tensor:
+        parts = []
+        for parameter in self._parameters:
+            zeros = parameter.new_zeros(parameter.numel())
+            parts.append(zeros if parameter.grad is None else parameter.grad.flatten())
+            parameter.grad = None
+        return torch.cat(parts)
+
+    def _replay(self, batch: TaskBatch) -> float | None:
+        if not batch.replay:
+            return None
+        assert self._config.replay is not None
+        n_targets = sum(len(window.target) for window in batch.replay)
+        weight = self._config.replay.weight * len(batch.replay) / self._config.batch_size
+        loss, _ = self._accumulate(batch.replay, n_targets, [weight] * len(batch.replay))
+        return loss
+
+    def _accumulate(
+        self, examples: Sequence[Encoded], n_targets: int, weights: Sequence[float] | None
+    ) -> tuple[float, list[float]]:
+        """Add gradients up, in as many passes as it takes; return the loss and every example's sum of it."""
+        model, config = self._model, self._config
+        total, sums = 0.0, [0.0] * len(examples)
+        for indices in model.chunks(examples, pass_tokens(model.device.type, config)):
+            batch = model.batch([examples[i] for i in indices])
+            half = model.dtype == torch.bfloat16
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
+                losses = model.target_losses(self._module, batch, label_smoothing=config.label_smoothing)
+                loss = losses.sum() / n_targets
+                objective = loss
+                if weights is not None:
+                    factors = torch.tensor([weights[i] for i in indices], device=losses.device)
+                    objective = (losses * factors[batch.example]).sum() / n_targets
+            self._differentiate(objective)
+            total += loss.item()
+            of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
+            for index, value in zip(indices, of_example.tolist(), strict=True):
+                sums[index] = value
+        return total, sums
+
+
+def pass_tokens(device: str, config: TrainingConfig) -> int:
+    """Return the tokens a backward pass may hold: on a CPU more would cost memory and save no time."""
+    return config.pass_tokens or (384 if device == "cpu" else 16_384)

@@ -1,0 +1,63 @@
+"""The same base model and tasks under another method."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from cotune.exceptions import InputError
+from cotune.training.language_model._batched import BatchedRuns
+from cotune.training.learner import Subset
+from cotune.training.methods import Method
+
+if TYPE_CHECKING:
+    from cotune.models import LanguageModel
+
+
+class VariedRuns(BatchedRuns):
+    """Adds the variations of :class:`cotune.training.varied.VariedLearner` to the runs."""
+
+    _original: Self | None = None
+
+    @property
+    def method(self) -> Method:
+        """The method that is trained."""
+        return self.config.method
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The base model, loaded on first use and once for all variations."""
+        return super().model if self._original is None else self._original.model
+
+    def varied(self, method: Method, *, learning_rate: float | None = None) -> Self:
+        """Return a learner with another method on the same base, and another learning rate if given.
+
+        Raises
+        ------
+        InputError
+            If runs start warm, from what the learner's own method has trained.
+        """
+        if self.config.warm_start is not None:
+            raise InputError(
+                "Runs that start warm start from what one method has trained; leave warm_start out to "
+                "compare methods."
+            )
+        training = self.config.training
+        if learning_rate is not None:
+            training = training.model_copy(update={"learning_rate": learning_rate})
+        config = self.config.model_copy(update={"method": method, "training": training})
+        other = type(self)(config, list(self._tasks.values()), self._base)
+        if method.demonstrations == self.config.method.demonstrations:
+            other._data = self._data
+        other._original = self if self._original is None else self._original
+        other._skeleton = self._skeleton
+        return other
+
+    def trainable_parameters(self, subset: Subset) -> int:
+        """Count the parameters that a run on a subset trains; loads no weights."""
+        with self.config.method.attach(self._skeleton, subset) as attached:
+            return sum(parameter.numel() for parameter in attached.parameters)
+
+    @cached_property
+    def _skeleton(self) -> LanguageModel:
+        return self.config.skeleton(self._base, self._data.encoder)

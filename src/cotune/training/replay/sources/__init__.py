@@ -1,0 +1,16 @@
+"""Where replayed text comes from, one file a source."""
+
+from __future__ import annotations
+
+from cotune.training.replay.sources._source import Document, TextSource
+from cotune.training.replay.sources.files import TextFiles
+from cotune.training.replay.sources.huggingface import HuggingFaceText
+
+TEXT_SOURCES: dict[str, type[TextSource]] = {
+    "files": TextFiles,
+    "huggingface": HuggingFaceText,
+}
+"""The names a study file may write under ``training.replay.text.source``; other packages add theirs, as the
+lab's toy language does for studies."""
+
+__all__ = ["TEXT_SOURCES", "Document", "HuggingFaceText", "TextFiles", "TextSource"]
