@@ -109,6 +109,32 @@ class LanguageModel:
             _check_complete(report)
         return cls(base.to(device), encoder, pack=pack)
 
+    @classmethod
+    def skeleton(cls, model: Path | str, encoder: Encoder, *, revision: str | None = None) -> LanguageModel:
+        """Make a checkpoint's model with shapes and no numbers: parameters can be counted, nothing computed.
+
+        Parameters
+        ----------
+        model : Path or str
+            A folder, or a hub name.
+        encoder : Encoder
+            From :func:`load_encoder`.
+        revision : str, optional
+            Branch, tag or commit on the hub.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint's configuration cannot be read.
+        """
+        import transformers
+
+        auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
+        with loading(model), torch.device("meta"):
+            config = transformers.AutoConfig.from_pretrained(str(model), **hub_options(model, revision))
+            base = auto.from_config(config)
+        return cls(base, encoder, pack=False)
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""

@@ -77,6 +77,25 @@ class ModelConfig(Config):
             location, encoder or self.encoder(base), revision=self.revision, precision=self.precision
         )
 
+    def skeleton(self, base: Path, encoder: Encoder) -> LanguageModel:
+        """Return the model without its numbers, to count what would be trained; takes no memory.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that a relative model path starts from.
+        encoder : Encoder
+            From :meth:`encoder`.
+
+        Raises
+        ------
+        InputError
+            If the model does not exist or cannot be read.
+        """
+        from cotune.models._language_model import LanguageModel
+
+        return LanguageModel.skeleton(locate_model(self.model, base), encoder, revision=self.revision)
+
     def fingerprint(self, base: Path) -> dict[str, Any]:
         """Return all of the model that a run's results depend on, as plain JSON types."""
         from cotune.models.precision import resolve_precision
