@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotune.affinity import cover_pairs
+from cotune.affinity import cover_pairs, spread_tasks
 from cotune.exceptions import InputError
 
 
@@ -58,3 +58,25 @@ def test_too_few_subsets_are_refused_with_the_number_needed():
 def test_impossible_designs_are_refused(n, size, m):
     with pytest.raises(InputError):
         cover_pairs(n, size, m)
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(2, 20), m=st.integers(1, 15), data=st.data())
+def test_few_subsets_use_every_task_equally_often(n, m, data):
+    size, seed = data.draw(st.integers(1, n)), data.draw(st.integers(0, 5))
+    subsets = spread_tasks(n, size, m, seed)
+    assert subsets.shape == (m, size)
+    assert (np.diff(subsets, axis=1) > 0).all()
+    assert np.ptp(np.diag(meetings(subsets, n))) <= 1
+    assert (spread_tasks(n, size, m + 3, seed)[:m] == subsets).all()
+
+
+def test_few_subsets_rarely_let_a_pair_meet_twice():
+    met = meetings(spread_tasks(18, 3, 24), 18)
+    assert (np.triu(met, 1) > 1).sum() <= 2
+
+
+@pytest.mark.parametrize(("n", "size", "m"), [(4, 5, 2), (4, 0, 2), (4, 2, 0)])
+def test_impossible_numbers_of_subsets_are_refused(n, size, m):
+    with pytest.raises(InputError, match="must be"):
+        spread_tasks(n, size, m)

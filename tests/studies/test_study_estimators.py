@@ -67,7 +67,7 @@ def test_its_plan_is_measured_in_the_end(planted, affinity):
 
 
 def test_failed_runs_are_left_out_and_told(planted, affinity):
-    failing = {**CLEAR, "failures": 0.1}
+    failing = {**CLEAR, "failures": 0.06}
     study = planted.study(affinity=affinity, learner=failing, grouping={"missing": "complete"})
     result = run_study(study)
     failed = [r for r in result.affinity_records.values() if r.error is not None]

@@ -19,7 +19,7 @@ from cotune.affinity.linear_surrogate import LinearSurrogate, eq8_factor
 from cotune.affinity.lookahead import lookahead
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
-from cotune.affinity.subsets import cover_pairs
+from cotune.affinity.subsets import cover_pairs, spread_tasks
 from cotune.affinity.tables import Table, read_table
 
 __all__ = [
@@ -47,5 +47,6 @@ __all__ = [
     "pairwise",
     "rank_agreement",
     "read_table",
+    "spread_tasks",
     "within_task_correlation",
 ]

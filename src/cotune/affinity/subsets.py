@@ -69,6 +69,52 @@ def cover_pairs(n: int, size: int, m: int | None = None, seed: int = 0) -> NDArr
     return np.array(list(subsets), dtype=np.int64)
 
 
+def spread_tasks(n: int, size: int, m: int, seed: int = 0) -> NDArray[np.int64]:
+    """Sample subsets in which every task is equally often, fewer than let every pair meet.
+
+    Each subset takes the tasks used least, those of them that have met the chosen ones least, ties broken at
+    random.
+
+    Parameters
+    ----------
+    n : int
+        Number of tasks.
+    size : int
+        Tasks in a subset, at most n.
+    m : int
+        Number of subsets.
+    seed : int
+        The same seed gives the same subsets, and more begin with the fewer.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, size)
+        Task indices, ascending within a subset; numbers of subsets with a task differ by at most one.
+
+    Raises
+    ------
+    InputError
+        If ``size`` is not between 1 and n, or m is below 1.
+    """
+    if not 1 <= size <= n:
+        raise InputError(f"The subset size must be between 1 and the number of tasks {n}, got {size}.")
+    if m < 1:
+        raise InputError(f"The number of subsets must be at least 1, got {m}.")
+    rng = np.random.default_rng(seed)
+    used, met = np.zeros(n, dtype=np.int64), np.zeros((n, n), dtype=np.int64)
+    subsets = np.empty((m, size), dtype=np.int64)
+    for subset in subsets:
+        chosen: list[int] = []
+        while len(chosen) < size:
+            free = np.setdiff1d(np.arange(n), chosen)
+            order = np.lexsort((rng.random(len(free)), met[free][:, chosen].sum(1), used[free]))
+            chosen.append(int(free[order[0]]))
+        used[chosen] += 1
+        met[np.ix_(chosen, chosen)] += 1
+        subset[:] = sorted(chosen)
+    return subsets
+
+
 def _next_subset(
     met: NDArray[np.int64], size: int, rng: np.random.Generator, taken: Container[tuple[int, ...]]
 ) -> tuple[int, ...]:

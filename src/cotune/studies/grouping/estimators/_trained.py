@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from cotune._config import Config
-from cotune.affinity import cover_pairs
+from cotune.affinity import cover_pairs, spread_tasks
 from cotune.exceptions import InputError
 from cotune.studies.grouping._runs import AnyRun, FitRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Round, Rounds
@@ -114,10 +114,7 @@ def named(learner: Learner, subsets: Iterable[Iterable[int]]) -> list[Subset]:
 
 
 def few_subsets(n: int, size: int, m: int, seed: int) -> list[tuple[int, ...]]:
-    """Return the first m subsets of a covering design, which need not cover all pairs."""
-    possible = math.comb(n, size) if size <= n else 0
-    if 2 <= size <= n and m < possible:
-        whole = cover_pairs(n, size, None, seed)
-        if m <= len(whole):
-            return [tuple(int(i) for i in subset) for subset in whole[:m]]
-    return [tuple(int(i) for i in subset) for subset in cover_pairs(n, size, m, seed)]
+    """Return m subsets that cover all pairs evenly, or, where they are too few for that, all tasks."""
+    few = 2 <= size <= n and m < len(cover_pairs(n, size, None, seed))
+    drawn = spread_tasks(n, size, m, seed) if few else cover_pairs(n, size, m, seed)
+    return list(dict.fromkeys(tuple(int(i) for i in subset) for subset in drawn))
