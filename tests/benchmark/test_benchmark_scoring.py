@@ -54,6 +54,18 @@ def test_the_shipped_function_classes_are_confirmed_and_recovered():
         assert (tally.total, tally.confirmed, tally.recovered["sdp"]) == (1, 1, 1)
 
 
+def test_the_sdp_recovers_all_shipped_cases_of_real_tasks_that_are_confirmed():
+    real = [one for one in shipped_tables() if one.scenario == "multitask"]
+    card = score(real)
+    tally = card.tally()
+    assert (tally.total, tally.confirmed) == (57, 34)
+    for case in card.cases:
+        assert case.verification.method == "exact"
+        sdp = next(outcome for outcome in case.outcomes if outcome.algorithm == "sdp")
+        assert sdp.recovered or not case.verification.confirmed, case.name
+    assert tally.recovered["sdp"] > tally.recovered["spectral"] > tally.recovered["lloyd"]
+
+
 def test_the_card_is_plain_json():
     data = json.loads(json.dumps(score([table(families=3)], ["lloyd"]).to_dict()))
     assert data["algorithms"] == ["lloyd"]
