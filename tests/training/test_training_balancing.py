@@ -169,7 +169,7 @@ def test_a_run_that_is_continued_goes_on_with_its_average(causal, encode):
     with Lora().attach(causal) as attached:
         first = TrainingRun(causal, attached, 8, config)
         first.run([batch] * 5)
-        state = first.state_dict()
+        state = copy.deepcopy(first.state_dict())
         values = [p.detach().clone() for p in attached.trained]
         first.run([batch] * 3)
         ends = [p.detach().clone() for p in attached.trained]
