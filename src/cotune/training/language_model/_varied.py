@@ -55,8 +55,15 @@ class VariedRuns(BatchedRuns):
 
     def trainable_parameters(self, subset: Subset) -> int:
         """Count the parameters that a run on a subset trains; loads no weights."""
-        with self.config.method.attach(self._skeleton, subset) as attached:
-            return sum(parameter.numel() for parameter in attached.parameters)
+        # Methods have parameters of each task or of none: only how many there are matters.
+        if len(subset) not in self._counted:
+            with self.config.method.attach(self._skeleton, subset) as attached:
+                self._counted[len(subset)] = sum(parameter.numel() for parameter in attached.parameters)
+        return self._counted[len(subset)]
+
+    @cached_property
+    def _counted(self) -> dict[int, int]:
+        return {}
 
     @cached_property
     def _skeleton(self) -> LanguageModel:

@@ -20,8 +20,9 @@ def corrupt_spans(
     """Replace random spans by sentinels, and list what stood there.
 
     Of n tokens round(n * noise_density) are masked, in round(of them / mean_span) spans; the lengths of the
-    spans and of what lies between are random partitions, as in T5's code: the text begins with a kept token
-    and ends with a masked span. The targets end with one sentinel more, as in the paper's Figure 2.
+    spans and of what lies between are random partitions, as in T5's code. There the last span is always the
+    end of the text; here a text may begin and end with either, since short windows have but one span. The
+    targets end with one sentinel more, as in the paper's Figure 2.
 
     Parameters
     ----------
@@ -58,13 +59,14 @@ def corrupt_spans(
         )
     generator = np.random.default_rng(seed)
     masked = _partition(n_noise, n_spans, generator)
-    kept = _partition(n - n_noise, n_spans, generator)
+    kept = _partition(n - n_noise + 2, n_spans + 1, generator)
+    kept[0] -= 1  # what is kept at both ends may be nothing
     inputs, targets, at = [], [], 0
     for sentinel, n_kept, n_masked in zip(sentinels, kept, masked, strict=False):
         inputs += [*tokens[at : at + n_kept], sentinel]
         targets += [sentinel, *tokens[at + n_kept : at + n_kept + n_masked]]
         at += n_kept + n_masked
-    return inputs, [*targets, sentinels[n_spans]]
+    return [*inputs, *tokens[at:]], [*targets, sentinels[n_spans]]
 
 
 def restore_spans(inputs: Sequence[int], targets: Sequence[int], sentinels: Sequence[int]) -> list[int]:
