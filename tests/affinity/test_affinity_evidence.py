@@ -78,7 +78,7 @@ def test_the_likelihood_of_a_task_is_the_integral_it_stands_for():
         quad(lambda t, use=use: given_variance(np.exp(t), use) * np.exp(t), -12, 12)[0] for use in (1, 0)
     )
     found = evidence.gains([0, 1, 2], [0])[0]
-    prior = np.log(evidence.concentration)  # of being in no group
+    prior = evidence.prior.log_prior(np.array([1, 1, 1])) - evidence.prior.log_prior(np.array([2, 1]))
     np.testing.assert_allclose(found[1] - found[0] + prior, np.log(with_group / without), rtol=1e-6)
 
 
@@ -128,20 +128,24 @@ def test_the_sampler_visits_partitions_as_often_as_they_are_likely():
             values.append(evidence.log_evidence(labels))
         weight[tuple(labels)] = logsumexp(values)
     total = logsumexp(list(weight.values()))
+    chains, sweeps = 50, 60
     sampler = PartitionSampler(
-        evidence.entries,
+        [evidence.entries],
         evidence.typical,
-        np.arange(n),
+        np.tile(np.arange(n), (chains, 1)),
         np.arange(n),
         np.random.default_rng(0),
-        concentration=evidence.concentration,
+        prior=evidence.prior,
     )
     visits = dict.fromkeys(weight, 0)
-    draws = 1000
-    for _ in range(draws):
+    for _ in range(10):
         sampler.sweep()
-        first = {}
-        visits[tuple(first.setdefault(label, len(first)) for label in sampler.labels.tolist())] += 1
+    for _ in range(sweeps):
+        sampler.sweep()
+        for labels in sampler.labels.tolist():
+            first = {}
+            visits[tuple(first.setdefault(label, len(first)) for label in labels)] += 1
+    draws = chains * sweeps
     for labels, log_weight in weight.items():
         p = np.exp(log_weight - total)
         # Sweeps are correlated: allow for a quarter of the draws being independent.
@@ -155,9 +159,9 @@ def test_beliefs_leave_the_other_tasks_where_they_are_and_agree_with_the_planted
     tasks = np.array([0, 7, 13])
     start[tasks] = [3, 4, 5]
     for resample in (False, True):
-        belief = believe(
-            GroupEvidence(membership, scores), start, tasks, np.random.default_rng(0), 10, resample=resample
-        )
+        rng, starts = np.random.default_rng(0), np.tile(start, (10, 1))
+        evidence = GroupEvidence(membership, scores)
+        belief = believe(evidence, starts, tasks, rng, sweeps=5, resample=resample)
         others = np.setdiff1d(np.arange(18), tasks)
         for draw in belief.draws:
             same = draw[:, None] == draw

@@ -13,6 +13,10 @@ from cotune.affinity.subsets import grow_subset
 
 _ASKED_BEFORE = 0.4
 """What a pair's uncertainty counts when a run of the same round tests it already."""
+_BUSY = 0.25
+"""Bits by which a task is less wanted in a subset for each run of the round that it is in already."""
+_CANDIDATES = 64
+"""How many of the tasks about which a task knows least may come into its subset."""
 
 
 def open_per_subset(size: int) -> int:
@@ -70,32 +74,60 @@ class SubsetDesign:
         count : int
             Number of subsets.
         """
-        rows = np.searchsorted(belief.tasks, open_tasks)
-        unknown = _entropy(belief.together[rows])
-        unknown += 1e-3 * self.rng.random(unknown.shape) - 1e-2 * np.minimum(self.met[open_tasks], 10) / 10
-        unknown[np.arange(len(open_tasks)), open_tasks] = -1.0
-        asked = np.zeros(len(open_tasks))
+        n = len(labels)
+        is_open = np.zeros(n, dtype=bool)
+        is_open[open_tasks] = True
+        unknown = self._unknown(belief, open_tasks, n)
+        asked = np.zeros(n)
         subsets = []
         for _ in range(count):
-            at = int(np.argmin(asked - 0.5 * unknown.max(1)))
-            chosen = self._around(at, unknown, labels, open_tasks)
-            tested = np.flatnonzero(np.isin(open_tasks, chosen))
-            asked[tested] += 1.0
-            unknown[np.ix_(tested, chosen)] *= _ASKED_BEFORE
+            first = np.argmin(asked[open_tasks] - 0.5 * unknown[open_tasks].max(1))
+            chosen = self._around(int(open_tasks[first]), unknown, asked, labels, is_open)
+            asked[chosen] += 1.0
+            unknown[np.ix_(chosen, chosen)] *= _ASKED_BEFORE
             subsets.append(self._note(chosen))
         return subsets
 
-    def _around(self, at: int, unknown: Array, labels: Labels, open_tasks: Labels) -> Labels:
-        """Return an open task, members of the group most in question for it, and others open to them."""
-        task = open_tasks[at]
-        group = labels[int(unknown[at].argmax())]
-        members = np.flatnonzero((labels == group) & (np.arange(len(labels)) != task))
-        others = np.flatnonzero((labels[open_tasks] != group) & (open_tasks != task))
-        space = max(open_per_subset(self.size) - 1, self.size - 1 - len(members))
-        worth = unknown[np.ix_(others, members)].mean(1) + unknown[others, task]
-        fellows = open_tasks[others[np.argsort(-worth, kind="stable")[:space]]]
-        company = members[np.argsort(-unknown[at, members], kind="stable")[: self.size - 1 - len(fellows)]]
-        return np.asarray(np.r_[task, fellows, company], dtype=np.intp)
+    def _unknown(self, belief: Belief, open_tasks: Labels, n: int) -> Array:
+        """Entropy of whether each pair with an open task is together, less if they met; 0 for others."""
+        rows = _entropy(belief.together[np.searchsorted(belief.tasks, open_tasks)])
+        rows += 1e-3 * self.rng.random(rows.shape) - 1e-2 * np.minimum(self.met[open_tasks], 10) / 10
+        unknown = np.zeros((n, n))
+        unknown[open_tasks] = rows
+        unknown[:, open_tasks] = np.maximum(unknown[:, open_tasks], rows.T)
+        np.fill_diagonal(unknown, -1.0)
+        return unknown
+
+    def _around(
+        self, task: int, unknown: Array, asked: Array, labels: Labels, is_open: NDArray[np.bool_]
+    ) -> Labels:
+        """Return an open task, two others of whose pairs least is known, and company for them."""
+        value = unknown[task] - _BUSY * asked
+        others = np.argsort(-value, kind="stable")[:_CANDIDATES]
+        others = others[others != task]
+        if self.size == 2 or len(others) < 2:
+            return np.r_[task, others[:1]]
+        worth = value[others][:, None] + value[others] + unknown[np.ix_(others, others)]
+        strangers = labels[others][:, None] != labels[others]
+        worth[strangers & ~is_open[others] & ~is_open[others][:, None]] = -np.inf
+        np.fill_diagonal(worth, -np.inf)
+        pair = others[list(np.unravel_index(int(worth.argmax()), worth.shape))]
+        return self._filled([task, *pair], unknown, labels, is_open)
+
+    def _filled(
+        self, chosen: list[int], unknown: Array, labels: Labels, is_open: NDArray[np.bool_]
+    ) -> Labels:
+        """Add open tasks, and then members of the group in question, up to the size."""
+        groups = labels[[task for task in chosen if not is_open[task]] or chosen[1:2]]
+        members = np.setdiff1d(np.flatnonzero(labels == groups[0]), chosen)
+        space = self.size - len(chosen)
+        tested = np.setdiff1d(np.flatnonzero(is_open & (labels != groups[0])), chosen)
+        count = max(open_per_subset(self.size) - 2, space - len(members))
+        for pool, most in ((tested, min(count, space)), (members, space)):
+            worth = unknown[:, chosen].sum(1)[pool]
+            best = pool[np.argsort(-worth, kind="stable")[: min(most, self.size - len(chosen))]]
+            chosen = [*chosen, *map(int, best)]
+        return np.array(chosen, dtype=np.intp)
 
     def _note(self, subset: Labels) -> Labels:
         subset = np.sort(subset)

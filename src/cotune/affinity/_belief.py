@@ -11,7 +11,8 @@ from cotune.affinity._entries import Array, Labels
 from cotune.affinity._sampler import PartitionSampler
 from cotune.affinity.evidence import GroupEvidence, renumbered
 
-_BURN_IN = 5
+_KEPT = 2
+"""Sweeps whose probabilities are averaged."""
 _PASSES = 20
 _TOLERANCE = 1e-9
 
@@ -26,13 +27,13 @@ class Belief:
         The tasks in question, ascending.
     together : ndarray of shape (t, n)
         Probability that each of them shares a group with every task; 0 with itself.
-    draws : tuple of ndarray of shape (n,)
+    draws : ndarray of shape (c, n)
         Partitions from the posterior.
     """
 
     tasks: Labels
     together: Array
-    draws: tuple[Labels, ...]
+    draws: Labels
 
     def consensus(self, starts: Iterable[Labels]) -> Labels:
         """Return the partition that agrees best with the posterior, pair by pair (Binder, 1978).
@@ -81,11 +82,11 @@ class Belief:
 
 def believe(
     evidence: GroupEvidence,
-    labels: Labels,
+    starts: Labels,
     tasks: Labels,
     rng: np.random.Generator,
-    draws: int,
     *,
+    sweeps: int,
     resample: bool,
 ) -> Belief:
     """Sample the posterior of the groups of some tasks.
@@ -94,35 +95,33 @@ def believe(
     ----------
     evidence : GroupEvidence
         The runs.
-    labels : ndarray of shape (n,)
-        Groups to start from, numbered from 0.
+    starts : ndarray of shape (c, n)
+        Partitions to start c chains from, groups numbered from 0. Too many groups are left soon, and too
+        few hardly ever: at random is better than all together.
     tasks : ndarray of shape (t,)
         The tasks in question, ascending.
     rng : numpy.random.Generator
         For the draws.
-    draws : int
-        How many.
+    sweeps : int
+        How often every task is drawn before its probabilities are noted.
     resample : bool
-        Whether every draw is made under another bootstrap resample of the runs (the bagged posterior of
+        Whether every chain sees a bootstrap resample of its own of the runs (the bagged posterior of
         Huggins and Miller, 2023). It makes up for what the model does not know, such as that two tasks may
         suit each other without being of one group, which the posterior of all runs takes for a fact.
     """
     entries = evidence.entries
-    sampler = PartitionSampler(
-        entries, evidence.typical, labels, tasks, rng, concentration=evidence.concentration
-    )
-    for _ in range(_BURN_IN):
+    weightings = [entries]
+    if resample:
+        chosen = rng.integers(0, entries.n_runs, (len(starts), entries.n_runs))
+        weights = (np.bincount(row, minlength=entries.n_runs).astype(float) for row in chosen)
+        weightings = [entries.resampled(weight) for weight in weights]
+    sampler = PartitionSampler(weightings, evidence.typical, starts, tasks, rng, prior=evidence.prior)
+    for _ in range(sweeps):
         sampler.sweep()
-    together = np.zeros((len(tasks), len(labels)))
-    found = []
-    for _ in range(draws):
-        if resample:
-            chosen = rng.integers(0, entries.n_runs, entries.n_runs)
-            weight = np.bincount(chosen, minlength=entries.n_runs).astype(float)
-            sampler.recount(entries.resampled(weight))
+    together = np.zeros((len(tasks), starts.shape[1]))
+    for _ in range(_KEPT):
         sampler.sweep(together)
-        found.append(renumbered(sampler.labels))
-    together /= draws
+    together /= _KEPT
     together[np.arange(len(tasks)), tasks] = 0.0
     together[:, tasks] = (together[:, tasks] + together[:, tasks].T) / 2.0
-    return Belief(tasks, together, tuple(found))
+    return Belief(tasks, together, sampler.labels.copy())

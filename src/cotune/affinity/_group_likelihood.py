@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
 
-from cotune.affinity._entries import Array, positive
+from cotune.affinity._entries import Array
 
 EFFECTS = 2.0 ** np.arange(-1.0, 5.5, 0.5)
 """Candidates for the effect of a company all of one's own group, in standard deviations of a run's noise."""
@@ -33,7 +32,7 @@ def log_likelihood(sums: Array, runs: Array, square: Array, noise: Array, effect
         beta.
     """
     x, xx, xy = sums
-    q = np.maximum(xx - x * x / positive(runs), 0.0)
+    q = np.maximum(xx - x * x / np.maximum(runs, 1.0), 0.0)
     z = xy / noise
     spread = (_SPREAD * effect) ** 2
     lift = 1.0 + spread * q
@@ -61,13 +60,41 @@ def grid_posterior(sums: Array, runs: Array, square: Array, typical: Array) -> A
     return np.asarray(value - scale[:, None] + log_effect_prior(EFFECTS))
 
 
+def effect_posterior(sums: Array, runs: Array, square: Array, noise: Array) -> Array:
+    """Return log p of the scores and of each effect, shape (c, effects), for c partitions and noises.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, c, n)
+        Sums over each task's runs of x, x^2 and x y.
+    runs, square, noise : ndarrays of shape (c, n)
+        Number of runs, sum of y^2, and s.
+    """
+    value = log_likelihood(sums[:, :, None], runs[:, None], square[:, None], noise[:, None], EFFECTS[:, None])
+    return np.asarray(value.sum(-1) + log_effect_prior(EFFECTS))
+
+
+def noise_posterior(sums: Array, runs: Array, square: Array, typical: Array, effect: Array) -> Array:
+    """Return log p of the scores for each share of noise, shape (c, noises), for c partitions and effects.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, c, n)
+        Sums over each task's runs of x, x^2 and x y.
+    runs, square : ndarrays of shape (c, n)
+        Number of runs and sum of y^2.
+    typical : ndarray of shape (n,)
+        What noises are a share of.
+    effect : ndarray of shape (c,)
+        beta.
+    """
+    noise = NOISES[:, None] * typical
+    beta = effect[:, None, None]
+    value = log_likelihood(sums[:, :, None], runs[:, None], square[:, None], noise, beta)
+    scale = np.maximum(runs - 1.0, 0.0).sum(-1, keepdims=True) * np.log(NOISES)
+    return np.asarray(value.sum(-1) - scale)
+
+
 def log_effect_prior(effect: float | Array) -> Array:
     """Log-density of beta among its candidates, without constants."""
     return np.asarray(-0.5 * (np.log(effect / _TYPICAL_EFFECT) / _TYPICAL_RANGE) ** 2)
-
-
-def concentration(n: int, k: int) -> float:
-    """Return the alpha of a Dirichlet process with about k groups: k = alpha log(1 + n / alpha)."""
-    if k >= n:
-        return float(n)
-    return float(brentq(lambda alpha: alpha * np.log1p(n / alpha) - k, 1e-6, 10.0 * n * k))

@@ -2,76 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+from scipy import sparse
 
 from cotune.affinity._entries import Array, Entries, Labels
-from cotune.affinity._group_likelihood import (
-    EFFECTS,
-    NOISES,
-    grid_posterior,
-    log_likelihood,
-)
-
-_ROOM = 4
-"""Columns kept for groups that do not exist yet."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where a task stands: its runs and entries, and the entries of the others in these runs, by task."""
-
-    runs: Labels
-    entries: Labels
-    fellow_entries: Labels
-    fellows: Labels
-    begins: Labels
+from cotune.affinity._group_likelihood import EFFECTS, NOISES, effect_posterior, noise_posterior
+from cotune.affinity._partition_prior import PartitionPrior
+from cotune.affinity._placements import Companies, Weighted, placements, sums_of
 
 
 class PartitionSampler:
-    """Gibbs sampler of the model of :class:`GroupEvidence`: groups, effect and noise.
+    """Blocked Gibbs sampler of the model of :class:`GroupEvidence`, in several chains at once.
+
+    Given the number of groups K and their weights, tasks that share no run and no fellow are independent:
+    they are drawn at the same time, in all chains (Ishwaran and James, 2001). Given a partition, K is drawn
+    from its posterior and the weights are Dirichlet, so that K is as free as in the prior (the telescoping
+    sampler of Fruehwirth-Schnatter, Malsiner-Walli and Gruen, 2021).
 
     Parameters
     ----------
-    entries : Entries
-        The runs.
+    weightings : sequence of Entries
+        The runs: once for all chains, or weighted otherwise in each.
     typical : ndarray of shape (n,)
         What the noise of a task is a share of.
-    labels : ndarray of shape (n,)
-        Groups to start from, numbered from 0.
+    labels : ndarray of shape (c, n)
+        Groups to start each chain from, numbered from 0.
     tasks : ndarray of shape (t,)
         The tasks whose group is drawn; the others stay.
     rng : numpy.random.Generator
         For the draws.
-    concentration : float
-        alpha of the prior of partitions.
+    prior : PartitionPrior
+        Of the groups.
     """
 
     def __init__(
         self,
-        entries: Entries,
+        weightings: Sequence[Entries],
         typical: Array,
         labels: Labels,
         tasks: Labels,
         rng: np.random.Generator,
         *,
-        concentration: float,
+        prior: PartitionPrior,
     ) -> None:
-        self.labels, self._tasks, self._typical, self._rng = labels.copy(), tasks, typical, rng
-        self._concentration = concentration
-        self._size = np.bincount(labels, minlength=int(labels.max()) + 1 + _ROOM).astype(float)
-        self._in_group = np.zeros((entries.n_runs, len(self._size)))
-        np.add.at(self._in_group, (entries.run, labels[entries.task]), 1.0)
-        self.recount(entries)
-        self._places = _places(entries, tasks)
-
-    def recount(self, entries: Entries) -> None:
-        """Take the same runs with other weights."""
-        e = self._entries = entries
-        self._weight, self._pace = e.weight[e.run], e.pace[e.run]
-        self._sums = e.sums((self._in_group[e.run, self.labels[e.task]] - 1.0) * self._pace)
+        entries = weightings[0]
+        self._tasks, self._rng, self._prior = tasks, rng, prior
+        self._data, self._typical = Weighted.of(weightings), np.r_[typical, 1.0]
+        companies = Companies(entries)
+        self._blocks = [companies.of(block) for block in independent(entries, tasks)]
+        self._row = np.zeros(entries.n_tasks, dtype=np.intp)
+        self._row[tasks] = np.arange(len(tasks))
+        self._labels = np.pad(labels, ((0, 0), (0, 1)))
+        self._count_groups()
+        self._sums = sums_of(self._data, entries, companies, self._labels)
+        middle = len(NOISES) // 2, int(np.abs(np.log(EFFECTS / 4.0)).argmin())
+        self._share, self._effect = (np.full(len(labels), at) for at in middle)
         self._draw_parameters()
+
+    @property
+    def labels(self) -> Labels:
+        """The partitions the chains are at, shape (c, n)."""
+        return self._labels[:, :-1]
 
     def sweep(self, together: Array | None = None) -> None:
         """Draw the group of every task once, in random order, and then the parameters.
@@ -79,90 +72,76 @@ class PartitionSampler:
         Parameters
         ----------
         together : ndarray of shape (t, n), optional
-            The probabilities that task and others share a group are added to it.
+            The probabilities that task and others share a group, mean over chains, are added to it.
         """
-        for position in self._rng.permutation(len(self._tasks)):
-            probability = self._redraw(int(self._tasks[position]), self._places[position])
-            if together is not None:
-                together[position] += probability[self.labels]
+        for block in self._rng.permutation(len(self._blocks)):
+            self._redraw(block, together)
+        self._count_groups()
         self._draw_parameters()
 
+    def _count_groups(self) -> None:
+        """Renumber the groups of each chain without gaps, and draw how many there are with empty ones."""
+        labels = self._labels[:, :-1]
+        c, k = len(labels), int(labels.max()) + 1
+        chain = np.arange(c)[:, None]
+        used = np.zeros((c, k), dtype=bool)
+        used[chain, labels] = True
+        labels[:] = np.take_along_axis(used.cumsum(1) - 1, labels, 1)
+        count = choose(self._prior.number_given(used.sum(1)), self._rng) + 1
+        self._k = int(count.max())
+        self._labels[:, -1] = self._k
+        at = chain * self._k + labels
+        size = np.bincount(at.ravel(), minlength=c * self._k).reshape(c, self._k)
+        self._shape = np.where(np.arange(self._k) < count[:, None], size + self._prior.evenness, 0.0)
+
     def _draw_parameters(self) -> None:
-        e = self._entries
-        value = grid_posterior(self._sums, e.count, e.square, self._typical)
-        share, effect = np.unravel_index(self._choose(value.ravel()), value.shape)
-        self._effect, self._noise = float(EFFECTS[effect]), NOISES[share] * self._typical
+        d, rng = self._data, self._rng
+        told = (self._sums, d.count, d.square)
+        noise = NOISES[self._share][:, None] * self._typical
+        self._effect = choose(effect_posterior(*told, noise), rng)
+        self._share = choose(noise_posterior(*told, self._typical, EFFECTS[self._effect]), rng)
+        self._noise, self._beta = NOISES[self._share][:, None] * self._typical, EFFECTS[self._effect]
 
-    def _choose(self, log_weight: Array) -> int:
-        total = np.cumsum(np.exp(log_weight - log_weight.max()))
-        return int(np.searchsorted(total, self._rng.random() * total[-1], side="right"))
-
-    def _redraw(self, task: int, place: _Place) -> Array:
-        """Draw the group of one task given those of all others, and return its probabilities."""
-        e = self._entries
-        effects = self._take_out(task, place)
-        share = self._in_group[place.runs] * e.pace[place.runs, None]
-        weight, y = e.weight[place.runs], e.y[place.entries]
-        own = np.stack([weight @ share, weight @ (share * share), (weight * y) @ share])
-        value = self._prior() + self._gains_of_fellows(place, effects)
-        value += log_likelihood(own, e.count[task], e.square[task], self._noise[task], self._effect)
-        group = self._choose(value)
-        probability = np.exp(value - value.max())
-        self._put_in(task, group, place, own[:, group], effects)
-        return np.asarray(probability / probability.sum())
-
-    def _take_out(self, task: int, place: _Place) -> Array:
-        """Take a task out of its group; return what it adds to the sums of its fellows in theirs."""
-        group = self.labels[task]
-        self._in_group[place.runs, group] -= 1.0
-        self._size[group] -= 1.0
-        at = place.fellow_entries
-        e, pace = self._entries, self._pace[at]
-        share = (self._in_group[e.run[at], self.labels[e.task[at]]] - 1.0) * pace
-        change = self._weight[at] * np.stack([pace, (2.0 * share + pace) * pace, pace * e.y[at]])
-        effects = np.add.reduceat(change, place.begins, axis=1) if len(at) else change
-        self._sums[:, place.fellows] -= effects * (self.labels[place.fellows] == group)
-        return np.asarray(effects)
-
-    def _put_in(self, task: int, group: int, place: _Place, own: Array, effects: Array) -> None:
-        self.labels[task] = group
-        self._sums[:, task] = own
-        self._sums[:, place.fellows] += effects * (self.labels[place.fellows] == group)
-        self._in_group[place.runs, group] += 1.0
-        self._size[group] += 1.0
-        if self._size.min() > 0:
-            self._size = np.pad(self._size, (0, _ROOM))
-            self._in_group = np.pad(self._in_group, ((0, 0), (0, _ROOM)))
-
-    def _prior(self) -> Array:
-        """Log-weight of each group for the next task: of those there are, and of one that is empty."""
-        weight = self._size.copy()
-        weight[int(weight.argmin())] = self._concentration
+    def _redraw(self, block: int, together: Array | None) -> None:
+        """Draw the groups of some tasks given those of all others and the weights of the groups."""
+        hood, labels, k = self._blocks[block], self._labels, self._k
+        found = placements(self._data, hood, labels, k, self._sums, self._noise, self._beta)
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(weight))
+            value = found.value[..., :k] + np.log(self._rng.standard_gamma(self._shape))[:, None, :]
+        probability = np.exp(value - value.max(-1, keepdims=True))
+        total = probability.cumsum(-1)
+        group = (total <= self._rng.random(total.shape[:-1])[..., None] * total[..., -1:]).sum(-1)
+        if together is not None:
+            probability /= total[..., -1:]
+            at = labels[:, None, :-1]
+            together[self._row[hood.tasks]] += np.take_along_axis(probability, at, 2).mean(0)
+        own = np.take_along_axis(found.own, group[None, ..., None], 3)[..., 0]
+        chain = np.arange(len(labels))[:, None]
+        np.subtract.at(self._shape, (chain, labels[:, hood.tasks]), 1.0)
+        np.add.at(self._shape, (chain, group), 1.0)
+        labels[:, hood.tasks] = group
+        inside = labels[:, hood.fellow] == group[:, hood.owner]
+        self._sums[:, :, hood.tasks] = own
+        self._sums[:, :, hood.fellow] = found.without + found.effects * inside
 
-    def _gains_of_fellows(self, place: _Place, effects: Array) -> Array:
-        """Gain of each group's log-likelihood from holding the task, shape (groups,)."""
-        e, them = self._entries, place.fellows
-        without = self._sums[:, them]
-        both = np.stack([without, without + effects], axis=1)
-        value = log_likelihood(both, e.count[them], e.square[them], self._noise[them], self._effect)
-        gain = np.bincount(self.labels[them], value[1] - value[0], len(self._size))
-        return np.asarray(gain, dtype=float)
+
+def choose(log_weight: Array, rng: np.random.Generator) -> Labels:
+    """Draw one of the last axis's entries for each of the others."""
+    total = np.exp(log_weight - log_weight.max(-1, keepdims=True)).cumsum(-1)
+    return np.asarray((total <= rng.random(total.shape[:-1])[..., None] * total[..., -1:]).sum(-1))
 
 
-def _places(entries: Entries, tasks: Labels) -> list[_Place]:
-    by_task = np.argsort(entries.task, kind="stable")
-    of_task = np.searchsorted(entries.task[by_task], np.arange(entries.n_tasks + 1))
-    of_run = np.searchsorted(entries.run, np.arange(entries.n_runs + 1))
-    places = []
-    for task in tasks:
-        own = by_task[of_task[task] : of_task[task + 1]]
-        runs = entries.run[own]
-        inside = [np.arange(of_run[run], of_run[run + 1]) for run in runs]
-        fellows = np.concatenate(inside) if inside else np.zeros(0, dtype=np.intp)
-        fellows = fellows[entries.task[fellows] != task]
-        fellows = fellows[np.argsort(entries.task[fellows], kind="stable")]
-        them, begins = np.unique(entries.task[fellows], return_index=True)
-        places.append(_Place(runs, own, fellows, them, begins))
-    return places
+def independent(entries: Entries, tasks: Labels) -> list[Labels]:
+    """Part tasks into sets of which no two share a run or a fellow, greedily, the most connected first."""
+    ones = np.ones(len(entries.run), dtype=np.int32)
+    member = sparse.csr_matrix((ones, (entries.run, entries.task)), shape=(entries.n_runs, entries.n_tasks))
+    met = (member.T @ member).tocsr()[tasks]
+    met.data[:] = 1
+    conflict = (met @ met.T).tocsr()
+    colour = np.full(len(tasks), -1)
+    for row in np.argsort(-np.diff(conflict.indptr), kind="stable"):
+        others = colour[conflict.indices[conflict.indptr[row] : conflict.indptr[row + 1]]]
+        taken = np.zeros(len(others) + 2, dtype=bool)
+        taken[np.minimum(others[others >= 0], len(others))] = True
+        colour[row] = int(taken.argmin())
+    return [tasks[colour == number] for number in range(int(colour.max()) + 1)]

@@ -11,7 +11,7 @@ from cotune.affinity._adaptive_design import SubsetDesign, open_per_subset
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._belief import Belief, believe
 from cotune.affinity._entries import Array, Labels
-from cotune.affinity._regroup import Propose, polished, regroup
+from cotune.affinity._regroup import Propose, regroup
 from cotune.affinity._runs import pair_counts
 from cotune.affinity.evidence import GroupEvidence, most_groups
 from cotune.affinity.higher_order import higher_order
@@ -21,6 +21,8 @@ _BATCH = 100
 """Tasks a step unless told otherwise; fewer at a time take more runs."""
 _SURE = 0.9
 """Probability from which on a task's group is not asked about, until all are as sure."""
+_FIRST_SWEEPS, _SWEEPS = 20, 4
+"""Draws of every task's group before its probabilities are noted: of new tasks, and with new runs."""
 _LEFT_OVER = 0.1
 """Share of a batch that may be left without a stable group when a step ends before the last."""
 
@@ -117,6 +119,7 @@ class AdaptiveGrouping:
         self._settled = np.zeros(0, dtype=np.intp)
         self.labels_, self.confidence_, self.n_runs_ = np.zeros(0, dtype=np.intp), np.zeros(0), 0
         self._member, self._scores = np.zeros((0, 0), dtype=bool), np.zeros((0, 0))
+        self._draws = np.zeros((n_resamples, 0), dtype=np.intp)
         self._asked: NDArray[np.bool_] | None = None
         self.add_tasks(n_tasks)
 
@@ -232,8 +235,12 @@ class AdaptiveGrouping:
         if 0 < len(self._waiting) < self._size:
             new, self._waiting = new + self._waiting, []
         self.labels_[new] = int(self.labels_.max()) + 1 + np.arange(len(new))
+        drawn = np.zeros((self._resamples, len(self.labels_)), dtype=np.intp)
+        drawn[:, self._taken] = self._draws
+        drawn[:, new] = self._rng.integers(0, self._most_groups(), (self._resamples, len(new)))
         self._taken = np.sort(np.r_[self._taken, new].astype(np.intp))
         self._open = np.sort(np.r_[self._open, new].astype(np.intp))
+        self._draws = drawn[:, self._taken]
         self._placing = self._open
         self._groups_before = int(self.labels_[np.setdiff1d(self._taken, new)].max(initial=-1)) + 1
         self._belief: Belief | None = None
@@ -252,7 +259,7 @@ class AdaptiveGrouping:
         else:
             labels = self.labels_[self._taken]
             if self._belief is None:
-                self._belief = self._believe(labels, self._placing)
+                self._belief = self._believe(self._placing)
             count = math.ceil(len(still_open) / (2 * open_per_subset(self._size)))
             subsets = design.place(self._belief, labels, still_open, min(count, self._allowance()))
         return [self._taken[subset] for subset in subsets]
@@ -263,10 +270,7 @@ class AdaptiveGrouping:
             if self._waiting and self._allowance() < 1:
                 self._next_step()
             return
-        labels = self.labels_[self._taken]
-        if self._groups_before == 0 and self._belief is None:
-            labels = self._regroup(labels)
-        self._judge(labels, self._placing)
+        self._judge(self.labels_[self._taken], self._placing)
         if self._step_is_over() and not self._confirming:
             self._confirming = True
             self._judge(self._regroup(self.labels_[self._taken]), self._taken)
@@ -286,17 +290,19 @@ class AdaptiveGrouping:
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         return regroup(member, scores, labels, k_min, k_max, self._propose)
 
-    def _believe(self, labels: Labels, tasks: Labels) -> Belief:
+    def _believe(self, tasks: Labels) -> Belief:
         """Sample who belongs with whom, by position among the tasks taken up."""
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         evidence = GroupEvidence(member, scores, k_max=self._most_groups())
         position = np.searchsorted(self._taken, tasks)
-        labels = polished(evidence, labels, position)
-        return believe(evidence, labels, position, self._rng, self._resamples, resample=self._confirming)
+        sweeps = _FIRST_SWEEPS if self._belief is None else _SWEEPS
+        belief = believe(evidence, self._draws, position, self._rng, sweeps=sweeps, resample=self._confirming)
+        self._draws = belief.draws
+        return belief
 
     def _judge(self, labels: Labels, tasks: Labels) -> None:
         """Keep the groups, and as open the tasks that are not sure to be in theirs."""
-        self._belief = self._believe(labels, tasks)
+        self._belief = self._believe(tasks)
         labels = self._belief.consensus([labels])
         self.labels_[self._taken] = labels
         self.confidence_[tasks] = self._belief.confidence(labels)

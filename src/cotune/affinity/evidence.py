@@ -18,11 +18,12 @@ from cotune.affinity._entries import Array, Entries, Labels
 from cotune.affinity._group_likelihood import (
     EFFECTS,
     NOISES,
-    concentration,
     grid_posterior,
     log_effect_prior,
     log_likelihood,
 )
+from cotune.affinity._partition_prior import PartitionPrior
+from cotune.affinity._placements import Companies, Weighted, placements, sums_of
 from cotune.exceptions import InputError
 
 _TOLERANCE = 1e-6
@@ -44,11 +45,10 @@ class GroupEvidence:
         S = y'y - 2 beta z + beta^2 q - t^2 (z - beta q)^2 / (1 + t^2 q),
         log p = -1/2 log(1 + t^2 q) - (m + 3) / 2 * log(1 + S / 4) - (m - 1) log s_i + const,
 
-    summed over tasks. beta is log-normal around 4, within a factor of 2. The prior of a partition is that of
-    a Dirichlet process, log p = k log alpha + sum over groups of log (size - 1)!, with alpha such that about
-    ``k_max`` groups are expected. beta and the share are the only parameters (:meth:`fit`). The effect is
-    taken to depend on the share of a group and on nothing else about the company: a likelihood to find groups
-    by, not an affinity.
+    summed over tasks. beta is log-normal around 4, within a factor of 2. Any number of groups up to ``k_max``
+    is equally likely (:class:`PartitionPrior`). beta and the share are the only parameters (:meth:`fit`). The
+    effect is taken to depend on the share of a group and on nothing else about the company: a likelihood to
+    find groups by, not an affinity.
 
     Parameters
     ----------
@@ -81,8 +81,9 @@ class GroupEvidence:
 
     def __init__(self, membership: ArrayLike, scores: ArrayLike, *, k_max: int | None = None) -> None:
         e = self.entries = Entries.of(membership, scores)
-        self.concentration = concentration(e.n_tasks, most_groups(e.n_tasks) if k_max is None else k_max)
+        self.prior = PartitionPrior(e.n_tasks, most_groups(e.n_tasks) if k_max is None else k_max)
         shape = (e.n_runs, e.n_tasks)
+        self._companies, self._data = Companies(e), Weighted.of([e])
         self._member = sparse.csr_matrix((np.ones(len(e.run)), (e.run, e.task)), shape=shape)
         self.typical = typical_deviation(e)
         self.effect_, self.noise_ = 4.0, self.typical
@@ -110,9 +111,7 @@ class GroupEvidence:
         sums = e.sums(self._share(groups))
         likelihood = log_likelihood(sums, e.count, e.square, self.noise_, self.effect_)
         scale = np.maximum(e.count - 1.0, 0.0) @ np.log(self.noise_)
-        size = np.bincount(groups)
-        size = size[size > 0]
-        prior = gammaln(size).sum() + len(size) * np.log(self.concentration)
+        prior = self.prior.log_prior(np.bincount(groups))
         return float(likelihood.sum() - scale + log_effect_prior(self.effect_) + prior)
 
     def gains(self, labels: ArrayLike, tasks: ArrayLike) -> Array:
@@ -132,17 +131,23 @@ class GroupEvidence:
             its group has minus infinity there.
         """
         groups, asked = self._labels(labels), np.asarray(tasks, dtype=np.intp)
-        share = self._share(groups)
         k = int(groups.max()) + 1
-        values = np.zeros((len(asked), k + 1))
-        values[:, :k] = self._own_scores(groups, asked) + self._scores_of_others(groups, asked, share)
-        size = np.bincount(groups, minlength=k)
+        partition = np.r_[groups, k][None]
+        sums = sums_of(self._data, self.entries, self._companies, partition)
+        noise, effect = np.r_[self.noise_, 1.0][None], np.array([self.effect_])
+        hood = self._companies.of(asked)
+        values: Array = placements(self._data, hood, partition, k, sums, noise, effect).value[0]
+        size = np.bincount(groups, minlength=k + 1)
         rows, own = np.arange(len(asked)), groups[asked]
-        others = np.tile(np.r_[size, self.concentration], (len(asked), 1))
-        others[rows, own] -= 1.0
+        others = np.tile(size, (len(asked), 1))
+        others[rows, own] -= 1
+        values += np.log(others + self.prior.evenness)
+        # A group of its own is one more, unless the task leaves one empty behind.
+        one_more, as_many, one_less = self.prior.log_weight(np.maximum(k + np.array([1, 0, -1]), 1))
         alone = size[own] == 1
-        others[rows[alone], own[alone]] = self.concentration
-        values += np.log(others)
+        values[:, -1] += one_more - as_many
+        values[alone] += one_less - as_many
+        values[rows[alone], own[alone]] += as_many - one_less
         values[alone, -1] = -np.inf
         return values
 
@@ -213,8 +218,11 @@ class GroupEvidence:
         change = union - log_likelihood(base, e.count, e.square, self.noise_, self.effect_)[:, None]
         own = np.eye(self._in_group.shape[1])[groups].T @ change
         size = np.bincount(groups).astype(float)
-        prior = gammaln(size[:, None] + size) - gammaln(size)[:, None] - gammaln(size)
-        gain = own + own.T + prior - np.log(self.concentration)
+        g, k = self.prior.evenness, int((size > 0).sum())
+        each = gammaln(size + g) - gammaln(g)
+        prior = gammaln(size[:, None] + size + g) - gammaln(g) - each[:, None] - each
+        one_less, as_many = self.prior.log_weight(np.array([max(k - 1, 1), k]))
+        gain = own + own.T + prior + one_less - as_many
         gain[(size == 0)[:, None] | (size == 0)] = -np.inf
         np.fill_diagonal(gain, -np.inf)
         return np.asarray(gain)
@@ -235,42 +243,6 @@ class GroupEvidence:
         """Return values of the entries in a sparse matrix of shape (n, m)."""
         e = self.entries
         return sparse.csr_matrix((values, (e.task, e.run)), shape=(e.n_tasks, e.n_runs))
-
-    def _own_scores(self, groups: Labels, asked: Labels) -> Array:
-        """Log-likelihood of the tasks' own scores in each group, shape (t, k)."""
-        e, pace = self.entries, self.entries.pace[:, None]
-        step = pace * self._in_group
-        member, scored = self._table(np.ones(len(e.run)))[asked], self._table(e.y)[asked]
-        x, xx, xy = (np.asarray(a @ b) for a, b in ((member, step), (member, step**2), (scored, step)))
-        # In its own group a task does not count as its own company.
-        at = np.arange(len(asked)), groups[asked]
-        mine = np.asarray(member @ (pace * step))[at]
-        xx[at] += np.asarray(member @ pace**2)[:, 0] - 2.0 * mine
-        x[at] -= np.asarray(member @ pace)[:, 0]
-        xy[at] -= np.asarray(scored @ pace)[:, 0]
-        runs, square, noise = (v[asked][:, None] for v in (e.count, e.square, self.noise_))
-        sums, none = np.stack([x, xx, xy]), np.zeros((3, 1, 1))
-        value = log_likelihood(sums, runs, square, noise, self.effect_)
-        return np.asarray(value - log_likelihood(none, runs, square, noise, self.effect_))
-
-    def _scores_of_others(self, groups: Labels, asked: Labels, share: Array) -> Array:
-        """Gain of each group's log-likelihood from holding the task, shape (t, k)."""
-        e, pace = self.entries, self.entries.pace[self.entries.run]
-        member = self._member[:, asked]
-        added = (self._table(v) @ member for v in (pace, pace**2, pace * share, pace * e.y))
-        x, xx, cross, xy = (np.asarray(s.toarray()) for s in added)
-        base = e.sums(share)[:, :, None]
-        runs, square, noise = (v[:, None] for v in (e.count, e.square, self.noise_))
-
-        def log(sign: float) -> Array:
-            change = np.stack([sign * x, 2.0 * sign * cross + abs(sign) * xx, sign * xy])
-            return log_likelihood(base + change, runs, square, noise, self.effect_)
-
-        same = groups[:, None] == groups[asked]
-        now = log(0.0)
-        change = np.where(same, now - log(-1.0), log(1.0) - now)
-        change[(x == 0) | (np.arange(len(groups))[:, None] == asked)] = 0.0
-        return np.asarray(change.T @ np.eye(int(groups.max()) + 1)[groups])
 
 
 def most_groups(n: int) -> int:

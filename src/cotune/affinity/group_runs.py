@@ -12,6 +12,9 @@ from cotune.affinity._runs import check_runs
 from cotune.affinity.evidence import GroupEvidence, most_groups
 from cotune.exceptions import InputError
 
+_SWEEPS = 40
+"""Draws of every task's group before its probabilities are noted."""
+
 
 def group_runs(
     membership: ArrayLike,
@@ -60,6 +63,8 @@ def group_runs(
     most = min(most_groups(len(everyone)) if k_max is None else k_max, len(everyone))
     labels = regroup(inside, f, np.zeros(len(everyone), dtype=np.intp), min(2, most), most, propose)
     evidence = GroupEvidence(inside, f, k_max=most)
-    belief = believe(evidence, labels, everyone, np.random.default_rng(seed), n_resamples, resample=True)
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, most, (n_resamples, len(everyone)))
+    belief = believe(evidence, starts, everyone, rng, sweeps=_SWEEPS, resample=True)
     labels = belief.consensus([labels])
     return labels, belief.confidence(labels)
