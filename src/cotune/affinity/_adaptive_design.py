@@ -106,7 +106,7 @@ class SubsetDesign:
         others = np.argsort(-value, kind="stable")[:_CANDIDATES]
         others = others[others != task]
         if self.size == 2 or len(others) < 2:
-            return np.r_[task, others[:1]]
+            return np.asarray(np.r_[task, others[:1]], dtype=np.intp)
         worth = value[others][:, None] + value[others] + unknown[np.ix_(others, others)]
         strangers = labels[others][:, None] != labels[others]
         worth[strangers & ~is_open[others] & ~is_open[others][:, None]] = -np.inf
