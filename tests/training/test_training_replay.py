@@ -426,6 +426,11 @@ def test_the_stage_of_a_prompt_has_no_text_and_says_so(causal, make_task, corpus
     assert tuned.examples_seen == {"copy": 16 * 4}
 
 
+def plain_tokens(learner_of, tasks, recipe):
+    plain = learner_of("causal", tasks, training={**recipe, "replay": None})
+    return plain.expected_tokens(("copy", "last"), 6)
+
+
 def test_a_learner_replays_and_counts(learner_of, make_task, corpus):
     tasks = [make_task("copy"), make_task("last")]
     recipe = training(corpus, 0.5).plain()
@@ -434,6 +439,8 @@ def test_a_learner_replays_and_counts(learner_of, make_task, corpus):
     assert sum(fit.examples.values()) == 6 * 4
     assert len(fit.replay_losses) == len(fit.losses) == 6
     assert None not in fit.replay_losses
+    n_text = learner.expected_tokens(("copy", "last"), 6) - plain_tokens(learner_of, tasks, recipe)
+    assert n_text == 12 * 16
     assert learner.ensemble == 1  # a pass over many LoRAs has no text
     plain = learner_of("causal", tasks, training={**recipe, "replay": None})
     assert plain.fingerprint != learner.fingerprint

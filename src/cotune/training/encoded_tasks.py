@@ -220,6 +220,13 @@ class EncodedTasks:
             self._windows[key] = TextWindows(replay.text.documents(self._base), self.encoder, replay)
         return self._windows[key]
 
+    def expected_replay_tokens(self, training: TrainingConfig, steps: int) -> float:
+        """Tokens of the text that a run replays, by the mean length of its windows."""
+        if training.replay is None:
+            return 0.0
+        n_windows = training.replay.windows_until(steps, training.batch_size)
+        return n_windows * self.windows(training.replay).mean_tokens
+
     def _check_weights(self, training: TrainingConfig) -> None:
         for pattern in training.task_weights:
             if not any(fnmatchcase(name, pattern) for name in self.tasks):

@@ -100,7 +100,7 @@ class LanguageModelRuns:
         return self._data.check()
 
     def expected_tokens(self, subset: Subset, steps: int) -> int:
-        """Tokens of the batches of a run, by the mean length of each task's examples."""
+        """Tokens of the batches of a run, by the mean length of each task's examples and of replayed text."""
         method, total = self.config.method, 0.0
         # Those of validation are kept with demonstrations, where there are any.
         split = "validation" if method.demonstrations else "train"
@@ -108,6 +108,7 @@ class LanguageModelRuns:
             pools = [self._data.encoded(name, split) for name in stage.tasks or subset]
             length = float(np.mean([np.mean([len(encoded) for encoded in pool]) for pool in pools]))
             total += stage.steps * stage.training.batch_size * (length + method.virtual_tokens)
+            total += self._data.expected_replay_tokens(stage.training, stage.steps)
         return round(total)
 
     def prepare(self, folder: Path) -> None:

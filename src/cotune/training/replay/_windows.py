@@ -49,6 +49,11 @@ class TextWindows:
         if encoder.seq2seq:
             self._corrupted(0, 0)  # what does not fit is known at once
 
+    @property
+    def mean_tokens(self) -> float:
+        """Mean number of tokens of a window."""
+        return sum(len(context) + len(text) for context, text in self.windows) / len(self.windows)
+
     def since(self, place: int, seed: int) -> Iterator[Encoded]:
         """Iterate over the windows from a place of the endless sequence on, under a seed."""
         epoch, done = divmod(place, len(self.windows))
