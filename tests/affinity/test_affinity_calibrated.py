@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from affinity_designs import all_subsets, inside_only, off_diagonal, uniform_design
 
-from cotune.affinity import calibrated, higher_order
+from cotune.affinity import calibrated, higher_order, spread_tasks
 from cotune.exceptions import InputError
 
 N, SIZE = 10, 3
@@ -79,6 +79,25 @@ def test_good_predictions_are_worth_many_runs_and_bad_ones_do_no_harm():
     median = {key: np.median(values) for key, values in error.items()}
     assert median["good"] < median["good plain"] / 2.5
     assert median["useless"] < 1.05 * median["useless plain"]
+
+
+def test_few_runs_leave_fair_predictions_in_force_and_many_overrule_wrong_ones():
+    agreement, slopes = [], []
+    for repeat in range(20):
+        rng = np.random.default_rng(repeat)
+        truth, predicted, unit = world(rng, error=1.0)
+        T = higher_order(POOL, truth).matrix
+        first = spread_tasks(N, SIZE, 7, repeat)
+        rows = [int(np.flatnonzero(POOL[:, subset].all(1))[0]) for subset in first]
+        scores = truth[rows] + 6.0 * unit * rng.normal(size=(len(rows), N))
+        found = calibrated(POOL[rows], scores, predicted[rows], POOL, predicted).affinity.matrix
+        agreement += [
+            np.corrcoef(row[keep], want[keep])[0, 1] for row, want, keep in zip(found, T, OFF, strict=True)
+        ]
+        rows, scores = train(rng, truth, unit, 90)
+        slopes.append(calibrated(POOL[rows], scores, -predicted[rows], POOL, -predicted).slopes)
+    assert np.mean(agreement) > 0.75
+    assert np.median(slopes) < -0.5
 
 
 def test_perfect_predictions_leave_no_error():
