@@ -27,15 +27,30 @@ from cotune.report._retention_scores import At, RetentionScores
 from cotune.report._retention_table import RetentionTable, retention_table
 from cotune.report._retention_verdict import RetentionVerdict, retention_verdict
 from cotune.report._retention_write import render_retention_report, write_retention_report
+from cotune.report._transfer_study_claims import Claim, transfer_claims
+from cotune.report._transfer_study_data import (
+    HeldOutResult,
+    SeenLoss,
+    TransferArm,
+    TransferCheckpoint,
+    TransferData,
+    TransferPoint,
+    TransferRun,
+    TransferTask,
+)
+from cotune.report._transfer_study_findings import TransferFindings, transfer_findings
+from cotune.report._transfer_study_write import render_transfer_report, write_transfer_report
 from cotune.report._write import render_report, write_report
 
 __all__ = [
     "AffinityData",
     "At",
     "Baseline",
+    "Claim",
     "FailedRun",
     "GroupRow",
     "GroupingData",
+    "HeldOutResult",
     "InContextValue",
     "KRule",
     "Matrix",
@@ -50,13 +65,25 @@ __all__ = [
     "RetentionTask",
     "RetentionVerdict",
     "RunKind",
+    "SeenLoss",
     "TargetScore",
     "TaskRow",
+    "TransferArm",
+    "TransferCheckpoint",
+    "TransferData",
+    "TransferFindings",
+    "TransferPoint",
+    "TransferRun",
     "TransferScore",
+    "TransferTask",
     "render_report",
     "render_retention_report",
+    "render_transfer_report",
     "retention_table",
     "retention_verdict",
+    "transfer_claims",
+    "transfer_findings",
     "write_report",
     "write_retention_report",
+    "write_transfer_report",
 ]

@@ -62,6 +62,10 @@ class Runner(Protocol[RunT]):
         """
         ...
 
+    def stored(self, runs: Iterable[RunT]) -> set[RunT]:
+        """Return those runs that the store has."""
+        ...
+
 
 class StoredRunner(Generic[RunT]):
     """Gives what the store has and leaves out the rest."""
@@ -85,6 +89,10 @@ class StoredRunner(Generic[RunT]):
         records = {run: record for run, record in found.items() if record is not None}
         _stage(self.stages, title).reuse(records.values())
         return records
+
+    def stored(self, runs: Iterable[RunT]) -> set[RunT]:
+        """Return those runs that the store has."""
+        return _stored(self._study, self._store, runs)
 
 
 class ExecutingRunner(Generic[RunT]):
@@ -134,12 +142,21 @@ class ExecutingRunner(Generic[RunT]):
                 self._events.finished(record)
         return {run: records[run] for run in wanted}
 
+    def stored(self, runs: Iterable[RunT]) -> set[RunT]:
+        """Return those runs that the store has."""
+        return _stored(self._study, self._store, runs)
+
     def _jobs(self, missing: Mapping[RunT, str], folders: Mapping[RunT, Path]) -> list[Job[RunT]]:
         """Make jobs of runs, the longest first: one begun last would leave the other workers idle."""
         jobs = [Job((run,), (key,), folders[run]) for run, key in missing.items() if run in folders]
         for together in self._study.batches([run for run in missing if run not in folders]):
             jobs.append(Job(tuple(together), tuple(missing[run] for run in together)))
         return sorted(jobs, key=lambda job: sum(run.size for run in job.runs), reverse=True)
+
+
+def _stored(study: Study[Any, RunT], store: RunStore, runs: Iterable[RunT]) -> set[RunT]:
+    known = store.keys()
+    return {run for run in runs if study.key(run) in known}
 
 
 def _stage(stages: list[StageUsage], title: str) -> StageUsage:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cotune.studies._runner import StageUsage
+from cotune.studies._runner import StageUsage, StoredRunner
+from cotune.studies._runs import RunT
+from cotune.studies._store import open_store
+from cotune.studies._study import Study
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,30 @@ class Status:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {**asdict(self), "complete": self.complete}
+
+
+def stored_status(study: Study[Any, RunT], wanted: Mapping[str, Sequence[RunT]]) -> Status:
+    """Look up which of a study's runs are in its store; runs and writes nothing.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    wanted : mapping of str to sequence of runs
+        All its runs by stage, in the order of the stages.
+
+    Raises
+    ------
+    InputError
+        If the study was never run.
+    """
+    study.require_folder()
+    with open_store(study.store_path) as store:
+        runner = StoredRunner(study, store)
+        for title, runs in wanted.items():
+            runner.get(title, runs)
+    stages = tuple(
+        StageStatus.of(usage, len(runs)) for usage, runs in zip(runner.stages, wanted.values(), strict=True)
+    )
+    errors = tuple(r.error for stage in runner.stages for r in stage.records if r.error)
+    return Status(study.config.name, str(study.folder), stages, errors)

@@ -15,10 +15,12 @@ from cotune.studies._study import Study
 from cotune.studies.config import StudyConfig, read_study_file
 from cotune.studies.grouping import GroupingStudy
 from cotune.studies.retention import RetentionStudy
+from cotune.studies.transfer import TransferStudy
 
 KINDS: dict[str, type[Study[Any, Any]]] = {
     "grouping": GroupingStudy,
     "retention": RetentionStudy,
+    "transfer": TransferStudy,
 }
 """The names a study file may write under ``kind``; a file that writes none is a grouping study's."""
 

@@ -119,7 +119,8 @@ def _side_by_side(
     streams = [run.batches(config.training) for run in runs]
     names = [run.name for run in runs]
     train_side_by_side(model, stack, streams, config.steps, config.training, names)
-    for index, run in enumerate(runs):
-        with config.method.attach(model, [run.task]) as attached:
-            stack.write(index, adapter_of(model.base) or {})
+    with config.method.attach(model, [run.task for run in runs]) as attached:
+        adapter = adapter_of(model.base) or {}
+        for index, run in enumerate(runs):
+            stack.write(index, adapter)
             yield run, attached

@@ -7,25 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cotune.studies._plan import Plan, StagePlan
+from cotune.studies._probe import count_prompts, mean_length, time_method
 from cotune.studies._runner import workers_of
 from cotune.studies._worker import peak_memory
 from cotune.studies.retention._runs import TuneRun, tuning
 from cotune.studies.retention.config import changes_weights
-from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
-    from cotune.evaluation.in_context import InContextConfig
-    from cotune.models import LanguageModel
     from cotune.studies.retention._study import RetentionStudy
     from cotune.tasks import Task
-    from cotune.training.config import TrainingConfig
-    from cotune.training.methods import Attached, Stage
 
-_FEW, _MORE = 2, 8
-"""Examples in the probes' batches: a step costs something of its own, and something for each example."""
 _PROBE_PROMPTS = 16
 
 Recipe = tuple[str, str]
@@ -72,7 +64,7 @@ def plan_retention(study: RetentionStudy, *, measure: bool = True) -> Plan:
     if early and len(config.rates) > 1:
         notes.append(f"Early stages ({', '.join(early)}) are counted for every learning rate, and done once.")
     speed = _measure(study, runs) if measure else None
-    asked = _target_prompts(study.targets) + _prompts(study.evaluation, config.in_context)
+    asked = _target_prompts(study.targets) + count_prompts(study.evaluation, config.in_context)
     before = StagePlan("pretrained", 1, 0, None, None if speed is None else asked * speed.prompt, asked)
     after = StagePlan(
         "tuning",
@@ -99,30 +91,19 @@ def _work(study: RetentionStudy, run: TuneRun) -> _Work:
     method, config = tuning(run, study.config)
     names = [task.name for task in study.targets]
     stages = method.stages(config.steps, config.training, names)
-    length = getattr(method, "prompt_length", 0) + _mean_length(study, method.demonstrations)
+    length = getattr(method, "prompt_length", 0) + mean_length(
+        study.targets, study.encoder, method.demonstrations
+    )
     prompts, changed = 0, False
     for stage in stages:
         checkpoints = len(config.due(stage.steps, stage.checkpoint_every))
         prompts += checkpoints * _target_prompts(study.targets)
         # Before the first step on the weights the model is the pretrained one, which is measured once.
         evaluated = checkpoints if changed else checkpoints - 1 if changes_weights(stage.trains) else 0
-        prompts += evaluated * _prompts(study.evaluation, study.config.in_context)
+        prompts += evaluated * count_prompts(study.evaluation, study.config.in_context)
         changed |= changes_weights(stage.trains)
     tokens = sum(stage.steps * stage.training.batch_size * length for stage in stages)
     return _Work(tuple(stage.steps for stage in stages), round(tokens), prompts)
-
-
-def _mean_length(study: RetentionStudy, demonstrations: int) -> float:
-    """Return the mean tokens of a training example with its demonstrations, about."""
-    data = EncodedTasks(study.targets, lambda: study.encoder)
-    lengths = [np.mean([len(example) for example in data.encoded(t.name, "train")]) for t in study.targets]
-    return float(np.mean(lengths)) * (1 + demonstrations)
-
-
-def _prompts(tasks: Sequence[Task], config: InContextConfig) -> int:
-    """Count the prompts of one in-context evaluation."""
-    asked = sum(config.draws if shots else 1 for shots in config.shots)
-    return asked * sum(len(task[config.split][: config.max_examples]) for task in tasks)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:
@@ -143,47 +124,13 @@ def _measure(study: RetentionStudy, runs: Sequence[TuneRun]) -> _Speed:
     evaluate_in_context(model, model.base, study.evaluation[:1], few, seed=study.config.seed)
     begin = time.process_time()
     evaluate_in_context(model, model.base, study.evaluation, few, seed=study.config.seed)
-    prompt = (time.process_time() - begin) / _prompts(study.evaluation, few)
+    prompt = (time.process_time() - begin) / count_prompts(study.evaluation, few)
     steps: dict[Recipe, tuple[float, ...]] = {}
     sizes: dict[Recipe, int] = {}
     for run in runs:
         recipe = (run.method, run.options)
         if recipe not in steps:
-            steps[recipe], sizes[recipe] = _measure_method(study, model, run)
+            method, config = tuning(run, study.config)
+            stages = method.stages(config.steps, config.training, [task.name for task in study.targets])
+            steps[recipe], sizes[recipe] = time_method(model, method, study.targets, stages)
     return _Speed(steps, prompt, sizes, peak_memory())
-
-
-def _measure_method(
-    study: RetentionStudy, model: LanguageModel, run: TuneRun
-) -> tuple[tuple[float, ...], int]:
-    """Return the seconds of a step of each stage, and the bytes of what is trained."""
-    method, config = tuning(run, study.config)
-    names = [task.name for task in study.targets]
-    data = EncodedTasks(study.targets, lambda: study.encoder, demonstrations=method.demonstrations)
-    seconds = []
-    with method.attach(model, names) as attached:
-        for stage in method.stages(config.steps, config.training, names):
-            few = _time_step(model, attached, data, stage, _FEW)
-            more = _time_step(model, attached, data, stage, _MORE)
-            each = max(more - few, 0.0) / (_MORE - _FEW)
-            seconds.append(max(few - _FEW * each, 0.0) + stage.training.batch_size * each)
-        return tuple(seconds), sum(p.numel() * p.element_size() for p in attached.parameters)
-
-
-def _time_step(
-    model: LanguageModel, attached: Attached, data: EncodedTasks, stage: Stage, examples: int
-) -> float:
-    """Return the processor time of the second of two steps on a few examples."""
-    from cotune.training._loop import TrainingRun
-
-    changes = {"batch_size": examples, "tasks_per_batch": 1}
-    training: TrainingConfig = stage.training.model_copy(update=changes)
-    attached.train_only(stage.trains)
-    ends: list[float] = []
-    batches = data.batches(
-        list(data.tasks), training, 0, prompt_ids=attached.prompt_ids, context=model.context
-    )
-    TrainingRun(model, attached, 2, training).run(
-        batches, lambda step, loss: ends.append(time.process_time())
-    )
-    return ends[1] - ends[0]

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotune.studies._runner import StoredRunner
-from cotune.studies._status import StageStatus, Status
-from cotune.studies._store import open_store
+from cotune.studies._status import Status, stored_status
 from cotune.studies.retention._runs import AnyRun, PretrainedRun
 from cotune.studies.retention._watcher import MEASURED, Notebook
 
@@ -49,20 +47,14 @@ class RetentionStatus(Status):
 
 def retention_status(study: RetentionStudy) -> RetentionStatus:
     """Look up which of a retention study's runs are in its store; runs and writes nothing."""
-    study.require_folder()
     wanted: dict[str, list[AnyRun]] = {
         "pretrained": [PretrainedRun()],
         "tuning": list(dict.fromkeys(study.cells.values())),
     }
-    with open_store(study.store_path) as store:
-        runner = StoredRunner(study, store)
-        for title, runs in wanted.items():
-            runner.get(title, runs)
-    stages = tuple(
-        StageStatus.of(usage, len(runs)) for usage, runs in zip(runner.stages, wanted.values(), strict=True)
+    stored = stored_status(study, wanted)
+    return RetentionStatus(
+        stored.name, stored.folder, stored.stages, stored.errors, under_way=tuple(_under_way(study))
     )
-    errors = tuple(r.error for stage in runner.stages for r in stage.records if r.error)
-    return RetentionStatus(study.config.name, str(study.folder), stages, errors, tuple(_under_way(study)))
 
 
 def _under_way(study: RetentionStudy) -> list[RunUnderWay]:

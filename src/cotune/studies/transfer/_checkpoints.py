@@ -1,0 +1,118 @@
+"""Checkpoints on disk: the tensors that were trained, and the losses on the tasks they were trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cotune._files import new_folder, write_text
+from cotune.training.encoded_tasks import EncodedTasks
+
+if TYPE_CHECKING:
+    import torch
+
+    from cotune.models import LanguageModel
+    from cotune.training.methods import Attached, Stage
+
+_SEEN = "seen.json"
+
+SeenLosses = dict[str, dict[str, float]]
+"""By task and split the mean negative log-likelihood per target token."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What one tuning leaves, in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder for each step measured; made when it is first needed.
+    """
+
+    folder: Path
+
+    def seen(self, step: int) -> SeenLosses | None:
+        """Return the losses measured after a step, None where they were not yet."""
+        file = self._of(step) / _SEEN
+        if not file.is_file():
+            return None
+        losses: SeenLosses = json.loads(file.read_text(encoding="utf-8"))
+        return losses
+
+    def add(self, step: int, seen: SeenLosses, parts: Mapping[str, Sequence[torch.Tensor]]) -> None:
+        """Write a checkpoint, whole or not at all; the weights of step 0 are the pretrained model's."""
+        import torch
+
+        with new_folder(self._of(step)) as fresh:
+            if step:
+                copied = {
+                    name: [p.detach().to("cpu", copy=True) for p in part] for name, part in parts.items()
+                }
+                torch.save(copied, fresh / "parts.pt")
+            write_text(fresh / _SEEN, json.dumps(seen))
+
+    def load(self, step: int) -> dict[str, list[torch.Tensor]]:
+        """Read the tensors of a checkpoint."""
+        import torch
+
+        parts: dict[str, Any] = torch.load(self._of(step) / "parts.pt", map_location="cpu", weights_only=True)
+        return parts
+
+    def _of(self, step: int) -> Path:
+        return self.folder / f"step-{step:07d}"
+
+
+class CheckpointWatcher:
+    """Writes the checkpoints of the last stage, and tells earlier stages which of theirs is best.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Tokenizer and base of what is tuned.
+    data : EncodedTasks
+        The training tasks.
+    examples : int
+        Examples of each split whose loss is measured.
+    last : str
+        Name of the last stage.
+    checkpoints : Checkpoints
+        Where they go; what is there already is not measured again.
+    """
+
+    def __init__(
+        self, model: LanguageModel, data: EncodedTasks, examples: int, last: str, checkpoints: Checkpoints
+    ) -> None:
+        self._model, self._data, self._examples = model, data, examples
+        self._last, self._checkpoints = last, checkpoints
+
+    def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
+        """Return what is to be high: of the last stage the step, so that nothing but its end is chosen."""
+        if stage.name != self._last:
+            losses = self._losses(attached, "validation")
+            return -sum(losses.values()) / len(losses)
+        if self._checkpoints.seen(step) is None:
+            splits = {split: self._losses(attached, split) for split in ("train", "test")}
+            seen = {task: {split: of[task] for split, of in splits.items()} for task in self._data.tasks}
+            self._checkpoints.add(step, seen, attached.parts)
+        return float(step)
+
+    def _losses(self, attached: Attached, split: str) -> dict[str, float]:
+        return {
+            name: float(
+                self._model.nll(
+                    attached.module,
+                    [encoded.under(attached.prompt_ids(name)) for encoded in self._encoded(name, split)],
+                ).mean()
+            )
+            for name in self._data.tasks
+        }
+
+    def _encoded(self, name: str, split: str) -> list[Any]:
+        """Encode the first examples of a split as they are trained, with demonstrations always the same."""
+        kept = self._data.kept(name, split)[: self._examples]
+        encoded = (self._data.encode(name, example, example.targets[0]) for example, _ in kept)
+        return [one for one in encoded if one is not None]

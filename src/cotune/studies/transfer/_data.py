@@ -1,0 +1,191 @@
+"""From the records of runs to what the report shows and the result files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from cotune.report import (
+    FailedRun,
+    HeldOutResult,
+    SeenLoss,
+    TransferArm,
+    TransferCheckpoint,
+    TransferData,
+    TransferPoint,
+    TransferRun,
+    TransferTask,
+)
+from cotune.studies._provenance import machine_rows
+from cotune.studies._runner import StageUsage
+from cotune.studies._runs import RunRecord
+from cotune.studies.transfer._runs import AnyRun, Cell, TuneRun, due_of
+from cotune.tasks import Task, get_metric
+
+if TYPE_CHECKING:
+    from cotune.studies.transfer._study import TransferStudy
+
+
+def transfer_data(
+    study: TransferStudy,
+    notes: Mapping[str, tuple[str, ...]],
+    before: Mapping[AnyRun, RunRecord],
+    tuned: Mapping[AnyRun, RunRecord],
+    measured: Mapping[AnyRun, RunRecord],
+    stages: Sequence[StageUsage],
+) -> TransferData:
+    """Gather what the report shows.
+
+    Parameters
+    ----------
+    study : TransferStudy
+        The study.
+    notes : mapping of str to tuple of str
+        By task, what was cut or dropped.
+    before, tuned, measured : mapping of run to RunRecord
+        Records of the pretrained model's measurements, of the tunings and of their checkpoints'.
+    stages : sequence of StageUsage
+        What was run.
+    """
+    config = study.config
+    found = {run: record for run, record in measured.items() if record.error is None}
+    return TransferData(
+        title=config.name,
+        date=date.today().isoformat(),
+        tasks=tuple(_tasks(study, notes)),
+        arms=tuple(_arms(study)),
+        pretrained=TransferCheckpoint(step=0, held_out=_results(before.values())),
+        runs=tuple(
+            _run(study, cell, run, tuned[run], found)
+            for cell, run in study.cells.items()
+            if run in tuned and tuned[run].error is None
+        ),
+        along=tuple(n for n in config.numbers if n),
+        marking=config.transfer.marking,
+        failures=tuple(_failures(study, {**tuned, **measured})),
+        provenance=_provenance(study, stages),
+    )
+
+
+def _tasks(study: TransferStudy, notes: Mapping[str, tuple[str, ...]]) -> Iterator[TransferTask]:
+    config = study.config
+    for tasks, split, most in (
+        (study.train, "test", config.seen_examples),
+        (study.held_out, config.in_context.split, config.in_context.max_examples),
+    ):
+        for task in tasks:
+            yield _task(task, tasks is study.held_out, len(task[split][:most]), notes.get(task.name, ()))
+
+
+def _task(task: Task, held_out: bool, test: int, notes: tuple[str, ...]) -> TransferTask:
+    return TransferTask(
+        name=task.name,
+        held_out=held_out,
+        metric=task.metric,
+        higher_is_better=get_metric(task.metric).higher_is_better,
+        train=len(task["train"]),
+        test=test,
+        notes=notes,
+    )
+
+
+def _arms(study: TransferStudy) -> Iterator[TransferArm]:
+    for arm in study.config.compared:
+        runs = [run for cell, run in study.cells.items() if cell.arm == arm.label]
+        groups = {cell.group for cell in study.cells if cell.arm == arm.label}
+        yield TransferArm(
+            label=arm.label,
+            scheme=arm.scheme,
+            method=runs[0].method,
+            replay=arm.replay,
+            groups=len(groups),
+        )
+
+
+def _run(
+    study: TransferStudy,
+    cell: Cell,
+    run: TuneRun,
+    record: RunRecord,
+    measured: Mapping[AnyRun, RunRecord],
+) -> TransferRun:
+    assert record.payload is not None
+    payload, wanted = record.payload, study.measurements(run)
+    seen = {int(step): losses for step, losses in payload["seen"].items()}
+    checkpoints = [
+        TransferCheckpoint(
+            step=step,
+            held_out=_results([measured[one] for one in wanted if one.step == step and one in measured]),
+            seen=tuple(SeenLoss(task=task, **losses) for task, losses in seen[step].items()),
+        )
+        for step in (0, *due_of(run, study.config))
+    ]
+    return TransferRun(
+        arm=cell.arm,
+        seed=cell.seed,
+        checkpoints=tuple(checkpoints),
+        group=cell.group,
+        instructions=tuple(payload["instructions"].items()),
+        losses=record.losses,
+        replay_losses=tuple(payload["replay_losses"]),
+        windows=payload["windows"],
+        cpu_seconds=record.cpu_seconds,
+    )
+
+
+def _results(records: Iterable[RunRecord]) -> tuple[HeldOutResult, ...]:
+    return tuple(
+        HeldOutResult(
+            task=record.identity["task"],
+            transfer=_points(record.payload["transfer"]),
+            in_context=_points(record.payload["in_context"]),
+        )
+        for record in records
+        if record.payload is not None
+    )
+
+
+def _points(rows: Sequence[Sequence[float]]) -> tuple[TransferPoint, ...]:
+    """Put the draws of every number of examples together."""
+    cells: dict[int, list[Sequence[float]]] = {}
+    for row in sorted(rows, key=lambda row: tuple(row[:2])):
+        cells.setdefault(int(row[0]), []).append(row)
+    return tuple(
+        TransferPoint(
+            examples=examples,
+            scores=tuple(score for _, _, score, _ in cell),
+            losses=tuple(loss for _, _, _, loss in cell),
+        )
+        for examples, cell in cells.items()
+    )
+
+
+def _failures(study: TransferStudy, records: Mapping[AnyRun, RunRecord]) -> Iterator[FailedRun]:
+    places = {run: f"{cell.arm}, seed {cell.seed}" for cell, run in study.cells.items()}
+    for run, record in records.items():
+        if record.error is not None:
+            tuning = run if isinstance(run, TuneRun) else study.tunings[run.source]
+            name = places[tuning] + ("" if isinstance(run, TuneRun) else f", step {run.step}, {run.task}")
+            yield FailedRun(kind=record.kind, name=name, error=record.error)
+
+
+def _provenance(study: TransferStudy, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
+    config, training, few = study.config, study.config.training, study.config.transfer
+    return (
+        ("study", config.name),
+        ("model", config.model + (f" at {config.revision}" if config.revision else "")),
+        ("fingerprint of the model", study.model_fingerprint["model"][:16]),
+        ("seeds", f"{config.seed} to {config.seed + config.seeds - 1}; examples and prompts {config.seed}"),
+        (
+            "instruction tuning",
+            f"{config.steps} steps of {training.batch_size} examples, learning rate "
+            f"{training.learning_rate:g}",
+        ),
+        (
+            "fine-tuning",
+            f"{type(few.method).__name__}, {few.steps} steps, learning rate "
+            f"{few.training.learning_rate:g}, marked by {few.marking}, {few.draws} draws",
+        ),
+        *machine_rows(stages),
+    )

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, checkpoint_as_base
+from cotune.exceptions import RunError
+from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher
+from cotune.studies.transfer._runs import PRETRAINED, AnyRun, MeasureRun, TuneRun, due_of, method_of, tuning
+from cotune.studies.transfer.config import TransferStudyConfig
+from cotune.tasks import Task
+from cotune.training.encoded_tasks import EncodedTasks
+
+if TYPE_CHECKING:
+    from cotune.models import LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSetup(WorkerSetup[AnyRun]):
+    """What a process needs to tune and measure.
+
+    Parameters
+    ----------
+    config : TransferStudyConfig
+        The study's configuration.
+    tasks : mapping of str to Task
+        Training and held-out tasks by name.
+    tunings : mapping of str to TuneRun
+        By key, the tunings whose checkpoints are measured.
+    base : Path
+        Folder that relative paths start from.
+    states, checkpoints : Path
+        Folders for the states of tunings in flight, and for what tunings leave; by key.
+    threads : int
+        Threads of numerical libraries.
+    """
+
+    config: TransferStudyConfig
+    tasks: Mapping[str, Task]
+    tunings: Mapping[str, TuneRun]
+    base: Path
+    states: Path
+    checkpoints: Path
+    threads: int
+
+    def make(self) -> TransferWorker:
+        """Load the model."""
+        return TransferWorker(self, self.config.load(self.base))
+
+
+@dataclass
+class TransferWorker(Worker[AnyRun]):
+    """Tunes and measures one model, loaded once; every job leaves it as it was."""
+
+    setup: TransferSetup
+    model: LanguageModel
+    _transfers: dict[tuple[str, ...], TransferEvaluation] = field(default_factory=dict, init=False)
+    _questions: dict[tuple[str, ...], Questions] = field(default_factory=dict, init=False)
+
+    def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
+        """Tune the model, or measure one checkpoint on some tasks."""
+        first = job.runs[0]
+        if isinstance(first, TuneRun):
+            return [self._tune(first, job.keys[0])]
+        return self._measure(first, [run.task for run in job.runs if isinstance(run, MeasureRun)])
+
+    def _tune(self, run: TuneRun, key: str) -> dict[str, Any]:
+        from cotune.training.tuning import tune
+
+        setup, config = self.setup, self.setup.config
+        method, recipe = tuning(run, config)
+        tasks = [setup.tasks[name] for name in run.tasks]
+        data = EncodedTasks(tasks, lambda: self.model.encoder, demonstrations=method.demonstrations)
+        left = Checkpoints(setup.checkpoints / key)
+        last = method.stages(run.steps, recipe.training, run.tasks)[-1].name
+        watcher = CheckpointWatcher(self.model, data, config.seen_examples, last, left)
+        state = setup.states / key
+        try:
+            with tune(
+                self.model, method, tasks, recipe, seed=run.seed, watch=watcher, state=state, base=setup.base
+            ) as tuned:
+                log = tuned.logs[last]
+        except RunError as error:
+            place = f"{run.method} on {len(run.tasks)} tasks with seed {run.seed}"
+            raise RunError(f"Instruction tuning by {place}: {error}") from error
+        write_artefact_record(left.folder, {"run": key})
+        payload = {
+            "seen": {step: left.seen(step) for step in (0, *due_of(run, config))},
+            "instructions": log.examples_seen,
+            "windows": log.windows_seen,
+            "replay_losses": log.replay_losses,
+        }
+        return {"payload": payload, "losses": log.losses, "tokens": tuned.tokens}
+
+    def _measure(self, run: MeasureRun, names: Sequence[str]) -> list[dict[str, Any]]:
+        with self._at(run):
+            transfer = self._transfer(tuple(names)).run(self.model, run.examples)
+            in_context = self._asked(tuple(names)).run(self.model, self.model.base)
+        return [
+            {"payload": {"transfer": _of(name, transfer), "in_context": _of(name, in_context)}}
+            for name in names
+        ]
+
+    @contextmanager
+    def _at(self, run: MeasureRun) -> Iterator[None]:
+        """Put the checkpoint in the place of the base."""
+        if run.source == PRETRAINED:
+            yield
+            return
+        tuned = self.setup.tunings[run.source]
+        parts = Checkpoints(self.setup.checkpoints / run.source).load(run.step)
+        with checkpoint_as_base(self.model, method_of(tuned), tuned.tasks, parts):
+            yield
+
+    def _transfer(self, names: tuple[str, ...]) -> TransferEvaluation:
+        if names not in self._transfers:
+            config = self.setup.config
+            self._transfers[names] = TransferEvaluation(
+                [self.setup.tasks[name] for name in names],
+                config.transfer,
+                config.in_context,
+                self.model.encoder,
+                seed=config.seed,
+                context=self.model.context,
+            )
+        return self._transfers[names]
+
+    def _asked(self, names: tuple[str, ...]) -> Questions:
+        if names not in self._questions:
+            config = self.setup.config
+            self._questions[names] = Questions(
+                [self.setup.tasks[name] for name in names],
+                config.in_context,
+                self.model.encoder,
+                seed=config.seed,
+                context=self.model.context,
+            )
+        return self._questions[names]
+
+
+def _of(task: str, measured: Sequence[Measured]) -> list[list[float]]:
+    """Return examples, draw, score and loss of all measurements of a task."""
+    return [[m.examples, m.draw, m.score, m.loss] for m in measured if m.task == task]

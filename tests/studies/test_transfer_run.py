@@ -1,0 +1,295 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cotune.exceptions import InputError
+from cotune.lab.toy_language import TOY_CHECKPOINT
+from cotune.report import transfer_findings
+from cotune.studies import Study, collect_study, plan_study, run_study, study_status
+from cotune.studies._store import open_store
+
+
+class Workshop:
+    """Writes files of transfer studies over the toy language and its shipped model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        reader = {"reader": "toy_language"}
+        self.data = {
+            "name": "move on",
+            "kind": "transfer",
+            "seed": 3,
+            "model": str(TOY_CHECKPOINT),
+            "precision": "fp32",
+            "tasks": [
+                {
+                    **reader,
+                    "include": ["first", "middle", "greater"],
+                    "max_examples": {"train": 48, "validation": 2, "test": 4},
+                },
+                {
+                    **reader,
+                    "include": ["last"],
+                    "max_examples": {"train": 6, "validation": 2, "test": 4},
+                },
+                {
+                    **reader,
+                    "include": ["reverse", "less"],
+                    "max_examples": {"train": 16, "validation": 1, "test": 4},
+                },
+            ],
+            "held_out": ["reverse", "less"],
+            "method": {"name": "full"},
+            "steps": 3,
+            "checkpoints": [1],
+            "training": {"batch_size": 4, "tasks_per_batch": 2, "pass_tokens": 4096},
+            "schemes": ["proportional", {"name": "uniform", "label": "even"}],
+            "seeds": 1,
+            "seen_examples": 3,
+            "transfer": {"examples": [0, 2, 4], "draws": 2, "steps": 2, "training": {"learning_rate": 0.01}},
+            "along": 4,
+            "in_context": {"shots": [1, 2], "draws": 1},
+            "executor": {"workers": 0},
+        }
+
+    def study(self, **changes) -> Study:
+        """Write a study file; a change of ... leaves the key out."""
+        data = {key: value for key, value in {**self.data, **changes}.items() if value is not ...}
+        path = self.folder / "study.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        return Study.load(path)
+
+
+class Counter:
+    """Counts what a study does."""
+
+    def __init__(self):
+        self.stages, self.runs, self.notes = [], [], []
+
+    def stage(self, title, total, reused):
+        self.stages.append((title, total, reused))
+
+    def finished(self, record):
+        self.runs.append(record)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture
+def transfer(tmp_path) -> Workshop:
+    return Workshop(tmp_path)
+
+
+def table(folder, name="results.csv"):
+    with (folder / name).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_study_measures_every_checkpoint_on_every_held_out_task(transfer):
+    study, counter = transfer.study(), Counter()
+    result = run_study(study, counter)
+    assert counter.stages == [("pretrained", 2, 0), ("tuning", 2, 0), ("measuring", 8, 0)]
+    data = result.data
+    assert [arm.label for arm in data.arms] == ["proportional", "even"]
+    assert sorted(task.name for task in data.held_out) == ["less", "reverse"]
+    for run in data.runs:
+        assert [checkpoint.step for checkpoint in run.checkpoints] == [0, 1, 3]
+        zero, middle, last = run.checkpoints
+        assert zero.held_out == ()
+        assert {loss.task for loss in zero.seen} == {"first", "middle", "greater", "last"}
+        assert zero.seen != last.seen
+        for task in data.held_out:
+            assert [p.examples for p in middle.of(task.name).transfer] == [0, 4]
+            assert [p.examples for p in last.of(task.name).transfer] == [0, 2, 4]
+            assert all(len(p.scores) == 2 for p in last.of(task.name).transfer)
+            assert [p.examples for p in last.of(task.name).in_context] == [1, 2]
+        assert sum(dict(run.instructions).values()) == 3 * 4, "as many under every scheme"
+    one, other = data.runs
+    assert one.instructions != other.instructions
+    assert one.last != other.last, "the sizes of the tasks differ, and so the schemes"
+
+    rows = table(study.folder)
+    # The pretrained model: two tasks, transfer of 3 x 2 and in context 2 x 1.
+    assert len([row for row in rows if row["arm"] == "pretrained"]) == 2 * (6 + 2)
+    seen = 3 * 4 * 2
+    assert len([row for row in rows if row["arm"] == "even"]) == seen + 2 * (4 + 2) + 2 * (6 + 2)
+    assert len(table(study.folder, "points.csv")) == 2 + 2 * 2 * 2
+    found = json.loads((study.folder / "results.json").read_text())
+    assert found["findings"]["relation"]["overall"]["n"] == 10
+    assert len(found["claims"]) == 3
+    assert any("0.936" in line for line in result.sentences())
+    page = result.report.read_text()
+    assert "0.936" in page
+    assert "<script" not in page
+    assert not (study.folder / "shared" / "checkpoints").exists()
+    assert not list((study.folder / "shared" / "states").iterdir())
+
+    again = Counter()
+    assert run_study(transfer.study(), again).data == data
+    assert again.runs == []
+    assert study_status(study).complete
+    assert collect_study(study).data == data
+
+
+def test_an_arm_of_no_learning_transfers_as_the_pretrained_model(transfer):
+    """Weights that moved by nothing to speak of give the baseline's own numbers."""
+    still = {**transfer.data["training"], "learning_rate": 1e-30}
+    data = run_study(transfer.study(training=still, schemes=["uniform"])).data
+    (run,) = data.runs
+    for before in data.pretrained.held_out:
+        assert run.last.of(before.task) == before
+    findings = transfer_findings(data)
+    assert findings.arms[0].relative == 1
+    assert all(entry.transfer == 0 and entry.in_context == 0 for entry in findings.forgetting)
+
+
+def test_replay_comes_on_top_and_its_effect_is_paired(transfer):
+    text = {"text": {"source": "toy_language", "n_documents": 40}, "seq_len": 48, "pack": False}
+    study = transfer.study(schemes=["uniform"], replay=text, replay_ratios=[0, 0.5], checkpoints=[])
+    data = run_study(study).data
+    without, replayed = data.runs
+    assert [arm.label for arm in data.arms] == ["uniform", "uniform, replay 0.5"]
+    assert (without.windows, replayed.windows) == (0, 3 * 4 // 2)
+    assert without.instructions == replayed.instructions
+    assert all(loss is not None for loss in replayed.replay_losses)
+    (effect,) = transfer_findings(data).replay
+    pairs = [(replayed.last.of(task.name), without.last.of(task.name)) for task in data.held_out]
+    differences = [one.shown(2).loss - other.shown(2).loss for one, other in pairs]
+    assert effect.in_context_loss.mean == pytest.approx(sum(differences) / 2)
+    assert effect.in_context_loss.n == 2
+    assert "Replay at a ratio of 0.5" in (study.folder / "report.html").read_text()
+
+
+def test_what_is_added_later_is_measured_and_nothing_else(transfer):
+    run_study(transfer.study(schemes=["uniform"]))
+    counter = Counter()
+    run_study(transfer.study(schemes=["uniform", "proportional"]), counter)
+    assert [record.kind for record in counter.runs] == ["instruct"] + ["measure"] * 4
+    # Other questions need the checkpoints again: all is tuned once more, the pretrained model asked anew.
+    counter = Counter()
+    shown = {**transfer.data["in_context"], "shots": [1]}
+    run_study(transfer.study(schemes=["uniform"], in_context=shown), counter)
+    assert [record.kind for record in counter.runs] == ["measure"] * 2 + ["instruct"] + ["measure"] * 4
+
+
+def test_a_study_that_was_stopped_goes_on(transfer):
+    class StopError(Exception):
+        pass
+
+    class Stopping(Counter):
+        def finished(self, record):
+            super().finished(record)
+            if len(self.runs) == 2 + 2 + 2:
+                raise StopError
+
+    whole = run_study(transfer.study()).data
+    study = transfer.study()
+    folder = study.folder
+    folder.rename(folder.with_name("whole"))
+    with pytest.raises(StopError):
+        run_study(study, Stopping())
+    status = study_status(study)
+    assert [(stage.done, stage.wanted) for stage in status.stages] == [(2, 2), (2, 2), (2, 8)]
+    counter = Counter()
+    data = run_study(study, counter).data
+    assert len(counter.runs) == 6
+    for one, other in zip(data.runs, whole.runs, strict=True):
+        assert one.checkpoints == other.checkpoints
+        assert one.losses == other.losses
+
+
+def test_arms_may_differ_in_method_and_tasks(transfer):
+    arms = [
+        {"label": "lora on two", "method": {"name": "lora", "r": 2}, "tasks": ["first", "g*"]},
+        {
+            "label": "promot",
+            "method": {"name": "promot", "prompt_length": 2, "prompt_steps": 1, "prompt_learning_rate": 0.05},
+            "scheme": {"name": "temperature", "temperature": 2},
+            "training": {"learning_rate": 0.0001},
+        },
+    ]
+    study = transfer.study(schemes=..., arms=arms)
+    data = run_study(study).data
+    one, other = data.runs
+    assert {loss.task for loss in one.last.seen} == {"first", "greater"}
+    assert [(arm.label, arm.method, arm.scheme) for arm in data.arms] == [
+        ("lora on two", "lora", "round robin"),
+        ("promot", "promot", "temperature 2"),
+    ]
+    assert len(other.last.seen) == 4
+    assert data.failures == ()
+
+
+def test_groups_of_a_grouping_study_give_a_model_each(transfer):
+    groups = {"groups": [["first", "middle", "reverse"], ["greater", "unknown"], ["max"]]}
+    (transfer.folder / "groups.json").write_text(json.dumps(groups))
+    data = run_study(transfer.study(schemes=..., arms=[{"label": "grouped", "groups": "groups.json"}])).data
+    assert [arm.groups for arm in data.arms] == [2]
+    assert [(run.group, {loss.task for loss in run.last.seen}) for run in data.runs] == [
+        ("group-0", {"first", "middle"}),
+        ("group-1", {"greater"}),
+    ]
+    assert [run.last.step for run in data.runs] == [1, 1], "each has its share of the steps"
+
+
+def test_runs_that_fail_are_told_and_the_others_reported(transfer):
+    arms = [
+        {"label": "good"},
+        {"label": "bad", "training": {"max_loss": 1e-6}},
+    ]
+    counter = Counter()
+    result = run_study(transfer.study(schemes=..., arms=arms), counter)
+    assert [run.arm for run in result.data.runs] == ["good"]
+    (failure,) = result.data.failures
+    assert failure.name == "bad, seed 3"
+    assert "exploded" in failure.error
+    again = Counter()
+    run_study(transfer.study(schemes=..., arms=arms), again)
+    assert again.runs == []
+
+
+def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
+    study = transfer.study()
+    plan = plan_study(study)
+    assert not study.folder.exists()
+    pretrained, tuning, measuring = plan.stages
+    assert (pretrained.runs, tuning.runs, measuring.runs) == (2, 2, 8)
+    assert tuning.steps == 6
+    # Two draws of two numbers of examples and two steps each, for two tasks.
+    assert pretrained.steps == 2 * 2 * 2 * 2
+    assert measuring.steps == 2 * (2 * 2 * 1 * 2 + pretrained.steps)
+    assert plan.wall_seconds > 0
+    run_study(study)
+    with open_store(study.store_path) as store:
+        tokens = [record.tokens for record in store if record.kind == "instruct"]
+    assert tuning.tokens == pytest.approx(sum(tokens), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"held_out": "revers"}, r"held_out: no task read is named 'revers' \(did you mean 'reverse'"),
+        ({"held_out": "*"}, "train: no task is left"),
+        ({"along": 3}, "along: must be of transfer.examples 0, 2, 4, got 3"),
+        ({"checkpoints": [9]}, "checkpoints: must be at most steps 3, got 9"),
+        (
+            {"schemes": ["proportionl"]},
+            r"schemes.0: scheme.name: must be one of.*did you mean 'proportional'",
+        ),
+        ({"schemes": ["uniform", "uniform"]}, "two arms are labelled 'uniform'"),
+        ({"method": {"name": "prompt"}}, "leaves the weights as they are"),
+        ({"replay_ratios": [0, 0.5]}, "replay: is missing"),
+        ({"arms": [{"label": "x", "tasks": "nothing"}]}, "x: tasks: no task read is named 'nothing'"),
+        ({"arms": [{"label": "x", "groups": "nowhere"}]}, "x: groups: .*nowhere is no groups.json"),
+        ({"arms": [{"lable": "x"}]}, "lable: unknown key.*label"),
+        ({"transfer": {"examples": [0, 4, 40]}}, "fewer than the 40"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_done(transfer, changes, told):
+    with pytest.raises(InputError, match=told):
+        run_study(transfer.study(**changes))
+    assert not (transfer.folder / "study").exists()
