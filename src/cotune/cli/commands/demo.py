@@ -18,15 +18,22 @@ class World(StrEnum):
 
     FUNCTIONS = "functions"
     PROMOT = "promot"
+    TRANSFER = "transfer"
 
 
 def demo(
     world: Annotated[
-        World, typer.Argument(help="functions: which tasks to train together; promot: what tuning forgets.")
+        World,
+        typer.Argument(
+            help="functions: which tasks to train together; promot: what tuning forgets; transfer: what "
+            "instruction tuning does to learning new tasks."
+        ),
     ] = World.FUNCTIONS,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where runs and results go; by default demo, and demo-promot.", show_default=False),
+        typer.Option(
+            help="Where runs and results go; by default demo, or demo-promot and so on.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Show what cotune does, without a download or a GPU.
@@ -38,6 +45,10 @@ def demo(
     promot, four minutes on two cores: a miniature language model, pretrained until it learns symbolic tasks
     in context, is tuned on one more task by several methods. What each leaves of the in-context learning
     is measured along the way.
+
+    transfer, three minutes on two cores: the same model is instruction-tuned on twelve tasks under three
+    sampling schemes, with and without replay of its pretraining. At every checkpoint six held-out tasks are
+    put to it in context, and it is fine-tuned on a few of their examples.
     """
     tell, default = _DEMOS[world]
     tell(folder or default)
@@ -66,6 +77,13 @@ def _promot(folder: Path) -> None:
 
     print("A miniature language model is tuned on one task; what becomes of its in-context learning?")
     print_result(_run("promot.yaml", folder))
+
+
+def _transfer(folder: Path) -> None:
+    from cotune.cli.commands.study import print_result
+
+    print("A miniature language model is instruction-tuned; how well does it learn new tasks then?")
+    print_result(_run("transfer.yaml", folder))
 
 
 def _run(name: str, folder: Path) -> Any:
@@ -102,5 +120,6 @@ def _agreement(truth: list[str], labels: tuple[int, ...]) -> str:
 _DEMOS: dict[World, tuple[Callable[[Path], None], Path]] = {
     World.FUNCTIONS: (_functions, Path("demo")),
     World.PROMOT: (_promot, Path("demo-promot")),
+    World.TRANSFER: (_transfer, Path("demo-transfer")),
 }
 """What each demonstration does, and where its results go by default."""
