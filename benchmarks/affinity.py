@@ -53,7 +53,7 @@ RECORDED = "six families, SmolLM2-135M-Instruct"
 
 STEPS = 9
 """Steps a task of the trained triples."""
-FEW = {"subsets": 12, "steps_per_task": STEPS, "examples": 16}
+FEW = {"subsets": 12, "steps_per_task": STEPS, "examples": 8}
 RESAMPLES = 50
 
 Labels = NDArray[np.intp]
