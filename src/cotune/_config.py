@@ -57,7 +57,7 @@ def parse(cls: type[AnyConfig], data: Any, where: str) -> AnyConfig:
         raise InputError(f"{where}: {key + ': ' if key else ''}{problem.message}") from None
 
 
-def from_table(table: Mapping[str, type[AnyConfig]], key: str) -> BeforeValidator:
+def from_table(table: Mapping[str, type[AnyConfig]], key: str, *, optional: bool = False) -> BeforeValidator:
     """Make a field choose its class by name: ``{key: name, ...options of table[name]}``.
 
     Parameters
@@ -66,10 +66,12 @@ def from_table(table: Mapping[str, type[AnyConfig]], key: str) -> BeforeValidato
         The names a user may write.
     key : str
         The key that holds the name.
+    optional : bool
+        Whether the field may be null.
     """
 
     def choose(data: Any) -> Any:
-        if isinstance(data, BaseModel):
+        if isinstance(data, BaseModel) or (optional and data is None):
             return data
         if not isinstance(data, Mapping):
             raise _ConfigError((), f"must be a mapping with the key '{key}', got {data!r}.")

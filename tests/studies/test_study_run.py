@@ -73,13 +73,15 @@ def test_the_main_job_leaves_its_files_and_runs_nothing_twice(workshop):
 
 
 def test_arms_take_the_same_number_of_steps(workshop):
+    from cotune.lab import PlantedConfig
     from cotune.studies.grouping import ComparisonConfig
     from cotune.studies.grouping._comparison import ArmRuns
 
-    plan = ArmRuns.plan(("a", "b", "c", "d", "e"), (0, 1, 0, 1, 1), ComparisonConfig(budgets=(3, 7)), 5)
+    learner = PlantedConfig(tasks=5, groups=2).build((), workshop.folder)
+    plan = ArmRuns.plan(learner, (0, 1, 0, 1, 1), ComparisonConfig(budgets=(3, 7)), 5)
     for (_, budget, _), runs in plan.cells.items():
         assert sum(run.steps for run in runs) == 5 * budget
-        assert sorted(task for run in runs for task in run.subset) == ["a", "b", "c", "d", "e"]
+        assert sorted(task for run in runs for task in run.subset) == sorted(learner.tasks)
     sizes = {cell: sorted(len(run.subset) for run in runs) for cell, runs in plan.cells.items()}
     assert sizes["random", 3, 0] == sizes["grouped", 3, 0] == [2, 3]
     assert sizes["joint", 3, 0] == [5]
@@ -213,9 +215,7 @@ def test_a_plan_counts_and_measures_and_writes_nothing(workshop):
 def _comparison_runs(study):
     from cotune.studies.grouping._comparison import ArmRuns
 
-    result = ArmRuns.plan(
-        tuple(study.learner.tasks), (0, 0, 1, 1), study.config.comparison, study.config.seed
-    )
+    result = ArmRuns.plan(study.learner, (0, 0, 1, 1), study.config.comparison, study.config.seed)
     return result.runs
 
 

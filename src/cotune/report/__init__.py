@@ -2,6 +2,7 @@
 
 from cotune.report._data import (
     AffinityData,
+    ArmRow,
     Baseline,
     FailedRun,
     GroupingData,
@@ -44,6 +45,7 @@ from cotune.report._write import render_report, write_report
 
 __all__ = [
     "AffinityData",
+    "ArmRow",
     "At",
     "Baseline",
     "Claim",

@@ -131,6 +131,25 @@ class GroupRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmRow:
+    """What an arm of the comparison trains.
+
+    Parameters
+    ----------
+    name : str
+        The arm.
+    adapters : int
+        How many.
+    parameters : int or None
+        That all of them train together, None where it was not counted.
+    """
+
+    name: str
+    adapters: int
+    parameters: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class KRule:
     """The curve of one rule for the number of groups.
 
@@ -295,6 +314,8 @@ class ReportData:
         ``None`` where the tasks were not grouped yet.
     comparison : Comparison or None
         ``None`` where the arms were not trained.
+    arms : tuple of ArmRow
+        What the arms of the comparison train; empty where it is not known.
     reference : ReferenceLabels or None
         A partition to compare all groupers with.
     runs : tuple of RunKind
@@ -313,6 +334,7 @@ class ReportData:
     affinity: AffinityData | None = None
     grouping: GroupingData | None = None
     comparison: Comparison | None = None
+    arms: tuple[ArmRow, ...] = ()
     reference: ReferenceLabels | None = None
     runs: tuple[RunKind, ...] = ()
     failures: tuple[FailedRun, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cotune.exceptions import InputError
 from cotune.report._affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
+from cotune.report._arms import arm_lines
 from cotune.report._curves import curve
 from cotune.report._data import ReportData
 from cotune.report._dotplot import dot_plots
@@ -80,6 +81,7 @@ def _comparison(data: ReportData, layout: Layout) -> dict[str, object] | None:
         "verdicts": comparison.verdicts,
         "rows": verdict_rows(comparison),
         "others": others(comparison),
+        "arms": arm_lines(data),
         "tables": score_tables(comparison, layout),
         "plots": dot_plots(comparison, layout),
         "notes": comparison.notes,

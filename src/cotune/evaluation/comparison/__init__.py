@@ -13,6 +13,7 @@ from cotune.evaluation.comparison._types import (
     Estimate,
     Metric,
     TaskGain,
+    TaskValue,
     Verdict,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "Estimate",
     "Metric",
     "TaskGain",
+    "TaskValue",
     "Verdict",
     "compare",
     "format_gain",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from cotune.evaluation.comparison._statistics import Cell, estimate
 from cotune.evaluation.comparison._table import ScoreTable
@@ -14,6 +17,7 @@ from cotune.evaluation.comparison._types import (
     Contrast,
     Metric,
     TaskGain,
+    TaskValue,
 )
 from cotune.evaluation.comparison._verdict import Findings, decide, decide_overall
 from cotune.exceptions import InputError
@@ -151,8 +155,27 @@ def _averages(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmAverage, ...]:
                 cells = [cell for task in metric.tasks if (cell := table.cell(arm, budget, task))]
                 if cells:
                     scored = tuple(cell.task for cell in cells)
-                    averages.append(ArmAverage(arm, budget, metric.name, scored, estimate(cells)))
+                    values = [TaskValue(cell.task, float(cell.seed_means.mean())) for cell in cells]
+                    averages.append(
+                        ArmAverage(
+                            arm,
+                            budget,
+                            metric.name,
+                            scored,
+                            estimate(cells),
+                            _spread(values),
+                            _worst(values, metric),
+                        )
+                    )
     return tuple(averages)
+
+
+def _spread(values: Sequence[TaskValue]) -> float:
+    return float(np.std([v.value for v in values], ddof=1)) if len(values) > 1 else math.nan
+
+
+def _worst(values: Sequence[TaskValue], metric: Metric) -> TaskValue:
+    return (min if metric.higher_is_better else max)(values, key=lambda v: v.value)
 
 
 def _notes(table: ScoreTable, arms: Sequence[str]) -> tuple[str, ...]:

@@ -127,10 +127,19 @@ class ArmMean(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskValue(_Plain):
+    """The mean of one task in the metric's units."""
+
+    task: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class ArmAverage(_Plain):
     """Score of an arm at a budget averaged over the tasks of a metric that were scored.
 
-    Averages of two arms compare only when their ``tasks`` agree; contrasts always do.
+    Averages of two arms compare only when their ``tasks`` agree; contrasts always do. ``spread`` is the
+    standard deviation over tasks of their means, NaN for one task; ``worst`` the task that fares worst.
     """
 
     arm: str
@@ -138,6 +147,8 @@ class ArmAverage(_Plain):
     metric: str
     tasks: tuple[str, ...]
     score: Estimate
+    spread: float
+    worst: TaskValue
 
 
 @dataclass(frozen=True, slots=True)

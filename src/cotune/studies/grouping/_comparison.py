@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import ArmScore
+from cotune.exceptions import InputError
 from cotune.studies._runs import RunRecord
-from cotune.studies.grouping._runs import AnyRun, FitRun
-from cotune.studies.grouping.arms import ARMS
-from cotune.studies.grouping.config import ComparisonConfig
+from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun
+from cotune.studies.grouping._variation import Variation, trained_parameters
+from cotune.studies.grouping.arms import ARMS, Partition
+from cotune.studies.grouping.config import ArmConfig, ComparisonConfig
+from cotune.tasks import Task
+from cotune.training.learner import Learner
+
+if TYPE_CHECKING:
+    from cotune.studies.grouping._grouping import Groups
+    from cotune.studies.grouping._study import GroupingStudy
 
 Cell = tuple[str, int, int]
 """Arm, budget, seed."""
+
+
+@dataclass(frozen=True)
+class TrainedArm:
+    """What an arm trains.
+
+    Parameters
+    ----------
+    title : str
+        What it is called.
+    variation : Variation
+        What of its training is another than the learner's own.
+    adapters : int
+        How many are trained.
+    parameters : int or None
+        That all of them train together; None where no arm is trained otherwise than the learner trains, so
+        that it does not matter.
+    """
+
+    title: str
+    variation: Variation
+    adapters: int
+    parameters: int | None
+
+    @classmethod
+    def of(cls, arm: ArmConfig, learner: Learner, partition: Partition, target: int | None) -> TrainedArm:
+        """Settle what an arm trains; ``target`` is what the groups train together, if it matters."""
+        variation = Variation(method=arm.method, learning_rate=arm.learning_rate)
+        if target is None:
+            return cls(arm.title, variation, len(partition), None)
+        if arm.match_parameters:
+            variation = variation.matched(learner, partition, target)
+        parameters = trained_parameters(variation.of(learner), partition)
+        return cls(arm.title, variation, len(partition), parameters)
+
+    def run(self, subset: tuple[str, ...], seed: int, steps: int) -> FitRun:
+        """Return the run that trains on one of its sets of tasks."""
+        if self.variation.is_none:
+            return FitRun(subset, seed, steps, "test")
+        return VariedRun(subset, seed, steps, "test", self.variation.text())
 
 
 @dataclass(frozen=True)
@@ -24,26 +76,61 @@ class ArmRuns:
     ----------
     cells : mapping of (arm, budget, seed) to list of FitRun
         Runs that train and score all tasks once; arms share runs on the same subset.
+    arms : tuple of TrainedArm
+        What every arm trains, that of the groups first.
     """
 
     cells: Mapping[Cell, list[FitRun]]
+    arms: tuple[TrainedArm, ...] = ()
 
     @classmethod
     def plan(
-        cls, tasks: tuple[str, ...], labels: tuple[int, ...], config: ComparisonConfig, seed: int
+        cls,
+        learner: Learner,
+        labels: Sequence[int],
+        config: ComparisonConfig,
+        seed: int,
+        *,
+        baselines: Mapping[str, Sequence[int]] | None = None,
     ) -> ArmRuns:
-        """Lay out the runs; at one budget all arms take the same number of steps in all."""
-        arms = dict.fromkeys(("grouped", *config.arms))
-        cells = {
-            (arm, budget, number): [
-                FitRun(subset, seed + number, budget * len(subset), "test")
-                for subset in ARMS[arm](tasks, labels, seed + number)
-            ]
-            for budget in config.budgets
-            for number in range(config.seeds)
-            for arm in arms
-        }
-        return cls(cells)
+        """Lay out the runs; at one budget all arms take the same number of steps in all.
+
+        Parameters
+        ----------
+        learner : Learner
+            What is trained.
+        labels : sequence of int
+            The group found for every task, in the learner's order.
+        config : ComparisonConfig
+            Arms, budgets and seeds.
+        seed : int
+            The study's.
+        baselines : mapping of str to sequence of int, optional
+            Groups that others found, for the arms of their names.
+        """
+        found = {"grouped": labels, **(baselines or {})}
+        tasks = learner.tasks
+        cells: dict[Cell, list[FitRun]] = {}
+        arms: list[TrainedArm] = []
+        groups = ARMS["grouped"](tasks, found, seed)
+        target = trained_parameters(learner, groups) if config.counts_parameters else None
+        for arm in config.every_arm:
+            spread = [ARMS[arm.name](tasks, found, seed + number) for number in range(config.seeds)]
+            arms.append(TrainedArm.of(arm, learner, spread[0], target))
+            for budget in config.budgets:
+                for number, partition in enumerate(spread):
+                    cells[arm.title, budget, number] = [
+                        arms[-1].run(subset, seed + number, budget * len(subset)) for subset in partition
+                    ]
+        return cls(cells, tuple(arms))
+
+    @classmethod
+    def of(cls, study: GroupingStudy, groups: Groups) -> ArmRuns:
+        """Lay out the runs for the groups that were found."""
+        config = study.config.comparison
+        assert config is not None, "the caller has looked"
+        others = {other.name: other.labels for other in groups.others}
+        return cls.plan(study.learner, groups.labels, config, study.config.seed, baselines=others)
 
     @property
     def runs(self) -> list[FitRun]:
@@ -55,8 +142,17 @@ class ArmRuns:
         budget = max(budget for _, budget, _ in self.cells)
         return {run: folder / f"group-{i}" for i, run in enumerate(self.cells["grouped", budget, 0])}
 
-    def scores(self, records: Mapping[AnyRun, RunRecord]) -> list[ArmScore]:
-        """Collect test scores; those of failed or missing runs are left out."""
+    def scores(self, records: Mapping[AnyRun, RunRecord], tasks: Iterable[Task] = ()) -> list[ArmScore]:
+        """Collect test scores; those of failed or missing runs are left out.
+
+        Parameters
+        ----------
+        records : mapping of run to RunRecord
+            What became of the runs.
+        tasks : iterable of Task
+            Tells which tasks are scored on the same examples.
+        """
+        shared = shared_examples(tasks)
         return [
             ArmScore(
                 arm=arm,
@@ -67,9 +163,41 @@ class ArmRuns:
                 higher_is_better=score.higher_is_better,
                 metric=score.metric,
                 per_example=score.per_example,
+                # Where another number of them fits the model, they are not the same.
+                examples=f"{shared[task]}-{len(score.per_example)}" if task in shared else "",
             )
             for (arm, budget, seed), runs in self.cells.items()
             for run in runs
             if run in records
             for task, score in records[run].scores.items()
         ]
+
+
+def shared_examples(tasks: Iterable[Task]) -> dict[str, str]:
+    """Name the test inputs of every task that shares them with another, as instructions of a data set do."""
+    names = {
+        task.name: hashlib.sha256(
+            json.dumps([example.input for example in task["test"]]).encode()
+        ).hexdigest()
+        for task in tasks
+    }
+    times = Counter(names.values())
+    return {task: name for task, name in names.items() if times[name] > 1}
+
+
+def check_arms(config: ComparisonConfig, learner: Learner, where: str) -> None:
+    """Check that the learner can train every arm; loads no weights.
+
+    Raises
+    ------
+    InputError
+        If it cannot; names the arm.
+    """
+    if not config.counts_parameters:
+        return
+    everyone = [tuple(learner.tasks)]
+    for number, arm in enumerate(config.arms):
+        try:
+            TrainedArm.of(arm, learner, everyone, trained_parameters(learner, everyone))
+        except InputError as error:
+            raise InputError(f"{where}: comparison.arms.{number}: {error}") from error

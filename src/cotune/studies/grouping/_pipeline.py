@@ -13,7 +13,7 @@ from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._grouping import group_estimate
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import GroupingResult
-from cotune.studies.grouping._results import write_affinity, write_groups, write_results
+from cotune.studies.grouping._results import write_affinity, write_arms, write_groups, write_results
 from cotune.studies.grouping._rounds import gather
 from cotune.studies.grouping._runs import AnyRun
 
@@ -55,12 +55,14 @@ def _follow(result: GroupingResult, runner: Runner[AnyRun]) -> None:
         result.groups = group_estimate(names, result.estimate, config)
         write_groups(study.folder, result.groups)
         if config.comparison is not None:
-            plan = ArmRuns.plan(names, result.groups.labels, config.comparison, config.seed)
+            plan = ArmRuns.of(study, result.groups)
+            result.arms = plan.arms
             save = plan.kept(study.folder / "adapters")
             records = runner.get("comparison", plan.runs, save)
-            result.scores = plan.scores(records)
+            result.scores = plan.scores(records, study.tasks)
             arms = list(dict.fromkeys(arm for arm, _, _ in plan.cells))
             if result.scores and len(arms) > 1:
                 result.comparison = compare(result.scores, arms)
                 write_results(study.folder, plan, records)
+                write_arms(study.folder, plan.arms, result.comparison)
     result.report = write_report_of(result)

@@ -10,13 +10,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cotune.studies._plan import Plan, StagePlan
 from cotune.studies._runner import workers_of
 from cotune.studies._worker import peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._rounds import STAGE
-from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun, LinearRun, LookaheadRun
+from cotune.studies.grouping._runs import (
+    AnyRun,
+    FeatureRun,
+    FitRun,
+    LinearRun,
+    LookaheadRun,
+    VariedRun,
+)
+from cotune.studies.grouping._variation import learner_of
 from cotune.studies.grouping._worker import measure
+from cotune.studies.grouping.arms import BASELINES
 from cotune.training.learner import EnsembleLearner, Learner
 
 if TYPE_CHECKING:
@@ -25,10 +36,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Speed:
-    """Measured seconds: a token (or step) of training, a scored task by split, other runs by kind."""
+    """Measured seconds: a token (or step) of training, a scored task by split, other runs by kind.
 
-    training: float
-    scoring: dict[str, float]
+    The first two by the variation of the learner that is trained.
+    """
+
+    training: dict[str, float]
+    scoring: dict[tuple[str, str], float]
     others: dict[str, float]
     adapter_bytes: int
     peak_bytes: int
@@ -49,7 +63,11 @@ def plan_grouping(study: GroupingStudy, *, measured: bool = True) -> Plan:
             k = max(2, round(math.sqrt(len(names))))
             notes.append(f"The comparison is counted for {k} groups; the number is known after grouping.")
         labels = tuple(i * k // len(names) for i in range(len(names)))
-        wanted["comparison"] = ArmRuns.plan(names, labels, config.comparison, config.seed).runs
+        # As if the others found groups of the same sizes with other tasks in them.
+        shifted = {name: np.roll(labels, at) for at, name in enumerate(BASELINES, start=1)}
+        baselines = {name: tuple(map(int, found)) for name, found in shifted.items()}
+        arms = ArmRuns.plan(learner, labels, config.comparison, config.seed, baselines=baselines)
+        wanted["comparison"] = arms.runs
     every = [run for runs in wanted.values() for run in runs]
     speed = _measure(learner, every) if measured else None
     stages = tuple(_stage(title, runs, learner, speed) for title, runs in wanted.items())
@@ -79,15 +97,23 @@ def _numbers(run: AnyRun, n: int) -> int:
 def _stage(title: str, runs: Sequence[AnyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
     fits = [run for run in runs if isinstance(run, FitRun)]
     trained = [run for run in runs if isinstance(run, FitRun | LookaheadRun)]
-    expected = [learner.expected_tokens(run.subset, run.steps) for run in trained]
+    learners = {text: learner_of(learner, text) for text in map(_variation, trained)}
+    expected = [learners[_variation(run)].expected_tokens(run.subset, run.steps) for run in trained]
     tokens = sum(t for t in expected if t is not None) if None not in expected else None
     seconds = None
     if speed is not None:
-        work = sum(e if e is not None else run.steps for e, run in zip(expected, trained, strict=True))
-        scored = sum(speed.scoring[run.split] * len(run.subset) for run in fits)
+        work = sum(
+            speed.training[_variation(run)] * (e if e is not None else run.steps)
+            for e, run in zip(expected, trained, strict=True)
+        )
+        scored = sum(speed.scoring[_variation(run), run.split] * len(run.subset) for run in fits)
         others = sum(speed.others[run.kind] * _measurements(run) for run in runs if run.kind in speed.others)
-        seconds = work * speed.training + scored + others
+        seconds = work + scored + others
     return StagePlan(title, len(runs), sum(run.steps for run in trained), tokens, seconds)
+
+
+def _variation(run: AnyRun) -> str:
+    return run.variation if isinstance(run, VariedRun) else ""
 
 
 def _measurements(run: AnyRun) -> int:
@@ -97,17 +123,21 @@ def _measurements(run: AnyRun) -> int:
 def _measure(learner: Learner, runs: Sequence[AnyRun]) -> _Speed:
     """Do fits of one and of three steps, whose difference is training and the rest scoring, and one other."""
     fits = [run for run in runs if isinstance(run, FitRun)]
-    scoring: dict[str, float] = {}
-    training, adapter = 0.0, 0
-    for split in dict.fromkeys(run.split for run in fits):
-        probe = min((run for run in fits if run.split == split), key=lambda run: len(run.subset))
-        _timed(learner, probe, 1)
-        short, _ = _timed(learner, probe, 1)
-        long, adapter = _timed(learner, probe, 3)
+    scoring: dict[tuple[str, str], float] = {}
+    # A joint run that only looks ahead is trained as the learner trains.
+    training, adapter = {"": 0.0}, 0
+    for variation, split in dict.fromkeys((_variation(run), run.split) for run in fits):
+        alike = (run for run in fits if (_variation(run), run.split) == (variation, split))
+        probe = min(alike, key=lambda run: len(run.subset))
+        varied = learner_of(learner, variation)
+        _timed(varied, probe, 1)
+        short, _ = _timed(varied, probe, 1)
+        long, bytes_ = _timed(varied, probe, 3)
+        adapter = adapter if variation else bytes_
         step = max(long - short, 0.0) / 2
-        scoring[split] = max(short - step, 0.0) / len(probe.subset)
-        tokens = learner.expected_tokens(probe.subset, 1)
-        training = step / (tokens or 1)
+        scoring[variation, split] = max(short - step, 0.0) / len(probe.subset)
+        tokens = varied.expected_tokens(probe.subset, 1)
+        training[variation] = step / (tokens or 1)
     others = {run.kind: run for run in reversed(runs) if not isinstance(run, FitRun)}
     seconds = {kind: _timed_other(learner, run) for kind, run in others.items()}
     return _Speed(training, scoring, seconds, adapter, peak_memory())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cotune.grouping import SDPClustering, density
 from cotune.report import (
     AffinityData,
+    ArmRow,
     Baseline,
     FailedRun,
     GroupingData,
@@ -62,6 +63,9 @@ def report_data(result: GroupingResult) -> ReportData:
         affinity=_affinity(result),
         grouping=_grouping(result),
         comparison=result.comparison,
+        arms=tuple(
+            ArmRow(name=arm.title, adapters=arm.adapters, parameters=arm.parameters) for arm in result.arms
+        ),
         reference=reference if all(known) and len(set(known)) > 1 else None,
         runs=tuple(_usage(stage) for stage in result.stages),
         failures=tuple(_failed(stage.title, r) for stage in result.stages for r in stage.records if r.error),

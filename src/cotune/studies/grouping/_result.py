@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cotune.evaluation.comparison import ArmScore, Comparison
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
+from cotune.studies.grouping._comparison import TrainedArm
 from cotune.studies.grouping._grouping import Groups, describe_groups
 from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate
@@ -34,6 +35,8 @@ class GroupingResult:
         The groups.
     scores : list of ArmScore
         Test scores of the comparison.
+    arms : tuple of TrainedArm
+        What every arm of the comparison trains.
     comparison : Comparison or None
         What the scores say.
     stages : list of StageUsage
@@ -48,6 +51,7 @@ class GroupingResult:
     affinity_records: Mapping[AnyRun, RunRecord] = field(default_factory=dict)
     groups: Groups | None = None
     scores: list[ArmScore] = field(default_factory=list)
+    arms: tuple[TrainedArm, ...] = ()
     comparison: Comparison | None = None
     stages: list[StageUsage] = field(default_factory=list)
     report: Path | None = None

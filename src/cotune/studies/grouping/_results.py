@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cotune._files import write_text
+from cotune.evaluation.comparison import Comparison
 from cotune.studies._runs import RunRecord
 from cotune.studies._tables import cell, csv_text
 from cotune.studies._worker import artefact_record
-from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
 from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate
@@ -76,6 +77,21 @@ def write_results(folder: Path, plan: ArmRuns, records: Mapping[AnyRun, RunRecor
         for task in run.subset
     ]
     write_text(folder / "results.csv", csv_text(header, rows))
+
+
+def write_arms(folder: Path, arms: Sequence[TrainedArm], comparison: Comparison) -> None:
+    """Write ``arms.csv``: what every arm trained, and what it came to over the tasks of each metric."""
+    trained = {arm.title: arm for arm in arms}
+    header = ["arm", "adapters", "trained_parameters", "steps_per_task", "metric", "tasks", "mean", "stderr"]
+    header += ["spread_over_tasks", "worst_task", "worst"]
+    rows: list[list[object]] = []
+    for average in comparison.averages:
+        arm = trained[average.arm]
+        parameters = "" if arm.parameters is None else arm.parameters
+        rows.append([average.arm, arm.adapters, parameters, average.budget, average.metric])
+        rows[-1] += [len(average.tasks), cell(average.score.mean), cell(average.score.stderr)]
+        rows[-1] += [cell(average.spread), average.worst.task, cell(average.worst.value)]
+    write_text(folder / "arms.csv", csv_text(header, rows))
 
 
 def _score(record: RunRecord | None, task: str) -> list[object]:

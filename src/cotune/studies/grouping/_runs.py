@@ -38,6 +38,20 @@ class FitRun:
 
 
 @dataclass(frozen=True, slots=True)
+class VariedRun(FitRun):
+    """Train on a subset otherwise than the study's learner does, and score its tasks.
+
+    Parameters
+    ----------
+    variation : str
+        What is another, from :meth:`Variation.text`.
+    """
+
+    kind: ClassVar[str] = "varied_fit"
+    variation: str
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureRun:
     """Describe one task by its gradient at the base model.
 

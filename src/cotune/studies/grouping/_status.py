@@ -45,11 +45,12 @@ def grouping_status(study: GroupingStudy) -> GroupingStatus:
             gathered = gather(study, runner)
             totals, estimate = [gathered.wanted], gathered.estimate
             if estimate is not None:
-                groups = group_estimate(tuple(study.learner.tasks), estimate, config, baselines=False)
+                baselines = config.comparison is not None and config.comparison.needs_baselines
+                groups = group_estimate(tuple(study.learner.tasks), estimate, config, baselines=baselines)
         except RunError:  # too many runs failed; their errors are told
             totals = [len(stage.records) for stage in runner.stages]
         if config.comparison is not None and groups is not None:
-            plan = ArmRuns.plan(groups.tasks, groups.labels, config.comparison, config.seed)
+            plan = ArmRuns.of(study, groups)
             runner.get("comparison", plan.runs)
             totals.append(len(plan.runs))
     stages = [StageStatus.of(usage, total) for usage, total in zip(runner.stages, totals, strict=True)]

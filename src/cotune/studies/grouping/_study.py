@@ -9,10 +9,11 @@ from cotune.exceptions import InputError
 from cotune.studies._events import Events
 from cotune.studies._plan import Plan
 from cotune.studies._study import Study
+from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._pipeline import collect_grouping, run_grouping
 from cotune.studies.grouping._plan import plan_grouping
 from cotune.studies.grouping._result import GroupingResult
-from cotune.studies.grouping._runs import AnyRun, FitRun, run_key
+from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun, run_key
 from cotune.studies.grouping._status import GroupingStatus, grouping_status
 from cotune.studies.grouping._worker import LearnerSetup
 from cotune.studies.grouping.config import GroupingStudyConfig
@@ -48,6 +49,8 @@ class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
                     f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
                 )
         self.config.affinity.planned(self.learner, self.config.seed)
+        if self.config.comparison is not None:
+            check_arms(self.config.comparison, self.learner, str(self.path))
         read = {task.name: task.notes for task in self.tasks}
         return {name: read.get(name, ()) + notes for name, notes in self.learner.check().items()}
 
@@ -82,14 +85,18 @@ class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
 
     def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
         """Put fits that train side by side into passes as wide as the learner can."""
-        width = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
-        alike: dict[tuple[int, str], list[FitRun]] = {}
+        own = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
+        alike: dict[tuple[int, str, str], list[FitRun]] = {}
         batches: list[Sequence[AnyRun]] = []
         for run in runs:
-            if isinstance(run, FitRun):
-                alike.setdefault((run.steps, run.split), []).append(run)
+            if isinstance(run, VariedRun):
+                alike.setdefault((run.steps, run.split, run.variation), []).append(run)
+            elif isinstance(run, FitRun):
+                alike.setdefault((run.steps, run.split, ""), []).append(run)
             else:
                 batches.append((run,))
-        for fits in alike.values():
+        for (_, _, variation), fits in alike.items():
+            # Other methods than LoRA train one at a time, and those who wait can be shared out.
+            width = own if not variation else 1
             batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]
         return batches

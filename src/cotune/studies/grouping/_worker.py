@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
-from cotune.studies.grouping._runs import AnyRun, FeatureRun, FitRun, LinearRun, LookaheadRun
+from cotune.studies.grouping._runs import (
+    AnyRun,
+    FeatureRun,
+    FitRun,
+    LinearRun,
+    LookaheadRun,
+    VariedRun,
+)
+from cotune.studies.grouping._variation import learner_of
 from cotune.tasks import Task
 from cotune.training.learner import (
     EnsembleLearner,
@@ -62,15 +70,17 @@ class LearnerWorker(Worker[AnyRun]):
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
+        self._varied: dict[str, Learner] = {}
 
     def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
         """Train and score, or measure what takes the place of training."""
         first = job.runs[0]
         if not isinstance(first, FitRun):
             return [{"arrays": measure(self.learner, first)}]
-        if len(job.runs) > 1 and isinstance(self.learner, EnsembleLearner):
+        learner = self._learner_of(first)
+        if len(job.runs) > 1 and isinstance(learner, EnsembleLearner):
             fits = [run for run in job.runs if isinstance(run, FitRun)]
-            done = self.learner.fit_many(
+            done = learner.fit_many(
                 [run.subset for run in fits],
                 [run.seed for run in fits],
                 steps=[run.steps for run in fits],
@@ -86,7 +96,16 @@ class LearnerWorker(Worker[AnyRun]):
         return [_of_fit(fit)]
 
     def _fit(self, run: FitRun, folder: Path | None = None) -> Fit:
-        return self.learner.fit(run.subset, run.seed, steps=run.steps, split=run.split, save_to=folder)
+        learner = self._learner_of(run)
+        return learner.fit(run.subset, run.seed, steps=run.steps, split=run.split, save_to=folder)
+
+    def _learner_of(self, run: FitRun) -> Learner:
+        """Return the learner as the run wants it."""
+        if not isinstance(run, VariedRun):
+            return self.learner
+        if run.variation not in self._varied:
+            self._varied[run.variation] = learner_of(self.learner, run.variation)
+        return self._varied[run.variation]
 
 
 def measure(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> Mapping[str, Floats]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from cotune._config import Config, from_table
+from cotune._config import Config, did_you_mean, from_table
 from cotune.exceptions import InputError
 from cotune.studies.config import StudyConfig
-from cotune.studies.grouping.arms import ARMS
+from cotune.studies.grouping._variation import Variation
+from cotune.studies.grouping.arms import ARMS, BASELINES, DEFAULT_ARMS
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine
 from cotune.studies.grouping.learners import LEARNERS
 from cotune.training.learner_config import LearnerConfig
@@ -30,6 +31,43 @@ class GroupingConfig(Config):
     """What happens to pairs of tasks that never met in a run."""
 
 
+class ArmConfig(Variation):
+    """A way of training that the groups are compared with."""
+
+    name: str
+    """How the tasks are spread over adapters: grouped, joint, single, random, spectral or lloyd."""
+    label: str | None = None
+    """What it is called in the results; by default the name."""
+    match_parameters: bool = False
+    """Whether the method's size (the rank of a LoRA, scaled as before; the virtual tokens of a prompt or
+    prefix) is chosen so that all its adapters together train as many parameters as those of the groups, as
+    nearly as possible."""
+
+    @model_validator(mode="after")
+    def _is_an_arm(self) -> ArmConfig:
+        if self.name not in ARMS:
+            raise ValueError(
+                f"name must be one of: {', '.join(ARMS)}; got {self.name!r}{did_you_mean(self.name, ARMS)}."
+            )
+        if self.trains_otherwise and self.label is None:
+            raise ValueError(f"an arm that is trained otherwise needs a label beside its name '{self.name}'.")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.label or self.name
+
+    @property
+    def trains_otherwise(self) -> bool:
+        """Whether it trains otherwise than the learner."""
+        return self.match_parameters or not self.is_none
+
+
+def _as_arm(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
 class ComparisonConfig(Config):
     """What the groups are compared with, all with the same total number of training steps."""
 
@@ -37,8 +75,37 @@ class ComparisonConfig(Config):
     """Training steps a task; every arm is trained at each. Whether grouping pays depends on it."""
     seeds: PositiveInt = 3
     """How many times everything is trained, each time with another seed; with one nothing can be decided."""
-    arms: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(ARMS)
-    """Which ways of training to compare; "grouped" is always among them."""
+    arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(_as_arm)], ...], Field(min_length=1)] = tuple(
+        ArmConfig(name=name) for name in DEFAULT_ARMS
+    )
+    """Which ways of training to compare, each a name or {name: ..., label: ..., method: {name: ...}, ...};
+    "grouped" is always among them."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> ComparisonConfig:
+        titles = [arm.title for arm in self.every_arm]
+        for title in titles:
+            if titles.count(title) > 1:
+                raise ValueError(f"arms must have different labels, got {title!r} twice.")
+        if self.every_arm[0].trains_otherwise or self.every_arm[0].name != "grouped":
+            raise ValueError("the label 'grouped' is that of the groups trained as the learner trains.")
+        return self
+
+    @property
+    def every_arm(self) -> tuple[ArmConfig, ...]:
+        """The arms, that of the groups first."""
+        grouped = [arm for arm in self.arms if arm.title == "grouped"] or [ArmConfig(name="grouped")]
+        return (*grouped, *(arm for arm in self.arms if arm.title != "grouped"))
+
+    @property
+    def counts_parameters(self) -> bool:
+        """Whether it matters how many parameters an arm trains."""
+        return any(arm.trains_otherwise for arm in self.arms)
+
+    @property
+    def needs_baselines(self) -> bool:
+        """Whether other groupers have to find groups too."""
+        return any(arm.name in BASELINES for arm in self.arms)
 
 
 class GroupingStudyConfig(StudyConfig):
@@ -68,6 +135,3 @@ class GroupingStudyConfig(StudyConfig):
                     f"{where}: grouping.{key}: this estimator finds the groups and their number itself; "
                     "leave the key out, and bound the number by affinity.k_max."
                 )
-        for arm in self.comparison.arms if self.comparison else ():
-            if arm not in ARMS:
-                raise InputError(f"{where}: comparison.arms: unknown arm '{arm}', valid: {', '.join(ARMS)}.")
