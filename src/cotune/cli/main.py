@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from cotune.cli.commands import bench, demo, evaluate, group, study, tune
+from cotune.cli.commands import bench, demo, evaluate, group, instructions, study, tune
 from cotune.exceptions import CotuneError, InputError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("report")(study.report)
 app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("group")(group.group)
+app.command("instructions")(instructions.instructions)
 app.command("demo")(demo.demo)
 app.add_typer(bench.app, name="bench")
 

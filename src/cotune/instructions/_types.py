@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredInstruction:
+    """An instruction with what it is worth.
+
+    Parameters
+    ----------
+    instruction : str
+        The text.
+    score : float
+        Mean log-likelihood of the targets under it in nats per token, or accuracy; higher is better.
+    gain : float
+        The score less that without any instruction.
+    source : {"examples", "variation", "given"}
+        Whether a model wrote it from examples, or as a variation of another, or it was given.
+    """
+
+    instruction: str
+    score: float
+    gain: float
+    source: Literal["examples", "variation", "given"]
+
+
+def instructions_text(found: Mapping[str, Sequence[ScoredInstruction]], comment: str = "") -> str:
+    """Return the content of a file that the readers' option ``instructions`` takes.
+
+    Parameters
+    ----------
+    found : mapping of str to sequence of ScoredInstruction
+        By the name of the task.
+    comment : str
+        Lines to open the file with.
+    """
+    content = {
+        task: [
+            {
+                "instruction": each.instruction,
+                "score": round(each.score, 4),
+                "gain": round(each.gain, 4),
+                "source": each.source,
+            }
+            for each in instructions
+        ]
+        for task, instructions in found.items()
+    }
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
