@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-eval bench-promot toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-eval bench-promot toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -18,11 +18,15 @@ demo: $(READY)
 	$(BIN)/cotune demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not real" -n 2
+	$(BIN)/pytest -m "not real and not demo" -n 2
 
 # The main job on real tasks and a real small model; needs the data folder beside the repository.
 test-real: $(READY)
 	$(BIN)/pytest -m real -v -rP --durations=5
+
+# What the demos of ProMoT and of the transfer study promise: about ten minutes of two cores, no download.
+test-demos: $(READY)
+	$(BIN)/pytest -m demo -v -rP --durations=5
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.demo
 
 
 def average(checkpoint, shots):
