@@ -88,7 +88,7 @@ class TransferArmRow:
         Mean over the tasks of the area under the curve of scores as a share of the pretrained model's; of
         tasks whose metric is better when higher and whose pretrained area is not 0.
     instructions : int
-        Examples trained on in all, by run; NaN-free: 0 where not counted.
+        Examples that a run trained on, repetitions counted.
     """
 
     arm: str

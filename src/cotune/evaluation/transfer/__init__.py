@@ -1,22 +1,54 @@
 """Transfer: what a model can do after fine-tuning on a few examples of a task it has not seen.
 
-After Mueller, Dredze and Andrews (2024), "Multi-Task Transfer Matters During Instruction-Tuning".
+After Mueller, Dredze and Andrews (2024), "Multi-Task Transfer Matters During Instruction-Tuning". The names
+are loaded on first use: who only wants statistics does not pay for training.
 """
 
-from cotune.evaluation.transfer._checkpoint import checkpoint_as_base
-from cotune.evaluation.transfer._config import TransferConfig
-from cotune.evaluation.transfer._curves import TransferCurve, area, relative_transfer, transfer_curve
-from cotune.evaluation.transfer._evaluate import Measured, Questions, TransferEvaluation, check_transfer
-from cotune.evaluation.transfer._fine_tune import FineTuning, fine_tune
-from cotune.evaluation.transfer._statistics import (
-    Correlation,
-    Effect,
-    cluster_bootstrap,
-    paired_effect,
-    pooled_correlation,
-    within_correlation,
-)
-from cotune.evaluation.transfer._trials import MARKINGS, Trial, draw_trials, task_id
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cotune.evaluation.transfer._checkpoint import checkpoint_as_base
+    from cotune.evaluation.transfer._config import TransferConfig
+    from cotune.evaluation.transfer._curves import TransferCurve, area, relative_transfer, transfer_curve
+    from cotune.evaluation.transfer._evaluate import Measured, Questions, TransferEvaluation, check_transfer
+    from cotune.evaluation.transfer._fine_tune import FineTuning, fine_tune
+    from cotune.evaluation.transfer._statistics import (
+        Correlation,
+        Effect,
+        cluster_bootstrap,
+        paired_effect,
+        pooled_correlation,
+        within_correlation,
+    )
+    from cotune.evaluation.transfer._trials import MARKINGS, Trial, draw_trials, task_id
+
+_HOMES = {
+    "MARKINGS": "_trials",
+    "Correlation": "_statistics",
+    "Effect": "_statistics",
+    "FineTuning": "_fine_tune",
+    "Measured": "_evaluate",
+    "Questions": "_evaluate",
+    "TransferConfig": "_config",
+    "TransferCurve": "_curves",
+    "TransferEvaluation": "_evaluate",
+    "Trial": "_trials",
+    "area": "_curves",
+    "check_transfer": "_evaluate",
+    "checkpoint_as_base": "_checkpoint",
+    "cluster_bootstrap": "_statistics",
+    "draw_trials": "_trials",
+    "fine_tune": "_fine_tune",
+    "paired_effect": "_statistics",
+    "pooled_correlation": "_statistics",
+    "relative_transfer": "_curves",
+    "task_id": "_trials",
+    "transfer_curve": "_curves",
+    "within_correlation": "_statistics",
+}
 
 __all__ = [
     "MARKINGS",
@@ -42,3 +74,9 @@ __all__ = [
     "transfer_curve",
     "within_correlation",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

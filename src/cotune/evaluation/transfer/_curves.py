@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotune.evaluation.transfer._evaluate import Measured
+if TYPE_CHECKING:
+    from cotune.evaluation.transfer._evaluate import Measured
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,13 +51,13 @@ class TransferResult:
                 (
                     row.arm,
                     *(
-                        "-" if value != value else f"{value:.3f}"
+                        "-" if math.isnan(value) else f"{value:.3f}"
                         for value in (
                             *(row.seen_train, row.seen_test),
                             *(row.in_context_loss, row.transfer_loss),
                         )
                     ),
-                    "-" if row.relative != row.relative else f"{row.relative:.0%}",
+                    "-" if math.isnan(row.relative) else f"{row.relative:.0%}",
                 )
                 for row in (findings.pretrained, *findings.arms)
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -34,8 +35,8 @@ def write_results(folder: Path, data: TransferData) -> None:
     data : TransferData
         What was found.
     """
-    findings = transfer_findings(data)
-    points = ([getattr(point, name) for name in _POINTS] for point in findings.relation.points)
+    relation = transfer_findings(data).relation
+    points = ([getattr(point, name) for name in _POINTS] for point in relation.points)
     write_text(folder / "results.csv", csv_text(_HEADER, _rows(data)))
     write_text(folder / "points.csv", csv_text(_POINTS, points))
     found = to_dict(data)
@@ -43,13 +44,25 @@ def write_results(folder: Path, data: TransferData) -> None:
 
 
 def to_dict(data: TransferData) -> dict[str, Any]:
-    """Return data, findings and claims as plain JSON types."""
+    """Return data, findings and claims as plain JSON types; what is not known is null."""
     findings = transfer_findings(data)
-    return {
-        **asdict(data),
-        "findings": asdict(findings),
-        "claims": [asdict(claim) for claim in transfer_claims(data, findings)],
-    }
+    found: dict[str, Any] = _known(
+        {
+            **asdict(data),
+            "findings": asdict(findings),
+            "claims": [asdict(claim) for claim in transfer_claims(data, findings)],
+        }
+    )
+    return found
+
+
+def _known(value: Any) -> Any:
+    """Put null where a number is not finite, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _known(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rows(data: TransferData) -> Iterator[list[object]]:
