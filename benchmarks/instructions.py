@@ -1,0 +1,242 @@
+"""Many instructions for one data set, after Table 2 of AdaGroup (make bench-instructions).
+
+For RTE and word-in-context SmolLM2 writes instructions from examples and from five of ours (propose, score,
+keep); what is missing to twenty is filled up with ours. Each instruction is a task. A grouping study of each
+data set then trains, for the same steps and with as many trained parameters: one LoRA for each of our groups,
+of those of spectral clustering and of Lloyd's algorithm, and one LoRA, prefix or prompt on all instructions.
+
+Instructions and finished runs are kept in the folder: the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cotune._files import write_text
+from cotune.benchmark.instructions import INSTRUCTED
+from cotune.cli._progress import duration, progress
+from cotune.evaluation.comparison import format_gain, format_number
+from cotune.studies import Study, plan_study, run_study
+from cotune.studies.grouping import GroupingResult
+from cotune.studies.task_files import read_tasks
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+WORDS = 26
+"""Examples of RTE with more words are left out: a processor reads about 150 tokens a second in training."""
+ADAPTERS = 3
+"""Groups, and so adapters of the arms that have groups."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set with its reader, and how an instruction of ours says what is asked for."""
+
+    name: str
+    options: Mapping[str, Any]
+    grammar: str
+    thing: str
+
+    @property
+    def ours(self) -> list[str]:
+        """Twenty-five instructions, the first five with nothing in common."""
+        own = INSTRUCTED[self.grammar]
+        asked = [[f"{ask} {self.thing}. {close}" for ask in own.asks] for close in own.closes]
+        first = [f"{ask} {self.thing}. {close}" for ask, close in zip(own.asks, own.closes, strict=True)]
+        return list(dict.fromkeys([*first, *(text for texts in asked for text in texts)]))
+
+
+def data_sets(folder: Path) -> list[DataSet]:
+    """Return both data sets; short pairs of RTE are written into the folder."""
+    for split in ("train", "validation"):
+        rows = (DATA / "classification" / "rte" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        short = [row for row in rows if _words(json.loads(row)) <= WORDS]
+        name = "test" if split == "validation" else split
+        write_text(folder / "rte" / f"{name}.jsonl", "".join(row + "\n" for row in short))
+    rte = {
+        "reader": "jsonl",
+        "path": str(folder / "rte"),
+        "input": "Text: {{ premise }} Statement: {{ hypothesis }}",
+        "target": "{{ label }}",
+        "labels": {"entailment": "yes", "not_entailment": "no"},
+    }
+    wic = {
+        "reader": "instruction_induction",
+        "path": str(DATA / "instruction_induction" / "word_in_context.json"),
+        "target": "{{ output }}",
+        "labels": {"same": "yes", "not the same": "no"},
+    }
+    return [
+        DataSet("rte", rte, "rte", "the statement"),
+        DataSet("word_in_context", wic, "wic", "the word in both sentences"),
+    ]
+
+
+def _words(row: Mapping[str, str]) -> int:
+    return len(row["premise"].split()) + len(row["hypothesis"].split())
+
+
+def write_instructions(data: DataSet, file: Path, count: int, model: Path) -> None:
+    """Let the model write instructions for a data set, and fill up with ours; nothing is done again."""
+    if file.exists() and len(yaml.safe_load(file.read_text(encoding="utf-8"))[data.name]) == count:
+        return
+    from cotune.instructions import (
+        InstructionsConfig,
+        ScoredInstruction,
+        generate_instructions,
+        instructions_text,
+    )
+    from cotune.models import LanguageModel
+
+    (task,) = _read(data, file.parent)
+    config = InstructionsConfig(n=count, proposals=max(2, count), variations=max(2, 2 * count), examples=12)
+    begun = time.process_time()
+    found = generate_instructions(LanguageModel.load(model), task, config, given=data.ours[:5])
+    missing = [text for text in data.ours if text not in {each.instruction for each in found}]
+    unscored = [ScoredInstruction(text, float("nan"), float("nan"), "given") for text in missing]
+    filled = [*found, *unscored[: count - len(found)]]
+    comment = (
+        f"{len(found)} of {count} kept after proposing, scoring and varying with {model.name}, in "
+        f"{time.process_time() - begun:.0f} processor seconds; those without a score fill up."
+    )
+    write_text(file, instructions_text({data.name: filled}, comment))
+    print(f"{data.name}: {comment}", flush=True)
+
+
+def _read(data: DataSet, folder: Path) -> list[Any]:
+    entry = {"tasks": [{**data.options, "max_examples": {"train": 256, "validation": 1, "test": 1}}]}
+    file = folder / f"{data.name}-plain.yaml"
+    write_text(file, yaml.safe_dump(entry, sort_keys=False))
+    return read_tasks(file)
+
+
+def write_study(data: DataSet, instructions: Path, options: argparse.Namespace, model: Path) -> Path:
+    """Write the study file of a data set."""
+    one = {"name": "joint", "match_parameters": True}
+    content = {
+        "name": f"{options.count} instructions for {data.name}",
+        "tasks": {
+            **data.options,
+            "instructions": str(instructions),
+            "max_examples": {"train": 128, "validation": 1, "test": options.test},
+        },
+        "learner": {
+            "kind": "language_model",
+            "model": str(model),
+            "precision": "fp32",
+            # Small enough that a prompt of as many parameters as three of these is no longer than a page.
+            "method": {"name": "lora", "r": 1, "alpha": 4, "target_modules": ["v_proj"]},
+            "training": {"learning_rate": 3.0e-3, "batch_size": 4, "tasks_per_batch": 1},
+        },
+        # Nothing is trained for it, and instructions of one data set are compared on the same examples.
+        "affinity": {"estimator": "gradient_cosine", "examples": 8},
+        "grouping": {"n_clusters": min(ADAPTERS, options.count)},
+        "comparison": {
+            "budgets": [options.steps],
+            "seeds": options.seeds,
+            "arms": [
+                {**one, "label": "multi-instruction LoRA"},
+                {**one, "label": "prefix tuning", "method": {"name": "prefix"}, "learning_rate": 0.01},
+                {**one, "label": "prompt tuning", "method": {"name": "prompt", "prompt_learning_rate": 0.05}},
+                "spectral",
+                "lloyd",
+                "grouped",
+            ],
+        },
+    }
+    path = instructions.with_name(f"{data.name}.yaml")
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def table(results: Mapping[str, GroupingResult]) -> str:
+    """Return Table 2 and what stands beside it, in Markdown."""
+    lines = []
+    for name, result in results.items():
+        comparison = result.comparison
+        if comparison is None:
+            continue
+        trained = {arm.title: arm for arm in result.arms}
+        gains = {c.arm: c.gain for c in comparison.contrasts if c.budget is None}
+        lines += [f"\n### {name}\n"]
+        lines += ["| arm | adapters | trained parameters | accuracy | spread | worst | ours less the arm |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        for average in comparison.averages:
+            arm, score = trained[average.arm], average.score
+            row = [
+                "ours (SDP)" if average.arm == "grouped" else average.arm,
+                str(arm.adapters),
+                f"{arm.parameters:,}",
+                format_gain(score, signed=False),
+                format_number(average.spread, 3),
+                f"{format_number(average.worst.value, 3)} ({average.worst.task})",
+                format_gain(gains[average.arm]) if average.arm in gains else "",
+            ]
+            lines.append(f"| {' | '.join(row)} |")
+        seconds = sum(record.cpu_seconds for stage in result.stages for record in stage.records)
+        lines += [f"\n{comparison.overall.sentence}\n", f"{seconds:.0f} processor seconds of runs."]
+    return "\n".join(lines)
+
+
+def sources(files: Mapping[str, Path]) -> str:
+    """Say where the instructions came from, one line for each data set."""
+    lines = []
+    for name, file in files.items():
+        rows: Sequence[Mapping[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
+        scored = [row for row in rows if not math.isnan(row["score"])]
+        kinds = [row["source"] for row in scored]
+        parts = [f"{kinds.count(kind)} {kind}" for kind in ("examples", "variation", "given")]
+        parts.append(f"{len(rows) - len(scored)} filled up with ours")
+        lines.append(f"{name}: {len(rows)} instructions: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write instructions, run both studies and print what came out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "bench-instructions")
+    parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--count", type=int, default=20, help="instructions of a data set")
+    parser.add_argument("--steps", type=int, default=2, help="training steps for each instruction")
+    parser.add_argument("--test", type=int, default=16, help="test examples")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--plan", action="store_true", help="only tell what the studies will cost")
+    parser.add_argument("--markdown", type=Path, help="where to write the tables too")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    started, processor = time.perf_counter(), time.process_time()
+    model = options.model.resolve()
+    files: dict[str, Path] = {}
+    results: dict[str, GroupingResult] = {}
+    for data in data_sets(options.folder.resolve()):
+        files[data.name] = options.folder.resolve() / f"{data.name}-instructions.yaml"
+        write_instructions(data, files[data.name], options.count, model)
+        study = Study.load(write_study(data, files[data.name], options, model))
+        if options.plan:
+            for stage in plan_study(study).stages:
+                print(f"{data.name}: {stage}", flush=True)
+            continue
+        with progress(as_json=False) as events:
+            result = run_study(study, events)
+        assert isinstance(result, GroupingResult)
+        print(f"report: {result.report}", flush=True)
+        results[data.name] = result
+    text = f"{sources(files)}\n{table(results)}\n"
+    print(text)
+    if options.markdown is not None:
+        write_text(options.markdown, text)
+    spent = duration(time.perf_counter() - started)
+    print(f"{spent}, {time.process_time() - processor:.0f} processor seconds beside the runs'")
+
+
+if __name__ == "__main__":
+    main()
