@@ -1,4 +1,4 @@
-"""Learners that can be trained by other methods than their own, at an equal number of trained parameters."""
+"""Learners that can be trained otherwise: by other methods of equal size, or from fresh parameters."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ class VariedLearner(Learner, Protocol):
 
     def trainable_parameters(self, subset: Subset) -> int:
         """Count the parameters that a run on a subset trains; loads no weights."""
+        ...
+
+
+@runtime_checkable
+class WarmLearner(Learner, Protocol):
+    """A learner whose runs may start from what one run on many tasks has trained."""
+
+    @property
+    def start(self) -> tuple[Subset, int] | None:
+        """The tasks and the steps of that run; None where runs start with fresh parameters."""
+        ...
+
+    def cold(self) -> Self:
+        """Return the same learner with fresh parameters; a run of it costs what one from the start does.
+
+        Both share what is loaded.
+        """
         ...
 
 

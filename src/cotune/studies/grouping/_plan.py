@@ -28,7 +28,8 @@ from cotune.studies.grouping._runs import (
 from cotune.studies.grouping._variation import learner_of
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES
-from cotune.training.learner import EnsembleLearner, Learner
+from cotune.training.learner import EnsembleLearner, Learner, Subset
+from cotune.training.varied import WarmLearner
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy
@@ -69,12 +70,17 @@ def plan_grouping(study: GroupingStudy, *, measured: bool = True) -> Plan:
         arms = ArmRuns.plan(learner, labels, config.comparison, config.seed, baselines=baselines)
         wanted["comparison"] = arms.runs
     every = [run for runs in wanted.values() for run in runs]
-    speed = _measure(learner, every) if measured else None
+    start = learner.start if isinstance(learner, WarmLearner) else None
+    cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
+    speed = _measure(cold, every) if measured else None
     stages = tuple(_stage(title, runs, learner, speed) for title, runs in wanted.items())
+    if start is not None:
+        stages = (_start_stage(learner, start, speed), *stages)
     workers = max(1, workers_of(study))
     wall = memory = disk = None
     if speed is not None:
-        wall = sum(stage.cpu_seconds or 0.0 for stage in stages) / workers
+        alone = (stages[0].cpu_seconds or 0.0) if start is not None else 0.0
+        wall = alone + (sum(stage.cpu_seconds or 0.0 for stage in stages) - alone) / workers
         memory = speed.peak_bytes * (workers + 1)
         arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
         disk = k * speed.adapter_bytes + arrays + 20_000 * len(every)
@@ -110,6 +116,15 @@ def _stage(title: str, runs: Sequence[AnyRun], learner: Learner, speed: _Speed |
         others = sum(speed.others[run.kind] * _measurements(run) for run in runs if run.kind in speed.others)
         seconds = work + scored + others
     return StagePlan(title, len(runs), sum(run.steps for run in trained), tokens, seconds)
+
+
+def _start_stage(learner: Learner, start: tuple[Subset, int], speed: _Speed | None) -> StagePlan:
+    """Count the run that all others start from: it is not scored, and only one process trains it."""
+    tasks, steps = start
+    tokens = learner.expected_tokens(tasks, steps)
+    work = tokens if tokens is not None else steps
+    seconds = None if speed is None else speed.training[""] * work
+    return StagePlan("warm start", 1, steps, tokens, seconds)
 
 
 def _variation(run: AnyRun) -> str:
@@ -161,8 +176,14 @@ def _timed(learner: Learner, run: FitRun, steps: int) -> tuple[float, int]:
         copies = learner.ensemble
         seeds = [run.seed + copy for copy in range(copies)]
         learner.fit_many([run.subset] * copies, seeds, steps=[steps] * copies, split=run.split)
-        return (time.perf_counter() - begin) / copies, 0
+        seconds = (time.perf_counter() - begin) / copies
+        return seconds, _saved(learner, run, 1) if steps > 1 else 0
+    size = _saved(learner, run, steps)
+    return time.perf_counter() - begin, size
+
+
+def _saved(learner: Learner, run: FitRun, steps: int) -> int:
+    """Do a fit, and return the bytes of what it saves."""
     with tempfile.TemporaryDirectory() as folder:
         learner.fit(run.subset, run.seed, steps=steps, split=run.split, save_to=Path(folder))
-        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-    return time.perf_counter() - begin, size
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())

@@ -12,6 +12,7 @@ from cotune.training.methods import Method
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
+    from cotune.training.language_model._config import LanguageModelConfig
 
 
 class VariedRuns(BatchedRuns):
@@ -45,12 +46,24 @@ class VariedRuns(BatchedRuns):
         training = self.config.training
         if learning_rate is not None:
             training = training.model_copy(update={"learning_rate": learning_rate})
-        config = self.config.model_copy(update={"method": method, "training": training})
+        return self._with(self.config.model_copy(update={"method": method, "training": training}))
+
+    @property
+    def start(self) -> tuple[Subset, int] | None:
+        """The tasks and steps of the warm start; see :class:`cotune.training.varied.WarmLearner`."""
+        if self.config.warm_start is None:
+            return None
+        return tuple(task.name for task in self._warm_tasks), self.config.warm_start.steps
+
+    def cold(self) -> Self:
+        """Return a learner on the same base without the warm start."""
+        return self._with(self.config.model_copy(update={"warm_start": None}))
+
+    def _with(self, config: LanguageModelConfig) -> Self:
         other = type(self)(config, list(self._tasks.values()), self._base)
-        if method.demonstrations == self.config.method.demonstrations:
+        if config.method.demonstrations == self.config.method.demonstrations:
             other._data = self._data
         other._original = self if self._original is None else self._original
-        other._skeleton = self._skeleton
         return other
 
     def trainable_parameters(self, subset: Subset) -> int:
@@ -67,4 +80,6 @@ class VariedRuns(BatchedRuns):
 
     @cached_property
     def _skeleton(self) -> LanguageModel:
+        if self._original is not None:
+            return self._original._skeleton
         return self.config.skeleton(self._base, self._data.encoder)

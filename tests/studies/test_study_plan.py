@@ -1,0 +1,31 @@
+"""What a plan counts beside the runs themselves."""
+
+from cotune.studies import plan_study
+
+
+def learner_with(workshop, **options):
+    return {**workshop.data["learner"], **options}
+
+
+def test_a_warm_start_is_counted_and_not_trained_to_plan(workshop):
+    warm = workshop.study(learner=learner_with(workshop, warm_start={"steps": 10_000_000}))
+    cold = workshop.study(learner=learner_with(workshop))
+    plan, without = plan_study(warm), plan_study(cold, measure=False)
+    assert [stage.title for stage in plan.stages] == [
+        "warm start",
+        *(stage.title for stage in without.stages),
+    ]
+    start = plan.stages[0]
+    assert (start.runs, start.steps) == (1, 10_000_000)
+    assert start.tokens == warm.learner.expected_tokens(tuple(warm.learner.tasks), 10_000_000)
+    # One process trains it, whatever the number of workers.
+    assert plan.wall_seconds > 0.99 * start.cpu_seconds > 0
+    assert [stage.tokens for stage in plan.stages[1:]] == [stage.tokens for stage in without.stages]
+
+
+def test_adapters_trained_many_at_a_time_take_disk_too(workshop):
+    lora = learner_with(workshop, method={"name": "lora", "r": 64})
+    grouping = {"n_clusters": 2}
+    one = plan_study(workshop.study(learner={**lora, "ensemble": 1}, grouping=grouping))
+    many = plan_study(workshop.study(learner={**lora, "ensemble": 4}, grouping=grouping))
+    assert many.disk_bytes == one.disk_bytes
