@@ -5,7 +5,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotune._config import parse
@@ -99,6 +99,7 @@ def test_gradients_that_agree_are_added():
     assert torch.equal(PCGrad().combine(gradients), gradients.sum(0))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 4))
 def test_two_projected_gradients_no_longer_conflict(seed, dimension):
     generator = torch.Generator().manual_seed(seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
@@ -86,6 +86,7 @@ def training(corpus, ratio=0.5, **options):
 # Span corruption
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 999), min_size=2, max_size=150),
     st.integers(0, 2**32),
