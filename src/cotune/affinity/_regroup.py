@@ -14,7 +14,7 @@ from cotune.affinity.linear_surrogate import LinearSurrogate
 Labels = NDArray[np.intp]
 Matrix = NDArray[np.float64]
 
-_PATIENCE = 4
+_PATIENCE = 2
 """Proposals in a row that explain the runs less well after which no larger number of groups is tried."""
 _POLISHED = 3
 """The best so many proposals are improved by single moves."""

@@ -17,8 +17,10 @@ from cotune.affinity.evidence import GroupEvidence, most_groups
 from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
-_BATCH = 100
-"""Tasks a step unless told otherwise; fewer at a time take more runs."""
+_BATCH, _STEPS = 100, 5
+"""Fewest tasks a step unless told otherwise, as fewer at a time take more runs, and how many steps of more."""
+_MANY = 300
+"""Of more tasks than these all that are not sure take part in a round, of fewer half: fewer runs, more rounds."""
 _SURE = 0.9
 """Probability from which on a task's group is not asked about, until all are as sure."""
 _FIRST_SWEEPS, _SWEEPS = 20, 4
@@ -60,7 +62,7 @@ class AdaptiveGrouping:
         Tasks in a subset, the paper's alpha (3, 5 or 10); a subset is smaller where a group and the new
         tasks together have not so many.
     batch : int, optional
-        Tasks a step, the paper's b; by default a tenth of all, and at least 100: fewer at a time take more
+        Tasks a step, the paper's b; by default a fifth of all, and at least 100: fewer at a time take more
         runs. The first step takes at least 2 ``k_max``, so that most groups have two tasks in it.
     runs_per_task : float
         Budget, the paper's m / b.
@@ -110,7 +112,7 @@ class AdaptiveGrouping:
         counts = {"batch": batch, "k_max": k_max, "n_resamples": n_resamples}
         _check(n_tasks, size, runs_per_task, stability, **counts)
         self._propose, self._size, self._k_max = propose, size, k_max
-        self._batch = max(math.ceil(n_tasks / 10), _BATCH) if batch is None else max(batch, size)
+        self._batch = max(math.ceil(n_tasks / _STEPS), _BATCH) if batch is None else max(batch, size)
         self._runs_per_task, self._stability, self._resamples = runs_per_task, stability, n_resamples
         self._rng = np.random.default_rng(seed)
         self._waiting: list[int] = []
@@ -250,7 +252,7 @@ class AdaptiveGrouping:
         return self._k_max or most_groups(len(self.labels_))
 
     def _design(self) -> list[Labels]:
-        """Design a round: as many runs as let half of the tasks that are not sure take part."""
+        """Design a round: as many runs as let the tasks that are not sure take part, or half of them."""
         member = self._member[:, self._taken]
         design = SubsetDesign(pair_counts(member), self._size, self._rng)
         still_open = np.searchsorted(self._taken, self._open)
@@ -260,7 +262,8 @@ class AdaptiveGrouping:
             labels = self.labels_[self._taken]
             if self._belief is None:
                 self._belief = self._believe(self._placing)
-            count = math.ceil(len(still_open) / (2 * open_per_subset(self._size)))
+            share = 0.5 if len(self.labels_) <= _MANY else 1.0
+            count = math.ceil(share * len(still_open) / open_per_subset(self._size))
             subsets = design.place(self._belief, labels, still_open, min(count, self._allowance()))
         return [self._taken[subset] for subset in subsets]
 
@@ -295,7 +298,7 @@ class AdaptiveGrouping:
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         evidence = GroupEvidence(member, scores, k_max=self._most_groups())
         position = np.searchsorted(self._taken, tasks)
-        sweeps = _FIRST_SWEEPS if self._belief is None else _SWEEPS
+        sweeps = _SWEEPS if self._groups_before or self._belief else _FIRST_SWEEPS
         belief = believe(evidence, self._draws, position, self._rng, sweeps=sweeps, resample=self._confirming)
         self._draws = belief.draws
         return belief

@@ -43,7 +43,7 @@ class Adaptive(Estimator):
     subset_size: TaskCount = 3
     """Tasks in a subset, the paper's alpha."""
     batch: PositiveInt | None = None
-    """Tasks taken up in a step, the paper's b; by default a tenth of all, at least 10 and a subset."""
+    """Tasks taken up in a step, the paper's b; by default a fifth of all, and at least 100."""
     runs_per_task: PositiveFloat = 5.0
     """Most runs for each task, the paper's m / b; stable groups take fewer."""
     k_max: PositiveInt | None = None
