@@ -14,7 +14,7 @@ Three ways to groups are compared by their adjusted Rand index (ARI) after a num
 - adaptive: ``AdaptiveGrouping``: what choosing the runs gains on top.
 
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py
-    OMP_NUM_THREADS=1 python benchmarks/adaptive.py --markdown adaptive.md
+    OMP_NUM_THREADS=1 python benchmarks/adaptive.py --markdown adaptive.md --figure adaptive.svg
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py --scale
 """
 
@@ -41,7 +41,13 @@ Curve = dict[int, float]
 RATIOS = np.array([8.07, 13.38, 7.20, 3.81, 3.86, 4.68, 4.67, 2.73, 4.12])
 """Effect of a company of the same type over the residual deviation, by function class."""
 FIXED = 0.5
-LEVELS = (0.8, 0.9, 0.95, 1.0)
+LINES = {
+    "adaptive": ("#0072B2", "adaptive grouping"),
+    "evidence": ("#009E73", "uniform runs, grouped by the evidence"),
+    "uniform": ("#D55E00", "uniform runs, Eq. 6 and SDP"),
+}
+"""Colour and name of each way in the figure."""
+LEVELS = (0.8, 0.9, 0.95, 0.99)
 
 
 def main() -> None:
@@ -50,6 +56,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=3, help="tasks in a subset")
     parser.add_argument("--groups", type=int, default=8, help="planted groups")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
+    parser.add_argument("--figure", type=Path, help="also draw ARI against runs to this SVG file")
     parser.add_argument("--scale", action="store_true", help="only time the planner with 1,000 tasks")
     options = parser.parse_args()
     if options.scale:
@@ -71,6 +78,8 @@ def main() -> None:
     print("\n".join(lines))
     if options.markdown:
         options.markdown.write_text("\n".join(lines) + "\n")
+    if options.figure:
+        draw(tables, options.figure)
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,29 @@ def needed(tables: Sequence[dict[str, tuple[Curve, float]]]) -> list[str]:
         cells = [", ".join(f"{m:.0f}" for m in found) for found in by_name.values()]
         lines.append(f"| {level} | " + " | ".join(cells) + f" | {', '.join(f'{r:.2f}' for r in ratios)} |")
     return lines
+
+
+def draw(tables: Sequence[dict[str, tuple[Curve, float]]], path: Path) -> None:
+    """Draw ARI against runs: a thin line a seed, and a thick one through their mean."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "adaptive", "font.size": 9})
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, (colour, said) in LINES.items():
+        grid = np.arange(100, max(tables[0]["uniform"][0]) + 1, 5)
+        seen = []
+        for table in tables:
+            runs, found = (np.array(v, dtype=float) for v in zip(*table[name][0].items(), strict=True))
+            axes.plot(runs, found, color=colour, alpha=0.35, linewidth=0.8)
+            seen.append(np.interp(grid, runs, found, left=np.nan))
+        axes.plot(grid, np.mean(seen, axis=0), color=colour, linewidth=2.0, label=said)
+    axes.set(xlabel="runs of three tasks", ylabel="adjusted Rand index", ylim=(-0.02, 1.03), xlim=(100, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def scale(size: int, n: int = 1000, groups: int = 10) -> str:
