@@ -18,9 +18,9 @@ from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
 _BATCH, _STEPS = 100, 5
-"""Fewest tasks a step unless told otherwise, as fewer at a time take more runs, and how many steps of more."""
+"""Fewest tasks a step unless told otherwise, as fewer take more runs, and how many steps more are put in."""
 _MANY = 300
-"""Of more tasks than these all that are not sure take part in a round, of fewer half: fewer runs, more rounds."""
+"""Of more tasks all that are unsure take part in a round, of fewer half: fewer runs, more rounds."""
 _SURE = 0.9
 """Probability from which on a task's group is not asked about, until all are as sure."""
 _FIRST_SWEEPS, _SWEEPS = 20, 4
@@ -41,9 +41,11 @@ class AdaptiveGrouping:
     What it does beyond the paper, whose m = 5 b runs a step are a budget here and not a number:
 
     - Runs are judged one by one (:class:`GroupEvidence`), not by their averages over pairs, most of which are
-      missing. Groups are those that agree best with draws from the posterior of partitions.
-    - Subsets are not drawn blindly: a new task meets the group of which it is least known whether it belongs.
-      A task counts as new until its group has a probability of 0.9.
+      missing. Groups are those that agree best with draws from the posterior of partitions, by chains that
+      start from random partitions and go on from round to round.
+    - Subsets are not drawn blindly: a new task meets those of whose company least is known, from one group or
+      new as well, so that the uncertainties of all their pairs together are largest. A task counts as new
+      until its group has a probability of 0.9.
     - When all tasks of a step are as sure, the groups are tried on bootstrap resamples of the runs. Tasks
       that do not keep theirs with probability ``stability`` get more runs; the step ends when there are none,
       and the unused runs of the budget are saved. A task that has had its share of it is left unstable.
