@@ -1,6 +1,7 @@
 """Instructions proposed by a model from examples, scored on others, and kept where they differ."""
 
 import dataclasses
+import math
 
 import pytest
 import yaml
@@ -87,7 +88,13 @@ def test_scores_are_the_mean_log_likelihood_or_the_accuracy(model):
         return float(model.nll(model.base, [encoded])[0])
 
     likelihood = score_instruction(model, task, GIVEN[0], examples, "likelihood")
-    assert likelihood == pytest.approx(-sum(nll(e, e.targets[0]) for e in examples) / 4, rel=1e-4)
+    shares = [
+        math.exp(-nll(e, e.targets[0])) / sum(math.exp(-nll(e, c)) for c in e.choices) for e in examples
+    ]
+    assert likelihood == pytest.approx(sum(map(math.log, shares)) / 4, rel=1e-4)
+    plain = make_task()
+    free = score_instruction(model, plain, GIVEN[0], plain["train"][:4], "likelihood")
+    assert free == pytest.approx(-sum(nll(e, e.targets[0]) for e in plain["train"][:4]) / 4, rel=1e-4)
     right = [min(("yes", "no"), key=lambda c, e=e: nll(e, c)) == e.targets[0] for e in examples]
     assert score_instruction(model, task, GIVEN[0], examples, "accuracy") == sum(right) / 4
     with pytest.raises(InputError, match="scored by likelihood"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
 import numpy as np
+from scipy.special import logsumexp
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded, LanguageModel
@@ -33,8 +34,9 @@ def score_instruction(
     examples : sequence of Example
         The same for all instructions that are compared.
     by : {"likelihood", "accuracy"}
-        Mean over examples of the target's log-likelihood by the token in nats, or share of the examples
-        whose likeliest choice by the token is right.
+        Mean over examples of the log of the right choices' share in the likelihoods by the token of all
+        choices, where an example has choices, else of the target's log-likelihood by the token, in nats; or
+        share of the examples whose likeliest choice by the token is right.
 
     Returns
     -------
@@ -46,17 +48,36 @@ def score_instruction(
     InputError
         If accuracy is asked for and an example has no choices, or an answer is too long.
     """
-    if by == "likelihood":
-        encoded = [_encoded(model, task, instruction, e, e.targets[0]) for e in examples]
-        return -float(np.mean(model.nll(model.base, encoded)))
-    if not all(example.choices for example in examples):
+    if by == "accuracy" and not all(example.choices for example in examples):
         raise InputError(
             f"The task {task.name} has examples without choices, so instructions are scored by likelihood."
         )
-    asked = [_encoded(model, task, instruction, e, choice) for e in examples for choice in e.choices]
+    answers = [example.choices or example.targets[:1] for example in examples]
+    asked = [
+        _encoded(model, task, instruction, example, answer)
+        for example, of_example in zip(examples, answers, strict=True)
+        for answer in of_example
+    ]
     losses = iter(model.nll(model.base, asked))
-    right = [min((next(losses), choice) for choice in e.choices)[1] in e.targets for e in examples]
-    return float(np.mean(right))
+    return float(
+        np.mean(
+            [
+                _value({answer: next(losses) for answer in of_example}, example.targets, by)
+                for example, of_example in zip(examples, answers, strict=True)
+            ]
+        )
+    )
+
+
+def _value(losses: Mapping[str, float], right: Sequence[str], by: Literal["likelihood", "accuracy"]) -> float:
+    """Score one example by the losses of its answers."""
+    if by == "accuracy":
+        return float(min(losses, key=lambda answer: losses[answer]) in right)
+    if len(losses) == 1:
+        return -next(iter(losses.values()))
+    # How ready a model is to give any of the answers says nothing about the instruction.
+    every = logsumexp([-loss for loss in losses.values()])
+    return float(logsumexp([-loss for answer, loss in losses.items() if answer in right]) - every)
 
 
 def _encoded(model: LanguageModel, task: Task, instruction: str, example: Example, target: str) -> Encoded:
