@@ -61,10 +61,10 @@ def data_sets(folder: Path) -> list[DataSet]:
         rows = (DATA / "classification" / "rte" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         short = [row for row in rows if _words(json.loads(row)) <= WORDS]
         name = "test" if split == "validation" else split
-        write_text(folder / "rte" / f"{name}.jsonl", "".join(row + "\n" for row in short))
+        write_text(folder / "data" / "rte" / f"{name}.jsonl", "".join(row + "\n" for row in short))
     rte = {
         "reader": "jsonl",
-        "path": str(folder / "rte"),
+        "path": str(folder / "data" / "rte"),
         "input": "Text: {{ premise }} Statement: {{ hypothesis }}",
         "target": "{{ label }}",
         "labels": {"entailment": "yes", "not_entailment": "no"},
