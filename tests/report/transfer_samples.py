@@ -89,10 +89,16 @@ def transfer_report(labels=tuple(ARMS), seeds=(0, 1), **changes):
         "date": "2026-11-21",
         "tasks": (task("one", False), task("two", False), *(task(name, True) for name in HARDNESS)),
         "arms": tuple(
-            TransferArm(label=label, scheme=ARMS[label][0], method="full", replay=ARMS[label][1])
+            TransferArm(
+                label=label,
+                scheme=ARMS[label][0],
+                method="full",
+                replay=ARMS[label][1],
+                recipe=ARMS[label][0],
+            )
             for label in labels
         ),
-        "pretrained": checkpoint(0, 1.0).__class__(step=0, held_out=checkpoint(0, 1.0).held_out),
+        "pretrained": TransferCheckpoint(step=0, held_out=checkpoint(0, 1.0).held_out),
         "runs": tuple(run(label, seed) for label in labels for seed in seeds),
         "along": (20,),
         "marking": "id",

@@ -10,6 +10,7 @@ from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.report import transfer_findings
 from cotune.studies import Study, collect_study, plan_study, run_study, study_status
 from cotune.studies._store import open_store
+from cotune.studies.transfer._checkpoints import Checkpoints
 
 
 class Workshop:
@@ -38,7 +39,7 @@ class Workshop:
                 {
                     **reader,
                     "include": ["reverse", "less"],
-                    "max_examples": {"train": 16, "validation": 1, "test": 4},
+                    "max_examples": {"train": 16, "validation": 1, "test": 3},
                 },
             ],
             "held_out": ["reverse", "less"],
@@ -49,7 +50,7 @@ class Workshop:
             "schemes": ["proportional", {"name": "uniform", "label": "even"}],
             "seeds": 1,
             "seen_examples": 3,
-            "transfer": {"examples": [0, 2, 4], "draws": 2, "steps": 2, "training": {"learning_rate": 0.01}},
+            "transfer": {"examples": [0, 2, 4], "draws": 1, "steps": 2, "training": {"learning_rate": 0.01}},
             "along": 4,
             "in_context": {"shots": [1, 2], "draws": 1},
             "executor": {"workers": 0},
@@ -105,7 +106,7 @@ def test_a_study_measures_every_checkpoint_on_every_held_out_task(transfer):
         for task in data.held_out:
             assert [p.examples for p in middle.of(task.name).transfer] == [0, 4]
             assert [p.examples for p in last.of(task.name).transfer] == [0, 2, 4]
-            assert all(len(p.scores) == 2 for p in last.of(task.name).transfer)
+            assert all(len(p.scores) == 1 for p in last.of(task.name).transfer)
             assert [p.examples for p in last.of(task.name).in_context] == [1, 2]
         assert sum(dict(run.instructions).values()) == 3 * 4, "as many under every scheme"
     one, other = data.runs
@@ -113,10 +114,10 @@ def test_a_study_measures_every_checkpoint_on_every_held_out_task(transfer):
     assert one.last != other.last, "the sizes of the tasks differ, and so the schemes"
 
     rows = table(study.folder)
-    # The pretrained model: two tasks, transfer of 3 x 2 and in context 2 x 1.
-    assert len([row for row in rows if row["arm"] == "pretrained"]) == 2 * (6 + 2)
+    # The pretrained model: two tasks, transfer of 3 and in context 2.
+    assert len([row for row in rows if row["arm"] == "pretrained"]) == 2 * (3 + 2)
     seen = 3 * 4 * 2
-    assert len([row for row in rows if row["arm"] == "even"]) == seen + 2 * (4 + 2) + 2 * (6 + 2)
+    assert len([row for row in rows if row["arm"] == "even"]) == seen + 2 * (2 + 2) + 2 * (3 + 2)
     assert len(table(study.folder, "points.csv")) == 2 + 2 * 2 * 2
     found = json.loads((study.folder / "results.json").read_text())
     assert found["findings"]["relation"]["overall"]["n"] == 10
@@ -176,27 +177,39 @@ def test_what_is_added_later_is_measured_and_nothing_else(transfer):
     assert [record.kind for record in counter.runs] == ["measure"] * 2 + ["instruct"] + ["measure"] * 4
 
 
-def test_a_study_that_was_stopped_goes_on(transfer):
+def test_a_study_that_was_stopped_goes_on(transfer, monkeypatch):
     class StopError(Exception):
         pass
+
+    def add_and_stop(self, step, seen, parts):
+        add(self, step, seen, parts)
+        if step == 1:
+            raise StopError
 
     class Stopping(Counter):
         def finished(self, record):
             super().finished(record)
-            if len(self.runs) == 2 + 2 + 2:
+            if len(self.runs) == 1 + 2:
                 raise StopError
 
-    whole = run_study(transfer.study()).data
-    study = transfer.study()
+    changes = {"schemes": ["uniform"]}
+    whole = run_study(transfer.study(**changes)).data
+    study = transfer.study(**changes)
     folder = study.folder
     folder.rename(folder.with_name("whole"))
+    add = Checkpoints.add
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "add", add_and_stop)
+        with pytest.raises(StopError):
+            run_study(study)
+    assert [stage.done for stage in study_status(study).stages] == [2, 0, 0]
     with pytest.raises(StopError):
         run_study(study, Stopping())
     status = study_status(study)
-    assert [(stage.done, stage.wanted) for stage in status.stages] == [(2, 2), (2, 2), (2, 8)]
+    assert [(stage.done, stage.wanted) for stage in status.stages] == [(2, 2), (1, 1), (2, 4)]
     counter = Counter()
     data = run_study(study, counter).data
-    assert len(counter.runs) == 6
+    assert len(counter.runs) == 2
     for one, other in zip(data.runs, whole.runs, strict=True):
         assert one.checkpoints == other.checkpoints
         assert one.losses == other.losses
@@ -253,15 +266,15 @@ def test_runs_that_fail_are_told_and_the_others_reported(transfer):
 
 
 def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
-    study = transfer.study()
+    study = transfer.study(schemes=["uniform"])
     plan = plan_study(study)
     assert not study.folder.exists()
     pretrained, tuning, measuring = plan.stages
-    assert (pretrained.runs, tuning.runs, measuring.runs) == (2, 2, 8)
-    assert tuning.steps == 6
-    # Two draws of two numbers of examples and two steps each, for two tasks.
-    assert pretrained.steps == 2 * 2 * 2 * 2
-    assert measuring.steps == 2 * (2 * 2 * 1 * 2 + pretrained.steps)
+    assert (pretrained.runs, tuning.runs, measuring.runs) == (2, 1, 4)
+    assert tuning.steps == 3
+    # A draw of two numbers of examples and two steps each, for two tasks.
+    assert pretrained.steps == 2 * 2 * 2
+    assert measuring.steps == 2 * 1 * 2 + pretrained.steps
     assert plan.wall_seconds > 0
     run_study(study)
     with open_store(study.store_path) as store:

@@ -10,7 +10,8 @@ from typing import Literal
 from cotune.evaluation.transfer import Correlation, Effect, paired_effect
 from cotune.report._layout import significant
 from cotune.report._transfer_study_data import TransferData
-from cotune.report._transfer_study_findings import Interval, TransferFindings, transfer_area
+from cotune.report._transfer_study_findings import Interval, TransferFindings
+from cotune.report._transfer_study_replay import transfer_area
 
 Agreement = Literal["agrees", "does not agree", "undecided", "not measured"]
 

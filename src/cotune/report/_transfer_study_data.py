@@ -150,6 +150,8 @@ class TransferArm:
         Ratio of replayed text; 0 for none.
     groups : int
         Number of models, each of a group of the tasks.
+    recipe : str
+        Hash of all but replay: arms of one recipe differ in their replay alone.
     """
 
     label: str
@@ -157,6 +159,7 @@ class TransferArm:
     method: str
     replay: float = 0.0
     groups: int = 1
+    recipe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cotune.evaluation.transfer import (
     Correlation,
-    Effect,
-    area,
     cluster_bootstrap,
-    paired_effect,
     pooled_correlation,
     within_correlation,
 )
@@ -19,9 +15,9 @@ from cotune.report._transfer_study_data import (
     HeldOutResult,
     TransferCheckpoint,
     TransferData,
-    TransferRun,
     mean,
 )
+from cotune.report._transfer_study_replay import ReplayEffect, replay_effects, shown_score, transfer_area
 
 Interval = tuple[float, float]
 
@@ -124,25 +120,6 @@ class Forgetting:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayEffect:
-    """With replay less without, paired by scheme, seed and task, at the end of training.
-
-    Parameters
-    ----------
-    ratio : float
-        Ratio of replay.
-    in_context_loss, in_context_score, transfer_loss, transfer_score : Effect
-        Areas for transfer; losses are better when lower.
-    """
-
-    ratio: float
-    in_context_loss: Effect
-    in_context_score: Effect
-    transfer_loss: Effect
-    transfer_score: Effect
-
-
-@dataclass(frozen=True, slots=True)
 class TransferFindings:
     """All that follows from the data of a transfer study."""
 
@@ -160,7 +137,7 @@ def transfer_findings(data: TransferData) -> TransferFindings:
         pretrained=_row(data, "pretrained", [data.pretrained], 0),
         arms=tuple(_arm_row(data, arm.label) for arm in data.arms if data.of_arm(arm.label)),
         forgetting=tuple(_forgetting(data)),
-        replay=tuple(_replay_effects(data)),
+        replay=tuple(replay_effects(data)),
     )
 
 
@@ -196,14 +173,6 @@ def _points(data: TransferData, examples: int, shots: int) -> Iterator[ScatterPo
                     *(arm, seed, group, checkpoint.step, result.task),
                     *(tuned.loss, shown.loss, tuned.score, shown.score),
                 )
-
-
-def transfer_area(result: HeldOutResult, *, loss: bool = False) -> float:
-    """Return the mean height of a task's transfer curve; NaN where it has fewer than two points."""
-    if len(result.transfer) < 2:
-        return math.nan
-    numbers = [point.examples for point in result.transfer]
-    return area(numbers, [point.loss if loss else point.score for point in result.transfer])
 
 
 def _arm_row(data: TransferData, label: str) -> TransferArmRow:
@@ -248,58 +217,6 @@ def _forgetting(data: TransferData) -> Iterator[Forgetting]:
                 yield Forgetting(
                     arm.label,
                     before.task,
-                    mean(_shown_score(data, result) for result in after) - _shown_score(data, before),
+                    mean(shown_score(data, result) for result in after) - shown_score(data, before),
                     mean(map(transfer_area, after)) - transfer_area(before),
                 )
-
-
-def _shown_score(data: TransferData, result: HeldOutResult) -> float:
-    point = result.shown(data.shots)
-    return math.nan if point is None else point.score
-
-
-def _shown_loss(data: TransferData, result: HeldOutResult) -> float:
-    point = result.shown(data.shots)
-    return math.nan if point is None else point.loss
-
-
-def _replay_effects(data: TransferData) -> Iterator[ReplayEffect]:
-    measures: dict[str, Callable[[HeldOutResult], float]] = {
-        "in_context_loss": lambda result: _shown_loss(data, result),
-        "in_context_score": lambda result: _shown_score(data, result),
-        "transfer_loss": lambda result: transfer_area(result, loss=True),
-        "transfer_score": transfer_area,
-    }
-    for ratio in sorted({arm.replay for arm in data.arms if arm.replay}):
-        pairs = list(_pairs(data, ratio))
-        if pairs:
-            tasks, seeds = [task for task, *_ in pairs], [seed for _, seed, *_ in pairs]
-            effects = {
-                name: paired_effect([of(b) - of(a) for *_, a, b in pairs], tasks, seeds)
-                for name, of in measures.items()
-            }
-            yield ReplayEffect(ratio, **effects)
-
-
-def _pairs(data: TransferData, ratio: float) -> Iterator[tuple[str, int, HeldOutResult, HeldOutResult]]:
-    """Yield task, seed, and the results without and with replay of runs that differ in nothing else."""
-    for arm in data.arms:
-        if arm.replay != ratio:
-            continue
-        for other in data.arms:
-            same = (other.scheme, other.method, other.groups) == (arm.scheme, arm.method, arm.groups)
-            if other.replay or not same:
-                continue
-            without = {(run.seed, run.group): run for run in data.of_arm(other.label)}
-            for run in data.of_arm(arm.label):
-                yield from _paired(without.get((run.seed, run.group)), run)
-
-
-def _paired(
-    without: TransferRun | None, run: TransferRun
-) -> Iterator[tuple[str, int, HeldOutResult, HeldOutResult]]:
-    if without is not None:
-        for result in run.last.held_out:
-            before = without.last.of(result.task)
-            if before is not None:
-                yield result.task, run.seed, before, result

@@ -113,6 +113,6 @@ class CheckpointWatcher:
 
     def _encoded(self, name: str, split: str) -> list[Any]:
         """Encode the first examples of a split as they are trained, with demonstrations always the same."""
-        kept = self._data.kept(name, split)[: self._examples]
-        encoded = (self._data.encode(name, example, example.targets[0]) for example, _ in kept)
+        examples = self._data.tasks[name][split][: self._examples]
+        encoded = (self._data.encode(name, example, example.targets[0]) for example in examples)
         return [one for one in encoded if one is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ from cotune.studies._provenance import machine_rows
 from cotune.studies._runner import StageUsage
 from cotune.studies._runs import RunRecord
 from cotune.studies.transfer._runs import AnyRun, Cell, TuneRun, due_of
+from cotune.studies.transfer.config import Arm
 from cotune.tasks import Task, get_metric
 
 if TYPE_CHECKING:
@@ -100,7 +103,15 @@ def _arms(study: TransferStudy) -> Iterator[TransferArm]:
             method=runs[0].method,
             replay=arm.replay,
             groups=len(groups),
+            recipe=_recipe(arm),
         )
+
+
+def _recipe(arm: Arm) -> str:
+    """Hash all of an arm but its names and its replay."""
+    training = {key: value for key, value in arm.training.plain().items() if key != "replay"}
+    content = [type(arm.method).__name__, arm.method.plain(), training, arm.tasks, arm.groups]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _run(
