@@ -296,6 +296,7 @@ def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
         ({"schemes": ["uniform", "uniform"]}, "two arms are labelled 'uniform'"),
         ({"method": {"name": "prompt"}}, "leaves the weights as they are"),
         ({"replay_ratios": [0, 0.5]}, "replay: is missing"),
+        ({"replay_ratios": [1], "replay": {"text": {"source": "files", "path": "gone.txt"}}}, "gone.txt"),
         ({"arms": [{"label": "x", "tasks": "nothing"}]}, "x: tasks: no task read is named 'nothing'"),
         ({"arms": [{"label": "x", "groups": "nowhere"}]}, "x: groups: .*nowhere is no groups.json"),
         ({"arms": [{"lable": "x"}]}, "lable: unknown key.*label"),

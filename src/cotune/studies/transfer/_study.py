@@ -118,7 +118,7 @@ class TransferStudy(Study[TransferStudyConfig, AnyRun]):
         config, encoder = self.config, self.encoder
         check_transfer(self.held_out, config.transfer, config.in_context, encoder, seed=config.seed)
         check_in_context(self.held_out, config.in_context, encoder, seeds=(config.seed,))
-        trained = {name for run in self.cells.values() for name in run.tasks}
+        trained = {name for run in self.tunings.values() for name in run.tasks}
         cut: dict[str, tuple[str, ...]] = {}
         for demonstrations in sorted({arm.method.demonstrations for arm in config.compared}):
             data = EncodedTasks(self.train, lambda: encoder, demonstrations=demonstrations)
