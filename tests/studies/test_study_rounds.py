@@ -41,7 +41,7 @@ def truth(study):
 def test_an_interrupted_study_goes_on_and_comes_to_the_same(planted):
     whole, counter = planted.study("whole", affinity=ADAPTIVE, learner=CLEAR), Events()
     result = run_study(whole, counter)
-    assert adjusted_rand_score(truth(whole), result.groups.labels) > 0.7
+    assert adjusted_rand_score(truth(whole), result.groups.labels) == 1.0
     assert any("tasks taken up are in a stable group" in note for note in counter.notes)
     totals = [total for _, total, _ in counter.totals]
     assert totals == sorted(totals)
