@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 WORDS = 26
 """Examples of RTE with more words are left out: a processor reads about 150 tokens a second in training."""
+TITLES = {"grouped": "ours (SDP)", "joint": "multi-instruction LoRA"}
+"""What the table calls the arms that a verdict is about."""
 ADAPTERS = 3
 """Groups, and so adapters of the arms that have groups."""
 
@@ -144,7 +146,7 @@ def write_study(data: DataSet, instructions: Path, options: argparse.Namespace, 
             "budgets": [options.steps],
             "seeds": options.seeds,
             "arms": [
-                {**one, "label": "multi-instruction LoRA"},
+                {**one, "label": "joint"},
                 {**one, "label": "prefix tuning", "method": {"name": "prefix"}, "learning_rate": 0.01},
                 {**one, "label": "prompt tuning", "method": {"name": "prompt", "prompt_learning_rate": 0.05}},
                 "spectral",
@@ -173,7 +175,7 @@ def table(results: Mapping[str, GroupingResult]) -> str:
         for average in comparison.averages:
             arm, score = trained[average.arm], average.score
             row = [
-                "ours (SDP)" if average.arm == "grouped" else average.arm,
+                TITLES.get(average.arm, average.arm),
                 str(arm.adapters),
                 f"{arm.parameters:,}",
                 format_gain(score, signed=False),
