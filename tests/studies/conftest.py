@@ -119,6 +119,62 @@ class RetentionWorkshop:
         return Study.load(self.file(**changes))
 
 
+class TransferWorkshop:
+    """Writes files of transfer studies over the toy language and its shipped model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        reader = {"reader": "toy_language"}
+        self.data = {
+            "name": "move on",
+            "kind": "transfer",
+            "seed": 3,
+            "model": str(TOY_CHECKPOINT),
+            "precision": "fp32",
+            "tasks": [
+                {
+                    **reader,
+                    "include": ["first", "middle", "greater"],
+                    "max_examples": {"train": 48, "validation": 2, "test": 4},
+                },
+                {
+                    **reader,
+                    "include": ["last"],
+                    "max_examples": {"train": 6, "validation": 2, "test": 4},
+                },
+                {
+                    **reader,
+                    "include": ["reverse", "less"],
+                    "max_examples": {"train": 16, "validation": 1, "test": 3},
+                },
+            ],
+            "held_out": ["reverse", "less"],
+            "method": {"name": "full"},
+            "steps": 3,
+            "checkpoints": [1],
+            "training": {"batch_size": 4, "tasks_per_batch": 2, "pass_tokens": 4096},
+            "schemes": ["proportional", {"name": "uniform", "label": "even"}],
+            "seeds": 1,
+            "seen_examples": 3,
+            "transfer": {"examples": [0, 2, 4], "draws": 1, "steps": 2, "training": {"learning_rate": 0.01}},
+            "along": 4,
+            "in_context": {"shots": [1, 2], "draws": 1},
+            "executor": {"workers": 0},
+        }
+
+    def study(self, **changes) -> Study:
+        """Write a study file; a change of ... leaves the key out."""
+        data = {key: value for key, value in {**self.data, **changes}.items() if value is not ...}
+        path = self.folder / "study.yaml"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        return Study.load(path)
+
+
+@pytest.fixture
+def transfer(tmp_path) -> TransferWorkshop:
+    return TransferWorkshop(tmp_path)
+
+
 @pytest.fixture
 def retention(tmp_path) -> RetentionWorkshop:
     return RetentionWorkshop(tmp_path)

@@ -1,67 +1,11 @@
 import csv
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from cotune.exceptions import InputError
-from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.report import transfer_findings
-from cotune.studies import Study, collect_study, plan_study, run_study, study_status
-from cotune.studies._store import open_store
+from cotune.studies import collect_study, run_study, study_status
 from cotune.studies.transfer._checkpoints import Checkpoints
-
-
-class Workshop:
-    """Writes files of transfer studies over the toy language and its shipped model."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        reader = {"reader": "toy_language"}
-        self.data = {
-            "name": "move on",
-            "kind": "transfer",
-            "seed": 3,
-            "model": str(TOY_CHECKPOINT),
-            "precision": "fp32",
-            "tasks": [
-                {
-                    **reader,
-                    "include": ["first", "middle", "greater"],
-                    "max_examples": {"train": 48, "validation": 2, "test": 4},
-                },
-                {
-                    **reader,
-                    "include": ["last"],
-                    "max_examples": {"train": 6, "validation": 2, "test": 4},
-                },
-                {
-                    **reader,
-                    "include": ["reverse", "less"],
-                    "max_examples": {"train": 16, "validation": 1, "test": 3},
-                },
-            ],
-            "held_out": ["reverse", "less"],
-            "method": {"name": "full"},
-            "steps": 3,
-            "checkpoints": [1],
-            "training": {"batch_size": 4, "tasks_per_batch": 2, "pass_tokens": 4096},
-            "schemes": ["proportional", {"name": "uniform", "label": "even"}],
-            "seeds": 1,
-            "seen_examples": 3,
-            "transfer": {"examples": [0, 2, 4], "draws": 1, "steps": 2, "training": {"learning_rate": 0.01}},
-            "along": 4,
-            "in_context": {"shots": [1, 2], "draws": 1},
-            "executor": {"workers": 0},
-        }
-
-    def study(self, **changes) -> Study:
-        """Write a study file; a change of ... leaves the key out."""
-        data = {key: value for key, value in {**self.data, **changes}.items() if value is not ...}
-        path = self.folder / "study.yaml"
-        path.write_text(yaml.safe_dump(data, sort_keys=False))
-        return Study.load(path)
 
 
 class Counter:
@@ -78,11 +22,6 @@ class Counter:
 
     def note(self, text):
         self.notes.append(text)
-
-
-@pytest.fixture
-def transfer(tmp_path) -> Workshop:
-    return Workshop(tmp_path)
 
 
 def table(folder, name="results.csv"):
@@ -263,47 +202,3 @@ def test_runs_that_fail_are_told_and_the_others_reported(transfer):
     again = Counter()
     run_study(transfer.study(schemes=..., arms=arms), again)
     assert again.runs == []
-
-
-def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
-    study = transfer.study(schemes=["uniform"])
-    plan = plan_study(study)
-    assert not study.folder.exists()
-    pretrained, tuning, measuring = plan.stages
-    assert (pretrained.runs, tuning.runs, measuring.runs) == (2, 1, 4)
-    assert tuning.steps == 3
-    # A draw of two numbers of examples and two steps each, for two tasks.
-    assert pretrained.steps == 2 * 2 * 2
-    assert measuring.steps == 2 * 1 * 2 + pretrained.steps
-    assert plan.wall_seconds > 0
-    run_study(study)
-    with open_store(study.store_path) as store:
-        tokens = [record.tokens for record in store if record.kind == "instruct"]
-    assert tuning.tokens == pytest.approx(sum(tokens), rel=0.2)
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"held_out": "revers"}, r"held_out: no task read is named 'revers' \(did you mean 'reverse'"),
-        ({"held_out": "*"}, "train: no task is left"),
-        ({"along": 3}, "along: must be of transfer.examples 0, 2, 4, got 3"),
-        ({"checkpoints": [9]}, "checkpoints: must be at most steps 3, got 9"),
-        (
-            {"schemes": ["proportionl"]},
-            r"schemes.0: scheme.name: must be one of.*did you mean 'proportional'",
-        ),
-        ({"schemes": ["uniform", "uniform"]}, "two arms are labelled 'uniform'"),
-        ({"method": {"name": "prompt"}}, "leaves the weights as they are"),
-        ({"replay_ratios": [0, 0.5]}, "replay: is missing"),
-        ({"replay_ratios": [1], "replay": {"text": {"source": "files", "path": "gone.txt"}}}, "gone.txt"),
-        ({"arms": [{"label": "x", "tasks": "nothing"}]}, "x: tasks: no task read is named 'nothing'"),
-        ({"arms": [{"label": "x", "groups": "nowhere"}]}, "x: groups: .*nowhere is no groups.json"),
-        ({"arms": [{"lable": "x"}]}, "lable: unknown key.*label"),
-        ({"transfer": {"examples": [0, 4, 40]}}, "fewer than the 40"),
-    ],
-)
-def test_mistakes_are_told_before_anything_is_done(transfer, changes, told):
-    with pytest.raises(InputError, match=told):
-        run_study(transfer.study(**changes))
-    assert not (transfer.folder / "study").exists()
