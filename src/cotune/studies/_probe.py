@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,11 @@ def mean_length(tasks: Sequence[Task], encoder: Encoder, demonstrations: int) ->
 
 
 def time_method(
-    model: LanguageModel, method: Method, tasks: Sequence[Task], stages: Sequence[Stage]
+    model: LanguageModel,
+    method: Method,
+    tasks: Sequence[Task],
+    stages: Sequence[Stage],
+    base: Path = Path(),
 ) -> tuple[tuple[float, ...], int]:
     """Return the seconds of a step of each of a method's stages, and the bytes of what is trained.
 
@@ -49,8 +54,10 @@ def time_method(
         On which tasks.
     stages : sequence of Stage
         The method's.
+    base : Path
+        Folder that relative paths of text to replay start from.
     """
-    data = EncodedTasks(tasks, lambda: model.encoder, demonstrations=method.demonstrations)
+    data = EncodedTasks(tasks, lambda: model.encoder, demonstrations=method.demonstrations, base=base)
     seconds = []
     with method.attach(model, [task.name for task in tasks]) as attached:
         for stage in stages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -87,6 +88,17 @@ class TrainingConfig(Config):
         """Return the factor of a task's losses."""
         fitting = (weight for name, weight in self.task_weights.items() if fnmatchcase(task, name))
         return next(fitting, 1.0)
+
+    def content(self, base: Path) -> dict[str, Any]:
+        """Return the recipe as plain JSON types, with a hash of the text replayed, to tell runs apart.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that relative paths of the text start from.
+        """
+        plain = self.plain()
+        return plain if self.replay is None else {**plain, "text": self.replay.text.fingerprint(base)}
 
     @property
     def is_plain(self) -> bool:

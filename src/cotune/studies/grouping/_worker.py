@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cotune._files import new_folder
 from cotune.exceptions import InputError
+from cotune.studies._seen import seen
 from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
 from cotune.studies.grouping._runs import (
     AnyRun,
@@ -129,4 +130,6 @@ def measure(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> Map
 
 
 def _of_fit(fit: Fit) -> dict[str, Any]:
-    return {"scores": fit.scores, "losses": fit.losses, "tokens": fit.tokens}
+    outcome: dict[str, Any] = {"scores": fit.scores, "losses": fit.losses, "tokens": fit.tokens}
+    found = seen(fit.examples, fit.replay_losses)
+    return {**outcome, "payload": found} if found else outcome

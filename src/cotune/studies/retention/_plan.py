@@ -132,5 +132,5 @@ def _measure(study: RetentionStudy, runs: Sequence[TuneRun]) -> _Speed:
         if recipe not in steps:
             method, config = tuning(run, study.config)
             stages = method.stages(config.steps, config.training, [task.name for task in study.targets])
-            steps[recipe], sizes[recipe] = time_method(model, method, study.targets, stages)
+            steps[recipe], sizes[recipe] = time_method(model, method, study.targets, stages, study.base)
     return _Speed(steps, prompt, sizes, peak_memory())

@@ -168,7 +168,14 @@ class RetentionStudy(Study[RetentionConfig, AnyRun]):
             **self._questions,
             tuning=tuning_config(config, run.learning_rate).plain(),
             gradients=gradients if config.gradient_steps else None,
+            **self._text,
         )
+
+    @cached_property
+    def _text(self) -> dict[str, str]:
+        """The hash of the text replayed, where there is one."""
+        replay = self.config.training.replay
+        return {} if replay is None else {"text": replay.text.fingerprint(self.base)}
 
     @cached_property
     def _questions(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cotune._files import new_folder
 from cotune.exceptions import RunError
 from cotune.report import RetentionCheckpoint
+from cotune.studies._seen import seen
 from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._payload import checkpoint_to_dict
@@ -116,13 +117,13 @@ class RetentionWorker(Worker[AnyRun]):
             gradient_steps=setup.config.gradient_steps,
             notebooks={
                 **{
-                    stage.name: setup.stages / f"{_stage_key(run, config, stages[: at + 1])}.json"
+                    stage.name: setup.stages / f"{_stage_key(run, config, stages[: at + 1], setup.base)}.json"
                     for at, stage in enumerate(stages)
                 },
                 stages[-1].name: state / MEASURED,
             },
         )
-        options: dict[str, Any] = {"state": state / "tuning", "shared": setup.stages}
+        options: dict[str, Any] = {"state": state / "tuning", "shared": setup.stages, "base": setup.base}
         try:
             with tune(
                 self._model, method, setup.targets, config, seed=run.seed, watch=watcher, **options
@@ -130,18 +131,19 @@ class RetentionWorker(Worker[AnyRun]):
                 if save_to is not None:
                     tuned.attached.save(save_to)
                 losses = tuple(loss for log in tuned.logs.values() for loss in log.losses)
-                return {"payload": watcher.payload(tuned.tokens), "losses": losses, "tokens": tuned.tokens}
+                payload = {**watcher.payload(tuned.tokens), **seen(tuned.examples_seen, tuned.replay_losses)}
+                return {"payload": payload, "losses": losses, "tokens": tuned.tokens}
         except RunError as error:
             place = f"{run.method} at learning rate {run.learning_rate:g} with seed {run.seed}"
             raise RunError(f"Tuning by {place}: {error}") from error
 
 
-def _stage_key(run: TuneRun, config: TuningConfig, stages: Sequence[Stage]) -> str:
+def _stage_key(run: TuneRun, config: TuningConfig, stages: Sequence[Stage], base: Path) -> str:
     """Hash all that the last of some stages depends on beside the questions asked."""
     content = {
         "method": [run.method, run.options],
         "seed": run.seed,
         "checkpoints": [config.checkpoint_every, config.checkpoints],
-        "stages": [{**asdict(stage), "training": stage.training.plain()} for stage in stages],
+        "stages": [{**asdict(stage), "training": stage.training.content(base)} for stage in stages],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,15 @@ class TuneResult:
     trainable_parameters : int
         Of the stage that trains most.
     tokens : int
-        Training tokens of all stages.
+        Training tokens of all stages, those of replayed text included.
     notes : sequence of str
         A sentence for everything that was cut or dropped, or does not fit the model.
     versions : mapping of str to str
         Of the libraries.
+    instructions : mapping of str to int
+        Training examples of all stages by task, repetitions counted.
+    replay_losses : sequence of float or None
+        Loss of the text replayed in every step, None in a step without; empty where none was.
     """
 
     key: str
@@ -62,6 +66,8 @@ class TuneResult:
     tokens: int
     notes: Sequence[str]
     versions: Mapping[str, str]
+    instructions: Mapping[str, int] = field(default_factory=dict)
+    replay_losses: Sequence[float | None] = ()
 
     @property
     def kept(self) -> str | None:

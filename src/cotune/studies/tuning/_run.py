@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cotune._files import write_text
 from cotune.evaluation.in_context import check_in_context
 from cotune.models import locate_model
+from cotune.studies._seen import seen
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
@@ -75,7 +76,7 @@ def tune_task(
     evaluation : sequence of Task
         Other tasks, asked in context before and after.
     base : Path, optional
-        Folder that a relative model path starts from, by default the current one.
+        Folder that relative paths of the model and of text to replay start from, by default the current one.
 
     Returns
     -------
@@ -135,6 +136,7 @@ class _Tuning:
             watch=watcher,
             state=folder.state,
             progress=self._progress,
+            base=self.base,
         ) as tuned:
             result = self._result(tuned, before, self._after(questions, tuned, before), notes)
             with folder.result() as fresh:
@@ -148,7 +150,10 @@ class _Tuning:
         """Hash of all that determines the result."""
         content = {
             "format": _FORMAT,
-            "config": {k: v for k, v in self.config.plain().items() if k != "model"},
+            "config": {
+                **{k: v for k, v in self.config.plain().items() if k != "model"},
+                "training": self.config.training.content(self.base),
+            },
             "model": self._fingerprint,
             "target": self.target.fingerprint,
             "evaluation": [task.fingerprint for task in self.evaluation],
@@ -172,7 +177,8 @@ class _Tuning:
 
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""
-        name, data = self.target.name, EncodedTasks([self.target], lambda: model.encoder)
+        name = self.target.name
+        data = EncodedTasks([self.target], lambda: model.encoder, base=self.base)
         with self.config.method.attach(model, [name]) as attached:
             training = self.config.training
             next(data.batches([name], training, 0, prompt_ids=attached.prompt_ids, context=model.context))
@@ -228,6 +234,7 @@ class _Tuning:
             tokens=tuned.tokens,
             notes=list(dict.fromkeys([*notes, *tuned.notes, *cut_notes((after.target, *after.in_context))])),
             versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+            **seen(tuned.examples_seen, tuned.replay_losses),
         )
 
 

@@ -222,9 +222,7 @@ class Tuner:
         )
 
     def _plain(self, stage: Stage) -> dict[str, Any]:
-        plain = {**asdict(stage), "training": stage.training.plain()}
-        replay = stage.training.replay
-        return plain if replay is None else {**plain, "text": replay.text.fingerprint(self.base)}
+        return {**asdict(stage), "training": stage.training.content(self.base)}
 
     def _notes(self) -> Iterator[str]:
         rate = self.config.training.dropout

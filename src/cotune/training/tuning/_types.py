@@ -79,3 +79,8 @@ class Tuned:
     def examples_seen(self) -> dict[str, int]:
         """Training examples of all stages by task; replayed text is not among them."""
         return total_counts(counts for log in self.logs.values() for counts in log.examples)
+
+    @property
+    def replay_losses(self) -> tuple[float | None, ...]:
+        """Loss of the text replayed in every step of all stages, None in a step without."""
+        return tuple(loss for log in self.logs.values() for loss in log.replay_losses)
