@@ -86,7 +86,7 @@ class TransferStudy(Study[TransferStudyConfig, AnyRun]):
     @cached_property
     def tunings(self) -> dict[str, TuneRun]:
         """All tunings by key."""
-        return {self.key(run): run for run in self.cells.values()}
+        return {key: run for run, key in self._tuning_keys.items()}
 
     @property
     def pretrained(self) -> list[MeasureRun]:
@@ -156,30 +156,43 @@ class TransferStudy(Study[TransferStudyConfig, AnyRun]):
 
     def key(self, run: AnyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""
-        config, shared = self.config, {"format": _FORMAT, "model": self.model_fingerprint}
-        by_name = {task.name: task for task in self.tasks}
         if isinstance(run, TuneRun):
-            replay = tuning(run, config)[1].training.replay
-            return key_of(
-                run,
-                **shared,
-                text=None if replay is None else replay.text.fingerprint(self.base),
-                fingerprints=[by_name[name].fingerprint for name in run.tasks],
-                due=config.due,
-                seen_examples=config.seen_examples,
-            )
-        asked = config.in_context.plain()
-        del asked["batch_tokens"]
-        transfer = config.transfer.plain()
-        del transfer["examples"]
-        most = config.transfer.most  # decides which examples are exemplars
+            return self._tuning_keys[run]
+        return key_of(run, **self._questions, fingerprint=self._by_name[run.task].fingerprint)
+
+    @cached_property
+    def _tuning_keys(self) -> dict[TuneRun, str]:
+        return {run: self._tuning_key(run) for run in self.cells.values()}
+
+    def _tuning_key(self, run: TuneRun) -> str:
+        config, replay = self.config, tuning(run, self.config)[1].training.replay
         return key_of(
             run,
-            **shared,
-            questions={"in_context": asked, "transfer": transfer, "most": most, "seed": config.seed},
-            method=type(config.transfer.method).__name__,
-            fingerprint=by_name[run.task].fingerprint,
+            format=_FORMAT,
+            model=self.model_fingerprint,
+            text=None if replay is None else replay.text.fingerprint(self.base),
+            fingerprints=[self._by_name[name].fingerprint for name in run.tasks],
+            due=config.due,
+            seen_examples=config.seen_examples,
         )
+
+    @cached_property
+    def _by_name(self) -> dict[str, Task]:
+        return {task.name: task for task in self.tasks}
+
+    @cached_property
+    def _questions(self) -> dict[str, Any]:
+        """All that the measurement of any model depends on."""
+        config = self.config
+        asked, transfer = config.in_context.plain(), config.transfer.plain()
+        del asked["batch_tokens"], transfer["examples"]
+        most = config.transfer.most  # decides which examples are exemplars
+        return {
+            "format": _FORMAT,
+            "model": self.model_fingerprint,
+            "questions": {"in_context": asked, "transfer": transfer, "most": most, "seed": config.seed},
+            "method": type(config.transfer.method).__name__,
+        }
 
     def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
         """Measure all tasks of a checkpoint together: their fine-tunings share a pass."""
