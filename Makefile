@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-eval bench-promot toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-instructions bench-eval bench-promot toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -54,6 +54,10 @@ bench-functions: $(READY)
 # Estimators of affinity beside truly trained triples: about an hour on two cores.
 bench-affinity: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/affinity.py
+
+# Many instructions for one data set (Table 2 of AdaGroup).
+bench-instructions: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/instructions.py
 
 # k-shot evaluation beside lm-evaluation-harness, which only this target installs.
 bench-eval: $(READY) | .cache/smollm2
