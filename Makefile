@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-instructions bench-eval bench-promot toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-instructions bench-eval bench-promot bench-transfer toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -67,6 +67,10 @@ bench-eval: $(READY) | .cache/smollm2
 # ProMoT beside LoRA and prompt tuning on real text: over an hour on two cores.
 bench-promot: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/promot.py
+
+# What instruction tuning does to transfer, on real text.
+bench-transfer: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/transfer.py
 
 # Pretrains the checkpoint that the package ships; about two and a half minutes of one core.
 toy-language: $(READY)

@@ -115,7 +115,7 @@ def _measure(study: TransferStudy, runs: Sequence[TuneRun]) -> _Speed:
             method, recipe = tuning(run, config)
             tasks = [task for task in study.train if task.name in run.tasks]
             stages = method.stages(run.steps, recipe.training, run.tasks)
-            steps[_recipe(run)], sizes[_recipe(run)] = time_method(model, method, tasks, stages)
+            steps[_recipe(run)], sizes[_recipe(run)] = time_method(model, method, tasks, stages, study.base)
     return _Speed(steps, _fine_tuning_step(study, model), prompt, sizes, peak_memory())
 
 
@@ -123,5 +123,5 @@ def _fine_tuning_step(study: TransferStudy, model: LanguageModel) -> float:
     """Return the seconds of a step of fine-tuning."""
     few = study.config.transfer
     stages = few.method.stages(few.steps, few.training, [study.held_out[0].name])
-    seconds, _ = time_method(model, few.method, study.held_out[:1], stages)
+    seconds, _ = time_method(model, few.method, study.held_out[:1], stages, study.base)
     return seconds[-1]
