@@ -55,7 +55,7 @@ def test_methods_that_leave_the_weights_are_known(retention):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"kind": "retension"}, "kind: must be one of: grouping, retention, transfer; got 'retension' (did you mean"),
+        ({"kind": "retension"}, "kind: must be one of: grouping, retention, transfer; got 'retension'"),
         ({"methods": [{"name": "promott"}]}, "methods.0.name: must be one of: full, joint, lora, prefix, "),
         ({"methods": [{"name": "promott"}]}, "got 'promott' (did you mean 'promot'?)"),
         (

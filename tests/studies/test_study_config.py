@@ -49,7 +49,7 @@ def test_a_study_file_is_read(workshop):
         ({"affinity": {"examples": 3}}, "affinity: needs the key 'estimator'"),
         ({"tasks": {"reader": "natural_instruction", "path": "x"}}, "did you mean 'natural_instructions'?"),
         ({"tasks": []}, "tasks: the learner needs tasks"),
-        ({"comparison": {"arms": ["grouped", "alone"]}}, "comparison.arms.1: name must be one of: grouped, joint, single"),
+        ({"comparison": {"arms": ["grouped", "alone"]}}, "comparison.arms.1: name must be one of: grouped"),
         ({"kind": "gruping"}, "kind: must be one of: grouping"),
         ({"kind": "gruping"}, "got 'gruping' (did you mean 'grouping'?)"),
         ({"name": ...}, "name: is required and missing"),
