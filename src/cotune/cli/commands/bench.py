@@ -36,7 +36,7 @@ def functions(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recover the types of the paper's function classes, under three minutes on two cores.
+    """Recover the types of the paper's function classes, four minutes on two cores.
 
     Every three of nine classes are trained together, under several laws of their parameters; SDP, spectral
     clustering and Lloyd's algorithm group them by the losses. The report holds Figs. 3, 4 and 7 of the paper.
