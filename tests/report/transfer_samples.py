@@ -13,7 +13,7 @@ from cotune.report import (
 )
 
 EXAMPLES = (0, 10, 20)
-HARDNESS = {"easy": 0.2, "hard": 2.0}
+HARDNESS = {"easy": 0.8, "hard": 2.0}
 
 
 def result(task, *, loss, score, full=True):

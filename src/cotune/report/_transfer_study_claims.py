@@ -27,7 +27,7 @@ class Claim:
     measured : str
         What was measured here, in a sentence.
     agreement : str
-        Whether the two agree; undecided where the difference is within its standard error.
+        Whether the two agree; undecided where the difference is within two of its standard errors.
     """
 
     claim: str
@@ -121,9 +121,9 @@ def _replay(findings: TransferFindings) -> Iterator[Claim]:
 
 
 def _decide(effect: Effect, *, lower: bool) -> Agreement:
-    """Say whether an effect has the claimed sign, by more than its larger standard error."""
+    """Say whether an effect has the claimed sign, by more than two of its larger standard error."""
     errors = [e for e in (effect.stderr_tasks, effect.stderr_seeds) if math.isfinite(e)]
-    if not errors or abs(effect.mean) <= max(errors):
+    if not errors or abs(effect.mean) <= 2.0 * max(errors):
         return "undecided"
     return "agrees" if (effect.mean < 0) == lower else "does not agree"
 
