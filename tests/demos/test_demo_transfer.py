@@ -1,0 +1,55 @@
+"""What the demo of the transfer study promises, by the command itself: minutes, and no download."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.demo
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo") / "transfer"
+    command = [sys.executable, "-m", "cotune", "demo", "transfer", "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (folder / "report.html").is_file()
+    assert str(folder / "report.html") in done.stdout
+    print(done.stdout)
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_it_holds_three_schemes_with_and_without_replay_on_two_seeds(found):
+    assert sum(not task["held_out"] for task in found["tasks"]) >= 12
+    assert sum(task["held_out"] for task in found["tasks"]) >= 6
+    assert {(arm["scheme"], arm["replay"]) for arm in found["arms"]} == {
+        (scheme, replay)
+        for scheme in ("proportional", "uniform", "annealed 10 1 64")
+        for replay in (0.0, 0.5)
+    }
+    assert sorted(run["seed"] for run in found["runs"]) == [0] * 6 + [1] * 6
+    assert found["failures"] == []
+
+
+def test_every_arm_has_seen_the_same_number_of_instructions(found):
+    assert {arm["instructions"] for arm in found["findings"]["arms"]} == {128 * 16}
+    for run in found["runs"]:
+        replayed = next(arm["replay"] for arm in found["arms"] if arm["label"] == run["arm"])
+        assert run["windows"] == 128 * 16 * replayed
+
+
+def test_transfer_suffers_and_replay_helps_it(found):
+    for arm in found["findings"]["arms"]:
+        assert arm["relative"] < 1.0
+    (replay,) = found["findings"]["replay"]
+    assert replay["transfer_loss"]["mean"] < 0
+    assert len(found["claims"]) == 5
+
+
+def test_correlations_are_given_over_all_points_and_within_tasks(found):
+    relation = found["findings"]["relation"]
+    # The pretrained model, and four checkpoints of twelve runs, on six tasks.
+    assert len(relation["points"]) == relation["overall"]["n"] == (1 + 4 * 12) * 6
+    for kind in ("overall", "within"):
+        assert relation[kind]["low"] < relation[kind]["r"] < relation[kind]["high"]
