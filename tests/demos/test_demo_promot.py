@@ -1,12 +1,10 @@
 """What the demo of ProMoT promises, by the command itself: minutes, and no download."""
 
-import json
-import subprocess
-import sys
 from statistics import fmean
 
 import pytest
 
+DEMO = "promot"
 pytestmark = pytest.mark.demo
 
 
@@ -14,17 +12,6 @@ def average(checkpoint, shots):
     values = [fmean(v["draws"]) for v in checkpoint["in_context"] if v["shots"] == shots]
     assert len(values) == 11
     return fmean(values)
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "promot"
-    command = [sys.executable, "-m", "cotune", "demo", "promot", "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (folder / "report.html").is_file()
-    assert str(folder / "report.html") in done.stdout
-    print(done.stdout)
-    return json.loads((folder / "results.json").read_text())
 
 
 def kept_at_equal_target(found, method, learning_rate):

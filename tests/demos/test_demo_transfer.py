@@ -1,23 +1,9 @@
 """What the demo of the transfer study promises, by the command itself: minutes, and no download."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
+DEMO = "transfer"
 pytestmark = pytest.mark.demo
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "transfer"
-    command = [sys.executable, "-m", "cotune", "demo", "transfer", "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (folder / "report.html").is_file()
-    assert str(folder / "report.html") in done.stdout
-    print(done.stdout)
-    return json.loads((folder / "results.json").read_text())
 
 
 def test_it_holds_three_schemes_with_and_without_replay_on_two_seeds(found):
