@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
 from cotune._config import Config, from_table
 from cotune.exceptions import InputError
+from cotune.models.config import ModelConfig
 from cotune.studies.readers import READERS
 from cotune.tasks.readers import ReaderConfig
 
@@ -57,6 +58,10 @@ class StudyConfig(Config):
         InputError
             If keys contradict one another.
         """
+
+
+class ModelStudyConfig(StudyConfig, ModelConfig):
+    """What the files of studies say that tune one model."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +11,10 @@ from typing import Any, ClassVar
 from cotune._config import did_you_mean
 from cotune.evaluation.in_context import check_in_context
 from cotune.exceptions import InputError
-from cotune.models import Encoder
 from cotune.studies._events import Events
+from cotune.studies._model_study import ModelStudy, choose
 from cotune.studies._plan import Plan
-from cotune.studies._runs import RunRecord, key_of
-from cotune.studies._study import Study
+from cotune.studies._runs import key_of
 from cotune.studies.retention._measure import label_set, target_config
 from cotune.studies.retention._pipeline import collect_retention, run_retention
 from cotune.studies.retention._plan import plan_retention
@@ -35,7 +32,7 @@ _FORMAT = 2
 
 
 @dataclass(frozen=True)
-class RetentionStudy(Study[RetentionConfig, AnyRun]):
+class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
     """What tuning on targets leaves of a model's in-context learning, method by method."""
 
     config_class: ClassVar[type[RetentionConfig]] = RetentionConfig
@@ -65,16 +62,9 @@ class RetentionStudy(Study[RetentionConfig, AnyRun]):
         InputError
             If a name or pattern fits no task, or none is left beside the targets.
         """
-        names = [task.name for task in self.tasks]
-        for pattern in self.config.evaluation:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                near = did_you_mean(pattern, names)
-                raise InputError(f"{self.path}: evaluation: no task read is named '{pattern}'{near}.")
+        names = choose(self.config.evaluation, [task.name for task in self.tasks], f"{self.path}: evaluation")
         chosen = tuple(
-            task
-            for task in self.tasks
-            if task.name not in self.config.targets
-            and any(fnmatchcase(task.name, pattern) for pattern in self.config.evaluation)
+            task for task in self.tasks if task.name in names and task.name not in self.config.targets
         )
         if not chosen:
             raise InputError(
@@ -91,21 +81,6 @@ class RetentionStudy(Study[RetentionConfig, AnyRun]):
     def cells(self) -> dict[Cell, TuneRun]:
         """The comparison: a run for every method, learning rate and seed."""
         return plan_cells(self.config, self.config.targets)
-
-    @property
-    def model(self) -> RetentionConfig:
-        """The part of the configuration that names the model."""
-        return self.config
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The model's tokenizer with the study's limits; needs no weights."""
-        return self.config.encoder(self.base)
-
-    @cached_property
-    def model_fingerprint(self) -> dict[str, Any]:
-        """All of the model that results depend on."""
-        return self.config.fingerprint(self.base)
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check targets, other tasks and numbers; return by task what was cut or dropped."""
@@ -201,15 +176,6 @@ class RetentionStudy(Study[RetentionConfig, AnyRun]):
             stages=self.stages,
             threads=self.config.executor.threads,
         )
-
-    def stored(self, record: RunRecord) -> None:
-        """Take away the state that a run would have gone on from."""
-        shutil.rmtree(self.states / record.key, ignore_errors=True)
-
-    @property
-    def states(self) -> Path:
-        """Folder of the states of runs in flight, by key."""
-        return self.shared / "states"
 
     @property
     def stages(self) -> Path:

@@ -18,8 +18,7 @@ from pydantic import (
 from cotune._config import Config, from_table
 from cotune.evaluation.in_context import InContextConfig
 from cotune.exceptions import InputError
-from cotune.models.config import ModelConfig
-from cotune.studies.config import StudyConfig
+from cotune.studies.config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import Preset, get_preset
@@ -95,7 +94,7 @@ def _method_with_preset(method: Any, preset: Preset) -> Any:
     return {**{k: v for k, v in preset.method.items() if k in kind.model_fields}, **method}
 
 
-class RetentionConfig(StudyConfig, ModelConfig):
+class RetentionConfig(ModelStudyConfig):
     """A retention study: what tuning on targets leaves of the model's in-context learning, by method."""
 
     kind: Literal["retention"] = "retention"

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cotune._config import did_you_mean
 from cotune.exceptions import InputError
+from cotune.studies._model_study import choose
 from cotune.studies.transfer.config import Arm
 
 _FILE = "groups.json"
-
-
-def choose(patterns: Sequence[str], names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the names that fit one of several patterns, in their own order.
-
-    Raises
-    ------
-    InputError
-        If a pattern fits none.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            near = did_you_mean(pattern, names)
-            raise InputError(f"{where}: no task read is named '{pattern}'{near}.")
-    return tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
 
 def groups_of(arm: Arm, train: Sequence[str], base: Path, where: str) -> dict[str, tuple[str, ...]]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +10,12 @@ from typing import Any, ClassVar
 from cotune.evaluation.in_context import check_in_context
 from cotune.evaluation.transfer import check_transfer
 from cotune.exceptions import InputError
-from cotune.models import Encoder
 from cotune.studies._events import Events
+from cotune.studies._model_study import ModelStudy, choose
 from cotune.studies._plan import Plan
-from cotune.studies._runs import RunRecord, key_of
+from cotune.studies._runs import key_of
 from cotune.studies._status import Status, stored_status
-from cotune.studies._study import Study
-from cotune.studies.transfer._groups import choose, groups_of
+from cotune.studies.transfer._groups import groups_of
 from cotune.studies.transfer._pipeline import collect_transfer, run_transfer
 from cotune.studies.transfer._plan import plan_transfer
 from cotune.studies.transfer._result import TransferResult
@@ -41,7 +39,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class TransferStudy(Study[TransferStudyConfig, AnyRun]):
+class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
     """What instruction tuning does to learning new tasks, by fine-tuning and in context."""
 
     config_class: ClassVar[type[TransferStudyConfig]] = TransferStudyConfig
@@ -97,21 +95,6 @@ class TransferStudy(Study[TransferStudyConfig, AnyRun]):
     def measurements(self, run: TuneRun) -> list[MeasureRun]:
         """Return the measurements of a tuning's checkpoints."""
         return measurements(run, self.key(run), self.config, [task.name for task in self.held_out])
-
-    @property
-    def model(self) -> TransferStudyConfig:
-        """The part of the configuration that names the model."""
-        return self.config
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The model's tokenizer with the study's limits; needs no weights."""
-        return self.config.encoder(self.base)
-
-    @cached_property
-    def model_fingerprint(self) -> dict[str, Any]:
-        """All of the model that results depend on."""
-        return self.config.fingerprint(self.base)
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, mixtures and numbers; return by task what was cut or dropped."""
@@ -212,15 +195,6 @@ class TransferStudy(Study[TransferStudyConfig, AnyRun]):
             checkpoints=self.checkpoints,
             threads=self.config.executor.threads,
         )
-
-    def stored(self, record: RunRecord) -> None:
-        """Take away the state that a tuning would have gone on from."""
-        shutil.rmtree(self.states / record.key, ignore_errors=True)
-
-    @property
-    def states(self) -> Path:
-        """Folder of the states of tunings in flight, by key."""
-        return self.shared / "states"
 
     @property
     def checkpoints(self) -> Path:

@@ -12,8 +12,7 @@ from cotune._config import Config, from_table, parse
 from cotune.evaluation.in_context import InContextConfig
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
-from cotune.models.config import ModelConfig
-from cotune.studies.config import StudyConfig
+from cotune.studies.config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.schemes import SCHEMES
@@ -73,7 +72,7 @@ class Arm(Config):
     """A grouping study's folder."""
 
 
-class TransferStudyConfig(StudyConfig, ModelConfig):
+class TransferStudyConfig(ModelStudyConfig):
     """A transfer study: what instruction tuning does to learning new tasks, by fine-tuning and in context."""
 
     kind: Literal["transfer"] = "transfer"

@@ -1,0 +1,64 @@
+"""What studies have in common that tune one model in several ways and measure what becomes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from cotune._config import did_you_mean
+from cotune.exceptions import InputError
+from cotune.models import Encoder
+from cotune.studies._runs import RunRecord, RunT
+from cotune.studies._study import Study
+from cotune.studies.config import ModelStudyConfig
+
+ModelConfigT = TypeVar("ModelConfigT", bound=ModelStudyConfig)
+
+
+@dataclass(frozen=True)
+class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
+    """A study whose file names the model, and whose tunings go on from states of their own."""
+
+    @property
+    def model(self) -> ModelConfigT:
+        """The part of the configuration that names the model."""
+        return self.config
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model's tokenizer with the study's limits; needs no weights."""
+        return self.config.encoder(self.base)
+
+    @cached_property
+    def model_fingerprint(self) -> dict[str, Any]:
+        """All of the model that results depend on."""
+        return self.config.fingerprint(self.base)
+
+    def stored(self, record: RunRecord) -> None:
+        """Take away the state that a tuning would have gone on from."""
+        shutil.rmtree(self.states / record.key, ignore_errors=True)
+
+    @property
+    def states(self) -> Path:
+        """Folder of the states of tunings in flight, by key."""
+        return self.shared / "states"
+
+
+def choose(patterns: Sequence[str], names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the names that fit one of several patterns, in their own order.
+
+    Raises
+    ------
+    InputError
+        If a pattern fits none.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = did_you_mean(pattern, names)
+            raise InputError(f"{where}: no task read is named '{pattern}'{near}.")
+    return tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
