@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cotune.studies._runs import RunRecord
@@ -32,3 +33,10 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Do nothing."""
+
+
+def tell_notes(events: Events, notes: Mapping[str, Sequence[str]]) -> None:
+    """Say what was cut or dropped of every task."""
+    for task, of_task in notes.items():
+        for note in of_task:
+            events.note(f"{task}: {note}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import compare
-from cotune.studies._events import Events
+from cotune.studies._events import Events, tell_notes
 from cotune.studies._runner import Runner, StoredRunner, executing
 from cotune.studies._store import open_store
 from cotune.studies.grouping._arrivals import arrivals, note_arrivals
@@ -25,9 +25,7 @@ def run_grouping(study: GroupingStudy, events: Events, *, retry_failed: bool = F
     """Do what a grouping study still lacks and write its results."""
     study.check_folder()
     result = GroupingResult(study, study.check())
-    for task, notes in result.notes.items():
-        for note in notes:
-            events.note(f"{task}: {note}")
+    tell_notes(events, result.notes)
     with executing(study, events, retry_failed=retry_failed) as runner:
         note_arrivals(study.shared, arrivals(study.shared, study.learner.tasks))
         _follow(result, runner)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from cotune.exceptions import RunError
 from cotune.report import RetentionData, write_retention_report
-from cotune.studies._events import Events
+from cotune.studies._events import Events, tell_notes
 from cotune.studies._runner import Runner, StoredRunner, executing
 from cotune.studies._store import open_store
 from cotune.studies.retention._data import retention_data
@@ -26,9 +26,7 @@ def run_retention(study: RetentionStudy, events: Events, *, retry_failed: bool =
     """Do what a retention study still lacks and write its results."""
     study.check_folder()
     result = RetentionResult(study, study.check())
-    for task, notes in result.notes.items():
-        for note in notes:
-            events.note(f"{task}: {note}")
+    tell_notes(events, result.notes)
     with executing(study, events, retry_failed=retry_failed) as runner:
         _follow(result, runner)
         if study.config.keep and result.data is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
 from cotune.report import write_transfer_report
-from cotune.studies._events import Events
+from cotune.studies._events import Events, tell_notes
 from cotune.studies._runner import Runner, StoredRunner, executing
 from cotune.studies._store import open_store
 from cotune.studies.transfer._data import transfer_data
@@ -24,9 +24,7 @@ def run_transfer(study: TransferStudy, events: Events, *, retry_failed: bool = F
     """Do what a transfer study still lacks and write its results."""
     study.check_folder()
     result = TransferResult(study, study.check())
-    for task, notes in result.notes.items():
-        for note in notes:
-            events.note(f"{task}: {note}")
+    tell_notes(events, result.notes)
     with executing(study, events, retry_failed=retry_failed) as runner:
         _follow(result, runner)
         if not study.config.keep:
