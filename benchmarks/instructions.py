@@ -1,7 +1,8 @@
 """Many instructions for one data set, after Table 2 of AdaGroup (make bench-instructions).
 
-For RTE and word-in-context SmolLM2 writes instructions from examples and from five of ours (propose, score,
-keep); what is missing to twenty is filled up with ours. Each instruction is a task. A grouping study of each
+For RTE and word-in-context half of the instructions are ours and half are written by SmolLM2 from examples
+and as variations (propose, score, keep): so small a model writes little that a person would, whatever its
+score. Each instruction is a task. A grouping study of each
 data set then trains, for the same steps and with as many trained parameters: one LoRA for each of our groups,
 of those of spectral clustering and of Lloyd's algorithm, and one LoRA, prefix or prompt on all instructions.
 
@@ -35,6 +36,7 @@ WORDS = 26
 """Examples of RTE with more words are left out: a processor reads about 150 tokens a second in training."""
 TITLES = {"grouped": "ours (SDP)", "joint": "multi-instruction LoRA"}
 """What the table calls the arms that a verdict is about."""
+SOURCES = {"examples": "written from examples", "variation": "variations", "given": "ours"}
 ADAPTERS = 3
 """Groups, and so adapters of the arms that have groups."""
 
@@ -88,7 +90,7 @@ def _words(row: Mapping[str, str]) -> int:
 
 
 def write_instructions(data: DataSet, file: Path, count: int, model: Path) -> None:
-    """Let the model write instructions for a data set, and fill up with ours; nothing is done again."""
+    """Write half of a data set's instructions with the model, beside half of ours; nothing is done again."""
     if file.exists() and len(yaml.safe_load(file.read_text(encoding="utf-8"))[data.name]) == count:
         return
     from cotune.instructions import (
@@ -100,17 +102,26 @@ def write_instructions(data: DataSet, file: Path, count: int, model: Path) -> No
     from cotune.models import LanguageModel
 
     (task,) = _read(data, file.parent)
-    config = InstructionsConfig(n=count, proposals=max(2, count), variations=max(2, 2 * count), examples=12)
-    begun = time.process_time()
-    found = generate_instructions(LanguageModel.load(model), task, config, given=data.ours[:5])
-    missing = [text for text in data.ours if text not in {each.instruction for each in found}]
-    unscored = [ScoredInstruction(text, float("nan"), float("nan"), "given") for text in missing]
-    filled = [*found, *unscored[: count - len(found)]]
-    comment = (
-        f"{len(found)} of {count} kept after proposing, scoring and varying with {model.name}, in "
-        f"{time.process_time() - begun:.0f} processor seconds; those without a score fill up."
+    config = InstructionsConfig(
+        n=4 * count, proposals=max(2, count), variations=max(2, 2 * count), examples=12
     )
-    write_text(file, instructions_text({data.name: filled}, comment))
+    half = count // 2
+    begun = time.process_time()
+    found = generate_instructions(LanguageModel.load(model), task, config, given=data.ours[: count - half])
+    written = [each for each in found if each.source != "given"][:half]
+    # Ours stay whatever they score; no score is told of those that help less than no instruction.
+    scored = {each.instruction: each for each in found}
+    nan = float("nan")
+    ours = [
+        scored.get(text, ScoredInstruction(text, nan, nan, "given"))
+        for text in data.ours[: count - len(written)]
+    ]
+    comment = (
+        f"{len(written)} kept of those that {model.name} wrote, after proposing, scoring and varying, and "
+        f"{len(ours)} of ours, in {time.process_time() - begun:.0f} processor seconds; ours without a score "
+        "help less than no instruction."
+    )
+    write_text(file, instructions_text({data.name: [*written, *ours]}, comment))
     print(f"{data.name}: {comment}", flush=True)
 
 
@@ -190,15 +201,17 @@ def table(results: Mapping[str, GroupingResult]) -> str:
 
 
 def sources(files: Mapping[str, Path]) -> str:
-    """Say where the instructions came from, one line for each data set."""
+    """Say where the instructions came from and what they add to none, one line for each data set."""
     lines = []
     for name, file in files.items():
         rows: Sequence[Mapping[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
-        scored = [row for row in rows if not math.isnan(row["score"])]
-        kinds = [row["source"] for row in scored]
-        parts = [f"{kinds.count(kind)} {kind}" for kind in ("examples", "variation", "given")]
-        parts.append(f"{len(rows) - len(scored)} filled up with ours")
-        lines.append(f"{name}: {len(rows)} instructions: {', '.join(parts)}")
+        parts = []
+        for kind, told in SOURCES.items():
+            gains = [row["gain"] for row in rows if row["source"] == kind]
+            helpful = [gain for gain in gains if not math.isnan(gain)]
+            best = f", the best by {format_number(max(helpful), 3)} nats" if helpful else ""
+            parts += [f"{len(gains)} {told}, of which {len(helpful)} help{best}"] if gains else []
+        lines.append(f"{name}: {len(rows)} instructions: {'; '.join(parts)}")
     return "\n".join(lines)
 
 
