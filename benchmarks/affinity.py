@@ -1,8 +1,9 @@
 """What estimators of affinity cost and what groups they give, on real tasks and a real model.
 
-The tasks are the 18 of six families that the package ships a recorded table of, the model and the recipe
-those of ``record_families.yaml``. Five studies share one folder, so that a run that two of them need is done
-once and counted for both:
+The tasks are the 18 of six families that the package ships a recorded table of, the model that of
+``record_families.yaml``. Every step mixes the tasks of its subset, at a rate that falls to 0, so that no
+task's score hangs on whose step was the last. Five studies share one folder, so that a run that two of them
+need is done once and counted for both:
 
 - trained triples: 90 subsets of three tasks trained from the base (Eq. 6), the reference;
 - warm start: the same 90 subsets, each trained for a third of the steps from one run on all tasks;
@@ -51,7 +52,8 @@ from cotune.training.language_model._warm_start import WarmStart
 STUDY = Path(__file__).with_name("record_families.yaml")
 RECORDED = "six families, SmolLM2-135M-Instruct"
 
-STEPS = 9
+TRAINING = {"batch_size": 6, "tasks_per_batch": 3, "schedule": "linear"}
+STEPS = 6
 """Steps a task of the trained triples."""
 FEW = {"subsets": 12, "steps_per_task": STEPS, "examples": 8}
 TRIPLES = {"subset_size": 3, "subsets": 90}
@@ -122,6 +124,7 @@ def measure(arm: Arm, folder: Path) -> Measured:
     study = Study.load(STUDY, folder)
     assert isinstance(study, GroupingStudy)
     learner = study.config.learner
+    learner = learner.model_copy(update={"training": learner.training.model_copy(update=TRAINING)})
     if arm.warm_steps is not None:
         learner = learner.model_copy(update={"warm_start": WarmStart(steps=arm.warm_steps)})
     estimator = ESTIMATORS[arm.estimator](**arm.options)
