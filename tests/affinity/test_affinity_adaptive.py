@@ -94,6 +94,32 @@ def test_the_same_seed_and_scores_give_the_same_questions():
     assert questions(3) != questions(4)
 
 
+def test_a_planner_goes_on_from_the_state_of_another_after_every_round():
+    first, second = (AdaptiveGrouping(24, joined, n_resamples=8, seed=4) for _ in range(2))
+    worlds = [World(np.arange(27) % 3, effect=3.0, seed=9, fail=0.1) for _ in range(2)]
+    rounds = 0
+    while not (first.finished and len(first.labels_) == 27):
+        if first.finished:  # and tasks that come later
+            first.add_tasks(3)
+            second.add_tasks(3)
+        questions = first.ask(), second.ask()
+        np.testing.assert_array_equal(*questions)
+        with pytest.raises(InputError, match="state can be taken when"):
+            first.state_dict()
+        first.tell(worlds[0].train(questions[0]))
+        second.tell(worlds[1].train(questions[1]))
+        other = AdaptiveGrouping(24, joined, n_resamples=8, seed=4)
+        other.load_state_dict(second.state_dict())
+        second = other
+        rounds += 1
+        np.testing.assert_array_equal(first.labels_, second.labels_)
+        np.testing.assert_array_equal(first.confidence_, second.confidence_)
+    assert rounds > 4
+    assert first.n_runs_ == second.n_runs_
+    assert first.saved_runs == second.saved_runs
+    np.testing.assert_array_equal(first.affinity.matrix, second.affinity.matrix)
+
+
 def test_asking_twice_gives_the_same_until_scores_are_told():
     planner = AdaptiveGrouping(20, joined, seed=1)
     first = planner.ask()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from cotune.affinity import AdaptiveGrouping
 from cotune.exceptions import InputError
 from cotune.studies import run_study, study_status
 from cotune.studies.grouping._arrivals import arrivals, note_arrivals
@@ -57,6 +58,38 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(planted):
     assert sorted(first.runs + second.runs) == sorted(counter.runs)
     assert resumed.groups.to_dict() == result.groups.to_dict()
     assert resumed.estimate.notes == result.estimate.notes
+
+
+def test_what_the_planner_worked_out_is_not_worked_out_again(planted, monkeypatch):
+    study = planted.study(affinity=ADAPTIVE, learner=CLEAR)
+    result = run_study(study)
+    with monkeypatch.context() as patched:
+        patched.setattr(AdaptiveGrouping, "tell", lambda *_: pytest.fail("the planner was told again"))
+        status = study_status(study)
+        again = run_study(study)
+    assert status.complete
+    assert again.groups.to_dict() == result.groups.to_dict()
+    assert again.estimate.notes == result.estimate.notes
+
+
+@pytest.mark.parametrize("spoil", ["other scores", "no archive", "other options"])
+def test_what_is_kept_of_the_planner_is_left_aside_where_it_does_not_fit(planted, spoil):
+    study = planted.study(affinity=ADAPTIVE, learner=CLEAR)
+    result = run_study(study)
+    kept, options = study.shared / "rounds.npz", ADAPTIVE
+    if spoil == "other scores":
+        with np.load(kept) as archive:
+            arrays = dict(archive)
+        arrays["told"][0] += 1.0
+        arrays["planner.labels_"][:] = 0
+        np.savez(kept, **arrays)
+    elif spoil == "no archive":
+        kept.write_text("nothing")
+    else:
+        options = {**ADAPTIVE, "stability": 0.81}
+    again, counter = planted.study(affinity=options, learner=CLEAR), Events()
+    assert run_study(again, counter).groups.to_dict()["labels"] == result.groups.to_dict()["labels"]
+    assert counter.runs == [] or spoil == "other options"
 
 
 def test_tasks_that_come_later_are_trained_and_nothing_else(planted):

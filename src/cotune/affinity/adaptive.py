@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +30,8 @@ _FIRST_SWEEPS, _SWEEPS = 20, 4
 """Draws of every task's group before its probabilities are noted: of new tasks, and with new runs."""
 _LEFT_OVER = 0.1
 """Share of a batch that may be left without a stable group when a step ends before the last."""
+_ARRAYS = ("labels_", "confidence_", "_waiting", "_taken", "_open", "_settled", "_placing", "_draws")
+_NUMBERS = ("n_runs_", "_groups_before", "_confirming")
 
 
 class AdaptiveGrouping:
@@ -35,8 +40,8 @@ class AdaptiveGrouping:
     Algorithm 3 takes b of the remaining tasks a step. Procedure 2 trains subsets that each hold tasks of
     one existing group and new ones; then the tasks are clustered again from the current groups, with k from
     their number to k_max. This planner trains nothing: :meth:`ask` for subsets, train them, :meth:`tell` the
-    scores, until it is :attr:`finished`. The same seed and the same scores give the same questions,
-    so a study that was killed resumes by telling stored scores again.
+    scores, until it is :attr:`finished`. The same seed and the same scores give the same questions, so a
+    study that was killed resumes by telling stored scores again, or at once from :meth:`state_dict`.
 
     What it does beyond the paper, whose m = 5 b runs a step are a budget here and not a number:
 
@@ -117,7 +122,7 @@ class AdaptiveGrouping:
         self._batch = max(math.ceil(n_tasks / _STEPS), _BATCH) if batch is None else max(batch, size)
         self._runs_per_task, self._stability, self._resamples = runs_per_task, stability, n_resamples
         self._rng = np.random.default_rng(seed)
-        self._waiting: list[int] = []
+        self._waiting = np.zeros(0, dtype=np.intp)
         self._taken = np.zeros(0, dtype=np.intp)
         self._open = np.zeros(0, dtype=np.intp)
         self._settled = np.zeros(0, dtype=np.intp)
@@ -125,6 +130,7 @@ class AdaptiveGrouping:
         self._member, self._scores = np.zeros((0, 0), dtype=bool), np.zeros((0, 0))
         self._draws = np.zeros((n_resamples, 0), dtype=np.intp)
         self._asked: NDArray[np.bool_] | None = None
+        self._belief: Belief | None = None
         self.add_tasks(n_tasks)
 
     def add_tasks(self, count: int) -> None:
@@ -148,7 +154,7 @@ class AdaptiveGrouping:
         if was_finished:
             self._settled, self._open = self._taken, self._open[:0]
         n = len(self.labels_)
-        self._waiting += [n + int(i) for i in self._rng.permutation(count)]
+        self._waiting = np.r_[self._waiting, n + self._rng.permutation(count)]
         self.labels_ = np.r_[self.labels_, np.full(count, -1, dtype=np.intp)]
         self.confidence_ = np.r_[self.confidence_, np.zeros(count)]
         grow = ((0, 0), (0, count))
@@ -160,7 +166,7 @@ class AdaptiveGrouping:
     @property
     def finished(self) -> bool:
         """Whether every task is in a stable group, or the budget is spent."""
-        return not self._waiting and (not len(self._open) or self._allowance() < 1)
+        return not len(self._waiting) and (not len(self._open) or self._allowance() < 1)
 
     @property
     def saved_runs(self) -> int:
@@ -229,6 +235,40 @@ class AdaptiveGrouping:
         self._asked = None
         self._update()
 
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return all that the further questions depend on, but the constructor's arguments, as arrays.
+
+        Raises
+        ------
+        InputError
+            If subsets are out that have not been told.
+        """
+        if self._asked is not None:
+            raise InputError("A state can be taken when the scores of all subsets asked for have been told.")
+        run, task = np.nonzero(self._member)
+        state = {name: getattr(self, name) for name in _ARRAYS}
+        state |= {name: np.array(getattr(self, name)) for name in _NUMBERS}
+        state |= {"run": run, "task": task, "score": self._scores[run, task]}
+        state["rng"] = np.array(json.dumps(self._rng.bit_generator.state))
+        if self._belief is not None:
+            state |= {"asked_about": self._belief.tasks, "together": self._belief.together}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where the planner stood that gave this state and was made with the same arguments."""
+        for name in _ARRAYS:
+            setattr(self, name, state[name].copy())
+        for name in _NUMBERS:
+            setattr(self, name, state[name].item())
+        run, task = state["run"], state["task"]
+        self._member = np.zeros((int(run.max(initial=-1)) + 1, len(self.labels_)), dtype=bool)
+        self._scores = np.full(self._member.shape, np.nan)
+        self._member[run, task], self._scores[run, task] = True, state["score"]
+        self._rng.bit_generator.state = json.loads(state["rng"].item())
+        self._asked, self._belief = None, None
+        if "together" in state:
+            self._belief = Belief(state["asked_about"], state["together"], self._draws)
+
     def _allowance(self) -> int:
         return math.floor(self._runs_per_task * len(self._taken) + 1e-9) - self.n_runs_
 
@@ -237,17 +277,17 @@ class AdaptiveGrouping:
         batch = self._batch if len(self._taken) else max(self._batch, 2 * self._most_groups())
         new, self._waiting = self._waiting[:batch], self._waiting[batch:]
         if 0 < len(self._waiting) < self._size:
-            new, self._waiting = new + self._waiting, []
+            new, self._waiting = np.r_[new, self._waiting], self._waiting[:0]
         self.labels_[new] = int(self.labels_.max()) + 1 + np.arange(len(new))
         drawn = np.zeros((self._resamples, len(self.labels_)), dtype=np.intp)
         drawn[:, self._taken] = self._draws
         drawn[:, new] = self._rng.integers(0, self._most_groups(), (self._resamples, len(new)))
-        self._taken = np.sort(np.r_[self._taken, new].astype(np.intp))
-        self._open = np.sort(np.r_[self._open, new].astype(np.intp))
+        self._taken = np.sort(np.r_[self._taken, new])
+        self._open = np.sort(np.r_[self._open, new])
         self._draws = drawn[:, self._taken]
         self._placing = self._open
         self._groups_before = int(self.labels_[np.setdiff1d(self._taken, new)].max(initial=-1)) + 1
-        self._belief: Belief | None = None
+        self._belief = None
         self._confirming = False
 
     def _most_groups(self) -> int:
@@ -272,7 +312,7 @@ class AdaptiveGrouping:
     def _update(self) -> None:
         """Group again, see which tasks are stable, and go on to the next step when all are."""
         if not len(self._member):  # all have failed so far
-            if self._waiting and self._allowance() < 1:
+            if len(self._waiting) and self._allowance() < 1:
                 self._next_step()
             return
         self._judge(self.labels_[self._taken], self._placing)
@@ -280,12 +320,12 @@ class AdaptiveGrouping:
             self._confirming = True
             self._judge(self._regroup(self.labels_[self._taken]), self._taken)
             self._placing = np.union1d(self._placing, self._open)
-        if self._waiting and self._step_is_over():
+        if len(self._waiting) and self._step_is_over():
             self._next_step()
 
     def _step_is_over(self) -> bool:
         # Rounds for a last few tasks would be many and small: while others wait, they join the next step.
-        few = _LEFT_OVER * self._batch if self._waiting else 0.0
+        few = _LEFT_OVER * self._batch if len(self._waiting) else 0.0
         return len(self._open) <= few or self._allowance() < 1
 
     def _regroup(self, labels: Labels) -> Labels:

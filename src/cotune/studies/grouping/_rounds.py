@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
-from cotune.studies._runner import Runner
+from cotune.studies._runner import Runner, StoredRunner
 from cotune.studies._runs import RunRecord
 from cotune.studies.grouping._arrivals import arrivals
 from cotune.studies.grouping._runs import AnyRun
-from cotune.studies.grouping.estimators import Estimate
+from cotune.studies.grouping.estimators import Estimate, Memory
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy
@@ -48,13 +48,16 @@ def gather(study: GroupingStudy, runner: Runner[AnyRun]) -> Gathered:
     """
     result = Gathered()
     names = arrivals(study.shared, study.learner.tasks)
-    rounds = study.config.affinity.rounds(study.learner, study.config.seed, names)
+    memory = Memory(study.shared / "rounds.npz", writable=not isinstance(runner, StoredRunner))
+    rounds = study.config.affinity.rounds(study.learner, study.config.seed, names, memory)
+    wanted: set[AnyRun] = set()
     try:
         asked = next(rounds)
         while True:
             found = runner.get(STAGE, asked.runs, note=asked.note)
             result.records |= found
-            result.wanted += len(set(asked.runs))
+            wanted |= set(asked.runs)
+            result.wanted = len(wanted)
             if len(result.records) < result.wanted:
                 return result
             _require_some(result.records)

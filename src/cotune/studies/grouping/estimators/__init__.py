@@ -12,6 +12,7 @@ from cotune.studies.grouping.estimators._base import (
     Transfer,
     Trust,
 )
+from cotune.studies.grouping.estimators._memory import Memory
 from cotune.studies.grouping.estimators.adaptive import Adaptive
 from cotune.studies.grouping.estimators.calibrated import Calibrated
 from cotune.studies.grouping.estimators.first_order import FirstOrder
@@ -48,6 +49,7 @@ __all__ = [
     "KernelSurrogate",
     "LinearSurrogate",
     "Lookahead",
+    "Memory",
     "Pairwise",
     "Round",
     "Rounds",

@@ -12,6 +12,7 @@ from cotune._config import Config
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies._runs import RunRecord
 from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping.estimators._memory import Memory
 from cotune.training.learner import Learner
 
 Array: TypeAlias = NDArray[np.float64]
@@ -166,7 +167,9 @@ class Estimator(Config):
         """Return all runs that a plan counts."""
         return self.runs(learner, seed)
 
-    def rounds(self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]]) -> Rounds:
+    def rounds(
+        self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]], memory: Memory | None = None
+    ) -> Rounds:
         """Ask for runs round by round; by default for all at once.
 
         Parameters
@@ -177,6 +180,8 @@ class Estimator(Config):
             The study's.
         arrivals : sequence of sequence of str
             All tasks, in the order in which they came into the study; those that came at one time together.
+        memory : Memory, optional
+            Where what was worked out between rounds is kept, by estimators for which that takes long.
 
         Yields
         ------

@@ -13,6 +13,7 @@ from cotune.affinity import cover_pairs, spread_tasks
 from cotune.exceptions import InputError
 from cotune.studies.grouping._runs import AnyRun, FitRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Round, Rounds
+from cotune.studies.grouping.estimators._memory import Memory
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._transfer import score_transfer
 from cotune.training.learner import Learner, Subset
@@ -80,7 +81,9 @@ class Trained(Estimator):
         mine = set(own)
         return [run for run in self.fits(subsets, seed) if run not in mine]
 
-    def rounds(self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]]) -> Rounds:
+    def rounds(
+        self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]], memory: Memory | None = None
+    ) -> Rounds:
         """Ask for all runs at once, and score predictions on those held out."""
         own = self.runs(learner, seed)
         extra = self.held_out_fits(learner, seed, own)

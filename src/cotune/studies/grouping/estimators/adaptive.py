@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, ClassVar
@@ -22,6 +21,8 @@ from cotune.studies.grouping.estimators._base import (
     Round,
     Rounds,
 )
+from cotune.studies.grouping.estimators._memory import Memory
+from cotune.studies.grouping.estimators._past import Past, recall
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import TaskCount
 from cotune.training.learner import Learner, Subset
@@ -69,30 +70,41 @@ class Adaptive(Estimator):
         """Say that the runs are the most there can be."""
         return ("Adaptive grouping is counted with its whole budget; stable groups end it earlier.",)
 
-    def rounds(self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]]) -> Rounds:
+    def rounds(
+        self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]], memory: Memory | None = None
+    ) -> Rounds:
         """Ask for what the planner asks for, until all tasks that have arrived are in stable groups."""
-        first, *later = _enough(arrivals, self.subset_size)
-        planner, names = self._planner(len(first), seed), list(first)
+        batches = _enough(arrivals, self.subset_size)
+        planner, past = self._planner(len(batches[0]), seed), Past(batches[:1])
         records: dict[AnyRun, RunRecord] = {}
         if self.alone:
             records |= yield Round(self._alone(learner.tasks, seed))
-        asked: Counter[Subset] = Counter()
-        number = 0
-        for batch in ([], *later):
-            if batch:
-                planner.add_tasks(len(batch))
-                names += batch
+        options = [self.plain(), seed]
+        kept = recall(memory, options, learner, batches, self._fit) if memory else None
+        if kept is not None and kept.state is not None:
+            found = yield Round(kept.runs)
+            if kept.agrees(found):
+                planner.load_state_dict(kept.state)
+                past, records = kept, {**records, **found}
+        while True:
             while len(subsets := planner.ask()):
-                number += 1
+                names, asked = past.names, past.asked
                 runs = []
                 for subset in subsets:
                     members = tuple(sorted(names[i] for i in np.flatnonzero(subset)))
                     runs.append(self._fit(members, seed + asked[members]))
                     asked[members] += 1
-                found = yield Round(runs, _progress(number, planner))
-                planner.tell(_scores(names, runs, found))
+                found = yield Round(runs, _progress(past.rounds + 1, planner))
+                scores = past.told(runs, found)
+                planner.tell(scores)
+                past.note(runs, scores)
                 records |= found
-        return self._finish(learner, planner, names, records)
+                if memory is not None:
+                    past.save(memory, options, learner, planner)
+            if len(past.batches) == len(batches):
+                return self._finish(learner, planner, past.names, records)
+            past.batches.append(batches[len(past.batches)])
+            planner.add_tasks(len(past.batches[-1]))
 
     def _planner(self, n: int, seed: int) -> AdaptiveGrouping:
         return AdaptiveGrouping(
@@ -161,15 +173,6 @@ def _proposals(
             k, tol=1e-3, max_iter=iterations, exact_max=0, warm_start=labels, random_state=seed
         )
         yield grouper.fit(matrix).labels_
-
-
-def _scores(names: Sequence[str], runs: Sequence[FitRun], records: Records) -> Array:
-    place = {name: i for i, name in enumerate(names)}
-    scores = np.full((len(runs), len(names)), np.nan)
-    for row, run in zip(scores, runs, strict=True):
-        for task, score in records[run].scores.items():
-            row[place[task]] = score.utility
-    return scores
 
 
 def _thetas(table: RunTable) -> Array:
