@@ -83,6 +83,26 @@ def tiny_seq2seq(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_sentinel(tiny_seq2seq, tmp_path_factory) -> Path:
+    """Folder of the same checkpoint with 20 sentinels in its vocabulary, as masked spans need them."""
+    from tokenizers import AddedToken, Tokenizer
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models") / "sentinel"
+    tokens = [f"<extra_id_{i}>" for i in range(20)]
+    inner = Tokenizer.from_str(AutoTokenizer.from_pretrained(tiny_seq2seq).backend_tokenizer.to_str())
+    inner.add_special_tokens([AddedToken(token, lstrip=True, rstrip=True) for token in tokens])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", additional_special_tokens=tokens
+    )
+    tokenizer.save_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_seq2seq)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of real data sets that lies beside the repository."""
     if not DATA.is_dir():

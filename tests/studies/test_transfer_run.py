@@ -202,3 +202,23 @@ def test_runs_that_fail_are_told_and_the_others_reported(transfer):
     again = Counter()
     run_study(transfer.study(schemes=..., arms=arms), again)
     assert again.runs == []
+
+
+def test_an_encoder_decoder_is_studied_as_well(transfer, tiny_sentinel):
+    """Replayed text is corrupted in spans there."""
+    text = {"text": {"source": "toy_language", "n_documents": 40}, "seq_len": 48, "pack": False}
+    study = transfer.study(
+        model=str(tiny_sentinel), schemes=["uniform"], replay=text, replay_ratios=[0, 0.5], checkpoints=[]
+    )
+    data = run_study(study).data
+    without, replayed = data.runs
+    assert replayed.windows == 6
+    assert all(loss is not None for loss in replayed.replay_losses)
+    for run in data.runs:
+        for task in data.held_out:
+            measured = run.last.of(task.name)
+            assert [p.examples for p in measured.transfer] == [0, 2, 4]
+            assert [p.examples for p in measured.in_context] == [1, 2]
+    assert without.last != replayed.last
+    assert without.last.held_out != data.pretrained.held_out
+    assert study_status(study).complete

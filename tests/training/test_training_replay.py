@@ -8,8 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
 
 import cotune.studies.readers  # noqa: F401  # adds the lab's text to the sources
 from cotune._config import parse
@@ -53,20 +51,8 @@ def corpus(tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sentinel(tiny_seq2seq, one_thread, tmp_path_factory) -> LanguageModel:
-    """Load the tiny T5 with sentinels in its vocabulary."""
-    folder = tmp_path_factory.mktemp("models") / "replay"
-    tokens = [f"<extra_id_{i}>" for i in range(20)]
-    inner = Tokenizer.from_str(AutoTokenizer.from_pretrained(tiny_seq2seq).backend_tokenizer.to_str())
-    inner.add_special_tokens([AddedToken(token, lstrip=True, rstrip=True) for token in tokens])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", additional_special_tokens=tokens
-    )
-    tokenizer.save_pretrained(folder)
-    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_seq2seq)
-    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    model.save_pretrained(folder)
-    return LanguageModel.load(folder, precision="fp32", device="cpu")
+def sentinel(tiny_sentinel, one_thread) -> LanguageModel:
+    return LanguageModel.load(tiny_sentinel, precision="fp32", device="cpu")
 
 
 @pytest.fixture(params=["causal", "sentinel"])
