@@ -1,8 +1,8 @@
 """What estimators of affinity cost and what groups they give, on real tasks and a real model.
 
 The tasks are the 18 of six families that the package ships a recorded table of, the model that of
-``record_families.yaml``. Every step mixes the tasks of its subset, at a rate that falls to 0, so that no
-task's score hangs on whose step was the last. Five studies share one folder, so that a run that two of them
+``record_families.yaml``. The tasks of a subset take turns by steps, at a learning rate that falls to 0, so
+that no score hangs on whose step was the last. Five studies share one folder, so that a run that two of them
 need is done once and counted for both:
 
 - trained triples: 90 subsets of three tasks trained from the base (Eq. 6), the reference;
@@ -52,7 +52,7 @@ from cotune.training.language_model._warm_start import WarmStart
 STUDY = Path(__file__).with_name("record_families.yaml")
 RECORDED = "six families, SmolLM2-135M-Instruct"
 
-TRAINING = {"batch_size": 6, "tasks_per_batch": 3, "schedule": "linear"}
+TRAINING = {"batch_size": 6, "schedule": "linear"}
 STEPS = 6
 """Steps a task of the trained triples."""
 FEW = {"subsets": 12, "steps_per_task": STEPS, "examples": 8}
