@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotune.affinity import cover_pairs, spread_tasks
+from cotune.affinity import cover_pairs, fewest_covering, spread_tasks
 from cotune.exceptions import InputError
+from cotune.studies.grouping.estimators._trained import few_subsets
 
 
 def meetings(subsets, n):
@@ -69,6 +70,19 @@ def test_few_subsets_use_every_task_equally_often(n, m, data):
     assert (np.diff(subsets, axis=1) > 0).all()
     assert np.ptp(np.diag(meetings(subsets, n))) <= 1
     assert (spread_tasks(n, size, m + 3, seed)[:m] == subsets).all()
+
+
+def test_no_design_does_with_fewer_than_the_bound():
+    for n, size in [(3, 3), (7, 3), (9, 3), (12, 4), (20, 5)]:
+        assert n * (n - 1) / (size * (size - 1)) <= fewest_covering(n, size) <= len(cover_pairs(n, size))
+    assert fewest_covering(7, 3) == 7  # the Fano plane
+
+
+def test_a_few_subsets_of_a_thousand_tasks_need_no_whole_design():
+    """A covering design of a thousand tasks has some 170,000 subsets."""
+    subsets = few_subsets(1000, 3, 400, 0)
+    assert len(subsets) == 400
+    assert len({task for subset in subsets for task in subset}) == 1000
 
 
 def test_few_subsets_rarely_let_a_pair_meet_twice():

@@ -19,7 +19,7 @@ from cotune.affinity.linear_surrogate import LinearSurrogate, eq8_factor
 from cotune.affinity.lookahead import lookahead
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
-from cotune.affinity.subsets import cover_pairs, spread_tasks
+from cotune.affinity.subsets import cover_pairs, fewest_covering, spread_tasks
 from cotune.affinity.tables import Table, read_table
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "cover_pairs",
     "eq8_factor",
     "f1_by_size",
+    "fewest_covering",
     "gains",
     "gradient_cosine",
     "group_runs",

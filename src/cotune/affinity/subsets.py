@@ -64,7 +64,7 @@ def cover_pairs(n: int, size: int, m: int | None = None, seed: int = 0) -> NDArr
         needed = len(cover_pairs(n, size, None, seed))
         raise InputError(
             f"{m} subsets of {size} tasks cannot let every pair of {n} tasks meet; use at least {needed} "
-            f"subsets (the design's need; no design does with fewer than {_schoenheim(n, size)})."
+            f"subsets (the design's need; no design does with fewer than {fewest_covering(n, size)})."
         )
     return np.array(list(subsets), dtype=np.int64)
 
@@ -105,10 +105,14 @@ def spread_tasks(n: int, size: int, m: int, seed: int = 0) -> NDArray[np.int64]:
     subsets = np.empty((m, size), dtype=np.int64)
     for subset in subsets:
         chosen: list[int] = []
+        is_free, load = np.ones(n, dtype=bool), np.zeros(n, dtype=np.int64)
         while len(chosen) < size:
-            free = np.setdiff1d(np.arange(n), chosen)
-            order = np.lexsort((rng.random(len(free)), met[free][:, chosen].sum(1), used[free]))
-            chosen.append(int(free[order[0]]))
+            free = np.flatnonzero(is_free)
+            order = np.lexsort((rng.random(len(free)), load[free], used[free]))
+            task = int(free[order[0]])
+            chosen.append(task)
+            is_free[task] = False
+            load += met[task]
         used[chosen] += 1
         met[np.ix_(chosen, chosen)] += 1
         subset[:] = sorted(chosen)
@@ -148,6 +152,6 @@ def grow_subset(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> 
     return tuple(sorted(subset))
 
 
-def _schoenheim(n: int, size: int) -> int:
-    """Schoenheim's lower bound on the subsets that cover every pair."""
+def fewest_covering(n: int, size: int) -> int:
+    """Return Schoenheim's lower bound on the subsets of so many tasks that let every pair meet."""
     return math.ceil(n / size * math.ceil((n - 1) / (size - 1)))

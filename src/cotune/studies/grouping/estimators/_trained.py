@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from cotune._config import Config
-from cotune.affinity import cover_pairs, spread_tasks
+from cotune.affinity import cover_pairs, fewest_covering, spread_tasks
 from cotune.exceptions import InputError
 from cotune.studies.grouping._runs import AnyRun, FitRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Round, Rounds
@@ -118,6 +119,12 @@ def named(learner: Learner, subsets: Iterable[Iterable[int]]) -> list[Subset]:
 
 def few_subsets(n: int, size: int, m: int, seed: int) -> list[tuple[int, ...]]:
     """Return m subsets that cover all pairs evenly, or, where they are too few for that, all tasks."""
-    few = 2 <= size <= n and m < len(cover_pairs(n, size, None, seed))
-    drawn = spread_tasks(n, size, m, seed) if few else cover_pairs(n, size, m, seed)
-    return list(dict.fromkeys(tuple(int(i) for i in subset) for subset in drawn))
+    if not 2 <= size <= n or m >= math.comb(n, size):
+        return _tuples(cover_pairs(n, size, m, seed))  # or its error
+    # The bound is known at once; a whole design of many tasks takes long, and only a few numbers need it.
+    few = m < fewest_covering(n, size) or m < len(cover_pairs(n, size, None, seed))
+    return _tuples(spread_tasks(n, size, m, seed) if few else cover_pairs(n, size, m, seed))
+
+
+def _tuples(subsets: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    return list(dict.fromkeys(tuple(int(i) for i in subset) for subset in subsets))
