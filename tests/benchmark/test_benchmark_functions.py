@@ -9,7 +9,7 @@ from cotune.exceptions import InputError
 from cotune.grouping import GROUPERS
 from cotune.lab import FunctionClassConfig
 from cotune.lab.function_classes.scratch import errors_from_scratch
-from cotune.report.functions import render_functions_report, write_functions_report
+from cotune.report import render_report, write_report
 
 TINY = FunctionClassConfig(
     width=8, layers=1, heads=1, points=4, batch_size=6, base_steps=4, steps=3, eval_prompts=10, ensemble=42
@@ -104,8 +104,8 @@ def test_verdicts_say_what_was_recovered_and_why(tiny):
 
 def test_the_report_shows_the_three_figures_without_scripts(tiny, tmp_path):
     data = report_data(tiny)
-    page = render_functions_report(data)
-    assert page == render_functions_report(data)
+    page = render_report(data)
+    assert page == render_report(data)
     assert "<script" not in page
     assert not re.search(r"(src|href)=\"http", page)
     for figure in ("Fig. 3, left", "Fig. 3, right", "Fig. 4", "Fig. 7"):
@@ -113,7 +113,7 @@ def test_the_report_shows_the_three_figures_without_scripts(tiny, tmp_path):
     assert page.count("heat map of 9 tasks") == 4
     assert page.count("trained alone and in company") == 3
     assert page.count("second and third eigenvector") == 2
-    path = write_functions_report(data, tmp_path / "new" / "functions.html")
+    path = write_report(data, tmp_path / "new" / "functions.html")
     assert path.read_text() == page
 
 

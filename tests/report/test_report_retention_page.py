@@ -13,7 +13,7 @@ from retention_samples import KEPT, RATES, STEPS, TASKS, retention_report
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.exceptions import InputError
-from cotune.report import render_retention_report, retention_verdict, write_retention_report
+from cotune.report import render_report, retention_verdict, write_report
 from cotune.report._layout import DASH
 from cotune.report._retention_costs import size
 from cotune.report._retention_figures import (
@@ -42,7 +42,7 @@ def scores(data):
 
 @pytest.fixture(scope="module")
 def page(data):
-    return Page(render_retention_report(data))
+    return Page(render_report(data))
 
 
 def test_nothing_is_fetched_or_run(page):
@@ -94,7 +94,7 @@ def test_figures_fit_the_page(page):
 def test_the_page_is_the_same_in_another_process(data, tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from retention_samples import retention_report; "
-        "from cotune.report import render_retention_report as r; sys.stdout.write(r(retention_report()))"
+        "from cotune.report import render_report as r; sys.stdout.write(r(retention_report()))"
     )
     other = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent)],
@@ -103,7 +103,7 @@ def test_the_page_is_the_same_in_another_process(data, tmp_path):
         capture_output=True,
         check=True,
     )
-    assert other.stdout.decode() == render_retention_report(data)
+    assert other.stdout.decode() == render_report(data)
 
 
 def test_names_are_escaped_everywhere():
@@ -120,7 +120,7 @@ def test_names_are_escaped_everywhere():
         runs=tuple(replace(run, method=evil) for run in data.runs),
         evaluation=tuple(replace(task, metric=evil, notes=(evil,)) for task in data.evaluation),
     )
-    page = Page(render_retention_report(data))
+    page = Page(render_report(data))
     assert not page.find("script")
     assert "<script" not in page.source
     assert page.text.count(evil) >= 12
@@ -137,7 +137,7 @@ def test_names_are_escaped_everywhere():
 )
 def test_parts_may_be_missing(change):
     data = retention_report(**change)
-    page = Page(render_retention_report(data))
+    page = Page(render_report(data))
     assert data.title in page.text
     assert ("No cost was recorded." in page.text) == (not data.runs)
     assert ("At equal target score" in page.text) == (data.threshold is not None)
@@ -147,10 +147,10 @@ def test_write_replaces_the_old_report_and_keeps_it_where_a_new_one_cannot_be_ma
     target = tmp_path / "report.html"
     target.write_text("old")
     with pytest.raises(InputError, match="needs at least one target"):
-        write_retention_report(replace(data, targets=()), str(target))
+        write_report(replace(data, targets=()), str(target))
     assert target.read_text() == "old"
-    assert write_retention_report(data, target) == target
-    assert target.read_text(encoding="utf-8") == render_retention_report(data)
+    assert write_report(data, target) == target
+    assert target.read_text(encoding="utf-8") == render_report(data)
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -195,7 +195,7 @@ def test_gradients_of_a_fused_matrix_and_of_zero():
     assert [k.name for k in gradient_cosines(RetentionScores(data), RATES[0])[0].legend] == [
         "query, key, value"
     ]
-    assert not re.search(r"\bnan\b", Page(render_retention_report(data)).text)
+    assert not re.search(r"\bnan\b", Page(render_report(data)).text)
 
 
 def test_trade_off_has_a_mark_for_each_checkpoint_of_the_last_stage(scores, data):

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from transfer_samples import ARMS, HARDNESS, checkpoint, transfer_report
 
-from cotune.report import render_transfer_report, transfer_claims, transfer_findings, write_transfer_report
+from cotune.report import render_report, transfer_claims, transfer_findings, write_report
 
 
 def test_points_and_their_correlations():
@@ -84,8 +84,8 @@ def test_claims_are_decided_by_what_was_measured():
 
 def test_the_page_shows_all_of_it(tmp_path):
     data = transfer_report()
-    page = render_transfer_report(data)
-    assert page == render_transfer_report(data)
+    page = render_report(data)
+    assert page == render_report(data)
     assert "5 of 5 findings of the paper came out here too." in page
     for text in (*ARMS, *HARDNESS, "The loss exploded.", "made up", "0.936", "test capped at 8"):
         assert text in page
@@ -96,13 +96,13 @@ def test_the_page_shows_all_of_it(tmp_path):
     assert "<script" not in page
     assert not re.search(r"\bnan\b", page)
     assert "128" in page
-    path = write_transfer_report(data, tmp_path / "deep" / "report.html")
+    path = write_report(data, tmp_path / "deep" / "report.html")
     assert path.read_text() == page
 
 
 def test_a_study_under_way_has_a_page(tmp_path):
-    page = render_transfer_report(transfer_report(runs=(), failures=()))
+    page = render_report(transfer_report(runs=(), failures=()))
     assert "No arm was trained both with and without replay." in page
     assert "not measured" in page
     one = transfer_report(labels=("uniform",), seeds=(0,))
-    assert "0 of 2" not in render_transfer_report(one)
+    assert "0 of 2" not in render_report(one)

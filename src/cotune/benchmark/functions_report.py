@@ -12,7 +12,7 @@ import numpy as np
 
 from cotune.benchmark.functions import FunctionsResult, LawsRun, Matrix
 from cotune.grouping import GROUPERS
-from cotune.report.functions import FunctionsData, GroupsRow, LawsSection
+from cotune.report import FunctionsData, GroupsRow, LawsSection
 
 TITLES = {
     "scales": "Three scales of each type",

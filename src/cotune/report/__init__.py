@@ -15,6 +15,7 @@ from cotune.report._data import (
     TaskRow,
     TransferScore,
 )
+from cotune.report._functions_data import FunctionsData, GroupsRow, LawsSection
 from cotune.report._retention_data import (
     InContextValue,
     RetentionCheckpoint,
@@ -27,7 +28,6 @@ from cotune.report._retention_data import (
 from cotune.report._retention_scores import At, RetentionScores
 from cotune.report._retention_table import RetentionTable, retention_table
 from cotune.report._retention_verdict import RetentionVerdict, retention_verdict
-from cotune.report._retention_write import render_retention_report, write_retention_report
 from cotune.report._transfer_study_claims import Claim, transfer_claims
 from cotune.report._transfer_study_data import (
     HeldOutResult,
@@ -40,7 +40,6 @@ from cotune.report._transfer_study_data import (
     TransferTask,
 )
 from cotune.report._transfer_study_findings import TransferFindings, transfer_findings
-from cotune.report._transfer_study_write import render_transfer_report, write_transfer_report
 from cotune.report._write import render_report, write_report
 
 __all__ = [
@@ -50,11 +49,14 @@ __all__ = [
     "Baseline",
     "Claim",
     "FailedRun",
+    "FunctionsData",
     "GroupRow",
     "GroupingData",
+    "GroupsRow",
     "HeldOutResult",
     "InContextValue",
     "KRule",
+    "LawsSection",
     "Matrix",
     "ReferenceLabels",
     "ReportData",
@@ -79,13 +81,9 @@ __all__ = [
     "TransferScore",
     "TransferTask",
     "render_report",
-    "render_retention_report",
-    "render_transfer_report",
     "retention_table",
     "retention_verdict",
     "transfer_claims",
     "transfer_findings",
     "write_report",
-    "write_retention_report",
-    "write_transfer_report",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cotune.report._environment import environment
+from cotune.report._functions_data import FunctionsData, GroupsRow, LawsSection
 from cotune.report._heatmap import ColourScale, HeatMap, heat_map
 from cotune.report._layout import Layout, Span, significant
 from cotune.report._retention_lines import (
@@ -20,7 +21,6 @@ from cotune.report._retention_lines import (
     line_plot,
     value_range,
 )
-from cotune.report.functions import FunctionsData, GroupsRow, LawsSection
 
 Array = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class LawsView:
 
 
 def render(data: FunctionsData) -> str:
-    """Render a report; see :func:`cotune.report.functions.render_functions_report`."""
+    """Render a report; see :func:`cotune.report.render_report`."""
     context = {
         "data": data,
         "laws": [_view(section, number) for number, section in enumerate(data.laws)],

@@ -45,7 +45,7 @@ class SweepRow:
 
 
 def render(data: RetentionData) -> str:
-    """Render a report; see :func:`cotune.report.render_retention_report`."""
+    """Render a report; see :func:`cotune.report.render_report`."""
     scores = RetentionScores(data)
     chosen: tuple[At, ...] = ("best",) if data.threshold is None else ("equal", "best")
     shots = scores.shots[-1] if scores.shots else 0

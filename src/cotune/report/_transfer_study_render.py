@@ -32,7 +32,7 @@ class _Cell:
 
 
 def render(data: TransferData) -> str:
-    """Render a report; see :func:`cotune.report.render_transfer_report`."""
+    """Render a report; see :func:`cotune.report.render_report`."""
     findings = transfer_findings(data)
     claims = transfer_claims(data, findings)
     relation = findings.relation

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 from cotune._files import write_text
 from cotune.report._data import ReportData
+from cotune.report._functions_data import FunctionsData
+from cotune.report._retention_data import RetentionData
+from cotune.report._transfer_study_data import TransferData
+
+AnyReport: TypeAlias = ReportData | RetentionData | TransferData | FunctionsData
+
+_RENDERERS: dict[type[AnyReport], str] = {
+    FunctionsData: "_functions_render",
+    ReportData: "_render",
+    RetentionData: "_retention_render",
+    TransferData: "_transfer_study_render",
+}
+"""The modules that draw, which need matplotlib: whoever only fills in the data shall not wait for it."""
 
 
-def render_report(data: ReportData) -> str:
+def render_report(data: AnyReport) -> str:
     """Render a report as one HTML page without scripts or remote resources.
 
     The same data give the same text, byte for byte.
 
     Parameters
     ----------
-    data : ReportData
-        What to show; parts that are ``None`` or empty are said to be missing or left out.
+    data : ReportData, RetentionData, TransferData or FunctionsData
+        What to show; what was not measured is left out or said to be missing.
 
     Returns
     -------
@@ -27,20 +42,19 @@ def render_report(data: ReportData) -> str:
     Raises
     ------
     InputError
-        If the parts contradict each other: no tasks, groups that are no partition, a matrix of another size.
+        If the parts contradict each other: groups that are no partition, a run of an unknown method.
     """
-    # Drawing needs matplotlib, which whoever only fills in a ReportData shall not wait for.
-    from cotune.report._render import render
+    renderer = importlib.import_module(f"cotune.report.{_RENDERERS[type(data)]}")
+    page: str = renderer.render(data)
+    return page
 
-    return render(data)
 
-
-def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
+def write_report(data: AnyReport, path: str | os.PathLike[str]) -> Path:
     """Render a report and write it to ``path``, all of it or nothing.
 
     Parameters
     ----------
-    data : ReportData
+    data : ReportData, RetentionData, TransferData or FunctionsData
         What to show.
     path : path-like
         The HTML file; its folder is made where it does not exist, an older file is replaced.

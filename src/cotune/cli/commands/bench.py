@@ -49,7 +49,7 @@ def functions(
     from cotune.cli._settings import nested, words
     from cotune.cli._work import show_work
     from cotune.lab import FunctionClassConfig
-    from cotune.report.functions import write_functions_report
+    from cotune.report import write_report
 
     config = parse(FunctionClassConfig, nested(settings or []), "cotune bench functions")
     with show_work() as work:
@@ -60,7 +60,7 @@ def functions(
             config=config,
             progress=lambda done, total: work.advance("runs", done, total),
         )
-    write_functions_report(report_data(result), report)
+    write_report(report_data(result), report)
     if as_json:
         emit({"event": "done", "report": str(report), **as_dict(result)})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cotune.exceptions import RunError
-from cotune.report import RetentionData, write_retention_report
+from cotune.report import RetentionData, write_report
 from cotune.studies._events import Events, tell_notes
 from cotune.studies._runner import Runner, StoredRunner, executing
 from cotune.studies._store import open_store
@@ -58,7 +58,7 @@ def _follow(result: RetentionResult, runner: Runner[AnyRun]) -> None:
     records = {run: record for run, record in found.items() if isinstance(run, TuneRun)}
     result.data = retention_data(study, result.notes, pretrained, study.cells, records, runner.stages)
     write_results(study.folder, result.data, study.config.in_context.split)
-    result.report = write_retention_report(result.data, study.folder / "report.html")
+    result.report = write_report(result.data, study.folder / "report.html")
 
 
 def _keep_best(study: RetentionStudy, data: RetentionData, runner: Runner[AnyRun]) -> None:

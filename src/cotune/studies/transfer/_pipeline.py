@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
-from cotune.report import write_transfer_report
+from cotune.report import write_report
 from cotune.studies._events import Events, tell_notes
 from cotune.studies._runner import Runner, StoredRunner, executing
 from cotune.studies._store import open_store
@@ -62,4 +62,4 @@ def _follow(result: TransferResult, runner: Runner[AnyRun]) -> None:
     measured = runner.get("measuring", [wanted for run in good for wanted in asked[run]])
     result.data = transfer_data(study, result.notes, before, tuned, measured, runner.stages)
     write_results(study.folder, result.data)
-    result.report = write_transfer_report(result.data, study.folder / "report.html")
+    result.report = write_report(result.data, study.folder / "report.html")

@@ -1,13 +1,10 @@
-"""The report of the function classes: Figs. 3, 4 and 7 of AdaGroup as one HTML file without scripts."""
+"""What the report of the function classes shows: Figs. 3, 4 and 7 of AdaGroup."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from cotune._files import write_text
 from cotune.report._data import Matrix
 
 
@@ -93,31 +90,3 @@ class FunctionsData:
     laws: tuple[LawsSection, ...]
     curves: Mapping[tuple[str, str], Sequence[Sequence[float]]]
     facts: Sequence[tuple[str, str]] = ()
-
-
-def render_functions_report(data: FunctionsData) -> str:
-    """Render the report as one HTML page; the same data give the same text, byte for byte."""
-    # Drawing needs matplotlib, which whoever only fills in the data shall not wait for.
-    from cotune.report._functions_render import render
-
-    return render(data)
-
-
-def write_functions_report(data: FunctionsData, path: str | os.PathLike[str]) -> Path:
-    """Render the report and write it to ``path``, all of it or nothing.
-
-    Parameters
-    ----------
-    data : FunctionsData
-        What to show.
-    path : path-like
-        The HTML file; its folder is made where it does not exist.
-
-    Returns
-    -------
-    Path
-        The file written.
-    """
-    target = Path(path)
-    write_text(target, render_functions_report(data))
-    return target
