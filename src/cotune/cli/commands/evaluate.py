@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TasksArgument, TemplateOption
+
 if TYPE_CHECKING:
     from cotune.studies.evaluating import Evaluation
 
@@ -28,13 +30,7 @@ def evaluate(
             help="Folder of a checkpoint, of a PEFT adapter or of cotune tune, or a name on the hub.",
         ),
     ],
-    tasks: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="TASKS...",
-            help="Task files or folders: JSON lines, Natural Instructions, instruction induction, or YAML.",
-        ),
-    ],
+    tasks: TasksArgument,
     shots: Annotated[str, typer.Option(help="Numbers of demonstrations in a prompt.")] = "0,1,4",
     draws: Annotated[int, typer.Option(help="How often the demonstrations are drawn.")] = 3,
     base: Annotated[
@@ -47,15 +43,9 @@ def evaluate(
     max_examples: Annotated[
         int | None, typer.Option(help="The most test examples of a task; 64, or what a YAML file says.")
     ] = None,
-    template: Annotated[
-        str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
-    ] = None,
-    choices: Annotated[
-        str | None, typer.Option(help="The answers of the tasks of JSON lines, parted by commas.")
-    ] = None,
-    reader: Annotated[
-        str | None, typer.Option(help="How TASKS are read, if their content does not tell: a reader's name.")
-    ] = None,
+    template: TemplateOption = None,
+    choices: ChoicesOption = None,
+    reader: ReaderOption = None,
     seed: Annotated[int, typer.Option(help="Of the demonstrations; the splits stay.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -67,7 +57,7 @@ def evaluate(
         ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table as CSV, with all digits.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on tasks in context."""
     from functools import partial

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cotune.cli._options import JsonOption
 from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def group(
             min=0, help="Resamples of a score table's runs to judge the groups' stability; 0: none."
         ),
     ] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Group the tasks of a score table or an affinity matrix."""
     from cotune._config import parse

@@ -7,17 +7,12 @@ from typing import Annotated
 
 import typer
 
+from cotune.cli._options import ChoicesOption, ReaderOption, TasksArgument, TemplateOption
 from cotune.exceptions import InputError
 
 
 def instructions(
-    data: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DATA...",
-            help="Task files or folders: JSON lines, Natural Instructions, instruction induction, or YAML.",
-        ),
-    ],
+    data: TasksArgument,
     model: Annotated[
         str, typer.Option(help="Who writes and scores: folder of a checkpoint, or a name on the hub.")
     ],
@@ -27,15 +22,9 @@ def instructions(
         Path | None,
         typer.Option(help="A file of instructions that people wrote, to be varied and kept with the others."),
     ] = None,
-    template: Annotated[
-        str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
-    ] = None,
-    choices: Annotated[
-        str | None, typer.Option(help="The answers of the tasks of JSON lines, parted by commas.")
-    ] = None,
-    reader: Annotated[
-        str | None, typer.Option(help="How DATA are read, if their content does not tell: a reader's name.")
-    ] = None,
+    template: TemplateOption = None,
+    choices: ChoicesOption = None,
+    reader: ReaderOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of demonstrations, draws and examples.")] = 0,
     settings: Annotated[
         list[str] | None,

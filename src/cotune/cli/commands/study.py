@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cotune.cli._options import JsonOption
+
 if TYPE_CHECKING:
     from cotune.studies import StudyResult
 
@@ -17,7 +19,6 @@ FolderOption = Annotated[
     Path | None,
     typer.Option(help="Where runs and results go; by default beside the file, named like it."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def plan(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption
 from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -60,15 +61,9 @@ def tune(
     evaluation: TaskOption = None,
     shots: Annotated[str | None, typer.Option(help="Shots of the tasks of --eval; 1,4.")] = None,
     draws: Annotated[int | None, typer.Option(help="Draws of their demonstrations; 3.")] = None,
-    reader: Annotated[
-        str | None, typer.Option(help="How TASK is read, if its content does not tell: a reader's name.")
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
-    ] = None,
-    choices: Annotated[
-        str | None, typer.Option(help="The answers of a classification task, parted by commas.")
-    ] = None,
+    reader: ReaderOption = None,
+    template: TemplateOption = None,
+    choices: ChoicesOption = None,
     seed: Annotated[int | None, typer.Option(help="Of parameters and batches; the splits stay.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -79,7 +74,7 @@ def tune(
             "in_context.num_beams=4, precision=fp32, max_prompt_tokens=1024. May be repeated.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Tune a model on one task, and tell what it could do before and after.
 
