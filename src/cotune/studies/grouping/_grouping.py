@@ -90,10 +90,7 @@ class Groups:
     @property
     def members(self) -> list[tuple[str, ...]]:
         """Tasks of every group."""
-        return [
-            tuple(t for t, label in zip(self.tasks, self.labels, strict=True) if label == group)
-            for group in range(self.clustering.n_clusters_)
-        ]
+        return groups_of(self.tasks, self.labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``groups.json`` holds."""
@@ -250,6 +247,14 @@ def _others(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherGroups
         if name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), matrix),)
     )
+
+
+def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ...]]:
+    """Return the tasks of every group."""
+    members: list[list[str]] = [[] for _ in range(max(labels) + 1)]
+    for task, label in zip(tasks, labels, strict=True):
+        members[label].append(task)
+    return [tuple(group) for group in members]
 
 
 def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
