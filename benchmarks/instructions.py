@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +108,7 @@ def write_instructions(data: DataSet, file: Path, count: int, model: Path) -> No
     begun = time.process_time()
     found = generate_instructions(LanguageModel.load(model), task, config, given=data.ours[: count - half])
     written = [each for each in found if each.source != "given"][:half]
-    # Ours stay whatever they score; no score is told of those that help less than no instruction.
+    # Ours stay whatever they score; those much like a better one were left out, with their score.
     scored = {each.instruction: each for each in found}
     nan = float("nan")
     ours = [
@@ -118,8 +117,8 @@ def write_instructions(data: DataSet, file: Path, count: int, model: Path) -> No
     ]
     comment = (
         f"{len(written)} kept of those that {model.name} wrote, after proposing, scoring and varying, and "
-        f"{len(ours)} of ours, in {time.process_time() - begun:.0f} processor seconds; ours without a score "
-        "help less than no instruction."
+        f"{len(ours)} of ours, in {time.process_time() - begun:.0f} processor seconds; those without a score "
+        "are much like a better one."
     )
     write_text(file, instructions_text({data.name: [*written, *ours]}, comment))
     print(f"{data.name}: {comment}", flush=True)
@@ -208,7 +207,7 @@ def sources(files: Mapping[str, Path]) -> str:
         parts = []
         for kind, told in SOURCES.items():
             gains = [row["gain"] for row in rows if row["source"] == kind]
-            helpful = [gain for gain in gains if not math.isnan(gain)]
+            helpful = [gain for gain in gains if gain > 0]
             best = f", the best by {format_number(max(helpful), 3)} nats" if helpful else ""
             parts += [f"{len(gains)} {told}, of which {len(helpful)} help{best}"] if gains else []
         lines.append(f"{name}: {len(rows)} instructions: {'; '.join(parts)}")
