@@ -14,6 +14,8 @@ from cotune.report._layout import Layout, count, shorten
 
 _WIDTH = 960.0
 _FONT = 12.0
+_TITLE_LETTER = 7.8
+"""Mean width of a letter of a panel's title, in bold and a size larger."""
 _TOP = 44.0
 _BOTTOM = 40.0
 _GAP = 22.0
@@ -51,6 +53,7 @@ class Panel:
     """The gains over one arm."""
 
     arm: str
+    title: str
     axis: Axis
     zero: float
     dots: tuple[Dot, ...]
@@ -99,7 +102,8 @@ def _dot_plot(comparison: Comparison, metric: Metric, layout: Layout) -> DotPlot
     for position, arm in enumerate(arms):
         start = label + position * (width + _GAP)
         axis = Axis.over(-reach, reach, start, start + width, ticks=max(2, int(width / 48)))
-        panels.append(Panel(arm, axis, axis.at(0.0), _dots(comparison, gains, arm, ys, axis, row_height)))
+        dots = _dots(comparison, gains, arm, ys, axis, row_height)
+        panels.append(Panel(arm, _title(comparison.reference, arm, width), axis, axis.at(0.0), dots))
     direction = "" if metric.higher_is_better else ", turned so that right is better"
     return DotPlot(
         key=f"gains-{comparison.metrics.index(metric)}",
@@ -125,6 +129,13 @@ def _dot_plot(comparison: Comparison, metric: Metric, layout: Layout) -> DotPlot
         cut=any(dot.cut_low or dot.cut_high for panel in panels for dot in panel.dots),
         unknown=any(dot.kind == "unknown" for panel in panels for dot in panel.dots),
     )
+
+
+def _title(reference: str, arm: str, width: float) -> str:
+    """Name both arms where the panel is wide enough, else the other one, shortened if need be."""
+    letters = int((width + _GAP) / _TITLE_LETTER) - 1
+    title = f"{reference} over {arm}"
+    return title if len(title) <= letters else shorten(f"over {arm}", letters)
 
 
 def _gains(comparison: Comparison, metric: Metric) -> dict[tuple[str, int, str], Estimate]:
