@@ -3,35 +3,16 @@ import shutil
 
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from cotune.exceptions import InputError
 from cotune.models import PROFILES, Encoder, LanguageModel, load_encoder
 
-SENTINELS = [f"<extra_id_{i}>" for i in range(3)]
 RTE = "A man is eating. question: Nobody eats Is it true or false? answer:"
 
 
 @pytest.fixture(scope="module")
-def sentinel_folder(tiny_seq2seq, tmp_path_factory):
-    """Make the tiny T5 one that fills sentinels in, as its tokenizer shows."""
-    folder = tmp_path_factory.mktemp("models") / "sentinel"
-    inner = Tokenizer.from_str(AutoTokenizer.from_pretrained(tiny_seq2seq).backend_tokenizer.to_str())
-    inner.add_special_tokens([AddedToken(token, lstrip=True, rstrip=True) for token in SENTINELS])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", additional_special_tokens=SENTINELS
-    )
-    tokenizer.save_pretrained(folder)
-    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_seq2seq)
-    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def sentinel(sentinel_folder) -> Encoder:
-    return load_encoder(sentinel_folder)
+def sentinel(tiny_sentinel) -> Encoder:
+    return load_encoder(tiny_sentinel)
 
 
 def with_config(folder, copy, **changes):
@@ -42,15 +23,15 @@ def with_config(folder, copy, **changes):
 
 
 def test_models_of_span_corruption_alone_fill_sentinels_in(
-    sentinel_folder, tiny_seq2seq, tiny_causal, tmp_path
+    tiny_sentinel, tiny_seq2seq, tiny_causal, tmp_path
 ):
     filling, plain = PROFILES["sentinel"], PROFILES["plain"]
-    assert load_encoder(sentinel_folder).profile == filling
-    assert load_encoder(sentinel_folder, profile="plain").profile == plain
+    assert load_encoder(tiny_sentinel).profile == filling
+    assert load_encoder(tiny_sentinel, profile="plain").profile == plain
     for kind in ("mt5", "umt5"):
-        assert with_config(sentinel_folder, tmp_path / kind, model_type=kind) == filling
+        assert with_config(tiny_sentinel, tmp_path / kind, model_type=kind) == filling
     tasks = {"translation_en_to_de": {"max_length": 300}}
-    assert with_config(sentinel_folder, tmp_path / "flan", task_specific_params=tasks) == plain
+    assert with_config(tiny_sentinel, tmp_path / "flan", task_specific_params=tasks) == plain
     assert load_encoder(tiny_seq2seq).profile == plain
     assert load_encoder(tiny_causal).profile == plain
 
@@ -79,8 +60,8 @@ def test_what_is_written_is_cut_out_between_the_sentinels(sentinel, written, ans
     assert sentinel.decode(sentinel.tokenizer(written)["input_ids"]) == answer
 
 
-def test_generation_ends_with_the_answer(sentinel_folder, one_thread):
-    model = LanguageModel.load(sentinel_folder, precision="fp32", device="cpu")
+def test_generation_ends_with_the_answer(tiny_sentinel, one_thread):
+    model = LanguageModel.load(tiny_sentinel, precision="fp32", device="cpu")
     written = model.tokenizer("<extra_id_0> red <extra_id_1> green green green")["input_ids"]
     prompt = model.encoder.encode(str, RTE)
     torch.manual_seed(0)
