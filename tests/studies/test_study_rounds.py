@@ -80,7 +80,7 @@ def test_what_is_kept_of_the_planner_is_left_aside_where_it_does_not_fit(planted
     if spoil == "other scores":
         with np.load(kept) as archive:
             arrays = dict(archive)
-        arrays["told"][0] += 1.0
+        arrays["planner.score"][0] += 1.0
         arrays["planner.labels_"][:] = 0
         np.savez(kept, **arrays)
     elif spoil == "no archive":

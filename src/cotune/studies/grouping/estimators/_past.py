@@ -32,8 +32,6 @@ class Past:
         The tasks it knows, in their order, those that came at one time together.
     runs : list of FitRun
         All that it asked for.
-    scores : ndarray of shape (m, n)
-        What it was told of them, NaN for tasks that were not in a run.
     rounds : int
         How many rounds that took.
     state : dict of str to ndarray, or None
@@ -42,7 +40,6 @@ class Past:
 
     batches: list[list[str]]
     runs: list[FitRun] = field(default_factory=list)
-    scores: Array = field(default_factory=lambda: np.zeros((0, 0)))
     rounds: int = 0
     state: dict[str, NDArray[Any]] | None = None
 
@@ -65,23 +62,25 @@ class Past:
                 row[place[task]] = score.utility
         return scores
 
-    def note(self, runs: Sequence[FitRun], scores: Array) -> None:
+    def note(self, runs: Sequence[FitRun]) -> None:
         """Add a round."""
-        known = np.full((len(self.runs), scores.shape[1]), np.nan)
-        known[:, : self.scores.shape[1]] = self.scores
-        self.scores = np.concatenate([known, scores])
         self.runs += runs
         self.rounds += 1
 
     def agrees(self, records: Records) -> bool:
-        """Whether the records of the runs are what the planner was told."""
-        return np.array_equal(self.told(self.runs, records), self.scores, equal_nan=True)
+        """Whether the records of the runs are what the planner was told; it passed over those that failed."""
+        assert self.state is not None, "only what was kept is compared"
+        scores = self.told(self.runs, records)
+        done = np.isfinite(scores)
+        good = done.sum(1) == [len(run.subset) for run in self.runs]
+        run, task = np.nonzero(done[good])
+        found = {"run": run, "task": task, "score": scores[good][run, task]}
+        return all(np.array_equal(self.state[name], values) for name, values in found.items())
 
     def save(self, memory: Memory, options: Any, learner: Learner, planner: AdaptiveGrouping) -> None:
         """Keep it, with the planner's state."""
         place = {name: i for i, name in enumerate(self.names)}
         seen = [[place[task] for task in run.subset] for run in self.runs]
-        run, column = np.nonzero(np.isfinite(self.scores))
         arrays = {
             "tasks": _described(learner, self.names),
             "batches": np.array([len(batch) for batch in self.batches]),
@@ -89,9 +88,6 @@ class Past:
             "asked": np.array([task for subset in seen for task in subset], dtype=np.intp),
             "sizes": np.array([len(subset) for subset in seen], dtype=np.intp),
             "seeds": np.array([run.seed for run in self.runs], dtype=np.int64),
-            "told_run": run,
-            "told_task": column,
-            "told": self.scores[run, column],
         }
         state = {f"planner.{name}": array for name, array in planner.state_dict().items()}
         memory.save(_identity(options, learner), {**arrays, **state})
@@ -133,8 +129,6 @@ def recall(
     members = np.split(kept["asked"], np.cumsum(kept["sizes"])[:-1]) if len(kept["sizes"]) else []
     for member, seed in zip(members, kept["seeds"].tolist(), strict=True):
         past.runs.append(fit(tuple(names[i] for i in member), seed))
-    past.scores = np.full((len(past.runs), len(names)), np.nan)
-    past.scores[kept["told_run"], kept["told_task"]] = kept["told"]
     prefix = "planner."
     past.state = {name.removeprefix(prefix): a for name, a in kept.items() if name.startswith(prefix)}
     return past

@@ -95,9 +95,8 @@ class Adaptive(Estimator):
                     runs.append(self._fit(members, seed + asked[members]))
                     asked[members] += 1
                 found = yield Round(runs, _progress(past.rounds + 1, planner))
-                scores = past.told(runs, found)
-                planner.tell(scores)
-                past.note(runs, scores)
+                planner.tell(past.told(runs, found))
+                past.note(runs)
                 records |= found
                 if memory is not None:
                     past.save(memory, options, learner, planner)
