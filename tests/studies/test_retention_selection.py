@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cotune.report import RetentionCheckpoint, TargetScore
 from cotune.studies.retention import Arm
-from cotune.studies.retention._runs import Cell
+from cotune.studies.retention._design import Cell
 from cotune.studies.retention._selection import Selection
 from cotune.training.methods import METHODS
 

@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotune.studies._events import Events
-    from cotune.studies._plan import Plan
-    from cotune.studies._result import StudyResult
-    from cotune.studies._runs import RunRecord
-    from cotune.studies._status import Status
-    from cotune.studies._study import Study
     from cotune.studies.config import StudyConfig
+    from cotune.studies.engine._events import Events
+    from cotune.studies.engine._plan import Plan
+    from cotune.studies.engine._result import StudyResult
+    from cotune.studies.engine._runs import RunRecord
+    from cotune.studies.engine._status import Status
+    from cotune.studies.engine._study import Study
     from cotune.studies.kinds import KINDS, collect_study, load_config, plan_study, run_study, study_status
 
 _HOMES = {
     "KINDS": "kinds",
-    "Events": "_events",
-    "Plan": "_plan",
-    "RunRecord": "_runs",
-    "Status": "_status",
-    "Study": "_study",
+    "Events": "engine._events",
+    "Plan": "engine._plan",
+    "RunRecord": "engine._runs",
+    "Status": "engine._status",
+    "Study": "engine._study",
     "StudyConfig": "config",
-    "StudyResult": "_result",
+    "StudyResult": "engine._result",
     "collect_study": "kinds",
     "load_config": "kinds",
     "plan_study": "kinds",

@@ -7,12 +7,12 @@ from typing import Any
 
 from cotune._config import did_you_mean, parse
 from cotune.exceptions import InputError
-from cotune.studies._events import Events, Silent
-from cotune.studies._plan import Plan
-from cotune.studies._result import StudyResult
-from cotune.studies._status import Status
-from cotune.studies._study import Study
 from cotune.studies.config import StudyConfig, read_study_file
+from cotune.studies.engine._events import Events, Silent
+from cotune.studies.engine._plan import Plan
+from cotune.studies.engine._result import StudyResult
+from cotune.studies.engine._status import Status
+from cotune.studies.engine._study import Study
 from cotune.studies.grouping import GroupingStudy
 from cotune.studies.retention import RetentionStudy
 from cotune.studies.transfer import TransferStudy

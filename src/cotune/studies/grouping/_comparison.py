@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import ArmScore
 from cotune.exceptions import InputError
-from cotune.studies._runs import RunRecord
-from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun
+from cotune.studies.engine._runs import RunRecord
+from cotune.studies.grouping._design import AnyRun, FitRun, VariedRun
 from cotune.studies.grouping._variation import Variation, trained_parameters
 from cotune.studies.grouping.arms import ARMS, Partition
 from cotune.studies.grouping.config import ArmConfig, ComparisonConfig

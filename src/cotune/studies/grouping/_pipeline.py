@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cotune.evaluation.comparison import compare
-from cotune.studies._events import Events, tell_notes
-from cotune.studies._runner import Runner, StoredRunner, executing
-from cotune.studies._store import open_store
+from cotune.studies.engine._events import Events, tell_notes
+from cotune.studies.engine._runner import Runner, StoredRunner, executing
+from cotune.studies.engine._store import open_store
 from cotune.studies.grouping._arrivals import arrivals, note_arrivals
 from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._design import AnyRun
 from cotune.studies.grouping._grouping import group_estimate
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._results import write_affinity, write_arms, write_groups, write_results
 from cotune.studies.grouping._rounds import gather
-from cotune.studies.grouping._runs import AnyRun
 
 if TYPE_CHECKING:
     from cotune.studies.grouping._study import GroupingStudy

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotune.studies._plan import Plan, StagePlan
-from cotune.studies._runner import workers_of
-from cotune.studies._worker import peak_memory
+from cotune.studies.engine._plan import Plan, StagePlan
+from cotune.studies.engine._runner import workers_of
+from cotune.studies.engine._worker import peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._rounds import STAGE
-from cotune.studies.grouping._runs import (
+from cotune.studies.grouping._design import (
     AnyRun,
     FeatureRun,
     FitRun,
@@ -25,6 +24,7 @@ from cotune.studies.grouping._runs import (
     LookaheadRun,
     VariedRun,
 )
+from cotune.studies.grouping._rounds import STAGE
 from cotune.studies.grouping._variation import learner_of
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES

@@ -27,9 +27,9 @@ from cotune.report import (
     TransferScore,
     write_report,
 )
-from cotune.studies._provenance import machine_rows
-from cotune.studies._runner import StageUsage
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._provenance import machine_rows
+from cotune.studies.engine._runner import StageUsage
+from cotune.studies.engine._runs import RunRecord
 from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate

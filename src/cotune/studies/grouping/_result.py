@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune.evaluation.comparison import ArmScore, Comparison
-from cotune.studies._runner import StageUsage
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._runner import StageUsage
+from cotune.studies.engine._runs import RunRecord
 from cotune.studies.grouping._comparison import TrainedArm
+from cotune.studies.grouping._design import AnyRun
 from cotune.studies.grouping._grouping import Groups, describe_groups
-from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cotune._files import write_text
 from cotune.evaluation.comparison import Comparison
-from cotune.studies._runs import RunRecord
-from cotune.studies._tables import cell, csv_text
-from cotune.studies._worker import artefact_record
+from cotune.studies.engine._runs import RunRecord
+from cotune.studies.engine._tables import cell, csv_text
+from cotune.studies.engine._worker import artefact_record
 from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
+from cotune.studies.grouping._design import AnyRun
 from cotune.studies.grouping._grouping import Groups
-from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
-from cotune.studies._runner import Runner, StoredRunner
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._runner import Runner, StoredRunner
+from cotune.studies.engine._runs import RunRecord
 from cotune.studies.grouping._arrivals import arrivals
-from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._design import AnyRun
 from cotune.studies.grouping.estimators import Estimate, Memory
 
 if TYPE_CHECKING:

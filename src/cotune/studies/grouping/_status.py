@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from cotune.exceptions import RunError
-from cotune.studies._runner import StoredRunner
-from cotune.studies._status import StageStatus, Status
-from cotune.studies._store import open_store
+from cotune.studies.engine._runner import StoredRunner
+from cotune.studies.engine._status import StageStatus, Status
+from cotune.studies.engine._store import open_store
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._grouping import describe_groups, group_estimate, groups_of
 from cotune.studies.grouping._rounds import gather

@@ -6,14 +6,14 @@ from functools import cached_property
 from typing import ClassVar
 
 from cotune.exceptions import InputError
-from cotune.studies._events import Events
-from cotune.studies._plan import Plan
-from cotune.studies._study import Study
+from cotune.studies.engine._events import Events
+from cotune.studies.engine._plan import Plan
+from cotune.studies.engine._study import Study
 from cotune.studies.grouping._comparison import check_arms
+from cotune.studies.grouping._design import AnyRun, FitRun, VariedRun, run_key
 from cotune.studies.grouping._pipeline import collect_grouping, run_grouping
 from cotune.studies.grouping._plan import plan_grouping
 from cotune.studies.grouping._result import GroupingResult
-from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun, run_key
 from cotune.studies.grouping._status import GroupingStatus, grouping_status
 from cotune.studies.grouping._worker import LearnerSetup
 from cotune.studies.grouping.config import GroupingStudyConfig

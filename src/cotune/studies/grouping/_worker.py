@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from cotune._files import new_folder
 from cotune.exceptions import InputError
-from cotune.studies._seen import seen
-from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
-from cotune.studies.grouping._runs import (
+from cotune.studies.engine._seen import seen
+from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.grouping._design import (
     AnyRun,
     FeatureRun,
     FitRun,

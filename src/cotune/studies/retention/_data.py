@@ -15,12 +15,12 @@ from cotune.report import (
     RetentionRun,
     RetentionTask,
 )
-from cotune.studies._provenance import machine_rows
-from cotune.studies._runner import StageUsage
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._provenance import machine_rows
+from cotune.studies.engine._runner import StageUsage
+from cotune.studies.engine._runs import RunRecord
+from cotune.studies.retention._design import Cell, TuneRun
 from cotune.studies.retention._measure import label_set
 from cotune.studies.retention._payload import checkpoint_from_dict
-from cotune.studies.retention._runs import Cell, TuneRun
 from cotune.studies.retention._selection import Selection
 from cotune.tasks import Task, get_metric
 

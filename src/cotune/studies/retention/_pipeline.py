@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from cotune.exceptions import RunError
 from cotune.report import RetentionData, write_report
-from cotune.studies._events import Events, tell_notes
-from cotune.studies._runner import Runner, StoredRunner, executing
-from cotune.studies._store import open_store
+from cotune.studies.engine._events import Events, tell_notes
+from cotune.studies.engine._runner import Runner, StoredRunner, executing
+from cotune.studies.engine._store import open_store
 from cotune.studies.retention._data import retention_data
+from cotune.studies.retention._design import AnyRun, Cell, PretrainedRun, TuneRun
 from cotune.studies.retention._result import RetentionResult
 from cotune.studies.retention._results import write_results
-from cotune.studies.retention._runs import AnyRun, Cell, PretrainedRun, TuneRun
 from cotune.studies.retention.config import Arm
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cotune.studies._plan import Plan, StagePlan
-from cotune.studies._probe import count_prompts, mean_length, time_method
-from cotune.studies._runner import workers_of
-from cotune.studies._worker import peak_memory
-from cotune.studies.retention._runs import TuneRun, tuning
+from cotune.studies.engine._plan import Plan, StagePlan
+from cotune.studies.engine._probe import count_prompts, mean_length, time_method
+from cotune.studies.engine._runner import workers_of
+from cotune.studies.engine._worker import peak_memory
+from cotune.studies.retention._design import TuneRun, tuning
 from cotune.studies.retention.config import changes_weights
 
 if TYPE_CHECKING:

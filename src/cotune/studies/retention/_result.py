@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune.report import RetentionData
-from cotune.studies._runner import StageUsage
+from cotune.studies.engine._runner import StageUsage
 from cotune.studies.retention._summary import summary_lines
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cotune._files import write_text
 from cotune.report import RetentionCheckpoint, RetentionData
-from cotune.studies._tables import cell, csv_text
+from cotune.studies.engine._tables import cell, csv_text
 
 _HEADER = [
     *("method", "learning_rate", "seed", "stage", "step", "chosen"),

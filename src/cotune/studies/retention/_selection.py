@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cotune.report import RetentionCheckpoint
-from cotune.studies.retention._runs import Cell
+from cotune.studies.retention._design import Cell
 
 Checkpoints = Sequence[RetentionCheckpoint]
 """Those of one run, in the order of training."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotune.studies._status import Status, stored_status
-from cotune.studies.retention._runs import AnyRun, PretrainedRun
+from cotune.studies.engine._status import Status, stored_status
+from cotune.studies.retention._design import AnyRun, PretrainedRun
 from cotune.studies.retention._watcher import MEASURED, Notebook
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 from cotune._config import did_you_mean
 from cotune.evaluation.in_context import check_in_context
 from cotune.exceptions import InputError
-from cotune.studies._events import Events
-from cotune.studies._model_study import ModelStudy, choose
-from cotune.studies._plan import Plan
-from cotune.studies._runs import key_of
+from cotune.studies.engine._events import Events
+from cotune.studies.engine._model_study import ModelStudy, choose
+from cotune.studies.engine._plan import Plan
+from cotune.studies.engine._runs import key_of
+from cotune.studies.retention._design import AnyRun, Cell, TuneRun, plan_cells, tuning_config
 from cotune.studies.retention._measure import label_set, target_config
 from cotune.studies.retention._pipeline import collect_retention, run_retention
 from cotune.studies.retention._plan import plan_retention
 from cotune.studies.retention._result import RetentionResult
-from cotune.studies.retention._runs import AnyRun, Cell, TuneRun, plan_cells, tuning_config
 from cotune.studies.retention._selection import Selection
 from cotune.studies.retention._status import RetentionStatus, retention_status
 from cotune.studies.retention._worker import RetentionSetup

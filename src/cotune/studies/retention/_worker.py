@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from cotune._files import new_folder
 from cotune.exceptions import RunError
 from cotune.report import RetentionCheckpoint
-from cotune.studies._seen import seen
-from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.engine._seen import seen
+from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.retention._design import AnyRun, PretrainedRun, TuneRun, tuning
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._payload import checkpoint_to_dict
-from cotune.studies.retention._runs import AnyRun, PretrainedRun, TuneRun, tuning
 from cotune.studies.retention._selection import Selection
 from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig

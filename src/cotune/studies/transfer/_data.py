@@ -19,10 +19,10 @@ from cotune.report import (
     TransferRun,
     TransferTask,
 )
-from cotune.studies._provenance import machine_rows
-from cotune.studies._runner import StageUsage
-from cotune.studies._runs import RunRecord
-from cotune.studies.transfer._runs import AnyRun, Cell, TuneRun, due_of
+from cotune.studies.engine._provenance import machine_rows
+from cotune.studies.engine._runner import StageUsage
+from cotune.studies.engine._runs import RunRecord
+from cotune.studies.transfer._design import AnyRun, Cell, TuneRun, due_of
 from cotune.studies.transfer.config import Arm
 from cotune.tasks import Task, get_metric
 

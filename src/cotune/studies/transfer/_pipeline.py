@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
 from cotune.report import write_report
-from cotune.studies._events import Events, tell_notes
-from cotune.studies._runner import Runner, StoredRunner, executing
-from cotune.studies._store import open_store
+from cotune.studies.engine._events import Events, tell_notes
+from cotune.studies.engine._runner import Runner, StoredRunner, executing
+from cotune.studies.engine._store import open_store
 from cotune.studies.transfer._data import transfer_data
+from cotune.studies.transfer._design import AnyRun
 from cotune.studies.transfer._result import TransferResult
 from cotune.studies.transfer._results import write_results
-from cotune.studies.transfer._runs import AnyRun
 
 if TYPE_CHECKING:
     from cotune.studies.transfer._study import TransferStudy

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune.report import TransferData, transfer_claims, transfer_findings
-from cotune.studies._runner import StageUsage
+from cotune.studies.engine._runner import StageUsage
 from cotune.studies.transfer._results import to_dict
 
 if TYPE_CHECKING:

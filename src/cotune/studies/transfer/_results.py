@@ -11,7 +11,7 @@ from typing import Any
 
 from cotune._files import write_text
 from cotune.report import TransferCheckpoint, TransferData, transfer_claims, transfer_findings
-from cotune.studies._tables import cell, csv_text
+from cotune.studies.engine._tables import cell, csv_text
 
 _PLACE = ("arm", "scheme", "replay", "method", "seed", "group", "step")
 _HEADER = (*_PLACE, "task", "measure", "examples", "draw", "score", "loss")

@@ -10,16 +10,12 @@ from typing import Any, ClassVar
 from cotune.evaluation.in_context import check_in_context
 from cotune.evaluation.transfer import check_transfer
 from cotune.exceptions import InputError
-from cotune.studies._events import Events
-from cotune.studies._model_study import ModelStudy, choose
-from cotune.studies._plan import Plan
-from cotune.studies._runs import key_of
-from cotune.studies._status import Status, stored_status
-from cotune.studies.transfer._groups import groups_of
-from cotune.studies.transfer._pipeline import collect_transfer, run_transfer
-from cotune.studies.transfer._plan import plan_transfer
-from cotune.studies.transfer._result import TransferResult
-from cotune.studies.transfer._runs import (
+from cotune.studies.engine._events import Events
+from cotune.studies.engine._model_study import ModelStudy, choose
+from cotune.studies.engine._plan import Plan
+from cotune.studies.engine._runs import key_of
+from cotune.studies.engine._status import Status, stored_status
+from cotune.studies.transfer._design import (
     PRETRAINED,
     AnyRun,
     Cell,
@@ -29,6 +25,10 @@ from cotune.studies.transfer._runs import (
     plan_cells,
     tuning,
 )
+from cotune.studies.transfer._groups import groups_of
+from cotune.studies.transfer._pipeline import collect_transfer, run_transfer
+from cotune.studies.transfer._plan import plan_transfer
+from cotune.studies.transfer._result import TransferResult
 from cotune.studies.transfer._worker import TransferSetup
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.tasks import Task

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, checkpoint_as_base
 from cotune.exceptions import RunError
-from cotune.studies._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
 from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher
-from cotune.studies.transfer._runs import PRETRAINED, AnyRun, MeasureRun, TuneRun, due_of, method_of, tuning
+from cotune.studies.transfer._design import PRETRAINED, AnyRun, MeasureRun, TuneRun, due_of, method_of, tuning
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.tasks import Task
 from cotune.training.encoded_tasks import EncodedTasks

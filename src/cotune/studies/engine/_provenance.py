@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable
 
-from cotune.studies._runner import StageUsage
+from cotune.studies.engine._runner import StageUsage
 
 _LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._runs import RunRecord
 
 
 class Events(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.exceptions import InputError
-from cotune.studies._runs import RunRecord
+from cotune.studies.engine._runs import RunRecord
 from cotune.training.learner import Score
 
 _SCHEMA = """

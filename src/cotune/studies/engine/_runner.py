@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol
 
-from cotune.studies._events import Events
-from cotune.studies._executor import Executor, available_cores, open_executor
-from cotune.studies._runs import RunRecord, RunT
-from cotune.studies._store import RunStore, open_store
-from cotune.studies._study import Study
-from cotune.studies._worker import Job, artefact_record
+from cotune.studies.engine._events import Events
+from cotune.studies.engine._executor import Executor, available_cores, open_executor
+from cotune.studies.engine._runs import RunRecord, RunT
+from cotune.studies.engine._store import RunStore, open_store
+from cotune.studies.engine._study import Study
+from cotune.studies.engine._worker import Job, artefact_record
 
 
 @dataclass

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from cotune._config import Config
 from cotune._files import write_text
 from cotune.exceptions import InputError
-from cotune.studies._runs import RunRecord, RunT
 from cotune.studies.config import StudyConfig
+from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.tasks import Task, check_tasks
 
 if TYPE_CHECKING:
-    from cotune.studies._events import Events
-    from cotune.studies._plan import Plan
-    from cotune.studies._result import StudyResult
-    from cotune.studies._status import Status
-    from cotune.studies._worker import WorkerSetup
+    from cotune.studies.engine._events import Events
+    from cotune.studies.engine._plan import Plan
+    from cotune.studies.engine._result import StudyResult
+    from cotune.studies.engine._status import Status
+    from cotune.studies.engine._worker import WorkerSetup
 
 _IDENTITY = "study.json"
 _LOCK = ".lock"

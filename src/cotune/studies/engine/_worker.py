@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from cotune.exceptions import RunError
-from cotune.studies._runs import RunRecord, RunT
+from cotune.studies.engine._runs import RunRecord, RunT
 
 ARTEFACT_RECORD = "cotune.json"
 """File beside what a run left to keep; names the run it came from."""

@@ -14,8 +14,8 @@ from multiprocessing import get_context, parent_process
 from typing import Any, Generic, Protocol
 
 from cotune.exceptions import RunError
-from cotune.studies._runs import RunRecord, RunT
-from cotune.studies._worker import Job, Worker, WorkerSetup, start_worker
+from cotune.studies.engine._runs import RunRecord, RunT
+from cotune.studies.engine._worker import Job, Worker, WorkerSetup, start_worker
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

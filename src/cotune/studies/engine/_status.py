@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cotune.studies._runner import StageUsage, StoredRunner
-from cotune.studies._runs import RunT
-from cotune.studies._store import open_store
-from cotune.studies._study import Study
+from cotune.studies.engine._runner import StageUsage, StoredRunner
+from cotune.studies.engine._runs import RunT
+from cotune.studies.engine._store import open_store
+from cotune.studies.engine._study import Study
 
 
 @dataclass(frozen=True)
