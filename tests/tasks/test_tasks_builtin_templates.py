@@ -95,11 +95,10 @@ def test_prompt_is_the_template_alone(name):
     [
         ("qa", " Goethe\nQ: Who wrote Emma? A: Austen", "Goethe"),
         ("qa", "Goethe", "Goethe"),
-        ("qa", "Q: Who wrote Emma?", ""),
+        ("qa", "\nQ: Who wrote Emma?", ""),
         ("translation", "Das Haus.\nTranslate English to German: The cat.", "Das Haus."),
         ("translation", "Das Haus.\nDer Garten.", "Das Haus.\nDer Garten."),
-        ("summarization", "Short. Article: Another one.", "Short."),
-        ("rte", " True\nIt snows. question:", "True"),
+        ("summarization", "Short.\nArticle: Another one.", "Short."),
         ("cb", "Neither", "Neither"),
         ("wic", "False\n", "False"),
     ],

@@ -1,7 +1,18 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cotune.exceptions import InputError
-from cotune.tasks import Example, PromptFormat, format_prompt, format_target
+from cotune.tasks import (
+    FORMATS,
+    Example,
+    PromptFormat,
+    Task,
+    cut_answer,
+    format_prompt,
+    format_target,
+    stops_of,
+)
 
 
 def test_plain_prompt():
@@ -46,6 +57,64 @@ def test_an_answer_ends_at_the_first_stop():
     style = PromptFormat("{input}", "\n", lists_choices=False, stops=("\n", "Q:"))
     assert style.answer("\n Paris Q: next\nmore") == "Paris"
     assert style.answer("Paris ") == "Paris"
+
+
+def test_opening_the_next_prompt_at_once_is_an_empty_answer():
+    assert cut_answer("\n\nInput: more\nOutput: yes", ("\n\nInput:", "\n")) == ""
+    assert cut_answer("\n\n", ("\n",)) == ""
+
+
+def _task(*targets, **options):
+    splits = {"train": tuple(Example(str(at), (target,)) for at, target in enumerate(targets))}
+    return Task("t", "", splits, **options)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ["one line"],
+        ["two\nlines", "one line"],
+        ["two\n\nInput: paragraphs"],
+        ["Q: why?\nQ: how?", "\nTranslate this", "a\nArticle: b", "a\n\nInput: b"],
+        ["def f(x):\n    return x\n\n\nprint(f(1))"],
+        ["\n\nInput:", "\nQ:"],
+    ],
+)
+def test_a_right_answer_is_never_cut_and_the_next_prompt_is(format, targets):
+    task = _task(*targets, format=format)
+    for target in targets:
+        assert cut_answer(format_target(target), stops_of(task)) == target.strip()
+    opening = FORMATS[format].stops
+    if opening and opening[0].strip() not in "".join(targets):
+        assert cut_answer(f" {targets[0]}{opening[0]} next", stops_of(task)) == targets[0].strip()
+
+
+def test_one_line_answers_end_at_the_line_and_others_where_the_next_prompt_opens():
+    assert stops_of(_task("yes", "no")) == ("\n\nInput:", "\n")
+    assert stops_of(_task("yes", "a\nb")) == ("\n\nInput:",)
+    assert stops_of(_task("yes", format="plain")) == ("\n",)
+    assert stops_of(_task("a\nb", format="plain")) == ()
+    assert stops_of(_task("a\nb", "say\nQ: x", format="qa")) == ()
+
+
+def test_choices_and_other_targets_count_as_answers():
+    example = Example("x", ("a", "a\nb"), ("a", "c"))
+    assert "\n" not in stops_of(Task("t", "", {"test": (example,)}))
+    example = Example("x", ("a",), ("a", "c\nd"))
+    assert "\n" not in stops_of(Task("t", "", {"validation": (example,)}))
+
+
+def test_stops_of_its_own_go_before_those_of_the_format():
+    assert stops_of(_task("yes", stops=("###",))) == ("###",)
+    assert stops_of(_task("yes", stops=())) == ()
+    assert stops_of(_task("C# and ###", stops=("###", "END"))) == ("END",)
+
+
+@given(st.lists(st.text(alphabet="ab Q:\nInput", min_size=1), min_size=1), st.sampled_from(sorted(FORMATS)))
+def test_whatever_the_answers_none_is_cut(targets, format):
+    stops = stops_of(_task(*targets, format=format))
+    assert [cut_answer(format_target(target), stops) for target in targets] == [t.strip() for t in targets]
 
 
 def test_an_unknown_format_names_the_nearest():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cotune.exceptions import InputError
-from cotune.tasks import READERS, SPLITS
+from cotune.tasks import READERS, SPLITS, stops_of
 from cotune.tasks.readers import JsonLinesReader, ReaderConfig
 
 
@@ -93,3 +93,25 @@ def test_options_cannot_change(folder):
     reader = JsonLinesReader(path=".")
     with pytest.raises(ValidationError, match="frozen"):
         reader.metric = "bleu"
+
+
+def test_stops_are_the_tasks_own(folder):
+    (task,) = JsonLinesReader(path="nli_a.jsonl", stops=["###"]).read(base=folder, seed=0)
+    assert (task.stops, stops_of(task)) == (("###",), ("###",))
+    (plain,) = JsonLinesReader(path="nli_a.jsonl").read(base=folder, seed=0)
+    assert (plain.stops, stops_of(plain)) == (None, ("\n\nInput:", "\n"))
+    assert plain.fingerprint != task.fingerprint
+
+
+def test_a_stop_that_an_answer_holds_ends_none_and_is_told(folder):
+    (task,) = JsonLinesReader(path="nli_a.jsonl", stops=["es", "##"]).read(base=folder, seed=0)
+    assert stops_of(task) == ("##",)
+    assert "the stop 'es' ends no answer, since an answer of the task holds it" in task.notes
+
+
+@pytest.mark.parametrize("stops", [[""], ["a", "a"]])
+def test_stops_are_different_texts(stops):
+    with pytest.raises(
+        ValidationError, match="'stops' must be different texts of at least one character each"
+    ):
+        JsonLinesReader(path=".", stops=stops)

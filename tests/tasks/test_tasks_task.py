@@ -24,6 +24,8 @@ def test_a_task_is_indexed_by_split():
         {"instruction": "Reply."},
         {"metric": "token_f1"},
         {"splits": dict.fromkeys(SPLITS, (Example("x", ("y",)),))},
+        {"stops": ("###",)},
+        {"stops": ()},
     ],
 )
 def test_fingerprint_changes_with_all_that_a_run_sees(changes):
@@ -32,6 +34,10 @@ def test_fingerprint_changes_with_all_that_a_run_sees(changes):
 
 def test_fingerprint_ignores_what_a_run_does_not_see():
     assert make_task(notes=("1 row dropped",), category="nli").fingerprint == make_task().fingerprint
+
+
+def test_fingerprint_of_a_task_without_stops_of_its_own_is_that_of_before_there_were_any():
+    assert make_task().fingerprint == "854fedc640cf78c8b7110c7faeea472c712f62fec9a5ccc1211175b7cbea69b7"
 
 
 def test_two_tasks_with_one_name_are_refused():

@@ -6,7 +6,15 @@ from cotune.tasks._task import SPLITS, Example, Task, check_tasks
 from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
 from cotune.tasks.mixing import Batches, Mixture, SampledMixture
-from cotune.tasks.prompts import FORMATS, PromptFormat, format_prompt, format_target, get_format
+from cotune.tasks.prompts import (
+    FORMATS,
+    PromptFormat,
+    cut_answer,
+    format_prompt,
+    format_target,
+    get_format,
+    stops_of,
+)
 
 if TYPE_CHECKING:
     from cotune.tasks.readers import READERS
@@ -24,11 +32,13 @@ __all__ = [
     "SampledMixture",
     "Task",
     "check_tasks",
+    "cut_answer",
     "draw_demonstrations",
     "format_prompt",
     "format_target",
     "get_format",
     "get_metric",
+    "stops_of",
 ]
 
 

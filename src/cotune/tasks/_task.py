@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from cotune.exceptions import InputError
 
@@ -50,6 +51,9 @@ class Task:
         One sentence for everything that was cut or dropped while reading.
     format : str
         The name of the prompts' format, a key of :data:`cotune.tasks.FORMATS`.
+    stops : tuple of str, optional
+        The strings before which an answer ends; by default :func:`cotune.tasks.stops_of` tells them from the
+        format and the answers.
     """
 
     name: str
@@ -59,15 +63,34 @@ class Task:
     category: str = ""
     notes: tuple[str, ...] = field(default=(), compare=False)
     format: str = "default"
+    stops: tuple[str, ...] | None = None
 
     def __getitem__(self, split: str) -> tuple[Example, ...]:
         """Return the examples of a split."""
         return self.splits[split]
 
+    def answers_hold(self, text: str) -> bool:
+        """Return whether a target or choice of any split, as it follows a prompt, would end at a text.
+
+        Outer blanks of an answer do not hold a text of blanks, since they are dropped.
+        """
+        if text not in self._held:
+            self._held[text] = any(
+                text in (answer.strip() if text.isspace() else f" {answer}")
+                for examples in self.splits.values()
+                for example in examples
+                for answer in (*example.targets, *example.choices)
+            )
+        return self._held[text]
+
+    @cached_property
+    def _held(self) -> dict[str, bool]:
+        return {}
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that a run can see of the task (sha256, hex)."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "instruction": self.instruction,
             "metric": self.metric,
@@ -77,6 +100,9 @@ class Task:
                 for split, examples in sorted(self.splits.items())
             },
         }
+        # Tasks that leave it to the format keep the fingerprint, and so the runs, of before there were any.
+        if self.stops is not None:
+            content["stops"] = list(self.stops)
         return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 

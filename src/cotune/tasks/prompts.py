@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
-from cotune.tasks._task import Example
+from cotune.tasks._task import Example, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class PromptFormat:
     lists_choices : bool
         Whether the answers of a classification task are listed under the instruction.
     stops : tuple of str
-        An answer ends before the first of these.
+        What the next prompt of the format would open with, where a model goes on after its answer; empty
+        where nothing tells a next prompt from an answer of several lines.
     """
 
     question: str
@@ -33,23 +34,24 @@ class PromptFormat:
 
     def answer(self, text: str) -> str:
         """Return what of a generated text is the answer: up to the first stop, without outer blanks."""
-        ends = [at for at in (text.lstrip().find(stop) for stop in self.stops) if at >= 0]
-        return text.lstrip()[: min(ends, default=None)].rstrip()
+        return cut_answer(text, self.stops)
 
 
 FORMATS: dict[str, PromptFormat] = {
-    "default": PromptFormat("Input: {input}\nOutput:", "\n\n", lists_choices=True, stops=("\n",)),
-    "plain": PromptFormat("{input}", "\n", lists_choices=False, stops=("\n",)),
-    "qa": PromptFormat("{input}", "\n", lists_choices=False, stops=("Q:",)),
-    "translation": PromptFormat("{input}", "\n", lists_choices=False, stops=("Translate",)),
-    "summarization": PromptFormat("{input}", "\n", lists_choices=False, stops=("Article:",)),
+    "default": PromptFormat("Input: {input}\nOutput:", "\n\n", lists_choices=True, stops=("\n\nInput:",)),
+    "plain": PromptFormat("{input}", "\n", lists_choices=False, stops=()),
+    "qa": PromptFormat("{input}", "\n", lists_choices=False, stops=("\nQ:",)),
+    "translation": PromptFormat("{input}", "\n", lists_choices=False, stops=("\nTranslate",)),
+    "summarization": PromptFormat("{input}", "\n", lists_choices=False, stops=("\nArticle:",)),
 }
 """The formats a task may name.
 
 "plain" adds nothing to inputs whose template says it all already. "qa", "translation" and "summarization" add
 nothing either, and end an answer where the model opens the next prompt, as the ProMoT paper does (appendix
-A.1, "the second prefix token"); answers may have several lines.
+A.1, "the second prefix token"). Where the answers of a task end, :func:`stops_of` tells.
 """
+
+LINE_BREAK = "\n"
 
 
 def get_format(name: str) -> PromptFormat:
@@ -111,3 +113,35 @@ def format_prompt(
 def format_target(target: str) -> str:
     """Return the target as it follows a prompt: with the space that belongs to its first token."""
     return " " + target
+
+
+def stops_of(task: Task) -> tuple[str, ...]:
+    r"""Return the strings before which an answer to a task ends, if the model does not end it before.
+
+    They are the task's own, if it has any, else the opening of the next prompt of its format, and the end of
+    the line where all answers of the task are of one line. A string that one of the task's own answers holds
+    is none of them: a right answer is never cut.
+
+    Parameters
+    ----------
+    task : Task
+        The targets and choices of all its splits are its answers.
+
+    Examples
+    --------
+    >>> one = Example("France", ("Paris",))
+    >>> stops_of(Task("capitals", "", {"train": (one,)}))
+    ('\n\nInput:', '\n')
+    >>> stops_of(Task("capitals", "", {"train": (one, Example("Bolivia", ("Sucre\nLa Paz",)))}))
+    ('\n\nInput:',)
+    """
+    stops = (*get_format(task.format).stops, LINE_BREAK) if task.stops is None else task.stops
+    return tuple(stop for stop in stops if not task.answers_hold(stop))
+
+
+def cut_answer(text: str, stops: Sequence[str]) -> str:
+    """Return what of a generated text is the answer: up to the first stop, without outer blanks."""
+    begun = len(text) - len(text.lstrip())
+    # Line breaks before the answer end nothing, but a model that opens the next prompt at once has answered.
+    ends = [at for stop in stops if (at := text.find(stop, begun if stop.isspace() else 0)) >= 0]
+    return text[: min(ends, default=None)].strip()

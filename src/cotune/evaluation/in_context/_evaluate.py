@@ -12,7 +12,7 @@ from cotune.evaluation.in_context._prompts import TaskPrompts
 from cotune.evaluation.in_context._score import InContextScore
 from cotune.exceptions import RunError
 from cotune.models import Encoded
-from cotune.tasks import Metric, Task, get_format, get_metric
+from cotune.tasks import Metric, Task, get_metric, stops_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -233,7 +233,7 @@ def _answer(
             ranked = [next(losses) * weight for weight in weights]
             answers.append(example.choices[int(np.argmin(ranked))])
         return [of_example[0] for of_example in options], answers
-    style = get_format(prompts.task.format)
+    stops = stops_of(prompts.task)
     encoded = prompts.prompts(shots, draw)
     texts = model.generate(
         module,
@@ -241,10 +241,10 @@ def _answer(
         max_new_tokens=prompts.max_new_tokens,
         batch_tokens=config.batch_tokens,
         num_beams=config.num_beams,
-        stops=style.stops,
+        stops=stops,
     )
     return encoded, [
-        extract_answer(text, style, example) for text, example in zip(texts, prompts.examples, strict=True)
+        extract_answer(text, stops, example) for text, example in zip(texts, prompts.examples, strict=True)
     ]
 
 

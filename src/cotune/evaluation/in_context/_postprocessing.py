@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from cotune.tasks import Example, PromptFormat
+from cotune.tasks import Example, cut_answer
 
 
 def match_choice(text: str, choices: Sequence[str]) -> str | None:
@@ -36,9 +36,9 @@ def match_choice(text: str, choices: Sequence[str]) -> str | None:
     return max(begun, key=len, default=None)
 
 
-def extract_answer(text: str, style: PromptFormat, example: Example) -> str:
-    """Return what of a generated text is scored: cut at the format's stops; the choice it begins with."""
-    answer = style.answer(text)
+def extract_answer(text: str, stops: Sequence[str], example: Example) -> str:
+    """Return what of a generated text is scored: cut at the first stop; the choice it begins with."""
+    answer = cut_answer(text, stops)
     return match_choice(answer, example.choices) or answer
 
 

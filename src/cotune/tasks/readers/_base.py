@@ -94,6 +94,12 @@ class ReaderConfig(Options, ABC):
     """The metric of all tasks; by default that which fits each."""
     format: str | None = None
     """The format of all tasks' prompts; by default that which fits each."""
+    stops: list[str] | None = None
+    """Strings before which an answer ends, such as ["###"].
+
+    By default where the next prompt of the format would open, and, for tasks whose answers are all of one
+    line, at the end of the line; an empty list leaves it to the model.
+    """
     max_examples: MaxExamples = MaxExamples()
     """The most examples that each split keeps."""
     fractions: Fractions = Fractions()
@@ -127,6 +133,13 @@ class ReaderConfig(Options, ABC):
         if format is not None:
             get_format(format)
         return format
+
+    @field_validator("stops")
+    @classmethod
+    def _check_stops(cls, stops: list[str] | None) -> list[str] | None:
+        if stops is not None and (not all(stops) or len(set(stops)) < len(stops)):
+            raise InputError(f"'stops' must be different texts of at least one character each, got {stops}.")
+        return stops
 
     def read(self, *, base: Path, seed: int) -> list[Task]:
         """Read the tasks.
@@ -186,7 +199,18 @@ class ReaderConfig(Options, ABC):
         )
         metric = self.metric or source.metric
         format = self.format or source.format
-        return Task(name, source.instruction, splits, metric, source.category, notes, format)
+        stops = None if self.stops is None else tuple(self.stops)
+        task = Task(name, source.instruction, splits, metric, source.category, notes, format, stops)
+        return replace(task, notes=(*notes, *_stops_left_out(task)))
+
+
+def _stops_left_out(task: Task) -> list[str]:
+    """Say which of a task's own stops its answers hold, so that they end none."""
+    return [
+        f"the stop {stop!r} ends no answer, since an answer of the task holds it"
+        for stop in task.stops or ()
+        if task.answers_hold(stop)
+    ]
 
 
 def _instructed(task: Task, instructions: Sequence[str] | None) -> list[Task]:

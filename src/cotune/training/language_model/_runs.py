@@ -12,7 +12,7 @@ import numpy as np
 
 from cotune.exceptions import RunError
 from cotune.models import Encoded, locate_model
-from cotune.tasks import Task, get_format, get_metric
+from cotune.tasks import Task, cut_answer, get_metric, stops_of
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
@@ -244,15 +244,13 @@ class LanguageModelRuns:
         return Score(value, metric.name, metric.higher_is_better, tuple(map(float, values)))
 
     def _answers(self, module: nn.Module, task: str, split: str, prompt: tuple[int, ...]) -> list[str]:
-        """Answer every example: the likeliest of its choices, or what is generated up to the line's end."""
+        """Answer every example: the likeliest of its choices, or what is generated up to its end."""
         kept = self._data.kept(task, split)
         open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
         options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
-        style = get_format(self._tasks[task].format)
+        stops = stops_of(self._tasks[task])
         texts = iter(
-            self.model.generate(
-                module, open_ended, batch_tokens=self.config.scoring_tokens, stops=style.stops
-            )
+            self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens, stops=stops)
         )
         losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
         if not np.isfinite(losses).all():
@@ -264,7 +262,7 @@ class LanguageModelRuns:
                 ranked = [(next(remaining), choice) for choice in example.choices]
                 answers.append(min(ranked)[1])
             else:
-                answers.append(style.answer(next(texts)))
+                answers.append(cut_answer(next(texts), stops))
         return answers
 
 
