@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotune.studies.config import StudyConfig
+    from cotune.studies.engine._config import StudyConfig
     from cotune.studies.engine._events import Events
     from cotune.studies.engine._plan import Plan
     from cotune.studies.engine._result import StudyResult
@@ -22,7 +22,7 @@ _HOMES = {
     "RunRecord": "engine._runs",
     "Status": "engine._status",
     "Study": "engine._study",
-    "StudyConfig": "config",
+    "StudyConfig": "engine._config",
     "StudyResult": "engine._result",
     "collect_study": "kinds",
     "load_config": "kinds",

@@ -7,7 +7,7 @@ from typing import Any
 
 from cotune._config import did_you_mean, parse
 from cotune.exceptions import InputError
-from cotune.studies.config import StudyConfig, read_study_file
+from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, Silent
 from cotune.studies.engine._plan import Plan
 from cotune.studies.engine._result import StudyResult

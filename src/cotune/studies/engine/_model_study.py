@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from cotune._config import did_you_mean
 from cotune.exceptions import InputError
 from cotune.models import Encoder
-from cotune.studies.config import ModelStudyConfig
+from cotune.studies.engine._config import ModelStudyConfig
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._study import Study
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from cotune._config import Config
 from cotune._files import write_text
 from cotune.exceptions import InputError
-from cotune.studies.config import StudyConfig
+from cotune.studies.engine._config import StudyConfig
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.tasks import Task, check_tasks
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from cotune._config import Config, did_you_mean, from_table
 from cotune.exceptions import InputError
-from cotune.studies.config import StudyConfig
+from cotune.studies.engine._config import StudyConfig
 from cotune.studies.grouping._variation import Variation
 from cotune.studies.grouping.arms import ARMS, BASELINES, DEFAULT_ARMS
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine

@@ -18,7 +18,7 @@ from pydantic import (
 from cotune._config import Config, from_table
 from cotune.evaluation.in_context import InContextConfig
 from cotune.exceptions import InputError
-from cotune.studies.config import ModelStudyConfig
+from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import Preset, get_preset

@@ -12,7 +12,7 @@ from cotune._config import Config, from_table, parse
 from cotune.evaluation.in_context import InContextConfig
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
-from cotune.studies.config import ModelStudyConfig
+from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.schemes import SCHEMES
