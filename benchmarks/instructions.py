@@ -24,7 +24,8 @@ import yaml
 from cotune._files import write_text
 from cotune.benchmark.instructions import INSTRUCTED
 from cotune.cli._progress import duration, progress
-from cotune.evaluation.comparison import format_gain, format_number
+from cotune.findings.comparison import format_gain
+from cotune.findings.wording import format_number
 from cotune.studies import Study, plan_study, run_study
 from cotune.studies.grouping import GroupingResult
 from cotune.studies.task_files import read_tasks

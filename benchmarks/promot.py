@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from cotune.cli._progress import duration, progress
-from cotune.report import At, RetentionData, retention_table
-from cotune.report._retention_costs import cost_rows
-from cotune.report._retention_table import RetentionCell
+from cotune.findings.retention import At, RetentionData
+from cotune.report.retention import cost_rows
+from cotune.report.retention_table import RetentionCell, retention_table
 from cotune.studies import Study, run_study
 from cotune.studies.retention import RetentionResult
 

@@ -16,8 +16,14 @@ from pathlib import Path
 
 from cotune._files import write_text
 from cotune.cli._progress import duration, progress
-from cotune.evaluation.transfer import Correlation, Effect
-from cotune.report import TransferData, TransferFindings, transfer_claims, transfer_findings
+from cotune.findings.transfer import (
+    Correlation,
+    Effect,
+    TransferData,
+    TransferFindings,
+    transfer_claims,
+    transfer_findings,
+)
 from cotune.studies import Study, run_study
 from cotune.studies.transfer import TransferResult
 

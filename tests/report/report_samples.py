@@ -4,19 +4,18 @@ import dataclasses
 
 import numpy as np
 
-from cotune.evaluation.comparison import ArmScore, compare
-from cotune.report import (
+from cotune.findings.comparison import ArmScore, compare
+from cotune.findings.grouping import (
     AffinityData,
     Baseline,
-    FailedRun,
     GroupingData,
     GroupRow,
     KRule,
     ReferenceLabels,
     ReportData,
-    RunKind,
     TaskRow,
 )
+from cotune.findings.runs import FailedRun, RunKind
 
 ARMS = ("grouped", "joint", "single", "random")
 

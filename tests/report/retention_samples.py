@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
-from cotune.report import (
-    FailedRun,
+from cotune.findings.retention import (
     InContextValue,
     RetentionCheckpoint,
     RetentionCost,
@@ -15,6 +14,7 @@ from cotune.report import (
     RetentionTask,
     TargetScore,
 )
+from cotune.findings.runs import FailedRun
 
 KEPT = {"full": 0.45, "prompt": 1.0, "promot": 0.95, "joint": 0.6}
 """What is left of every in-context score at the end, by method, at the first learning rate."""

@@ -8,15 +8,14 @@ import report_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
-from sklearn.metrics import adjusted_rand_score
 
-from cotune.report import KRule
-from cotune.report._agreement import adjusted_rand_index
-from cotune.report._axis import Axis
-from cotune.report._curves import curve
-from cotune.report._dotplot import dot_plots
-from cotune.report._heatmap import ColourScale, heat_map
-from cotune.report._layout import Layout, duration, shorten, significant
+from cotune.findings.grouping import KRule
+from cotune.findings.wording import duration, significant
+from cotune.report.figures.axis import Axis
+from cotune.report.figures.curves import curve
+from cotune.report.figures.dotplot import dot_plots
+from cotune.report.figures.heatmap import ColourScale, heat_map
+from cotune.report.layout import Layout, shorten
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 MINUS = "\N{MINUS SIGN}"
@@ -184,12 +183,6 @@ def test_curve_of_a_single_k(values):
     drawn = curve(KRule(name="r", ks=(4,), values=values))
     assert len(drawn.points) == int(math.isfinite(values[0]))
     assert all(math.isfinite(point.x) and math.isfinite(point.y) for point in drawn.points)
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=40))
-def test_adjusted_rand_index_is_the_usual_one(pairs):
-    left, right = zip(*pairs, strict=True)
-    assert adjusted_rand_index(left, right) == pytest.approx(adjusted_rand_score(left, right))
 
 
 @given(name=st.text(max_size=80), limit=st.integers(3, 60))

@@ -12,21 +12,19 @@ import pytest
 import report_samples as samples
 from page import Page
 
-from cotune.evaluation.comparison import compare
 from cotune.exceptions import InputError
-from cotune.report import (
+from cotune.findings.comparison import compare
+from cotune.findings.grouping import (
     AffinityData,
     Baseline,
-    FailedRun,
     GroupingData,
     GroupRow,
     ReferenceLabels,
     ReportData,
-    RunKind,
     TaskRow,
-    render_report,
-    write_report,
 )
+from cotune.findings.runs import FailedRun, RunKind
+from cotune.report import render_report, write_report
 
 MINUS = "\N{MINUS SIGN}"
 SAMPLES = {

@@ -8,17 +8,18 @@ import pytest
 from retention_samples import KEPT, RATES, TASKS, in_context, retention_report
 
 from cotune.exceptions import InputError
-from cotune.report import (
+from cotune.findings.retention import (
     InContextValue,
+    Mean,
     RetentionCheckpoint,
     RetentionRun,
+    RetentionScores,
     RetentionTask,
     TargetScore,
-    retention_table,
     retention_verdict,
 )
-from cotune.report._layout import DASH
-from cotune.report._retention_scores import Mean, RetentionScores
+from cotune.findings.wording import DASH
+from cotune.report.retention_table import retention_table
 
 # Table 2 of the paper, 1-shot: pretrained, fine-tuning, ProMoT, ProMoT + 1-shot.
 TABLE_2 = {

@@ -13,10 +13,11 @@ from retention_samples import KEPT, RATES, STEPS, TASKS, retention_report
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.exceptions import InputError
-from cotune.report import render_report, retention_verdict, write_report
-from cotune.report._layout import DASH
-from cotune.report._retention_costs import size
-from cotune.report._retention_figures import (
+from cotune.findings.retention import RetentionScores, retention_verdict
+from cotune.findings.wording import DASH, size
+from cotune.report import render_report, write_report
+from cotune.report.figures.lines import MARKERS, Frame, Series, legend_of, line_plot
+from cotune.report.retention_figures import (
     gradient_cosines,
     gradient_norms,
     label_shares,
@@ -24,8 +25,6 @@ from cotune.report._retention_figures import (
     learning_rate_sweep,
     trade_off,
 )
-from cotune.report._retention_lines import MARKERS, Frame, Series, legend_of, line_plot
-from cotune.report._retention_scores import RetentionScores
 
 GEOMETRY = ("x", "y", "d", "cx", "cy", "width", "height", "viewBox", "points")
 

@@ -10,7 +10,8 @@ import report_samples as samples
 from page import Page
 
 from cotune.exceptions import InputError
-from cotune.report import TransferScore, render_report
+from cotune.findings.grouping import TransferScore
+from cotune.report import render_report
 
 NAN = float("nan")
 
@@ -84,8 +85,8 @@ def test_a_report_without_them_says_nothing_of_them():
 
 
 def test_very_many_pairs_are_drawn_as_means():
-    from cotune.report._heatmap import ColourScale, heat_map
-    from cotune.report._layout import Layout
+    from cotune.report.figures.heatmap import ColourScale, heat_map
+    from cotune.report.layout import Layout
 
     n = 600
     values = np.kron(np.eye(2), np.ones((n // 2, n // 2)))

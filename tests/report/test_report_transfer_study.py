@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 from transfer_samples import ARMS, HARDNESS, checkpoint, transfer_report
 
-from cotune.report import render_report, transfer_claims, transfer_findings, write_report
+from cotune.findings.transfer import transfer_claims, transfer_findings
+from cotune.report import render_report, write_report
 
 
 def test_points_and_their_correlations():

@@ -1,7 +1,7 @@
 """Reports of transfer studies made of numbers with a known shape: what arms do is set, not measured."""
 
-from cotune.report import (
-    FailedRun,
+from cotune.findings.runs import FailedRun
+from cotune.findings.transfer import (
     HeldOutResult,
     SeenLoss,
     TransferArm,

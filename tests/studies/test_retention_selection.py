@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotune.report import RetentionCheckpoint, TargetScore
+from cotune.findings.retention import RetentionCheckpoint, TargetScore
 from cotune.studies.retention import Arm
 from cotune.studies.retention._design import Cell
 from cotune.studies.retention._selection import Selection

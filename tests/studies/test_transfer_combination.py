@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cotune.findings.transfer import transfer_findings
 from cotune.lab.toy_language import TOY_CHECKPOINT
-from cotune.report import transfer_findings
 from cotune.studies import Study, run_study
 from cotune.training.methods import Lora, Promot
 

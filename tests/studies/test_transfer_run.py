@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cotune.report import transfer_findings
+from cotune.findings.transfer import transfer_findings
 from cotune.studies import collect_study, run_study, study_status
 from cotune.studies.transfer._checkpoints import Checkpoints
 

@@ -11,8 +11,8 @@ from importlib.metadata import version
 import numpy as np
 
 from cotune.benchmark.functions import FunctionsResult, LawsRun, Matrix
+from cotune.findings.functions import FunctionsData, GroupsRow, LawsSection
 from cotune.grouping import GROUPERS
-from cotune.report import FunctionsData, GroupsRow, LawsSection
 
 TITLES = {
     "scales": "Three scales of each type",

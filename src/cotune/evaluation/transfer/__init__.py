@@ -1,7 +1,7 @@
 """Transfer: what a model can do after fine-tuning on a few examples of a task it has not seen.
 
 After Mueller, Dredze and Andrews (2024), "Multi-Task Transfer Matters During Instruction-Tuning". The names
-are loaded on first use: who only wants statistics does not pay for training.
+are loaded on first use: who only wants areas under curves does not pay for training.
 """
 
 from __future__ import annotations
@@ -15,20 +15,10 @@ if TYPE_CHECKING:
     from cotune.evaluation.transfer._curves import TransferCurve, area, relative_transfer, transfer_curve
     from cotune.evaluation.transfer._evaluate import Measured, Questions, TransferEvaluation, check_transfer
     from cotune.evaluation.transfer._fine_tune import FineTuning, fine_tune
-    from cotune.evaluation.transfer._statistics import (
-        Correlation,
-        Effect,
-        cluster_bootstrap,
-        paired_effect,
-        pooled_correlation,
-        within_correlation,
-    )
     from cotune.evaluation.transfer._trials import MARKINGS, Trial, draw_trials, task_id
 
 _HOMES = {
     "MARKINGS": "_trials",
-    "Correlation": "_statistics",
-    "Effect": "_statistics",
     "FineTuning": "_fine_tune",
     "Measured": "_evaluate",
     "Questions": "_evaluate",
@@ -39,21 +29,15 @@ _HOMES = {
     "area": "_curves",
     "check_transfer": "_evaluate",
     "checkpoint_as_base": "_checkpoint",
-    "cluster_bootstrap": "_statistics",
     "draw_trials": "_trials",
     "fine_tune": "_fine_tune",
-    "paired_effect": "_statistics",
-    "pooled_correlation": "_statistics",
     "relative_transfer": "_curves",
     "task_id": "_trials",
     "transfer_curve": "_curves",
-    "within_correlation": "_statistics",
 }
 
 __all__ = [
     "MARKINGS",
-    "Correlation",
-    "Effect",
     "FineTuning",
     "Measured",
     "Questions",
@@ -64,15 +48,11 @@ __all__ = [
     "area",
     "check_transfer",
     "checkpoint_as_base",
-    "cluster_bootstrap",
     "draw_trials",
     "fine_tune",
-    "paired_effect",
-    "pooled_correlation",
     "relative_transfer",
     "task_id",
     "transfer_curve",
-    "within_correlation",
 ]
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotune.evaluation.comparison import ArmScore
 from cotune.exceptions import InputError
+from cotune.findings.comparison import ArmScore
 from cotune.studies.engine._runs import RunRecord
 from cotune.studies.grouping._design import AnyRun, FitRun, VariedRun
 from cotune.studies.grouping._variation import Variation, trained_parameters

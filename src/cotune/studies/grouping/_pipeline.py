@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cotune.evaluation.comparison import compare
+from cotune.findings.comparison import compare
 from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._runner import Runner, StoredRunner, executing
 from cotune.studies.engine._store import open_store

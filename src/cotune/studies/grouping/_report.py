@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune.grouping import SDPClustering, density
-from cotune.report import (
+from cotune.findings.grouping import (
     AffinityData,
     ArmRow,
     Baseline,
-    FailedRun,
     GroupingData,
     GroupRow,
     KRule,
     ReferenceLabels,
     ReportData,
-    RunKind,
     TaskRow,
     TransferScore,
-    write_report,
 )
+from cotune.findings.runs import FailedRun, RunKind
+from cotune.grouping import SDPClustering, density
+from cotune.report import write_report
 from cotune.studies.engine._provenance import machine_rows
 from cotune.studies.engine._runner import StageUsage
 from cotune.studies.engine._runs import RunRecord

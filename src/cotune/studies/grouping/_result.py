@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune.evaluation.comparison import ArmScore, Comparison
+from cotune.findings.comparison import ArmScore, Comparison
 from cotune.studies.engine._runner import StageUsage
 from cotune.studies.engine._runs import RunRecord
 from cotune.studies.grouping._comparison import TrainedArm

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cotune._files import write_text
-from cotune.evaluation.comparison import Comparison
+from cotune.findings.comparison import Comparison
 from cotune.studies.engine._runs import RunRecord
 from cotune.studies.engine._tables import cell, csv_text
 from cotune.studies.engine._worker import artefact_record

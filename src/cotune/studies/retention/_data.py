@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from cotune.report import (
-    FailedRun,
+from cotune.findings.retention import (
     RetentionCheckpoint,
     RetentionCost,
     RetentionData,
     RetentionRun,
     RetentionTask,
 )
+from cotune.findings.runs import FailedRun
 from cotune.studies.engine._provenance import machine_rows
 from cotune.studies.engine._runner import StageUsage
 from cotune.studies.engine._runs import RunRecord

@@ -12,7 +12,7 @@ import numpy as np
 from cotune.evaluation.format_specialisation import LabelledPrompt, ModuleAlignment, label_share
 from cotune.evaluation.in_context import InContextConfig, InContextEvaluation, InContextScore
 from cotune.exceptions import InputError
-from cotune.report import InContextValue, TargetScore
+from cotune.findings.retention import InContextValue, TargetScore
 from cotune.tasks import Task, draw_demonstrations, format_prompt, format_target
 
 if TYPE_CHECKING:

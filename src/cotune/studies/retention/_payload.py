@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
-from cotune.report import InContextValue, RetentionCheckpoint, TargetScore
+from cotune.findings.retention import InContextValue, RetentionCheckpoint, TargetScore
 
 
 def checkpoint_to_dict(checkpoint: RetentionCheckpoint) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cotune.exceptions import RunError
-from cotune.report import RetentionData, write_report
+from cotune.findings.retention import RetentionData
+from cotune.report import write_report
 from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._runner import Runner, StoredRunner, executing
 from cotune.studies.engine._store import open_store

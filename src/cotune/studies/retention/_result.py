@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune.report import RetentionData
+from cotune.findings.retention import RetentionData
 from cotune.studies.engine._runner import StageUsage
 from cotune.studies.retention._summary import summary_lines
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cotune._files import write_text
-from cotune.report import RetentionCheckpoint, RetentionData
+from cotune.findings.retention import RetentionCheckpoint, RetentionData
 from cotune.studies.engine._tables import cell, csv_text
 
 _HEADER = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.report import RetentionCheckpoint
+from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.retention._design import Cell
 
 Checkpoints = Sequence[RetentionCheckpoint]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cotune.report import At, RetentionData, RetentionScores, retention_verdict
+from cotune.findings.retention import At, RetentionData, RetentionScores, retention_verdict
 
 _WAYS: tuple[At, ...] = ("equal", "best")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune._files import write_text
-from cotune.report import RetentionCheckpoint
+from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._payload import checkpoint_from_dict, checkpoint_to_dict
 from cotune.studies.retention._selection import Selection

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cotune._files import new_folder
 from cotune.exceptions import RunError
-from cotune.report import RetentionCheckpoint
+from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.engine._seen import seen
 from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
 from cotune.studies.retention._design import AnyRun, PretrainedRun, TuneRun, tuning

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from cotune.report import (
-    FailedRun,
+from cotune.findings.runs import FailedRun
+from cotune.findings.transfer import (
     HeldOutResult,
     SeenLoss,
     TransferArm,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune.report import TransferData, transfer_claims, transfer_findings
+from cotune.findings.transfer import TransferData, transfer_claims, transfer_findings
 from cotune.studies.engine._runner import StageUsage
 from cotune.studies.transfer._results import to_dict
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
-from cotune.report import TransferCheckpoint, TransferData, transfer_claims, transfer_findings
+from cotune.findings.transfer import TransferCheckpoint, TransferData, transfer_claims, transfer_findings
 from cotune.studies.engine._tables import cell, csv_text
 
 _PLACE = ("arm", "scheme", "replay", "method", "seed", "group", "step")

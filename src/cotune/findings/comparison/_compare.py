@@ -1,0 +1,193 @@
+"""Compare arms of training, pair by pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from cotune.exceptions import InputError
+from cotune.findings.comparison._statistics import Cell, estimate
+from cotune.findings.comparison._table import ScoreTable
+from cotune.findings.comparison._types import (
+    ArmAverage,
+    ArmMean,
+    ArmScore,
+    Comparison,
+    Contrast,
+    Metric,
+    TaskGain,
+    TaskValue,
+)
+from cotune.findings.comparison._verdict import Findings, decide, decide_overall
+
+
+def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "grouped") -> Comparison:
+    """Compare one way of training with the others, as in Table 2 of AdaGroup, with 95 % margins.
+
+    Scores are paired by task, budget, seed and test example. The margins hold for the tasks of the study and
+    cover the choice of test examples and the training seeds; with one seed nothing is ever decided. Tasks
+    that share their test examples have to say so (:attr:`ArmScore.examples`): the margin of their average is
+    that of as many examples as there are.
+
+    Parameters
+    ----------
+    records : iterable of ArmScore
+        Normally one for each arm, budget, seed and task. A missing one (a diverged run) takes its pair out of
+        the comparison, which is counted. Records of arms that are not in ``arms`` are ignored.
+    arms : sequence of str
+        The arms to compare, in the order they are shown; ``"joint"``, ``"single"`` and ``"random"`` have a
+        part in the verdicts.
+    reference : str
+        The arm that is compared with all others.
+
+    Returns
+    -------
+    Comparison
+        Scores, gains, contrasts by metric, verdicts by budget and over all.
+
+    Raises
+    ------
+    InputError
+        If ``arms`` repeats an arm, has fewer than two or not the reference, or if records contradict each
+        other.
+    """
+    arms = tuple(arms)
+    if len(set(arms)) != len(arms) or len(arms) < 2:
+        raise InputError(f"The arms of a comparison must be two or more different names, got {list(arms)}.")
+    if reference not in arms:
+        raise InputError(
+            f"The reference of a comparison must be one of its arms {list(arms)}, got {reference!r}."
+        )
+    table = ScoreTable(records, arms)
+    scopes = (*table.budgets, None)
+    gains = _gains(table, reference, arms, scopes)
+    contrasts = _contrasts(table, reference, arms, scopes)
+    *verdicts, pooled = (decide(Findings(budget, table, reference, contrasts, gains)) for budget in scopes)
+    return Comparison(
+        reference=reference,
+        arms=arms,
+        budgets=table.budgets,
+        seeds=table.seeds,
+        tasks=table.tasks,
+        metrics=table.metrics,
+        means=_means(table, arms),
+        averages=_averages(table, arms),
+        gains=tuple(gains),
+        contrasts=tuple(c for c in contrasts if c.reference == reference),
+        verdicts=tuple(verdicts),
+        overall=decide_overall(pooled, dict(zip(table.budgets, verdicts, strict=True))),
+        notes=_notes(table, arms),
+    )
+
+
+def _gains(
+    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+) -> list[TaskGain]:
+    return [
+        TaskGain(arm, budget, task, estimate(cells))
+        for arm in arms
+        if arm != reference
+        for budget in scopes
+        for task in table.tasks
+        if (cells := _differences(table, reference, arm, budget, (task,)))
+    ]
+
+
+def _contrasts(
+    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+) -> list[Contrast]:
+    """Contrast the reference with every other arm, and single with joint training for the verdicts."""
+    pairs = dict.fromkeys([*((reference, arm) for arm in arms if arm != reference), ("single", "joint")])
+    return [
+        contrast
+        for left, right in pairs
+        for budget in scopes
+        for metric in table.metrics
+        if (contrast := _contrast(table, left, right, budget, metric))
+    ]
+
+
+def _differences(
+    table: ScoreTable, reference: str, arm: str, budget: int | None, tasks: Sequence[str]
+) -> list[Cell]:
+    budgets = table.budgets if budget is None else (budget,)
+    cells = (table.difference(reference, arm, b, task) for task in tasks for b in budgets)
+    return [cell for cell in cells if cell is not None]
+
+
+def _contrast(
+    table: ScoreTable, reference: str, arm: str, budget: int | None, metric: Metric
+) -> Contrast | None:
+    cells = _differences(table, reference, arm, budget, metric.tasks)
+    if not cells:
+        return None
+    pairs = sum(len(cell.by_seed) for cell in cells)
+    budgets = table.budgets if budget is None else (budget,)
+    return Contrast(
+        reference=reference,
+        arm=arm,
+        budget=budget,
+        metric=metric.name,
+        tasks=tuple(dict.fromkeys(cell.task for cell in cells)),
+        gain=estimate(cells),
+        pairs=pairs,
+        missing=table.expected_pairs(metric.tasks, budgets) - pairs,
+    )
+
+
+def _means(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmMean, ...]:
+    return tuple(
+        ArmMean(arm, budget, task, estimate([cell]))
+        for arm in arms
+        for budget in table.budgets
+        for task in table.tasks
+        if (cell := table.cell(arm, budget, task))
+    )
+
+
+def _averages(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmAverage, ...]:
+    averages = []
+    for arm in arms:
+        for budget in table.budgets:
+            for metric in table.metrics:
+                cells = [cell for task in metric.tasks if (cell := table.cell(arm, budget, task))]
+                if cells:
+                    scored = tuple(cell.task for cell in cells)
+                    values = [TaskValue(cell.task, float(cell.seed_means.mean())) for cell in cells]
+                    averages.append(
+                        ArmAverage(
+                            arm,
+                            budget,
+                            metric.name,
+                            scored,
+                            estimate(cells),
+                            _spread(values),
+                            _worst(values, metric),
+                        )
+                    )
+    return tuple(averages)
+
+
+def _spread(values: Sequence[TaskValue]) -> float:
+    return float(np.std([v.value for v in values], ddof=1)) if len(values) > 1 else math.nan
+
+
+def _worst(values: Sequence[TaskValue], metric: Metric) -> TaskValue:
+    return (min if metric.higher_is_better else max)(values, key=lambda v: v.value)
+
+
+def _notes(table: ScoreTable, arms: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    lacking = [f"{count} of {arm}" for arm in arms if (count := table.lacking(arm))]
+    if lacking:
+        notes.append(
+            f"Scores are missing ({', '.join(lacking)}); a pair of runs that lacks one side is left out."
+        )
+    if table.recomputed:
+        notes.append(
+            f"The recorded score of {len(table.recomputed)} tasks is not the mean over their test examples "
+            f"({', '.join(table.recomputed)}); all numbers here are means over examples."
+        )
+    return tuple(notes)

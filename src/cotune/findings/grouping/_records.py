@@ -1,0 +1,309 @@
+"""Everything a report shows, as plain values: the report computes no result of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cotune.findings.comparison import Comparison
+from cotune.findings.runs import FailedRun, RunKind
+
+Matrix: TypeAlias = Sequence[Sequence[float]]
+"""n rows of n numbers in the order of ``ReportData.tasks`` (``array.tolist()``); NaN where unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRow:
+    """One task as the study read it.
+
+    Parameters
+    ----------
+    name : str
+        Unique within the study.
+    metric : str
+        Name of its metric.
+    train, validation, test : int or None
+        Examples of each split, None where they are drawn without end.
+    category : str
+        The family its author put it in, or empty.
+    notes : tuple of str
+        One sentence for everything that was cut or dropped.
+    """
+
+    name: str
+    metric: str
+    train: int | None
+    validation: int | None
+    test: int | None
+    category: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferScore:
+    """How well it was predicted which subsets of one size leave a task worse than alone.
+
+    Parameters
+    ----------
+    size : int
+        Tasks in a subset.
+    f1 : float
+        F1 of calling "worse than alone", averaged over tasks; NaN where it is defined for none.
+    tasks, scores : int
+        Tasks it is defined for, and scores predicted.
+    prevalence : float
+        Share of the scores that are worse than alone; calling all of them so has an F1 of 2p / (1 + p).
+    """
+
+    size: int
+    f1: float
+    tasks: int
+    scores: int
+    prevalence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffinityData:
+    """The estimated affinity and how it was made ready for grouping.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        The estimate T_ij (Eq. 6), rows i; NaN where tasks i and j were never sampled together.
+    unit : str
+        What one entry of ``matrix`` is, such as ``"mean -mse of task i over subsets with task j"``.
+    prepared : Matrix or None
+        The matrix that was clustered; shown as the main heat map when given.
+    steps : tuple of str
+        How ``prepared`` came from ``matrix``, one sentence each.
+    counts : sequence of sequence of int or None
+        Samples behind each entry: the runs whose subset contained both i and j.
+    stderr : Matrix or None
+        Standard error of each entry of ``matrix``.
+    estimator : str
+        Name of the estimator in words, such as ``"higher-order, 84 subsets of 3"``.
+    gains : Matrix or None
+        Scores in company less the score alone (Fig. 1 of AdaGroup), where both are known.
+    alone : tuple of float
+        Score of each task trained alone, higher is better, NaN where unknown; or empty.
+    agreement : tuple of float
+        How far predicted scores of each task agree with trained ones, NaN where unknown; or empty.
+    agreement_measure : str
+        What ``agreement`` measures, in words.
+    transfer : tuple of TransferScore
+        How well negative transfer was predicted (Fig. 8 of AdaGroup), by subset size; or empty.
+    transfer_predictor : str
+        What predicted it, in words.
+    """
+
+    matrix: Matrix
+    unit: str = "affinity"
+    prepared: Matrix | None = None
+    steps: tuple[str, ...] = ()
+    counts: Sequence[Sequence[int]] | None = None
+    stderr: Matrix | None = None
+    estimator: str = ""
+    gains: Matrix | None = None
+    alone: tuple[float, ...] = ()
+    agreement: tuple[float, ...] = ()
+    agreement_measure: str = ""
+    transfer: tuple[TransferScore, ...] = ()
+    transfer_predictor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """One group of tasks.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"group 1"``.
+    tasks : tuple of str
+        Its members, at least one.
+    density : float
+        Sum of the affinities inside over the number of members (Eq. 2), on the matrix that was clustered.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    density: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRow:
+    """What an arm of the comparison trains.
+
+    Parameters
+    ----------
+    name : str
+        The arm.
+    adapters : int
+        How many.
+    parameters : int or None
+        That all of them train together, None where it was not counted.
+    """
+
+    name: str
+    adapters: int
+    parameters: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KRule:
+    """The curve of one rule for the number of groups.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"entry cross-validation"``.
+    ks : tuple of int
+        The numbers of groups tried.
+    values : tuple of float
+        The rule's criterion at each; NaN where it has none.
+    errors : tuple of float
+        Standard errors of the values, or empty.
+    chosen : int or None
+        The k this rule alone would choose.
+    better : {"high", "low"}
+        Which values the rule prefers.
+    """
+
+    name: str
+    ks: tuple[int, ...]
+    values: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+    chosen: int | None = None
+    better: Literal["high", "low"] = "high"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The groups another grouper found on the same matrix with the same k.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"spectral"``.
+    labels : tuple of int
+        The group of every task, in the order of ``ReportData.tasks``.
+    objective : float
+        Sum of densities (Eq. 3) on the matrix that was clustered.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    objective: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupingData:
+    """The groups, how good they are proved to be, and what else was tried.
+
+    Parameters
+    ----------
+    groups : tuple of GroupRow
+        Every task in exactly one.
+    objective : float
+        Sum of the densities of the groups (Eq. 3).
+    sdp_value, upper_bound, gap : float or None
+        Value of the relaxation (Eq. 5), proved bound on every partition's objective, and the relative
+        distance of the objective from that bound.
+    certified : bool or None
+        Whether the bound proves the groups optimal for their k; ``None`` where no bound was computed.
+    k_rule : str
+        In words, how the number of groups was chosen: ``"entry cross-validation"``, ``"given in the study"``.
+    k_path : tuple of KRule
+        Every rule's curve, empty when k was given.
+    method : str
+        Name of the grouper.
+    baselines : tuple of Baseline
+        Other groupers on the same matrix.
+    co_assignment : Matrix or None
+        How often two tasks fell in the same group over bootstrap resamples of the runs, 0 to 1.
+    confidence : tuple of float
+        How often each task stayed in its group over those resamples, 0 to 1, in the order of
+        ``ReportData.tasks``; empty where the runs were not resampled.
+    resamples : int
+        Number of resamples.
+    notes : tuple of str
+        Warnings of the grouping, one sentence each.
+    """
+
+    groups: tuple[GroupRow, ...]
+    objective: float
+    sdp_value: float | None = None
+    upper_bound: float | None = None
+    gap: float | None = None
+    certified: bool | None = None
+    k_rule: str = ""
+    k_path: tuple[KRule, ...] = ()
+    method: str = "sdp"
+    baselines: tuple[Baseline, ...] = ()
+    co_assignment: Matrix | None = None
+    confidence: tuple[float, ...] = ()
+    resamples: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceLabels:
+    """A partition somebody else made, such as the tasks' categories: only to compare with.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"categories"``.
+    labels : tuple of str
+        One for every task, in the order of ``ReportData.tasks``.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """One report.
+
+    Parameters
+    ----------
+    title : str
+        Usually the study's name.
+    date : str
+        When the study was made, as it shall be printed; the clock is never read.
+    tasks : tuple of TaskRow
+        All tasks; every matrix and label sequence has their order.
+    affinity : AffinityData or None
+        ``None`` where affinity was not estimated yet.
+    grouping : GroupingData or None
+        ``None`` where the tasks were not grouped yet.
+    comparison : Comparison or None
+        ``None`` where the arms were not trained.
+    arms : tuple of ArmRow
+        What the arms of the comparison train; empty where it is not known.
+    reference : ReferenceLabels or None
+        A partition to compare all groupers with.
+    runs : tuple of RunKind
+        What was run.
+    failures : tuple of FailedRun
+        Every run that failed.
+    provenance : tuple of (str, str)
+        Study name, model, seeds, versions, machine class: name and value, in the order shown.
+    notes : tuple of str
+        Anything else a reader must know, one sentence each, shown under the answer.
+    """
+
+    title: str
+    date: str
+    tasks: tuple[TaskRow, ...]
+    affinity: AffinityData | None = None
+    grouping: GroupingData | None = None
+    comparison: Comparison | None = None
+    arms: tuple[ArmRow, ...] = ()
+    reference: ReferenceLabels | None = None
+    runs: tuple[RunKind, ...] = ()
+    failures: tuple[FailedRun, ...] = ()
+    provenance: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,280 @@
+"""The answer on top of the report and the tables of scores and gains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cotune.findings.comparison import ArmAverage, Comparison, Estimate, Metric, format_gain
+from cotune.findings.grouping import GroupingData, ReportData
+from cotune.findings.wording import DASH, count, format_number
+from cotune.report.layout import Layout
+
+_NAMED = 3
+"""Tasks of a group named in the opening paragraph; the groups section has them all."""
+_READABLE = 420
+"""Letters up to which the groups are named in the opening paragraph; beyond, only their sizes are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Text of a table cell; ``kind`` is "gain", "loss" or empty and ``title`` a tooltip."""
+
+    text: str
+    kind: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One task (or the average): score of every arm, and the reference's gain over it if it is another."""
+
+    name: str
+    cells: tuple[tuple[Entry, Entry | None], ...]
+    opens_group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Scores at one budget of the tasks with one metric."""
+
+    budget: str
+    metric: str
+    direction: str
+    arms: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+    average: ScoreRow
+    partial: bool
+    """Whether some standard error lacks the seeds' part."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """Average gains over every other arm at one budget (or over all) in one metric."""
+
+    scope: str
+    metric: str
+    decision: str
+    gains: tuple[Entry, ...]
+
+
+def headline(data: ReportData) -> str:
+    """Answer the study in one line."""
+    if data.comparison is not None:
+        decision = data.comparison.overall.decision
+        return f"{decision[0].upper()}{decision[1:]}."
+    if data.grouping is not None:
+        found = count(len(data.grouping.groups), "group")
+        return f"{found} of tasks found; not compared with joint training."
+    return "No groups yet."
+
+
+def groups_in_words(data: ReportData) -> str:
+    """Say which tasks are together, or how many where their names would fill more than a paragraph."""
+    if data.grouping is None:
+        return f"The {count(len(data.tasks), 'task')} of this study were not grouped."
+    if len(data.tasks) == 1:
+        return f"The only task, {data.tasks[0].name}, is a group of its own."
+    groups = data.grouping.groups
+    opening = (
+        f"The {count(len(data.tasks), 'task')} form {count(len(groups), 'group')}{_proof(data.grouping)}"
+    )
+    named = "; ".join(_members(group.tasks) for group in groups)
+    if len(named) <= _READABLE:
+        return f"{opening}: {named}."
+    sizes = sorted((len(group.tasks) for group in groups), reverse=True)
+    return (
+        f"{opening}, the largest of {count(sizes[0], 'task')} and the smallest of {count(sizes[-1], 'task')}."
+    )
+
+
+def _proof(grouping: GroupingData) -> str:
+    if grouping.method != "sdp":  # its groups are not meant to have the highest objective
+        return ""
+    k = len(grouping.groups)
+    if grouping.certified:
+        return f", proved optimal among all partitions into {k}"
+    if grouping.certified is False and grouping.gap is not None and math.isfinite(grouping.gap):
+        return f", optimal among all partitions into {k} up to a proved gap of {100 * grouping.gap:.2g} %"
+    return ""
+
+
+def _members(tasks: Sequence[str]) -> str:
+    if len(tasks) == 1:
+        return f"{tasks[0]} alone"
+    if len(tasks) > _NAMED + 1:
+        return f"{', '.join(tasks[:_NAMED])} and {len(tasks) - _NAMED} more"
+    return f"{', '.join(tasks[:-1])} and {tasks[-1]}"
+
+
+def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
+    """Tabulate the contrasts, the metric that decides first."""
+    decisions: dict[int | None, str] = {v.budget: v.decision for v in comparison.verdicts}
+    decisions[None] = comparison.overall.decision
+    gains = {(c.arm, c.budget, c.metric): c.gain for c in comparison.contrasts}
+    scopes: tuple[int | None, ...] = comparison.budgets
+    if len(scopes) > 1:
+        scopes = (*scopes, None)
+    return tuple(
+        VerdictRow(
+            scope="over all budgets" if budget is None else f"{count(budget, 'step')} a task",
+            metric=metric.name,
+            decision=decisions[budget] if metric is comparison.metrics[0] else "",
+            gains=tuple(gain_entry(gains.get((arm, budget, metric.name))) for arm in others(comparison)),
+        )
+        for metric in comparison.metrics
+        for budget in scopes
+    )
+
+
+def others(comparison: Comparison) -> tuple[str, ...]:
+    """List the arms the reference is compared with."""
+    return tuple(arm for arm in comparison.arms if arm != comparison.reference)
+
+
+def gain_entry(gain: Estimate | None) -> Entry:
+    """Show a gain with its margin, marked where it is decided."""
+    if gain is None:
+        return Entry(DASH, title="no pair of runs")
+    seeds = count(gain.seeds, "seed")
+    title = f"{seeds}, {count(gain.examples, 'test example')}"
+    if gain.mean == gain.margin == 0:
+        return Entry("same scores", title=f"{title}: no difference on any, as when both arms share the run")
+    if math.isnan(gain.margin):
+        return Entry(format_gain(gain).replace("(margin unknown)", "± ?"), "", f"{title}: margin unknown")
+    return Entry(format_gain(gain), {1: "gain", -1: "loss", 0: ""}[gain.sign], title)
+
+
+def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ...]:
+    """Tabulate every budget and metric, tasks in the order shown."""
+    return tuple(
+        _score_table(comparison, metric, budget, layout)
+        for budget in comparison.budgets
+        for metric in comparison.metrics
+    )
+
+
+def _score_table(comparison: Comparison, metric: Metric, budget: int, layout: Layout) -> ScoreTable:
+    scores = {(m.arm, m.task): m.score for m in comparison.means if m.budget == budget}
+    gains = {(g.arm, g.task): g.gain for g in comparison.gains if g.budget == budget}
+    names = [name for name in layout.names if name in metric.tasks]
+    inside = [score for (_, task), score in scores.items() if task in metric.tasks]
+    decimals = _decimals(inside)
+    openers = layout.group_openers(names)
+    reference = comparison.reference
+    return ScoreTable(
+        budget=f"{count(budget, 'step')} a task",
+        metric=metric.name,
+        direction="higher is better" if metric.higher_is_better else "lower is better",
+        arms=comparison.arms,
+        rows=tuple(
+            ScoreRow(
+                name,
+                tuple(
+                    (
+                        _score_entry(scores.get((arm, name)), decimals),
+                        None if arm == reference else gain_entry(gains.get((arm, name))),
+                    )
+                    for arm in comparison.arms
+                ),
+                opens_group=name in openers,
+            )
+            for name in names
+        ),
+        average=_average_row(comparison, metric, budget, decimals),
+        partial=any(math.isnan(score.se_seeds) for score in inside),
+    )
+
+
+def _average_row(comparison: Comparison, metric: Metric, budget: int, decimals: int) -> ScoreRow:
+    scope = (budget, metric.name)
+    averages = {a.arm: a for a in comparison.averages if (a.budget, a.metric) == scope}
+    gains = {c.arm: c.gain for c in comparison.contrasts if (c.budget, c.metric) == scope}
+    cells = []
+    for arm in comparison.arms:
+        average = averages.get(arm)
+        entry = _score_entry(average.score if average else None, decimals)
+        if average and len(average.tasks) < len(metric.tasks):
+            entry = Entry(
+                f"{entry.text} ({len(average.tasks)} of {len(metric.tasks)} tasks)", title=entry.title
+            )
+        cells.append((entry, None if arm == comparison.reference else gain_entry(gains.get(arm))))
+    return ScoreRow("average", tuple(cells))
+
+
+def _score_entry(score: Estimate | None, decimals: int) -> Entry:
+    if score is None:
+        return Entry(DASH, title="no finished run")
+    stderr = _known_stderr(score)
+    text = format_number(score.mean, decimals)
+    if math.isfinite(stderr):
+        text += f" ± {format_number(stderr, decimals)}"
+        text += "" if math.isfinite(score.se_seeds) else "*"
+    return Entry(text, title=f"{count(score.seeds, 'seed')}, {count(score.examples, 'test example')}")
+
+
+def _known_stderr(score: Estimate) -> float:
+    """Fall back to the examples' part where there is one seed."""
+    return score.stderr if math.isfinite(score.stderr) else score.se_examples
+
+
+def _decimals(scores: Sequence[Estimate]) -> int:
+    """Decimals common to a table: two digits of the median standard error, or three of the median score."""
+    errors = [e for e in map(_known_stderr, scores) if e > 0]
+    if errors:
+        scale, digits = float(np.median(errors)), 2
+    else:
+        scale, digits = float(np.median([abs(score.mean) for score in scores] or [0.0])), 3
+    if not scale > 0:
+        return 2
+    return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 6)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """One arm at one budget in one metric, as text."""
+
+    arm: str
+    adapters: str
+    parameters: str
+    budget: str
+    metric: str
+    average: str
+    spread: str
+    worst: str
+
+
+def arm_lines(data: ReportData) -> tuple[ArmLine, ...]:
+    """Tabulate the arms; none where it is not known what they train."""
+    trained = {arm.name: arm for arm in data.arms}
+    if data.comparison is None or not trained:
+        return ()
+    lines = []
+    for average in data.comparison.averages:
+        arm = trained[average.arm]
+        decimals = _average_decimals(average)
+        margin = average.score.margin
+        error = f" ± {format_number(margin, decimals)}" if math.isfinite(margin) else " ± ?"
+        known = math.isfinite(average.spread)
+        lines.append(
+            ArmLine(
+                arm=average.arm,
+                adapters=count(arm.adapters, "adapter"),
+                parameters=DASH if arm.parameters is None else f"{arm.parameters:,}",
+                budget=count(average.budget, "step"),
+                metric=average.metric,
+                average=format_number(average.score.mean, decimals) + error,
+                spread=format_number(average.spread, decimals) if known else DASH,
+                worst=f"{format_number(average.worst.value, decimals)} ({average.worst.task})",
+            )
+        )
+    return tuple(lines)
+
+
+def _average_decimals(average: ArmAverage) -> int:
+    """Two digits of the standard error of the examples, or of the spread."""
+    scale = next((s for s in (average.score.se_examples, average.spread) if s > 0), 0.01)
+    return min(max(1 - math.floor(math.log10(scale)), 0), 6)

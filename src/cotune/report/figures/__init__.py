@@ -1,0 +1,1 @@
+"""Geometry and colours of the figures; the templates only write them down."""

@@ -1,0 +1,96 @@
+"""Render findings as a page and write it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from cotune._files import write_text
+from cotune.findings.functions import FunctionsData
+from cotune.findings.grouping import ReportData
+from cotune.findings.retention import RetentionData
+from cotune.findings.transfer import TransferData
+
+if TYPE_CHECKING:
+    import jinja2
+
+Findings: TypeAlias = ReportData | RetentionData | TransferData | FunctionsData
+
+_SECTIONS: dict[type[Findings], str] = {
+    FunctionsData: "functions",
+    ReportData: "grouping",
+    RetentionData: "retention",
+    TransferData: "transfer",
+}
+"""The modules that draw, which need matplotlib: whoever trains and measures shall not wait for it."""
+
+
+def render_report(data: Findings) -> str:
+    """Render a report as one HTML page without scripts or remote resources.
+
+    The same data give the same text, byte for byte.
+
+    Parameters
+    ----------
+    data : ReportData, RetentionData, TransferData or FunctionsData
+        What to show; what was not measured is left out or said to be missing.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    InputError
+        If the parts contradict each other: groups that are no partition, a run of an unknown method.
+    """
+    section = importlib.import_module(f"cotune.report.{_SECTIONS[type(data)]}")
+    template: jinja2.Template = _environment().get_template(section.TEMPLATE)
+    return template.render(section.context(data))
+
+
+def write_report(data: Findings, path: str | os.PathLike[str]) -> Path:
+    """Render a report and write it to ``path``, all of it or nothing.
+
+    Parameters
+    ----------
+    data : ReportData, RetentionData, TransferData or FunctionsData
+        What to show.
+    path : path-like
+        The HTML file; its folder is made where it does not exist, an older file is replaced.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If the parts of the report contradict each other; then nothing is written.
+    """
+    target = Path(path)
+    write_text(target, render_report(data))
+    return target
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Make the templates' environment: everything is escaped, and what is missing is an error."""
+    import jinja2
+    import markupsafe
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("cotune.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["breakable"] = lambda name: markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+    made.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
+    return made

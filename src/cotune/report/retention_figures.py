@@ -1,0 +1,256 @@
+"""The paper's figures: curves along training, label share, gradient cosines, the trade-off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from statistics import fmean
+
+from cotune.evaluation.format_specialisation import ModuleAlignment
+from cotune.findings.retention import (
+    PRETRAINED,
+    At,
+    RetentionCheckpoint,
+    RetentionRun,
+    RetentionScores,
+    checkpoint_at,
+)
+from cotune.findings.wording import count, significant
+from cotune.report.figures.lines import (
+    NEUTRAL,
+    Frame,
+    LinePlot,
+    Point,
+    Series,
+    line_plot,
+    log_range,
+    value_range,
+)
+
+_GROUPS = ("mlp", "query", "key", "value", "query_key_value")
+Value = Callable[[RetentionCheckpoint], float]
+
+
+def learning_curves(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
+    """Target and average in-context score along the last stage, a plot for each method (Fig. 1)."""
+    lines: dict[str, Value] = {"target": _target}
+    for shots in scores.shots:
+        lines[f"{shots}-shot in context"] = partial(_average, scores, shots=shots)
+    by_method = {
+        method: [
+            series
+            for style, (name, value) in enumerate(lines.items())
+            for series in _along_steps(scores.runs(method, rate), name, style, value)
+        ]
+        for method in scores.data.methods
+    }
+    references = [
+        (f"{shots}-shot, {PRETRAINED}", style, _average(scores, scores.data.pretrained, shots))
+        for style, shots in enumerate(scores.shots, start=1)
+    ]
+    return _panels(by_method, "score, %", references, low=0.0)
+
+
+def label_shares(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
+    """Share of answers in the target's label set along the last stage, a plot for each shots (Fig. 2)."""
+    by_shots = {
+        f"{shots}-shot prompts": [
+            series
+            for style, method in enumerate(scores.data.methods)
+            for series in _along_steps(
+                scores.runs(method, rate),
+                method,
+                style,
+                partial(_share, scores, shots=shots),
+            )
+        ]
+        for shots in scores.shots
+    }
+    return _panels(by_shots, "labels, % of answers", [], low=0.0)
+
+
+def gradient_cosines(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
+    """Cosine of full and format gradient by module group, a plot for each method (Fig. 3 and 8)."""
+    return _panels(_by_group(scores, rate, lambda part: part.cosine), "cosine", [], low=0.0, high=1.0)
+
+
+def gradient_norms(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
+    """Norms of the full (solid) and the format gradient (dashed), a plot for each method."""
+    full = _by_group(scores, rate, lambda part: part.full_norm)
+    format = _by_group(scores, rate, lambda part: part.format_norm, dashed=True)
+    both = {method: [*full[method], *format.get(method, [])] for method in full}
+    return _panels(both, "norm of the gradient", [], log_y=True)
+
+
+def trade_off(scores: RetentionScores, shots: int) -> LinePlot | None:
+    """Average in-context score against target score, a point for each checkpoint (Fig. 6 and 7)."""
+    first = scores.data.learning_rates[0]
+    series = []
+    for style, method in enumerate(scores.data.methods):
+        for own in (True, False):
+            runs = [r for r in scores.data.runs if r.method == method and (r.learning_rate == first) == own]
+            points, tips = _cloud(scores, runs, shots)
+            if points:
+                cloud = Series(method, style, points, joined=False, dashed=not own, tooltips=tips)
+                series.append(cloud)
+    if not series:
+        return None
+    everything = [point for one in series for point in one.points]
+    before = _average(scores, scores.data.pretrained, shots)
+    x_range = value_range([x for x, _ in everything])
+    if math.isfinite(before):
+        level = [(x_range[0], before), (x_range[1], before)]
+        series.append(Series(PRETRAINED, NEUTRAL, level, dashed=True, marked=False))
+    frame = Frame(
+        x_label="target test score, %",
+        y_label=f"average {shots}-shot score, %",
+        x_range=x_range,
+        y_range=value_range([y for _, y in everything], low=0.0, high=before),
+        width=640.0,
+        height=380.0,
+    )
+    alt = f"Average {shots}-shot score against target score of {count(len(everything), 'checkpoint')}"
+    return line_plot("", alt, series, frame)
+
+
+def learning_rate_sweep(scores: RetentionScores, shots: int, at: At) -> LinePlot | None:
+    """Share of the pretrained score kept by learning rate; every run is a point, lines join the means."""
+    rates = sorted(scores.data.learning_rates)
+    series = []
+    for style, method in enumerate(scores.data.methods):
+        kept = {rate: list(scores.kept(method, rate, at, shots).values()) for rate in rates}
+        means = [(rate, 100 * fmean(kept[rate]) if kept[rate] else math.nan) for rate in rates]
+        single = [(rate, 100 * share) for rate in rates for share in kept[rate]]
+        if single:
+            tips = [f"{method}, learning rate {x:g}: {significant(y)} %" for x, y in single]
+            series.append(Series(method, style, means, marked=False))
+            series.append(Series(method, style, single, joined=False, tooltips=tips))
+    if len(rates) < 2 or not series:
+        return None
+    frame = Frame(
+        x_label="learning rate",
+        y_label=f"kept of the {shots}-shot score, %",
+        x_range=log_range(rates),
+        y_range=value_range([y for one in series for _, y in one.points], low=0.0, high=100.0),
+        log_x=True,
+        x_ticks=rates,
+        width=480.0,
+        height=300.0,
+    )
+    title = "At equal target score" if at == "equal" else "At the best checkpoint"
+    return line_plot(title, f"{title}: share of the pretrained score kept by learning rate", series, frame)
+
+
+def _along_steps(
+    runs: Sequence[RetentionRun], name: str, style: int, value: Value, *, dashed: bool = False
+) -> list[Series]:
+    """Mean over the runs at every step that all of them have measured, and each run beside it."""
+    curves = [{c.step: y for c in _last_stage(run) if math.isfinite(y := value(c))} for run in runs]
+    curves = [curve for curve in curves if curve]
+    if not curves:
+        return []
+    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
+    mean = [(float(step), fmean(curve[step] for curve in curves)) for step in steps]
+    seeds = f", mean of {count(len(curves), 'seed')}" if len(curves) > 1 else ""
+    tips = [f"{name}, step {int(x):,}: {significant(y)}{seeds}" for x, y in mean]
+    single = [[(float(step), y) for step, y in sorted(curve.items())] for curve in curves]
+    faint = [Series(name, style, points, faint=True) for points in single] if len(curves) > 1 else []
+    return [*faint, Series(name, style, mean, dashed=dashed, marked=not dashed, tooltips=tips)]
+
+
+def _last_stage(run: RetentionRun) -> list[RetentionCheckpoint]:
+    return [c for c in run.checkpoints if c.stage == run.checkpoints[-1].stage]
+
+
+def _panels(
+    by_name: Mapping[str, Sequence[Series]],
+    y_label: str,
+    references: Sequence[tuple[str, int, float]],
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    log_y: bool = False,
+) -> tuple[LinePlot, ...]:
+    """Lay out plots with common axes, leaving out those without any series."""
+    shown = {name: list(series) for name, series in by_name.items() if series}
+    points = [point for series in shown.values() for one in series for point in one.points]
+    if not points:
+        return ()
+    x_range = value_range([x for x, _ in points])
+    levels = [y for *_, y in references if math.isfinite(y)]
+    ys = [*(y for _, y in points), *levels]
+    frame = Frame(
+        x_label="step",
+        y_label=y_label,
+        x_range=x_range,
+        y_range=log_range(ys) if log_y else value_range(ys, low=low, high=high),
+        log_y=log_y,
+    )
+    flat = [
+        Series(name, style, [(x_range[0], y), (x_range[1], y)], dashed=True, marked=False)
+        for name, style, y in references
+        if math.isfinite(y)
+    ]
+    return tuple(
+        line_plot(name, f"{y_label} along steps, {name}", [*flat, *series], frame)
+        for name, series in shown.items()
+    )
+
+
+def _by_group(
+    scores: RetentionScores,
+    rate: float,
+    value: Callable[[ModuleAlignment], float],
+    *,
+    dashed: bool = False,
+) -> dict[str, list[Series]]:
+    def of(group: str) -> Value:
+        def pick(checkpoint: RetentionCheckpoint) -> float:
+            return next((value(p) for p in checkpoint.alignment if p.group == group), math.nan)
+
+        return pick
+
+    return {
+        method: [
+            series
+            for style, group in enumerate(_GROUPS)
+            for series in _along_steps(
+                scores.runs(method, rate), group.replace("_", ", "), style, of(group), dashed=dashed
+            )
+        ]
+        for method in scores.data.methods
+    }
+
+
+def _cloud(
+    scores: RetentionScores, runs: Iterable[RetentionRun], shots: int
+) -> tuple[list[Point], list[str]]:
+    points, tips = [], []
+    for run in runs:
+        for checkpoint in _last_stage(run):
+            x, y = _target(checkpoint), _average(scores, checkpoint, shots)
+            if math.isfinite(x) and math.isfinite(y):
+                chosen = " (best)" if checkpoint is checkpoint_at(run, "best") else ""
+                points.append((x, y))
+                tips.append(
+                    f"{run.method}, learning rate {run.learning_rate:g}, seed {run.seed}, step "
+                    f"{checkpoint.step:,}{chosen}: target {significant(x)}, in context {significant(y)}"
+                )
+    return points, tips
+
+
+def _target(checkpoint: RetentionCheckpoint) -> float:
+    """Mean test score of the targets in percent; NaN where none was measured."""
+    return 100 * fmean(score.test for score in checkpoint.targets) if checkpoint.targets else math.nan
+
+
+def _share(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:
+    """Share of answers that are labels, in percent; NaN where no task tells."""
+    return 100 * scores.label_share(checkpoint, shots)
+
+
+def _average(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:
+    """Average in-context score in percent; NaN where it was not measured."""
+    mean = scores.average([checkpoint], shots)
+    return math.nan if mean is None else 100 * mean.mean

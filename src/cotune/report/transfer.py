@@ -1,0 +1,155 @@
+"""From the data of a transfer study to its page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cotune.findings.transfer import (
+    Claim,
+    Effect,
+    TransferArmRow,
+    TransferData,
+    TransferFindings,
+    transfer_claims,
+    transfer_findings,
+)
+from cotune.findings.wording import DASH, count, format_number, significant
+from cotune.report.figures.lines import legend_of
+from cotune.report.transfer_figures import (
+    along_training,
+    scatter,
+    task_curves,
+    training_losses,
+    transfer_curves,
+)
+
+TEMPLATE = "transfer.html"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """Text of a number; ``best`` where it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+def context(data: TransferData) -> dict[str, object]:
+    """Return what the template shows; see :func:`cotune.report.render_report`."""
+    findings = transfer_findings(data)
+    claims = transfer_claims(data, findings)
+    relation = findings.relation
+    return {
+        "data": data,
+        "legend_of": legend_of,
+        "headline": _headline(claims),
+        "claims": claims,
+        "findings": findings,
+        "arm_rows": _arm_rows(findings),
+        "curves": transfer_curves(data),
+        "task_curves": task_curves(data),
+        "along": along_training(data),
+        "scatter": scatter(relation.points, relation.examples, relation.shots),
+        "correlations": _correlations(findings),
+        "effects": _effects(findings),
+        "forgetting": _forgetting(data, findings),
+        "losses": training_losses(data),
+        "instructions": _instructions(data),
+    }
+
+
+def _headline(claims: Sequence[Claim]) -> str:
+    said = [claim.agreement for claim in claims]
+    known = len(said) - said.count("not measured")
+    return f"{said.count('agrees')} of {count(known, 'finding')} of the paper came out here too."
+
+
+def _arm_rows(findings: TransferFindings) -> list[tuple[TransferArmRow, list[_Cell]]]:
+    """Mark in every column of losses and scores the best of the arms."""
+    columns = (
+        *(("seen_train", False), ("seen_test", False)),
+        *(("in_context_loss", False), ("in_context_score", True)),
+        *(("transfer_loss", False), ("transfer_score", True), ("relative", True)),
+    )
+    best: dict[str, float] = {}
+    for name, higher in columns:
+        known = [v for row in findings.arms if math.isfinite(v := getattr(row, name))]
+        if len(known) > 1:
+            best[name] = (max if higher else min)(known)
+    return [
+        (row, [_cell(getattr(row, name), best.get(name), row in findings.arms) for name, _ in columns])
+        for row in (findings.pretrained, *findings.arms)
+    ]
+
+
+def _cell(value: float, best: float | None, is_arm: bool) -> _Cell:
+    text = format_number(value, 3) if math.isfinite(value) else DASH
+    return _Cell(text, is_arm and value == best)
+
+
+def _correlations(findings: TransferFindings) -> list[tuple[str, str, str, str, str]]:
+    relation = findings.relation
+    return [
+        (
+            name,
+            significant(found.r),
+            f"{significant(found.low, 2)} to {significant(found.high, 2)}",
+            " to ".join(significant(end, 2) for end in interval),
+            "< 0.0001" if found.p < 1e-4 else significant(found.p, 2),
+        )
+        for name, found, interval in (
+            ("over all points", relation.overall, relation.overall_interval),
+            ("within tasks", relation.within, relation.within_interval),
+        )
+    ]
+
+
+def _effects(findings: TransferFindings) -> list[tuple[str, str, str, str, str, str]]:
+    rows = []
+    for replay in findings.replay:
+        for name, effect, better in (
+            ("in-context loss", replay.in_context_loss, "lower"),
+            ("in-context score", replay.in_context_score, "higher"),
+            ("loss after fine-tuning", replay.transfer_loss, "lower"),
+            ("score after fine-tuning", replay.transfer_score, "higher"),
+        ):
+            rows.append((f"{replay.ratio:g}", name, *_effect(effect), better))
+    return rows
+
+
+def _effect(effect: Effect) -> tuple[str, str, str]:
+    return (
+        significant(effect.mean, 3, signed=True),
+        significant(effect.stderr_tasks, 2),
+        significant(effect.stderr_seeds, 2),
+    )
+
+
+def _forgetting(data: TransferData, findings: TransferFindings) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return by held-out task, for every arm, what in-context score and transfer lost."""
+    by_place = {(entry.arm, entry.task): entry for entry in findings.forgetting}
+    rows = []
+    for task in data.held_out:
+        cells = []
+        for row in findings.arms:
+            entry = by_place.get((row.arm, task.name))
+            lost = (math.nan, math.nan) if entry is None else (entry.in_context, entry.transfer)
+            first, second = (format_number(v, 3, signed=True) if math.isfinite(v) else DASH for v in lost)
+            cells.append((first, second))
+        rows.append((task.name, cells))
+    return rows
+
+
+def _instructions(data: TransferData) -> list[tuple[str, list[str]]]:
+    """Return by training task how many of its examples each arm's runs saw, on average."""
+    rows = []
+    for task in (task for task in data.tasks if not task.held_out):
+        cells = []
+        for arm in data.arms:
+            runs = [dict(run.instructions) for run in data.of_arm(arm.label) if run.instructions]
+            seen = [counts.get(task.name, 0) for counts in runs]
+            cells.append(f"{sum(seen) / len(seen):,.0f}" if seen else DASH)
+        rows.append((task.name, cells))
+    return rows
