@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import string
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import zip_longest
@@ -13,9 +12,7 @@ from typing import Any, Literal
 
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+from cotune.tasks.scripts import RougeTokenizer, bleu_tokenizer, fold, normalize_answer, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +56,30 @@ def get_metric(name: str) -> Metric:
         raise InputError(f"'{name}' is not a metric; {suggest(name, METRICS)}") from None
 
 
-def normalize_answer(text: str) -> str:
-    """Lower the case, remove punctuation and English articles, and collapse spaces.
-
-    The normalisation of SQuAD's official evaluation script (Rajpurkar et al., 2016).
-    """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
-
-
 def accuracy(prediction: str, targets: Sequence[str]) -> float:
-    """Return 1 if the prediction is one of the targets, up to case and spaces.
+    """Return 1 if the prediction is one of the targets, up to case, spaces and the forms of a character.
 
-    Articles and punctuation count, unlike in :func:`exact_match`: answers such as "A" or "?" are choices too.
+    See :func:`cotune.tasks.scripts.fold`. Articles and punctuation count, unlike in :func:`exact_match`: "A"
+    and "?" are answers too.
     """
-    chosen = _fold(prediction)
-    return float(any(chosen == _fold(target) for target in targets))
+    chosen = fold(prediction)
+    return float(any(chosen == fold(target) for target in targets))
 
 
 def exact_match(prediction: str, targets: Sequence[str]) -> float:
-    """Return 1 if the prediction equals a target after SQuAD's normalisation."""
+    """Return 1 if the prediction equals a target after SQuAD's normalisation.
+
+    See :func:`cotune.tasks.scripts.normalize_answer`.
+    """
     answer = normalize_answer(prediction)
     return float(any(answer == normalize_answer(target) for target in targets))
 
 
 def token_f1(prediction: str, targets: Sequence[str]) -> float:
-    """Return the F1 of the bags of tokens after SQuAD's normalisation, the best over the targets.
+    """Return the F1 of the bags of words after SQuAD's normalisation, the best over the targets.
 
-    Where one side has no tokens the value is 1 if the other has none either (SQuAD 2.0).
+    Every character of a script without spaces is a word. Where one side has no words the value is 1 if the
+    other has none either (SQuAD 2.0).
     """
     return max(_token_f1(prediction, target) for target in targets)
 
@@ -93,8 +87,9 @@ def token_f1(prediction: str, targets: Sequence[str]) -> float:
 def rouge(prediction: str, targets: Sequence[str], *, kind: str) -> float:
     """Return the ROUGE F-measure with Porter stemming, the best over the targets.
 
-    The setting of Super-NaturalInstructions (Wang et al., 2022). The tokens are runs of ASCII letters and
-    digits, so a text in another script scores 0.
+    The setting of Super-NaturalInstructions (Wang et al., 2022), with words in any script; see
+    :class:`cotune.tasks.scripts.RougeTokenizer`. The same words score 1, also where they are too few for the
+    n-grams that are counted.
 
     Parameters
     ----------
@@ -105,22 +100,44 @@ def rouge(prediction: str, targets: Sequence[str], *, kind: str) -> float:
     kind : {"rouge1", "rouge2", "rougeL"}
         The name in the package ``rouge_score``.
     """
-    scores = _rouge_scorer(kind).score_multi(targets, prediction)
-    return float(scores[kind].fmeasure)
+    value = float(_rouge_scorer(kind).score_multi(targets, prediction)[kind].fmeasure)
+    if value:
+        return value
+    tokenize = _rouge_tokenizer().tokenize
+    found = tokenize(prediction)
+    return float(bool(found) and any(found == tokenize(target) for target in targets))
 
 
 def sentence_bleu(prediction: str, targets: Sequence[str]) -> float:
     """Return sacreBLEU's sentence BLEU over 100, against all targets at once.
 
-    Exponential smoothing, and only the n-gram orders that the prediction is long enough for.
+    Exponential smoothing, and only the n-gram orders that the prediction is long enough for. The tokenizer is
+    that of the targets' script; see :func:`cotune.tasks.scripts.bleu_tokenizer`.
     """
-    return _unit(_bleu(effective_order=True).sentence_score(prediction, list(targets)).score)
+    targets = _composed(targets)
+    scorer = _bleu(bleu_tokenizer(targets))
+    return _unit(scorer.sentence_score(*_composed([prediction]), targets).score)
 
 
 def corpus_bleu(predictions: Sequence[str], targets: Sequence[Sequence[str]]) -> float:
-    """Return sacreBLEU's corpus BLEU over 100; examples may differ in their number of targets."""
-    references = [list(stream) for stream in zip_longest(*targets)]
-    return _unit(_bleu(effective_order=False).corpus_score(list(predictions), references).score)
+    """Return sacreBLEU's corpus BLEU over 100; examples may differ in their number of targets.
+
+    Only the n-gram orders that some prediction is long enough for, so that a corpus of short answers can be
+    right. The tokenizer is that of the script of all targets.
+    """
+    streams = _streams(targets)
+    scorer = _bleu(bleu_tokenizer([target for stream in streams for target in stream if target is not None]))
+    return _unit(scorer.corpus_score(_composed(predictions), streams).score)
+
+
+def sentence_chrf(prediction: str, targets: Sequence[str]) -> float:
+    """Return sacreBLEU's sentence chrF over 100, the best over the targets (Popović, 2015)."""
+    return _unit(_chrf().sentence_score(*_composed([prediction]), _composed(targets)).score)
+
+
+def corpus_chrf(predictions: Sequence[str], targets: Sequence[Sequence[str]]) -> float:
+    """Return sacreBLEU's corpus chrF over 100; examples may differ in their number of targets."""
+    return _unit(_chrf().corpus_score(_composed(predictions), _streams(targets)).score)
 
 
 def negative_log_likelihood(log_probabilities: Sequence[float], targets: Sequence[str]) -> float:
@@ -128,12 +145,8 @@ def negative_log_likelihood(log_probabilities: Sequence[float], targets: Sequenc
     return -sum(log_probabilities) / len(log_probabilities)
 
 
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _token_f1(prediction: str, target: str) -> float:
-    predicted, expected = normalize_answer(prediction).split(), normalize_answer(target).split()
+    predicted, expected = words(normalize_answer(prediction)), words(normalize_answer(target))
     if not predicted or not expected:
         return float(predicted == expected)
     shared = (Counter(predicted) & Counter(expected)).total()
@@ -144,18 +157,39 @@ def _unit(percent: float) -> float:
     return min(percent / 100, 1.0)  # sacreBLEU's geometric mean overshoots 100 by a rounding error
 
 
+def _composed(texts: Iterable[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def _streams(targets: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """Return the first targets of all examples, the second ones, and so on: None where there is none."""
+    return [list(stream) for stream in zip_longest(*map(_composed, targets))]
+
+
+@cache
+def _rouge_tokenizer() -> RougeTokenizer:
+    return RougeTokenizer()
+
+
 @cache
 def _rouge_scorer(kind: str) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer([kind], use_stemmer=True)
+    return RougeScorer([kind], tokenizer=_rouge_tokenizer())
 
 
 @cache
-def _bleu(*, effective_order: bool) -> Any:
+def _bleu(tokenizer: str) -> Any:
     from sacrebleu.metrics import BLEU
 
-    return BLEU(effective_order=effective_order)
+    return BLEU(tokenize=tokenizer, effective_order=True)
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF()
 
 
 METRICS: dict[str, Metric] = {
@@ -166,6 +200,7 @@ METRICS: dict[str, Metric] = {
     "rouge_2": Metric("rouge_2", True, "text", partial(rouge, kind="rouge2")),
     "rouge_l": Metric("rouge_l", True, "text", partial(rouge, kind="rougeL")),
     "bleu": Metric("bleu", True, "text", sentence_bleu, corpus=corpus_bleu),
+    "chrf": Metric("chrf", True, "text", sentence_chrf, corpus=corpus_chrf),
     "nll": Metric("nll", False, "likelihood", negative_log_likelihood),
 }
 """Every metric by its name."""
