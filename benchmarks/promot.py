@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cotune.cli._progress import duration, progress
-from cotune.findings.retention import At, RetentionData
+from cotune.findings.retention import At, RetentionFindings
 from cotune.report.retention import cost_rows
 from cotune.report.retention_table import RetentionCell, retention_table
 from cotune.studies import Study, run_study
@@ -36,22 +36,22 @@ def main() -> None:
     assert isinstance(result, RetentionResult)
     print(f"{duration(time.perf_counter() - started)}, report: {result.report}\n")
     print("\n".join(result.sentences()))
-    if result.data is None:
+    if result.findings is None:
         return
     for at, title in ORDERS:
-        for rate in result.data.learning_rates:
+        for rate in result.findings.data.learning_rates:
             print(f"\n### {title}, learning rate {rate:g}\n")
-            print_table(result.data, at, rate)
+            print_table(result.findings, at, rate)
     print("\n### Cost of one run\n")
     print("| method | runs | processor time | tokens | trained parameters | on disk |")
     print(f"|{'---|' * 6}")
-    for row in cost_rows(result.data):
+    for row in cost_rows(result.findings):
         print(f"| {row.method} | {row.runs} | {row.cpu} | {row.tokens} | {row.parameters} | {row.disk} |")
 
 
-def print_table(data: RetentionData, at: At, rate: float) -> None:
+def print_table(findings: RetentionFindings, at: At, rate: float) -> None:
     """Print the paper's table: a row for each task, a column for each method and number of shots."""
-    table = retention_table(data, at=at, learning_rate=rate)
+    table = retention_table(findings, at=at, learning_rate=rate)
     header = [f"{name} {shots}-shot" for name in table.columns for shots in table.shots]
     print(f"| task | metric | {' | '.join(header)} |\n|{'---|' * (len(header) + 2)}")
     for row in table.rows:

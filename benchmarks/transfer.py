@@ -16,14 +16,7 @@ from pathlib import Path
 
 from cotune._files import write_text
 from cotune.cli._progress import duration, progress
-from cotune.findings.transfer import (
-    Correlation,
-    Effect,
-    TransferData,
-    TransferFindings,
-    transfer_claims,
-    transfer_findings,
-)
+from cotune.findings.transfer import Correlation, Effect, TransferFindings
 from cotune.studies import Study, run_study
 from cotune.studies.transfer import TransferResult
 
@@ -45,21 +38,21 @@ def main() -> None:
         result = run_study(Study.load(options.study, options.folder), events)
     assert isinstance(result, TransferResult)
     print(f"{duration(time.perf_counter() - started)}, report: {result.report}")
-    if result.data is None:
+    if result.findings is None:
         return
-    lines = [f"failed: {failure.name}: {failure.error}" for failure in result.data.failures]
+    lines = [f"failed: {failure.name}: {failure.error}" for failure in result.findings.data.failures]
     replay = result.study.config.replay
     if replay is not None:
         text = ", ".join(f"{key} {value}" for key, value in replay["text"].items())
         lines += ["", f"Text replayed ({text}) comes on top of the instructions."]
-    for table in tables(result.data, transfer_findings(result.data)):
+    for table in tables(result.findings):
         lines += markdown(*table)
     print("\n".join(lines))
     if options.markdown:
         write_text(options.markdown, "\n".join(lines) + "\n")
 
 
-def tables(data: TransferData, findings: TransferFindings) -> Iterable[Table]:
+def tables(findings: TransferFindings) -> Iterable[Table]:
     """Make the tables of what was found."""
     yield (
         "Arms at the end of instruction tuning (losses in nats a token)",
@@ -103,7 +96,7 @@ def tables(data: TransferData, findings: TransferFindings) -> Iterable[Table]:
     yield (
         "The paper and this run",
         ("the paper", "here", ""),
-        [(claim.claim, claim.measured, claim.agreement) for claim in transfer_claims(data, findings)],
+        [(claim.claim, claim.measured, claim.agreement) for claim in findings.claims],
     )
 
 

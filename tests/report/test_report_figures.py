@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-import report_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from samples import grouping as samples
 
 from cotune.findings.grouping import KRule
 from cotune.findings.wording import duration, significant

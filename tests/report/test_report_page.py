@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_samples as samples
 from page import Page
+from samples import grouping as samples
 
 from cotune.exceptions import InputError
 from cotune.findings.comparison import compare
@@ -201,10 +201,10 @@ def test_a_name_of_any_length_keeps_the_figures_inside_the_page():
 
 def test_the_page_is_the_same_in_another_process(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import report_samples as s; "
+        "import sys; sys.path.insert(0, sys.argv[1]); from samples import grouping as s; "
         "from cotune.report import render_report; sys.stdout.write(render_report(s.language_report()))"
     )
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     other = subprocess.run(
         [sys.executable, "-c", code, here],
         env={**os.environ, "PYTHONHASHSEED": "123", "PYTHONIOENCODING": "utf-8"},

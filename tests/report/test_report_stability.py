@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-import report_samples as samples
+from samples import grouping as samples
 
 from cotune.exceptions import InputError
 from cotune.report import write_report

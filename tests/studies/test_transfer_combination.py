@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cotune.findings.transfer import transfer_findings
 from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.studies import Study, run_study
 from cotune.training.methods import Lora, Promot
@@ -77,7 +76,7 @@ def test_three_ways_of_tuning_are_rows_of_one_table(tmp_path, grouped):
     for label, runs in models.items():
         assert sum(run.checkpoints[-1].step for run in runs) == 2, f"{label} has all steps and no more"
 
-    rows = {row.arm: row for row in transfer_findings(result.data).arms}
+    rows = {row.arm: row for row in result.findings.arms}
     assert list(rows) == ["instruction tuning", "ProMoT", "groups"]
     shown = [run.last.of("reverse").shown(1).loss for run in models["groups"]]
     assert rows["groups"].in_context_loss == pytest.approx(sum(shown) / 2)

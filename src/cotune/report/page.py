@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from cotune._files import write_text
 from cotune.findings.functions import FunctionsData
 from cotune.findings.grouping import ReportData
-from cotune.findings.retention import RetentionData
-from cotune.findings.transfer import TransferData
+from cotune.findings.retention import RetentionFindings
+from cotune.findings.transfer import TransferFindings
 
 if TYPE_CHECKING:
     import jinja2
 
-Findings: TypeAlias = ReportData | RetentionData | TransferData | FunctionsData
+Findings: TypeAlias = ReportData | RetentionFindings | TransferFindings | FunctionsData
 
 _SECTIONS: dict[type[Findings], str] = {
     FunctionsData: "functions",
     ReportData: "grouping",
-    RetentionData: "retention",
-    TransferData: "transfer",
+    RetentionFindings: "retention",
+    TransferFindings: "transfer",
 }
 """The modules that draw, which need matplotlib: whoever trains and measures shall not wait for it."""
 

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
-from cotune.findings.retention import (
-    PRETRAINED,
-    At,
-    RetentionCost,
-    RetentionData,
-    RetentionScores,
-    kept_range,
-    threshold_text,
-    verdict_of,
-)
+from cotune.findings.retention import PRETRAINED, At, Kept, RetentionFindings, kept_range, threshold_text
 from cotune.findings.wording import DASH, duration, percent, size
 from cotune.report.figures.lines import LinePlot, legend_of
 from cotune.report.retention_figures import (
@@ -27,7 +16,7 @@ from cotune.report.retention_figures import (
     learning_rate_sweep,
     trade_off,
 )
-from cotune.report.retention_table import RetentionTable, table_of
+from cotune.report.retention_table import RetentionTable, retention_table
 
 TEMPLATE = "retention.html"
 
@@ -54,32 +43,31 @@ class SweepRow:
     kept: dict[At, tuple[str, str]]
 
 
-def context(data: RetentionData) -> dict[str, object]:
+def context(findings: RetentionFindings) -> dict[str, object]:
     """Return what the template shows; see :func:`cotune.report.render_report`."""
-    scores = RetentionScores(data)
-    chosen: tuple[At, ...] = ("best",) if data.threshold is None else ("equal", "best")
-    shots = scores.shots[-1] if scores.shots else 0
-    sweeps = [plot for at in chosen if (plot := learning_rate_sweep(scores, shots, at)) is not None]
+    data, shots = findings.data, findings.scores.most_shots
+    sweeps = (learning_rate_sweep(findings, at) for at in findings.chosen)
     return {
         "data": data,
         "legend_of": legend_of,
-        "verdict": verdict_of(scores),
+        "verdict": findings.verdict,
         "pretrained": PRETRAINED,
         "threshold": threshold_text(data),
-        "chosen": chosen,
+        "chosen": findings.chosen,
         "shots": shots,
-        "rates": [_at_rate(scores, rate, chosen) for rate in data.learning_rates],
-        "trade_off": trade_off(scores, shots),
-        "sweeps": sweeps,
-        "sweep_rows": _sweep_rows(scores, shots, chosen),
-        "costs": cost_rows(data),
+        "rates": [_at_rate(findings, rate) for rate in data.learning_rates],
+        "trade_off": trade_off(findings.scores, shots),
+        "sweeps": [plot for plot in sweeps if plot is not None],
+        "sweep_rows": _sweep_rows(findings),
+        "costs": cost_rows(findings),
     }
 
 
-def _at_rate(scores: RetentionScores, rate: float, chosen: Sequence[At]) -> AtRate:
+def _at_rate(findings: RetentionFindings, rate: float) -> AtRate:
+    scores = findings.scores
     return AtRate(
         rate=f"{rate:g}",
-        tables={at: table_of(scores, at, rate) for at in chosen},
+        tables={at: retention_table(findings, at=at, learning_rate=rate) for at in findings.chosen},
         curves=learning_curves(scores, rate),
         shares=label_shares(scores, rate),
         cosines=gradient_cosines(scores, rate),
@@ -87,22 +75,18 @@ def _at_rate(scores: RetentionScores, rate: float, chosen: Sequence[At]) -> AtRa
     )
 
 
-def _sweep_rows(scores: RetentionScores, shots: int, chosen: Sequence[At]) -> list[SweepRow]:
-    rows = []
-    for method in scores.data.methods:
-        for rate in scores.data.learning_rates:
-            runs = scores.runs(method, rate)
-            if runs:
-                kept = {at: list(scores.kept(method, rate, at, shots).values()) for at in chosen}
-                texts = {at: _kept_text(shares, len(runs)) for at, shares in kept.items()}
-                rows.append(SweepRow(method, f"{rate:g}", len(runs), texts))
-    return rows
+def _sweep_rows(findings: RetentionFindings) -> list[SweepRow]:
+    rows: dict[tuple[str, float], SweepRow] = {}
+    for kept in findings.kept:
+        row = SweepRow(kept.method, f"{kept.learning_rate:g}", kept.runs, {})
+        rows.setdefault((kept.method, kept.learning_rate), row).kept[kept.at] = _kept_text(kept)
+    return list(rows.values())
 
 
-def _kept_text(shares: Sequence[float], n_runs: int) -> tuple[str, str]:
-    if not shares:
+def _kept_text(kept: Kept) -> tuple[str, str]:
+    if not kept.shares:
         return "not reached", ""
-    return percent(sum(shares) / len(shares)), kept_range(shares, n_runs)
+    return percent(kept.mean), kept_range(list(kept.shares.values()), kept.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +102,20 @@ class CostRow:
     disk: str
 
 
-def cost_rows(data: RetentionData) -> list[CostRow]:
-    """Tabulate the methods whose cost is known, the mean over all their runs."""
-    rows = []
-    for method in data.methods:
-        costs = [run.cost for run in data.runs if run.method == method and run.cost is not None]
-        if costs:
-            rows.append(
-                CostRow(
-                    method=method,
-                    runs=f"{len(costs):,}",
-                    cpu=duration(_mean(costs, lambda cost: cost.cpu_seconds)),
-                    wall=duration(_mean(costs, lambda cost: cost.wall_seconds)),
-                    tokens=_whole(_mean(costs, lambda cost: cost.tokens)),
-                    parameters=_whole(_mean(costs, lambda cost: cost.trainable_parameters)),
-                    disk=size(_mean(costs, lambda cost: cost.disk_bytes)),
-                )
-            )
-    return rows
-
-
-def _mean(costs: Sequence[RetentionCost], value: Callable[[RetentionCost], float | None]) -> float:
-    known = [v for cost in costs if (v := value(cost)) is not None and math.isfinite(v)]
-    return fmean(known) if known else math.nan
+def cost_rows(findings: RetentionFindings) -> list[CostRow]:
+    """Tabulate the methods whose cost is known."""
+    return [
+        CostRow(
+            method=cost.method,
+            runs=f"{cost.runs:,}",
+            cpu=duration(cost.cpu_seconds),
+            wall=duration(cost.wall_seconds),
+            tokens=_whole(cost.tokens),
+            parameters=_whole(cost.trainable_parameters),
+            disk=size(cost.disk_bytes),
+        )
+        for cost in findings.costs
+    ]
 
 
 def _whole(value: float) -> str:

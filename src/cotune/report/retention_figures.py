@@ -12,6 +12,7 @@ from cotune.findings.retention import (
     PRETRAINED,
     At,
     RetentionCheckpoint,
+    RetentionFindings,
     RetentionRun,
     RetentionScores,
     checkpoint_at,
@@ -114,14 +115,16 @@ def trade_off(scores: RetentionScores, shots: int) -> LinePlot | None:
     return line_plot("", alt, series, frame)
 
 
-def learning_rate_sweep(scores: RetentionScores, shots: int, at: At) -> LinePlot | None:
+def learning_rate_sweep(findings: RetentionFindings, at: At) -> LinePlot | None:
     """Share of the pretrained score kept by learning rate; every run is a point, lines join the means."""
-    rates = sorted(scores.data.learning_rates)
+    rates = sorted(findings.data.learning_rates)
     series = []
-    for style, method in enumerate(scores.data.methods):
-        kept = {rate: list(scores.kept(method, rate, at, shots).values()) for rate in rates}
-        means = [(rate, 100 * fmean(kept[rate]) if kept[rate] else math.nan) for rate in rates]
-        single = [(rate, 100 * share) for rate in rates for share in kept[rate]]
+    for style, method in enumerate(findings.data.methods):
+        kept = {rate: findings.kept_by(method, rate, at) for rate in rates}
+        means = [(rate, 100 * found.mean if found else math.nan) for rate, found in kept.items()]
+        single = [
+            (rate, 100 * share) for rate, found in kept.items() if found for share in found.shares.values()
+        ]
         if single:
             tips = [f"{method}, learning rate {x:g}: {significant(y)} %" for x, y in single]
             series.append(Series(method, style, means, marked=False))
@@ -130,7 +133,7 @@ def learning_rate_sweep(scores: RetentionScores, shots: int, at: At) -> LinePlot
         return None
     frame = Frame(
         x_label="learning rate",
-        y_label=f"kept of the {shots}-shot score, %",
+        y_label=f"kept of the {findings.scores.most_shots}-shot score, %",
         x_range=log_range(rates),
         y_range=value_range([y for one in series for _, y in one.points], low=0.0, high=100.0),
         log_x=True,

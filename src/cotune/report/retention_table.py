@@ -11,7 +11,7 @@ from cotune.findings.retention import (
     At,
     Mean,
     RetentionCheckpoint,
-    RetentionData,
+    RetentionFindings,
     RetentionScores,
     RetentionTask,
     kept_range,
@@ -78,51 +78,41 @@ class RetentionTable:
 
 
 def retention_table(
-    data: RetentionData, *, at: At = "equal", learning_rate: float | None = None
+    findings: RetentionFindings, *, at: At = "equal", learning_rate: float | None = None
 ) -> RetentionTable:
     """Tabulate in-context scores before and after tuning, in percent where the metric's scale ends at 1.
 
     Parameters
     ----------
-    data : RetentionData
-        What was measured.
+    findings : RetentionFindings
+        What was found.
     at : {"equal", "best"}
         Compare where each method first reaches the same target score, or at its best target score.
     learning_rate : float, optional
-        By default the first of the report.
+        By default the first of the study.
 
     Returns
     -------
     RetentionTable
         As text; means over seeds and draws with their standard errors.
-
-    Raises
-    ------
-    InputError
-        If the parts of the report contradict each other.
     """
-    scores = RetentionScores(data)
-    return table_of(scores, at, data.learning_rates[0] if learning_rate is None else learning_rate)
-
-
-def table_of(scores: RetentionScores, at: At, learning_rate: float) -> RetentionTable:
-    """Tabulate; see :func:`retention_table`."""
-    data = scores.data
-    chosen = {method: scores.checkpoints(method, learning_rate, at) for method in data.methods}
+    data, scores = findings.data, findings.scores
+    rate = data.learning_rates[0] if learning_rate is None else learning_rate
+    chosen = {method: scores.checkpoints(method, rate, at) for method in data.methods}
     present = [method for method in data.methods if chosen[method]]
     columns = [[data.pretrained], *(list(chosen[method].values()) for method in present)]
     rows = [_target_row(scores, task, columns) for task in data.targets]
     rows += [_task_row(scores, task, columns) for task in data.evaluation]
     if scores.averaged:
         rows.append(_average_row(scores, columns))
-        rows.append(_kept_row(scores, present, learning_rate, at))
+        rows.append(_kept_row(scores, present, rate, at))
     return RetentionTable(
         at=at,
-        learning_rate=learning_rate,
+        learning_rate=rate,
         columns=(PRETRAINED, *present),
         shots=scores.shots,
         rows=tuple(rows),
-        remarks=tuple(_remarks(scores, learning_rate, at, {m: len(chosen[m]) for m in data.methods})),
+        remarks=tuple(_remarks(scores, rate, at, {m: len(chosen[m]) for m in data.methods})),
     )
 
 

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cotune.findings.transfer import (
-    Claim,
-    Effect,
-    TransferArmRow,
-    TransferData,
-    TransferFindings,
-    transfer_claims,
-    transfer_findings,
-)
-from cotune.findings.wording import DASH, count, format_number, significant
+from cotune.findings.transfer import Effect, TransferArmRow, TransferData, TransferFindings
+from cotune.findings.wording import DASH, format_number, significant
 from cotune.report.figures.lines import legend_of
 from cotune.report.transfer_figures import (
     along_training,
@@ -36,16 +27,12 @@ class _Cell:
     best: bool = False
 
 
-def context(data: TransferData) -> dict[str, object]:
+def context(findings: TransferFindings) -> dict[str, object]:
     """Return what the template shows; see :func:`cotune.report.render_report`."""
-    findings = transfer_findings(data)
-    claims = transfer_claims(data, findings)
-    relation = findings.relation
+    data, relation = findings.data, findings.relation
     return {
         "data": data,
         "legend_of": legend_of,
-        "headline": _headline(claims),
-        "claims": claims,
         "findings": findings,
         "arm_rows": _arm_rows(findings),
         "curves": transfer_curves(data),
@@ -54,16 +41,10 @@ def context(data: TransferData) -> dict[str, object]:
         "scatter": scatter(relation.points, relation.examples, relation.shots),
         "correlations": _correlations(findings),
         "effects": _effects(findings),
-        "forgetting": _forgetting(data, findings),
+        "forgetting": _forgetting(findings),
         "losses": training_losses(data),
         "instructions": _instructions(data),
     }
-
-
-def _headline(claims: Sequence[Claim]) -> str:
-    said = [claim.agreement for claim in claims]
-    known = len(said) - said.count("not measured")
-    return f"{said.count('agrees')} of {count(known, 'finding')} of the paper came out here too."
 
 
 def _arm_rows(findings: TransferFindings) -> list[tuple[TransferArmRow, list[_Cell]]]:
@@ -127,11 +108,11 @@ def _effect(effect: Effect) -> tuple[str, str, str]:
     )
 
 
-def _forgetting(data: TransferData, findings: TransferFindings) -> list[tuple[str, list[tuple[str, str]]]]:
+def _forgetting(findings: TransferFindings) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return by held-out task, for every arm, what in-context score and transfer lost."""
     by_place = {(entry.arm, entry.task): entry for entry in findings.forgetting}
     rows = []
-    for task in data.held_out:
+    for task in findings.data.held_out:
         cells = []
         for row in findings.arms:
             entry = by_place.get((row.arm, task.name))

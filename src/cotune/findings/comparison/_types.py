@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cotune.findings._plain import Plain
 
 Decision: TypeAlias = Literal["train in these groups", "train together", "not decided by these runs"]
 """What a comparison of the groups with joint training can end in."""
@@ -14,29 +15,8 @@ CONFIDENCE = 0.95
 """Confidence level of every margin."""
 
 
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-class _Plain:
-    __slots__ = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; a number that is not known becomes ``None``."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
-
-
 @dataclass(frozen=True, slots=True)
-class ArmScore(_Plain):
+class ArmScore(Plain):
     """How one trained model of one arm did on the test examples of one task.
 
     Parameters
@@ -74,7 +54,7 @@ class ArmScore(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate(_Plain):
+class Estimate(Plain):
     """A mean with its uncertainty for a fixed set of tasks.
 
     Parameters
@@ -117,7 +97,7 @@ class Estimate(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class ArmMean(_Plain):
+class ArmMean(Plain):
     """Score of an arm on a task at a budget, in the metric's units and direction."""
 
     arm: str
@@ -127,7 +107,7 @@ class ArmMean(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskValue(_Plain):
+class TaskValue(Plain):
     """The mean of one task in the metric's units."""
 
     task: str
@@ -135,7 +115,7 @@ class TaskValue(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class ArmAverage(_Plain):
+class ArmAverage(Plain):
     """Score of an arm at a budget averaged over the tasks of a metric that were scored.
 
     Averages of two arms compare only when their ``tasks`` agree; contrasts always do. ``spread`` is the
@@ -152,7 +132,7 @@ class ArmAverage(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskGain(_Plain):
+class TaskGain(Plain):
     """Gain of the reference over an arm on one task: positive means the reference is better.
 
     ``budget`` is ``None`` for the mean over budgets.
@@ -165,7 +145,7 @@ class TaskGain(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast(_Plain):
+class Contrast(Plain):
     """Gain of ``reference`` over ``arm`` averaged over the tasks of one metric.
 
     Parameters
@@ -195,7 +175,7 @@ class Contrast(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(_Plain):
+class Verdict(Plain):
     """A decision with the sentence that carries its margin, and what else must be said.
 
     ``budget`` is ``None`` for the verdict over all budgets.
@@ -208,7 +188,7 @@ class Verdict(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric(_Plain):
+class Metric(Plain):
     """A metric, its direction and the tasks it scores."""
 
     name: str
@@ -217,7 +197,7 @@ class Metric(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(_Plain):
+class Comparison(Plain):
     """Everything a table, a figure or a verdict needs; made by :func:`compare`.
 
     Parameters

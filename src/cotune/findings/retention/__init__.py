@@ -1,5 +1,6 @@
 """What a study of how much in-context learning each tuning method keeps found."""
 
+from cotune.findings.retention._findings import MethodCost, RetentionFindings, retention_findings
 from cotune.findings.retention._records import (
     InContextValue,
     RetentionCheckpoint,
@@ -9,23 +10,20 @@ from cotune.findings.retention._records import (
     RetentionTask,
     TargetScore,
 )
-from cotune.findings.retention._scores import PRETRAINED, At, Mean, RetentionScores, checkpoint_at
-from cotune.findings.retention._verdict import (
-    RetentionVerdict,
-    kept_range,
-    retention_verdict,
-    threshold_text,
-    verdict_of,
-)
+from cotune.findings.retention._scores import PRETRAINED, At, Kept, Mean, RetentionScores, checkpoint_at
+from cotune.findings.retention._verdict import RetentionVerdict, kept_range, threshold_text
 
 __all__ = [
     "PRETRAINED",
     "At",
     "InContextValue",
+    "Kept",
     "Mean",
+    "MethodCost",
     "RetentionCheckpoint",
     "RetentionCost",
     "RetentionData",
+    "RetentionFindings",
     "RetentionRun",
     "RetentionScores",
     "RetentionTask",
@@ -33,7 +31,6 @@ __all__ = [
     "TargetScore",
     "checkpoint_at",
     "kept_range",
-    "retention_verdict",
+    "retention_findings",
     "threshold_text",
-    "verdict_of",
 ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -52,6 +53,36 @@ class Mean:
         return cls(float(values.mean()), math.sqrt(sum(parts)) if parts else math.nan, n_seeds)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a method keeps of in-context learning at one learning rate.
+
+    Parameters
+    ----------
+    method : str
+        The method's label.
+    learning_rate : float
+        Of the last stage.
+    at : {"equal", "best"}
+        Which checkpoint of each run.
+    runs : int
+        Runs of the method at this learning rate, with such a checkpoint or without.
+    shares : mapping of int to float
+        By seed, the average in-context score over that of the pretrained model: 1 is all kept.
+    """
+
+    method: str
+    learning_rate: float
+    at: At
+    runs: int
+    shares: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean share over the seeds; NaN where there is none."""
+        return fmean(self.shares.values()) if self.shares else math.nan
+
+
 class RetentionScores:
     """Means over the runs of a report.
 
@@ -76,6 +107,11 @@ class RetentionScores:
     def shots(self) -> tuple[int, ...]:
         """The numbers of demonstrations, in increasing order."""
         return tuple(sorted({value.shots for value in self.data.pretrained.in_context}))
+
+    @property
+    def most_shots(self) -> int:
+        """The highest number of demonstrations, 0 where in-context learning was not measured."""
+        return self.shots[-1] if self.shots else 0
 
     def runs(self, method: str, learning_rate: float) -> list[RetentionRun]:
         """Return the runs of a method at a learning rate by their seeds."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from cotune.findings.retention._records import RetentionData
-from cotune.findings.retention._scores import At, RetentionScores
+from cotune.findings.retention._scores import At, Kept, RetentionScores
 from cotune.findings.wording import count, format_number, percent, percent_number
 
 
@@ -30,19 +29,7 @@ class RetentionVerdict:
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What one method keeps, by seed."""
-
-    method: str
-    kept: dict[int, float]
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.kept.values())
-
-
-def retention_verdict(data: RetentionData) -> RetentionVerdict:
+def verdict_of(scores: RetentionScores, kept: Sequence[Kept]) -> RetentionVerdict:
     """Say which method keeps most of the in-context learning, how sure that is, and what qualifies it.
 
     It is about the highest number of shots, and about equal target score at the learning rate where most
@@ -51,23 +38,17 @@ def retention_verdict(data: RetentionData) -> RetentionVerdict:
 
     Parameters
     ----------
-    data : RetentionData
-        What was measured.
-
-    Raises
-    ------
-    InputError
-        If the parts of the report contradict each other.
+    scores : RetentionScores
+        Means over the runs.
+    kept : sequence of Kept
+        What the methods keep at the highest number of shots.
     """
-    return verdict_of(RetentionScores(data))
-
-
-def verdict_of(scores: RetentionScores) -> RetentionVerdict:
-    """Say it; see :func:`retention_verdict`."""
     data = scores.data
-    rate, at = _scope(scores)
-    standings = _standings(scores, rate, at)
-    remarks = [*_unreached(scores), *_untouched(scores), *_elsewhere(scores, rate, at)]
+    untouched = [method for method in data.methods if scores.untouched(method)]
+    changing = [one for one in kept if one.shares and one.method not in untouched]
+    rate, at = _scope(data, changing)
+    standings = _standings(changing, rate, at)
+    remarks = [*_unreached(scores), *_untouched(untouched), *_elsewhere(data, changing, rate, at)]
     if not standings:
         return RetentionVerdict(
             "No method can be compared.",
@@ -75,59 +56,50 @@ def verdict_of(scores: RetentionScores) -> RetentionVerdict:
             "pretrained model has no in-context score to keep.",
             tuple(remarks),
         )
-    before = scores.average([data.pretrained], _shots(scores))
+    shots = scores.most_shots
+    before = scores.average([data.pretrained], shots)
     level = "" if before is None else f", {format_number(100 * before.mean, 1)} before tuning"
     listed = "; ".join(
-        f"{s.method} {percent(s.mean)} "
-        f"({kept_range(list(s.kept.values()), len(scores.runs(s.method, rate)))})"
-        for s in standings
+        f"{s.method} {percent(s.mean)} ({kept_range(list(s.shares.values()), s.runs)})" for s in standings
     )
     sentence = (
-        f"At learning rate {rate:g}, {_when(data, at)}, the average {_shots(scores)}-shot score over "
+        f"At learning rate {rate:g}, {_when(data, at)}, the average {shots}-shot score over "
         f"{count(len(scores.averaged), 'task')}{level}, comes to these shares of what it was: {listed}."
     )
     return RetentionVerdict(_headline(standings), " ".join([sentence, *_lead(standings)]), tuple(remarks))
 
 
-def _scope(scores: RetentionScores) -> tuple[float, At]:
+def _scope(data: RetentionData, changing: Sequence[Kept]) -> tuple[float, At]:
     """Choose where the most methods can be compared: at equal target score, if two can."""
-    rates = scores.data.learning_rates
-    if scores.data.threshold is not None:
-        reached = {rate: len(_standings(scores, rate, "equal")) for rate in rates}
+    rates = data.learning_rates
+    if data.threshold is not None:
+        reached = {rate: len(_standings(changing, rate, "equal")) for rate in rates}
         most = max(rates, key=lambda rate: reached[rate])
-        changing = {s.method for rate in rates for s in _standings(scores, rate, "best")}
-        if reached[most] >= min(2, max(len(changing), 1)):
+        methods = {one.method for one in changing if one.at == "best"}
+        if reached[most] >= min(2, max(len(methods), 1)):
             return most, "equal"
     return rates[0], "best"
 
 
-def _shots(scores: RetentionScores) -> int:
-    return scores.shots[-1] if scores.shots else 0
-
-
-def _standings(scores: RetentionScores, rate: float, at: At) -> list[_Standing]:
+def _standings(changing: Sequence[Kept], rate: float, at: At) -> list[Kept]:
     """Order the methods that change the model by what they keep, most first."""
-    found = [
-        _Standing(method, scores.kept(method, rate, at, _shots(scores)))
-        for method in scores.data.methods
-        if not scores.untouched(method)
-    ]
-    return sorted((s for s in found if s.kept), key=lambda s: -s.mean)
+    found = [one for one in changing if one.learning_rate == rate and one.at == at]
+    return sorted(found, key=lambda one: -one.mean)
 
 
-def _headline(standings: Sequence[_Standing]) -> str:
+def _headline(standings: Sequence[Kept]) -> str:
     first, last = standings[0], standings[-1]
     opening = f"{first.method} keeps {percent(first.mean)} of the in-context learning"
     return f"{opening}." if first is last else f"{opening}, {last.method} {percent(last.mean)}."
 
 
-def _lead(standings: Sequence[_Standing]) -> list[str]:
+def _lead(standings: Sequence[Kept]) -> list[str]:
     """Say how sure the first place is: seed by seed, since the seeds of methods are paired."""
     if len(standings) < 2:
         return []
     first, second = standings[:2]
-    shared = first.kept.keys() & second.kept.keys()
-    ahead = sum(first.kept[seed] > second.kept[seed] for seed in shared)
+    shared = first.shares.keys() & second.shares.keys()
+    ahead = sum(first.shares[seed] > second.shares[seed] for seed in shared)
     if not shared:
         return [f"{first.method} and {second.method}, the next, share no seed."]
     if len(shared) == 1:
@@ -172,27 +144,25 @@ def _unreached(scores: RetentionScores) -> list[str]:
     return remarks
 
 
-def _untouched(scores: RetentionScores) -> list[str]:
+def _untouched(methods: Sequence[str]) -> list[str]:
     return [
         f"{method} leaves the model as it is without its prompt, so it keeps everything by construction."
-        for method in scores.data.methods
-        if scores.untouched(method)
+        for method in methods
     ]
 
 
-def _elsewhere(scores: RetentionScores, chosen_rate: float, chosen_at: At) -> list[str]:
+def _elsewhere(data: RetentionData, changing: Sequence[Kept], chosen_rate: float, chosen_at: At) -> list[str]:
     """Say what is kept at the other learning rates, and at the best checkpoints."""
-    data = scores.data
     remarks = []
     for rate in data.learning_rates:
-        if rate != chosen_rate and (listed := _listed(_standings(scores, rate, chosen_at))):
+        if rate != chosen_rate and (listed := _listed(_standings(changing, rate, chosen_at))):
             remarks.append(f"At learning rate {rate:g}, chosen the same way: {listed}.")
-    if chosen_at == "equal" and (listed := _listed(_standings(scores, chosen_rate, "best"))):
+    if chosen_at == "equal" and (listed := _listed(_standings(changing, chosen_rate, "best"))):
         remarks.append(f"At each method's best checkpoint, learning rate {chosen_rate:g}: {listed}.")
     return remarks
 
 
-def _listed(standings: Sequence[_Standing]) -> str:
+def _listed(standings: Sequence[Kept]) -> str:
     return ", ".join(f"{s.method} {percent(s.mean)}" for s in standings)
 
 

@@ -1,12 +1,8 @@
 """What a study of what instruction tuning does to transfer found."""
 
-from cotune.findings.transfer._claims import Claim, transfer_claims
-from cotune.findings.transfer._findings import (
-    ScatterPoint,
-    TransferArmRow,
-    TransferFindings,
-    transfer_findings,
-)
+from cotune.findings.transfer._arms import Forgetting, TransferArmRow
+from cotune.findings.transfer._claims import Claim
+from cotune.findings.transfer._findings import TransferFindings, transfer_findings
 from cotune.findings.transfer._records import (
     HeldOutResult,
     SeenLoss,
@@ -18,6 +14,8 @@ from cotune.findings.transfer._records import (
     TransferTask,
     mean,
 )
+from cotune.findings.transfer._relation import Relation, ScatterPoint
+from cotune.findings.transfer._replay import ReplayEffect
 from cotune.findings.transfer._statistics import (
     Correlation,
     Effect,
@@ -31,7 +29,10 @@ __all__ = [
     "Claim",
     "Correlation",
     "Effect",
+    "Forgetting",
     "HeldOutResult",
+    "Relation",
+    "ReplayEffect",
     "ScatterPoint",
     "SeenLoss",
     "TransferArm",
@@ -46,7 +47,6 @@ __all__ = [
     "mean",
     "paired_effect",
     "pooled_correlation",
-    "transfer_claims",
     "transfer_findings",
     "within_correlation",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cotune.findings.transfer._findings import Interval, TransferFindings
+from cotune.findings.transfer._arms import TransferArmRow
 from cotune.findings.transfer._records import TransferData
-from cotune.findings.transfer._replay import transfer_area
+from cotune.findings.transfer._relation import Interval, Relation
+from cotune.findings.transfer._replay import ReplayEffect, transfer_area
 from cotune.findings.transfer._statistics import Correlation, Effect, paired_effect
 from cotune.findings.wording import significant
 
@@ -35,22 +36,14 @@ class Claim:
     agreement: Agreement
 
 
-def transfer_claims(data: TransferData, findings: TransferFindings) -> tuple[Claim, ...]:
-    """Put the paper's claims beside the findings.
-
-    Parameters
-    ----------
-    data : TransferData
-        What was measured.
-    findings : TransferFindings
-        From :func:`transfer_findings`.
-    """
-    return (
-        _drop(data),
-        _relation(findings),
-        _best_scheme(data, findings),
-        *_replay(findings),
-    )
+def claims_of(
+    data: TransferData,
+    relation: Relation,
+    arms: Sequence[TransferArmRow],
+    replay: Sequence[ReplayEffect],
+) -> tuple[Claim, ...]:
+    """Put the paper's claims beside what was measured and what follows from it."""
+    return (_drop(data), _relation(relation), _best_scheme(data, arms), *_replay(replay))
 
 
 def _drop(data: TransferData) -> Claim:
@@ -73,8 +66,7 @@ def _drop(data: TransferData) -> Claim:
     return Claim(claim, measured, _decide(effect, lower=True))
 
 
-def _relation(findings: TransferFindings) -> Claim:
-    relation = findings.relation
+def _relation(relation: Relation) -> Claim:
     claim = (
         "The loss after fine-tuning and the loss in context go together: r = 0.936 over 91 points, "
         "each a checkpoint and a task."
@@ -91,13 +83,13 @@ def _relation(findings: TransferFindings) -> Claim:
     return Claim(claim, measured, "does not agree" if high < 0 or relation.within.high < 0 else "undecided")
 
 
-def _best_scheme(data: TransferData, findings: TransferFindings) -> Claim:
+def _best_scheme(data: TransferData, arms: Sequence[TransferArmRow]) -> Claim:
     claim = (
         "The training scheme that fits the training tasks' test examples best is the best in context on "
         "unseen tasks."
     )
     plain = {arm.label for arm in data.arms if not arm.replay}
-    rows = [row for row in findings.arms if row.arm in plain and math.isfinite(row.in_context_loss)]
+    rows = [row for row in arms if row.arm in plain and math.isfinite(row.in_context_loss)]
     if len(rows) < 2:
         return Claim(claim, "Fewer than two schemes were measured.", "not measured")
     fits = min(rows, key=lambda row: row.seen_test)
@@ -109,8 +101,8 @@ def _best_scheme(data: TransferData, findings: TransferFindings) -> Claim:
     return Claim(claim, measured, "agrees" if fits is learns else "does not agree")
 
 
-def _replay(findings: TransferFindings) -> Iterator[Claim]:
-    for effect in findings.replay:
+def _replay(effects: Sequence[ReplayEffect]) -> Iterator[Claim]:
+    for effect in effects:
         for what, of in (
             ("in-context loss on unseen tasks", effect.in_context_loss),
             ("loss after fine-tuning on unseen tasks", effect.transfer_loss),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cotune.exceptions import RunError
-from cotune.findings.retention import RetentionData
+from cotune.findings.retention import RetentionData, retention_findings
 from cotune.report import write_report
 from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._runner import Runner, StoredRunner, executing
@@ -57,9 +57,10 @@ def _follow(result: RetentionResult, runner: Runner[AnyRun]) -> None:
     leave = {run: study.shared / "models" / study.key(run) for run in runs} if study.config.keep else {}
     found = runner.get("tuning", runs, leave=leave)
     records = {run: record for run, record in found.items() if isinstance(run, TuneRun)}
-    result.data = retention_data(study, result.notes, pretrained, study.cells, records, runner.stages)
-    write_results(study.folder, result.data, study.config.in_context.split)
-    result.report = write_report(result.data, study.folder / "report.html")
+    data = retention_data(study, result.notes, pretrained, study.cells, records, runner.stages)
+    result.findings = retention_findings(data)
+    write_results(study.folder, result.findings, study.config.in_context.split)
+    result.report = write_report(result.findings, study.folder / "report.html")
 
 
 def _keep_best(study: RetentionStudy, data: RetentionData, runner: Runner[AnyRun]) -> None:

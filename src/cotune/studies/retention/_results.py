@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from cotune._files import write_text
-from cotune.findings.retention import RetentionCheckpoint, RetentionData
+from cotune.findings.retention import RetentionCheckpoint, RetentionData, RetentionFindings
 from cotune.studies.engine._tables import cell, csv_text
 
 _HEADER = [
@@ -19,7 +18,7 @@ _HEADER = [
 ]
 
 
-def write_results(folder: Path, data: RetentionData, split: str) -> None:
+def write_results(folder: Path, findings: RetentionFindings, split: str) -> None:
     """Write ``results.csv`` and ``results.json``.
 
     ``results.csv`` has a row for every run, checkpoint, task and number of shots: the mean over the draws of
@@ -30,13 +29,13 @@ def write_results(folder: Path, data: RetentionData, split: str) -> None:
     ----------
     folder : Path
         The study's.
-    data : RetentionData
+    findings : RetentionFindings
         What was found.
     split : str
         The examples that the other tasks were evaluated on.
     """
-    write_text(folder / "results.csv", csv_text(_HEADER, _rows(data, split)))
-    write_text(folder / "results.json", json.dumps(asdict(data), indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / "results.csv", csv_text(_HEADER, _rows(findings.data, split)))
+    write_text(folder / "results.json", json.dumps(findings.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
 def _rows(data: RetentionData, split: str) -> Iterator[list[object]]:

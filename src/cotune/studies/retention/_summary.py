@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from cotune.findings.retention import At, RetentionData, RetentionScores, retention_verdict
+from cotune.findings.retention import At, RetentionFindings, RetentionScores
 
 _WAYS: tuple[At, ...] = ("equal", "best")
 
 
-def summary_lines(data: RetentionData) -> list[str]:
+def summary_lines(findings: RetentionFindings) -> list[str]:
     """Return the verdict, and a table of methods and learning rates with what every seed keeps."""
-    verdict, scores = retention_verdict(data), RetentionScores(data)
-    shots = scores.shots[-1]
+    data, scores, verdict = findings.data, findings.scores, findings.verdict
+    shots = scores.most_shots
     equal = "at equal target" if data.threshold is None else f"at target {data.threshold:.3g}"
     header = ("method", "rate", equal, f"{shots}-shot kept", "at best", f"{shots}-shot kept")
     rows = [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import RunError
+from cotune.findings.transfer import transfer_findings
 from cotune.report import write_report
 from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._runner import Runner, StoredRunner, executing
@@ -60,6 +61,7 @@ def _follow(result: TransferResult, runner: Runner[AnyRun]) -> None:
     tuned = runner.get("tuning", tunings, save=needed)
     good = [run for run in tunings if run in tuned and tuned[run].error is None]
     measured = runner.get("measuring", [wanted for run in good for wanted in asked[run]])
-    result.data = transfer_data(study, result.notes, before, tuned, measured, runner.stages)
-    write_results(study.folder, result.data)
-    result.report = write_report(result.data, study.folder / "report.html")
+    data = transfer_data(study, result.notes, before, tuned, measured, runner.stages)
+    result.findings = transfer_findings(data)
+    write_results(study.folder, result.findings)
+    result.report = write_report(result.findings, study.folder / "report.html")

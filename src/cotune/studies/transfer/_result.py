@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune.findings.transfer import TransferData, transfer_claims, transfer_findings
+from cotune.findings.transfer import TransferData, TransferFindings
 from cotune.studies.engine._runner import StageUsage
-from cotune.studies.transfer._results import to_dict
 
 if TYPE_CHECKING:
     from cotune.studies.transfer._study import TransferStudy
@@ -26,8 +25,8 @@ class TransferResult:
         The study.
     notes : mapping of str to tuple of str
         By task, what was cut or dropped.
-    data : TransferData or None
-        Every measurement, when the pretrained model was measured.
+    findings : TransferFindings or None
+        Every measurement and what follows from it, when the pretrained model was measured.
     stages : list of StageUsage
         What was run.
     report : Path or None
@@ -36,15 +35,20 @@ class TransferResult:
 
     study: TransferStudy
     notes: Mapping[str, tuple[str, ...]]
-    data: TransferData | None = None
+    findings: TransferFindings | None = None
     stages: list[StageUsage] = field(default_factory=list)
     report: Path | None = None
 
+    @property
+    def data(self) -> TransferData | None:
+        """Every measurement, when the pretrained model was measured."""
+        return None if self.findings is None else self.findings.data
+
     def sentences(self) -> Sequence[str]:
         """Tabulate the arms' losses, and put the paper's claims beside what was measured."""
-        if self.data is None:
+        findings = self.findings
+        if findings is None:
             return ()
-        findings = transfer_findings(self.data)
         rows = [
             _COLUMNS,
             *(
@@ -66,11 +70,11 @@ class TransferResult:
         table = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         claims = [
             line
-            for claim in transfer_claims(self.data, findings)
+            for claim in findings.claims
             for line in (f"The paper: {claim.claim}", f"  here: {claim.measured} -> {claim.agreement}")
         ]
         return ["Losses in nats a token at the end of training:", *table, *claims]
 
     def to_dict(self) -> dict[str, Any]:
         """Return every measurement and finding as plain JSON types."""
-        return {"transfer": None if self.data is None else to_dict(self.data)}
+        return {"transfer": None if self.findings is None else self.findings.to_dict()}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from cotune._files import write_text
-from cotune.findings.transfer import TransferCheckpoint, TransferData, transfer_claims, transfer_findings
+from cotune.findings.transfer import TransferCheckpoint, TransferData, TransferFindings
 from cotune.studies.engine._tables import cell, csv_text
 
 _PLACE = ("arm", "scheme", "replay", "method", "seed", "group", "step")
@@ -21,7 +18,7 @@ _POINTS = (
 )
 
 
-def write_results(folder: Path, data: TransferData) -> None:
+def write_results(folder: Path, findings: TransferFindings) -> None:
     """Write ``results.csv``, ``points.csv`` and ``results.json``.
 
     ``results.csv`` has a row for every checkpoint, task, measure (``transfer``, ``in_context``,
@@ -32,37 +29,14 @@ def write_results(folder: Path, data: TransferData) -> None:
     ----------
     folder : Path
         The study's.
-    data : TransferData
+    findings : TransferFindings
         What was found.
     """
-    relation = transfer_findings(data).relation
-    points = ([getattr(point, name) for name in _POINTS] for point in relation.points)
-    write_text(folder / "results.csv", csv_text(_HEADER, _rows(data)))
+    points = ([getattr(point, name) for name in _POINTS] for point in findings.relation.points)
+    write_text(folder / "results.csv", csv_text(_HEADER, _rows(findings.data)))
     write_text(folder / "points.csv", csv_text(_POINTS, points))
-    found = to_dict(data)
-    write_text(folder / "results.json", json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-
-
-def to_dict(data: TransferData) -> dict[str, Any]:
-    """Return data, findings and claims as plain JSON types; what is not known is null."""
-    findings = transfer_findings(data)
-    found: dict[str, Any] = _known(
-        {
-            **asdict(data),
-            "findings": asdict(findings),
-            "claims": [asdict(claim) for claim in transfer_claims(data, findings)],
-        }
-    )
-    return found
-
-
-def _known(value: Any) -> Any:
-    """Put null where a number is not finite, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _known(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_known(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = json.dumps(findings.to_dict(), indent=1, ensure_ascii=False)
+    write_text(folder / "results.json", text + "\n")
 
 
 def _rows(data: TransferData) -> Iterator[list[object]]:

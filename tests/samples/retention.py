@@ -117,3 +117,55 @@ def retention_report(seeds=(0, 1, 2), methods=tuple(KEPT), rates=RATES, **change
         "notes": ("Two inputs were cut.",),
     }
     return RetentionData(**values | changes)
+
+
+# Table 2 of the paper, 1-shot: pretrained, fine-tuning, ProMoT, ProMoT + 1-shot.
+TABLE_2 = {
+    "CB": (46.43, 73.214, 66.070, 83.929),
+    "WiC": (49.687, 50.000, 51.411, 51.254),
+    "triviaQA": (17.582, 0.150, 17.643, 17.820),
+    "web_questions": (9.695, 0.049, 11.073, 10.138),
+    "WMT16_ende": (3.974, 0.000, 2.018, 2.256),
+    "WMT16_enro": (1.818, 0.000, 0.704, 0.870),
+    "XSum": (6.410, 0.000, 7.020, 6.941),
+    "WikiLingua": (4.585, 0.000, 4.841, 4.874),
+}
+TABLE_2_METHODS = ("fine-tuning", "ProMoT", "ProMoT + 1-shot")
+RTE = (92.06, 92.78, 93.86)
+
+
+def of_table_2(column):
+    return tuple(
+        InContextValue(task=task, shots=1, draws=(values[column] / 100,)) for task, values in TABLE_2.items()
+    )
+
+
+def table_2_report():
+    """What the paper measured, at one learning rate with one seed and no threshold."""
+    runs = tuple(
+        RetentionRun(
+            method=method,
+            learning_rate=1e-3,
+            seed=0,
+            checkpoints=(
+                RetentionCheckpoint(
+                    stage="model",
+                    step=1000,
+                    targets=(TargetScore(task="RTE", validation=RTE[i] / 100, test=RTE[i] / 100),),
+                    in_context=of_table_2(i + 1),
+                ),
+            ),
+            best=0,
+        )
+        for i, method in enumerate(TABLE_2_METHODS)
+    )
+    return retention_report(
+        targets=(RetentionTask(name="RTE", metric="accuracy"),),
+        evaluation=tuple(RetentionTask(name=task, metric="its own") for task in TABLE_2),
+        methods=TABLE_2_METHODS,
+        rates=(1e-3,),
+        seeds=(),
+        pretrained=RetentionCheckpoint(stage="pretrained", step=0, in_context=of_table_2(0)),
+        runs=runs,
+        threshold=None,
+    )

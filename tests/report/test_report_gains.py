@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import report_samples as samples
 from page import Page
+from samples import grouping as samples
 
 from cotune.exceptions import InputError
 from cotune.findings.grouping import TransferScore

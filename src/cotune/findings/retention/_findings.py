@@ -1,0 +1,122 @@
+"""All that follows from the data of a retention study, worked out once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from statistics import fmean
+from typing import Any
+
+from cotune.findings._plain import plain
+from cotune.findings.retention._records import RetentionCost, RetentionData
+from cotune.findings.retention._scores import At, Kept, RetentionScores
+from cotune.findings.retention._verdict import RetentionVerdict, verdict_of
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCost:
+    """The mean cost of a run of a method, over all learning rates and seeds; NaN where it is not known.
+
+    Parameters
+    ----------
+    method : str
+        The method's label.
+    runs : int
+        Runs whose cost is known.
+    cpu_seconds, wall_seconds : float
+        Of training.
+    tokens, trainable_parameters, disk_bytes : float
+        As in :class:`RetentionCost`.
+    """
+
+    method: str
+    runs: int
+    cpu_seconds: float
+    wall_seconds: float
+    tokens: float
+    trainable_parameters: float
+    disk_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionFindings:
+    """What a retention study found; made by :func:`retention_findings`.
+
+    Parameters
+    ----------
+    data : RetentionData
+        What was measured.
+    scores : RetentionScores
+        Means over seeds and draws, for whichever checkpoints are asked for.
+    kept : tuple of Kept
+        What every method keeps at every learning rate it was run at, at the highest number of shots: at
+        equal target score where there is one, and at the best checkpoints.
+    costs : tuple of MethodCost
+        Of the methods whose cost is known.
+    verdict : RetentionVerdict
+        The answer.
+    """
+
+    data: RetentionData
+    scores: RetentionScores
+    kept: tuple[Kept, ...]
+    costs: tuple[MethodCost, ...]
+    verdict: RetentionVerdict
+
+    @property
+    def chosen(self) -> tuple[At, ...]:
+        """The ways to choose checkpoints: at equal target score where there is one, and the best."""
+        return _ways(self.data)
+
+    def kept_by(self, method: str, learning_rate: float, at: At) -> Kept | None:
+        """Return what a method keeps at a learning rate, None where it was not run there."""
+        wanted = (method, learning_rate, at)
+        return next((k for k in self.kept if (k.method, k.learning_rate, k.at) == wanted), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every measurement as plain JSON types; what is not known is null."""
+        found: dict[str, Any] = plain(self.data)
+        return found
+
+
+def retention_findings(data: RetentionData) -> RetentionFindings:
+    """Work out what a retention study found.
+
+    Parameters
+    ----------
+    data : RetentionData
+        What was measured.
+
+    Raises
+    ------
+    InputError
+        If the parts of the data contradict each other.
+    """
+    scores = RetentionScores(data)
+    kept = tuple(
+        Kept(method, rate, at, len(runs), scores.kept(method, rate, at, scores.most_shots))
+        for method in data.methods
+        for rate in data.learning_rates
+        if (runs := scores.runs(method, rate))
+        for at in _ways(data)
+    )
+    return RetentionFindings(data, scores, kept, tuple(_costs(data)), verdict_of(scores, kept))
+
+
+def _ways(data: RetentionData) -> tuple[At, ...]:
+    return ("best",) if data.threshold is None else ("equal", "best")
+
+
+def _costs(data: RetentionData) -> Iterator[MethodCost]:
+    names = [field.name for field in fields(RetentionCost)]
+    for method in data.methods:
+        costs = [run.cost for run in data.runs if run.method == method and run.cost is not None]
+        if costs:
+            means = {name: _mean(getattr(cost, name) for cost in costs) for name in names}
+            yield MethodCost(method, len(costs), **means)
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return fmean(known) if known else math.nan

@@ -1,0 +1,122 @@
+"""What every arm of a transfer study came to at the end, and what it forgot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cotune.findings.transfer._records import HeldOutResult, TransferCheckpoint, TransferData, mean
+from cotune.findings.transfer._replay import shown_score, transfer_area
+
+
+@dataclass(frozen=True, slots=True)
+class TransferArmRow:
+    """An arm at the end of its training: means over runs and tasks.
+
+    Parameters
+    ----------
+    arm : str
+        Its label.
+    runs : int
+        Runs averaged.
+    seen_train, seen_test : float
+        Loss on training tasks, on examples that were trained on and on others; nats a token.
+    in_context_loss, in_context_score : float
+        Of held-out tasks at the most demonstrations.
+    transfer_loss, transfer_score : float
+        Of held-out tasks: mean height of the curve over the numbers of examples.
+    relative : float
+        Mean over the tasks of the area under the curve of scores as a share of the pretrained model's; of
+        tasks whose metric is better when higher and whose pretrained area is not 0.
+    instructions : int
+        Examples that a run trained on, repetitions counted.
+    """
+
+    arm: str
+    runs: int
+    seen_train: float
+    seen_test: float
+    in_context_loss: float
+    in_context_score: float
+    transfer_loss: float
+    transfer_score: float
+    relative: float
+    instructions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """A held-out task under an arm's last checkpoint, less the pretrained model; below 0 was forgotten.
+
+    Parameters
+    ----------
+    arm, task : str
+        Which.
+    in_context : float
+        Difference of the in-context scores.
+    transfer : float
+        Difference of the areas under the transfer curves.
+    """
+
+    arm: str
+    task: str
+    in_context: float
+    transfer: float
+
+
+def pretrained_row(data: TransferData) -> TransferArmRow:
+    """Sum the model before any tuning up."""
+    return _row(data, "pretrained", [data.pretrained], 0)
+
+
+def arm_rows(data: TransferData) -> tuple[TransferArmRow, ...]:
+    """Sum up every arm that has runs."""
+    return tuple(_arm_row(data, arm.label) for arm in data.arms if data.of_arm(arm.label))
+
+
+def forgetting(data: TransferData) -> Iterator[Forgetting]:
+    """Compare every arm with the pretrained model, task by task."""
+    for arm in data.arms:
+        for before in data.pretrained.held_out:
+            after = [found for run in data.of_arm(arm.label) if (found := run.last.of(before.task))]
+            if after:
+                yield Forgetting(
+                    arm.label,
+                    before.task,
+                    mean(shown_score(data, result) for result in after) - shown_score(data, before),
+                    mean(map(transfer_area, after)) - transfer_area(before),
+                )
+
+
+def _arm_row(data: TransferData, label: str) -> TransferArmRow:
+    runs = data.of_arm(label)
+    counted = [sum(count for _, count in run.instructions) for run in runs]
+    return _row(data, label, [run.last for run in runs], round(mean(counted)))
+
+
+def _row(
+    data: TransferData, label: str, models: list[TransferCheckpoint], instructions: int
+) -> TransferArmRow:
+    results = [result for model in models for result in model.held_out]
+    shown = [point for result in results if (point := result.shown(data.shots)) is not None]
+    seen = [loss for model in models for loss in model.seen]
+    return TransferArmRow(
+        arm=label,
+        runs=len(models),
+        seen_train=mean(loss.train for loss in seen),
+        seen_test=mean(loss.test for loss in seen),
+        in_context_loss=mean(point.loss for point in shown),
+        in_context_score=mean(point.score for point in shown),
+        transfer_loss=mean(transfer_area(result, loss=True) for result in results),
+        transfer_score=mean(transfer_area(result) for result in results),
+        relative=mean(_relative(data, results)),
+        instructions=instructions,
+    )
+
+
+def _relative(data: TransferData, results: list[HeldOutResult]) -> Iterator[float]:
+    higher = {task.name for task in data.held_out if task.higher_is_better}
+    for result in results:
+        before = data.pretrained.of(result.task)
+        if before is not None and result.task in higher and transfer_area(before) > 0:
+            yield transfer_area(result) / transfer_area(before)

@@ -1,0 +1,93 @@
+"""The findings of a transfer study: correlations, arms, the effect of replay, and the paper's claims."""
+
+import json
+
+import numpy as np
+import pytest
+from samples.transfer import ARMS, HARDNESS, checkpoint, transfer_report
+from scipy import stats
+
+from cotune.findings.transfer import transfer_findings
+
+
+def test_points_and_their_correlations():
+    data = transfer_report()
+    relation = transfer_findings(data).relation
+    # The pretrained model once, and two checkpoints of every run, on each task.
+    assert len(relation.points) == (1 + 2 * 8) * 2
+    x = [point.transfer_loss for point in relation.points]
+    y = [point.in_context_loss for point in relation.points]
+    np.testing.assert_allclose(np.array(x), 0.5 * np.array(y))
+    assert relation.overall.r == pytest.approx(stats.pearsonr(x, y).statistic)
+    assert relation.within.r == pytest.approx(1)
+    assert (relation.examples, relation.shots) == (20, 4)
+
+
+def test_arms_at_the_end_of_training():
+    data = transfer_report(seeds=(0,))
+    findings = transfer_findings(data)
+    assert findings.pretrained.relative == 1
+    hardness = np.mean(list(HARDNESS.values()))
+    for row, (label, (_, _, factor, seen)) in zip(findings.arms, ARMS.items(), strict=True):
+        assert row.arm == label
+        assert row.seen_train == pytest.approx(seen - 0.1)
+        assert row.seen_test == pytest.approx(seen)
+        assert row.in_context_loss == pytest.approx(factor * hardness)
+        # Losses fall along a straight line to half: their mean height is three quarters.
+        assert row.transfer_loss == pytest.approx(0.75 * factor * hardness)
+        assert row.relative == pytest.approx(1 / factor)
+        assert row.instructions == 128
+    for entry in findings.forgetting:
+        factor = ARMS[entry.arm][2]
+        assert entry.in_context == pytest.approx(0.5 / factor - 0.5)
+        assert entry.transfer == pytest.approx(entry.in_context * 0.45)
+
+
+def test_replay_is_compared_with_the_same_scheme_without_it():
+    (effect,) = transfer_findings(transfer_report()).replay
+    assert effect.ratio == 0.5
+    gains = [ARMS[f"{scheme}, replay 0.5"][2] - ARMS[scheme][2] for scheme in ("uniform", "proportional")]
+    assert effect.in_context_loss.mean == pytest.approx(np.mean(gains) * np.mean(list(HARDNESS.values())))
+    assert effect.in_context_loss.n == 2 * 2 * 2
+    assert effect.in_context_loss.stderr_seeds == pytest.approx(0)
+    by_task = [np.mean(gains) * hardness for hardness in HARDNESS.values()]
+    assert effect.in_context_loss.stderr_tasks == pytest.approx(np.std(by_task, ddof=1) / np.sqrt(2))
+
+
+def test_claims_are_decided_by_what_was_measured():
+    data = transfer_report()
+    claims = transfer_findings(data).claims
+    assert [claim.agreement for claim in claims] == ["agrees"] * 5
+    assert "proportional" in claims[2].measured
+    # An arm that improves with instruction tuning, and fits worst where it learns best.
+    better = transfer_report(labels=("uniform", "proportional"))
+    runs = [
+        run.__class__(
+            arm=run.arm,
+            seed=run.seed,
+            checkpoints=(
+                checkpoint(
+                    16,
+                    0.5 if run.arm == "uniform" else 0.7,
+                    seen=0.9 if run.arm == "uniform" else 0.3,
+                ),
+            ),
+        )
+        for run in better.runs
+    ]
+    better = transfer_report(labels=("uniform", "proportional"), runs=tuple(runs))
+    claims = transfer_findings(better).claims
+    assert [claim.agreement for claim in claims] == ["does not agree", "agrees", "does not agree"]
+    none = transfer_report(labels=("uniform",), runs=())
+    claims = transfer_findings(none).claims
+    assert [claim.agreement for claim in claims] == ["not measured", "not measured", "not measured"]
+
+
+def test_what_is_not_known_is_null_in_json():
+    findings = transfer_findings(transfer_report(labels=("uniform",), seeds=(0,), runs=()))
+    found = findings.to_dict()
+    assert list(found)[-2:] == ["findings", "claims"]
+    assert found["findings"]["pretrained"]["seen_test"] is None
+    assert [claim["agreement"] for claim in found["claims"]] == ["not measured"] * 3
+    assert findings.headline == "0 of 0 findings of the paper came out here too."
+    json.dumps(found, allow_nan=False)
