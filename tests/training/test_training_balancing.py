@@ -43,10 +43,7 @@ def gradient(model, batch, *, history=(), dropped=(), **options):
             for parameter in attached.trained:
                 parameter.normal_(std=0.1)
 
-        def backward(loss):
-            loss.backward()
-
-        objective = Objective(model, attached.module, attached.trained, config, backward)
+        objective = Objective(model, attached.module, attached.trained, config)
         kept = [at for at, task in enumerate(batch.tasks) if task not in dropped]
         part = TaskBatch([batch[at] for at in kept], [batch.tasks[at] for at in kept])
         losses = objective.backward(part, history)

@@ -1,4 +1,7 @@
+import json
 import math
+import subprocess
+import sys
 from itertools import cycle, islice
 
 import numpy as np
@@ -247,6 +250,44 @@ def test_models_of_either_precision_are_trained_in_one_process(tiny_causal, caus
     np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.03)
     assert losses["bf16"] != losses["fp32"]
     assert losses["fp32"] == run(causal, [examples], config, 8)[0].losses
+
+
+BEFORE_AND_AFTER = """
+import json, sys
+from pathlib import Path
+import torch
+from accelerate import Accelerator
+from cotune.models import LanguageModel
+from cotune.training._loop import train
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import Lora
+
+torch.set_num_threads(1)
+model = LanguageModel.load(Path(sys.argv[1]), precision="fp32", device="cpu")
+examples = [model.encoder.encode(lambda text: text, text, " " + text) for text in ("red", "green blue")]
+
+def losses():
+    torch.manual_seed(0)
+    with Lora().attach(model) as attached:
+        return train(model, attached, [examples] * 4, 4, TrainingConfig(clip=0.1)).losses
+
+runs = [losses()]
+# Of accelerate both are the process's: its precision, and that two passes make one step.
+accelerator = Accelerator(mixed_precision="bf16", gradient_accumulation_steps=2, cpu=True)
+prepared = accelerator.prepare(torch.nn.Linear(1, 1))
+with accelerator.accumulate(prepared):
+    runs.append(losses())
+print(json.dumps(runs))
+"""
+
+
+def test_a_run_does_not_depend_on_who_trains_in_the_process_besides(tiny_causal):
+    command = [sys.executable, "-c", BEFORE_AND_AFTER, str(tiny_causal)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone, beside = json.loads(done.stdout)
+    assert beside == alone
+    assert alone[0] > alone[-1]
 
 
 @pytest.mark.parametrize(

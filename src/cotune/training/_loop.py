@@ -48,18 +48,14 @@ class TrainingRun:
     def __init__(
         self, model: LanguageModel, attached: Attached, n_steps: int, config: TrainingConfig
     ) -> None:
-        from accelerate import Accelerator
-
         self._model, self._module = model, attached.module
         self.n_steps, self.config = n_steps, config
-        # Accelerate remembers its precision for the whole process; autocast below serves models of either.
-        self._accelerator = Accelerator(mixed_precision="no", cpu=model.device.type == "cpu")
         self._parameters = attached.trained
-        self._optimizer = self._accelerator.prepare_optimizer(
-            OPTIMIZERS[config.optimizer](self._parameters, config)
-        )
-        self._schedule = make_schedule(self._optimizer.optimizer, config, n_steps)
-        self._objective = Objective(model, self._module, self._parameters, config, self._accelerator.backward)
+        # Not accelerate's: its precision and accumulation belong to the process, so that whoever trained
+        # here before would decide how this run steps, or that it cannot begin.
+        self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, config)
+        self._schedule = make_schedule(self._optimizer, config, n_steps)
+        self._objective = Objective(model, self._module, self._parameters, config)
         self._record = StepRecord()
 
     @property
@@ -151,7 +147,7 @@ class TrainingRun:
     def _update(self) -> None:
         """Do the optimiser's step along the gradients, and forget them."""
         if self.config.clip is not None:
-            self._accelerator.clip_grad_norm_(self._parameters, self.config.clip)
+            nn.utils.clip_grad_norm_(self._parameters, self.config.clip)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -11,8 +11,6 @@ from cotune.models import Encoded, LanguageModel
 from cotune.training._log import StepLosses
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
-
-Backward = Callable[[torch.Tensor], None]
 
 
 class Objective:
@@ -28,8 +26,6 @@ class Objective:
         What is trained.
     config : TrainingConfig
         The recipe.
-    backward : callable
-        Differentiates a loss.
     """
 
     def __init__(
@@ -38,10 +34,9 @@ class Objective:
         module: nn.Module,
         parameters: Sequence[nn.Parameter],
         config: TrainingConfig,
-        backward: Backward,
     ) -> None:
         self._model, self._module, self._parameters = model, module, parameters
-        self._config, self._differentiate = config, backward
+        self._config = config
 
     def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> StepLosses:
         """Add up the gradients of a batch.
@@ -136,7 +131,7 @@ class Objective:
                 if weights is not None:
                     factors = torch.tensor([weights[i] for i in indices], device=losses.device)
                     objective = (losses * factors[batch.example]).sum() / n_targets
-            self._differentiate(objective)
+            objective.backward()
             total += loss.item()
             of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
             for index, value in zip(indices, of_example.tolist(), strict=True):
