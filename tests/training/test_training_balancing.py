@@ -105,6 +105,46 @@ def test_two_projected_gradients_no_longer_conflict(seed, dimension):
     assert (gradients @ combined >= -1e-9).all()
 
 
+@pytest.mark.parametrize("size", [1e-45, 1e-40, 1e-30, 1e-23, 1.0, 1e19, 1e25, 1e37])
+@pytest.mark.parametrize("tilt", [0.0, 0.5, -2.0])
+def test_surgery_does_not_depend_on_the_size_of_the_gradient_projected_on(size, tilt):
+    """Squared, these lengths underflow to 0 or overflow to infinity; their direction is what counts."""
+    against = torch.tensor([-1.0, tilt])
+    expected = PCGrad().combine(torch.stack([torch.tensor([1.0, 0.0]), against]))
+    small = torch.stack([torch.tensor([1.0, 0.0]), against * size])
+    torch.manual_seed(0)
+    combined = PCGrad().combine(small)
+    along = small[1].double() / size
+    left = torch.tensor([1.0, 0.0]).double()
+    left = left - left @ along / (along @ along) * along
+    other = torch.tensor([0.0, tilt]).double() * size
+    assert combined.isfinite().all()
+    close = {"rtol": 1e-5 if size > 1e-37 else 0.3, "atol": 1e-6}
+    torch.testing.assert_close(combined.double(), left + other, **close)
+    if size == 1.0:
+        assert torch.equal(combined, expected)
+
+
+def test_a_gradient_of_zero_takes_nothing_off_the_others():
+    gradients = torch.tensor([[0.0, 0.0], [-1.0, 3.0], [2.0, 1.0]])
+    torch.testing.assert_close(PCGrad().combine(gradients), gradients.sum(0))
+
+
+def test_powers_of_two_in_the_surgery_change_no_bit():
+    generator = torch.Generator().manual_seed(0)
+    gradients = torch.randn(5, 64, generator=generator) * torch.logspace(-3, 2, 5)[:, None]
+    torch.manual_seed(1)
+    combined = PCGrad().combine(gradients)
+    torch.manual_seed(1)
+    projected, norms = gradients.clone(), gradients.square().sum(1)
+    for i in range(5):
+        for j in torch.randperm(5).tolist():
+            along = projected[i] @ gradients[j]
+            if i != j and along < 0:
+                projected[i] -= along / norms[j] * gradients[j]
+    assert torch.equal(combined, projected.sum(0))
+
+
 def test_surgery_on_a_batch_is_surgery_on_the_gradients_of_its_tasks(model, encode):
     batch = batch_of(model, encode, "copy", "last")
     parts = torch.stack([gradient(model, batch, dropped=(task,))[1] for task in ("last", "copy")])

@@ -25,11 +25,15 @@ class PCGrad(Balancing):
         import torch
 
         n_tasks = len(gradients)
-        norms = gradients.square().sum(1)
+        # Only directions are projected on. Brought to a length about 1, by a power of two so that not a bit
+        # of the quotient changes, they have squared norms that neither underflow to 0 nor overflow.
+        exponents = torch.frexp(gradients.abs().amax(1, keepdim=True)).exponent.clamp(-126, 126)
+        directions = torch.ldexp(gradients, -exponents)
+        norms = directions.square().sum(1)
         projected = gradients.clone()
         for i in range(n_tasks):
             for j in torch.randperm(n_tasks).tolist():
-                along = projected[i] @ gradients[j]
+                along = projected[i] @ directions[j]
                 if i != j and along < 0:
-                    projected[i] -= along / norms[j] * gradients[j]
+                    projected[i] -= along / norms[j] * directions[j]
         return projected.sum(0)
