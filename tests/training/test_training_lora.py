@@ -1,4 +1,5 @@
 import warnings
+from functools import cache
 
 import numpy as np
 import peft
@@ -10,6 +11,7 @@ from cotune.models import load_encoder
 from cotune.training._loop import train
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora
+from cotune.training.methods.lora._lora import called_adapters
 
 PAIRS = [("red", "red"), ("green blue", "green blue"), ("one two three", "one two three"), ("six", "six")]
 FAST = TrainingConfig(learning_rate=0.02, warmup=0)
@@ -149,17 +151,97 @@ def test_matrices_that_do_not_exist_are_refused_and_leave_the_base_alone(causal,
         assert len(adapted(attached.module)) == 8
 
 
-def test_an_architecture_peft_knows_no_default_for_is_refused(tiny_causal, one_thread):
-    from transformers import BertGenerationConfig, BertGenerationDecoder
+def sentence(model, *names):
+    with pytest.raises(InputError) as caught, Lora(target_modules=names or None).attach(model):
+        pass
+    message = str(caught.value)
+    assert message.startswith("LoRA does not fit the model: ")
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert not hasattr(model.base, "peft_config")
+    assert not any("lora" in name for name, _ in model.base.named_parameters())
+    return message.removeprefix("LoRA does not fit the model: ")
+
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "vocab_size": 330}
+ATTENTION = {**SIZES, "num_attention_heads": 2, "intermediate_size": 16}
+WITHOUT_DEFAULT = {
+    "Mamba": ({**SIZES, "state_size": 4}, "mamba", "in_proj, x_proj"),
+    "Falcon Mamba": ({**SIZES, "state_size": 4}, "falcon_mamba", "in_proj, x_proj"),
+    "Lfm2": (
+        {**ATTENTION, "num_key_value_heads": 2, "layer_types": ["conv", "full_attention"]},
+        "lfm2",
+        "in_proj, out_proj, w1, w3, w2, q_proj, k_proj, v_proj",
+    ),
+    "RecurrentGemma": (
+        {**ATTENTION, "num_key_value_heads": 1, "lru_width": 16},
+        "recurrent_gemma",
+        "linear_y, linear_x, linear_out, gate_proj, up_proj, down_proj",
+    ),
+    "Cohere": (ATTENTION, "cohere", "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"),
+}
+
+
+@pytest.fixture(scope="module")
+def other(tiny_causal, one_thread):
+    """Make a tiny model of an architecture by name, once for all tests."""
+    import transformers
 
     from cotune.models import LanguageModel
 
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    base = BertGenerationDecoder(BertGenerationConfig(is_decoder=True, vocab_size=300, **sizes))
-    model = LanguageModel(base, load_encoder(tiny_causal))
-    with pytest.raises(InputError, match=r"^LoRA does not fit the model: Please specify `target_modules`"):  # noqa: SIM117
-        with Lora().attach(model):
-            pass
+    @cache
+    def make(name):
+        config = getattr(transformers, f"{name.replace(' ', '')}Config")(**WITHOUT_DEFAULT[name][0])
+        base = transformers.AutoModelForCausalLM.from_config(config)
+        return LanguageModel(base, load_encoder(tiny_causal), pack=False)
+
+    return make
+
+
+@pytest.mark.parametrize("name", WITHOUT_DEFAULT)
+def test_an_architecture_peft_has_no_default_for_is_refused_with_names_that_fit(other, encode, name):
+    _, kind, names = WITHOUT_DEFAULT[name]
+    model = other(name)
+    assert sentence(model) == (
+        f"PEFT has no default of method.target_modules for the architecture {kind!r}; "
+        f"name modules such as {names}."
+    )
+    for target in names.split(", "):
+        with Lora(target_modules=(target,)).attach(model) as attached:
+            model.target_losses(attached.module, model.batch(encode(model, PAIRS))).mean().backward()
+            gradients = [p.grad for n, p in adapted(attached.module).items() if ".lora_B" in n]
+            assert any(g is not None and g.abs().max() > 0 for g in gradients)
+
+
+def test_names_that_fit_are_given_with_names_that_do_not(other, causal):
+    lfm2, mamba = other("Lfm2"), other("Mamba")
+    fitting = WITHOUT_DEFAULT["Lfm2"][2]
+    assert sentence(lfm2, "query", "c_attn") == (
+        f"no module is named 'query' or 'c_attn' of method.target_modules; name modules such as {fitting}."
+    )
+    # The first of two modules so named is a block of its own, no matrix.
+    assert sentence(lfm2, "q_proj", "conv") == (
+        f"PEFT does not adapt 'conv' of method.target_modules; name modules such as {fitting}."
+    )
+    assert "incompatible" in sentence(mamba, "conv1d")
+    assert "no module is named 'conv1d'" in sentence(causal, "conv1d")
+
+
+def test_a_module_that_the_architecture_computes_past_is_refused(other):
+    message = sentence(other("Mamba"), "in_proj", "dt_proj")
+    assert message.startswith("'dt_proj' of method.target_modules would have no effect; ")
+
+
+def test_trying_whether_a_module_is_called_draws_nothing(causal):
+    torch.manual_seed(3)
+    with Lora(target_modules=("q_proj",), dropout=0.5).attach(causal) as attached:
+        after = torch.rand(1)
+        assert called_adapters(causal, attached.module)
+    torch.manual_seed(3)
+    config = peft.LoraConfig(r=8, lora_alpha=16, lora_dropout=0.5, target_modules=["q_proj"])
+    module = peft.get_peft_model(causal.base, config)
+    assert torch.equal(after, torch.rand(1))
+    module.unload()
 
 
 def test_dropout_acts_in_training_only(causal, encode):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cotune.exceptions import InputError
+from cotune.models import Encoded
 from cotune.training.methods._method import Attached, Method
 
 if TYPE_CHECKING:
@@ -40,8 +41,19 @@ class Lora(Method):
         Raises
         ------
         InputError
-            If the base lacks one of the target modules.
+            If the base lacks one of the target modules or computes past it, or PEFT has no default for it.
         """
+        try:
+            module = self._put_on(model)
+        except ValueError as error:
+            raise self._misfit(model, str(error)) from error
+        try:
+            self._check_targets(model, module)
+            yield _attached(module)
+        finally:
+            _take_off(model, module)
+
+    def _put_on(self, model: LanguageModel) -> Any:
         from peft import LoraConfig, TaskType, get_peft_model
 
         config = LoraConfig(
@@ -51,35 +63,111 @@ class Lora(Method):
             target_modules=None if self.target_modules is None else list(self.target_modules),
             task_type=TaskType.SEQ_2_SEQ_LM if model.seq2seq else TaskType.CAUSAL_LM,
         )
-        try:
-            with warnings.catch_warnings():
-                # PEFT asks transformers for an attribute by its old name.
-                warnings.filterwarnings(
-                    "ignore", message=".*is_gradient_checkpointing", category=FutureWarning
-                )
-                module: Any = get_peft_model(model.base, config)
-        except ValueError as error:
-            raise InputError(f"LoRA does not fit the model: {str(error).splitlines()[0]}") from error
-        try:
-            self._check_targets(module)
-            yield _attached(module)
-        finally:
-            module.unload()
-            model.base.eval()
-            # Left behind by PEFT; the next adapter would take the base for one that has been adapted before.
-            if hasattr(model.base, "peft_config"):
-                del model.base.peft_config
+        with warnings.catch_warnings():
+            # PEFT asks transformers for an attribute by its old name.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            return get_peft_model(model.base, config)
 
-    def _check_targets(self, module: Any) -> None:
-        """Refuse a name that fits nothing, which PEFT passes over as long as another one fits."""
+    def _check_targets(self, model: LanguageModel, module: Any) -> None:
+        """Refuse a name that fits nothing, or nothing that is computed, while another one does."""
         adapted = module.base_model.targeted_module_names
+        names = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in adapted))
         for target in self.target_modules or ():
-            if not any(name == target or name.endswith(f".{target}") for name in adapted):
-                names = ", ".join(sorted({name.rpartition(".")[2] for name in adapted}))
+            if not _named(target, adapted):
                 raise InputError(
-                    f"LoRA does not fit the model: no module is named {target!r} of target_modules, "
+                    f"LoRA does not fit the model: no module is named {target!r} of method.target_modules, "
                     f"unlike {names}."
                 )
+        if self.target_modules is None or model.device.type == "meta":
+            return
+        called = called_adapters(model, module)
+        for target in self.target_modules:
+            if not called.intersection(_named(target, adapted)):
+                raise InputError(
+                    f"LoRA does not fit the model: {target!r} of method.target_modules would have no effect; "
+                    f"the architecture {model.base.config.model_type!r} reads the matrix of that module "
+                    "without calling it."
+                )
+
+    def _misfit(self, model: LanguageModel, reason: str) -> InputError:
+        """Say in a sentence what PEFT does not accept, and which names would do."""
+        names = [path for path, _ in model.base.named_modules()]
+        if self.target_modules is None:
+            kind = model.base.config.model_type
+            reason = f"PEFT has no default of method.target_modules for the architecture {kind!r}"
+        elif not any(_named(target, names) for target in self.target_modules):
+            given = " or ".join(map(repr, self.target_modules))
+            reason = f"no module is named {given} of method.target_modules"
+        elif "\n" in reason:
+            # With a whole module written out.
+            refused = [name for name in self.target_modules if not self._accepts(model, name)]
+            reason = f"PEFT does not adapt {' or '.join(map(repr, refused))} of method.target_modules"
+        fitting = ", ".join(name for name in _linear_maps(model.base) if self._accepts(model, name))
+        hint = f"name modules such as {fitting}" if fitting else "it has no linear maps to adapt"
+        return InputError(f"LoRA does not fit the model: {reason.rstrip('. ')}; {hint}.")
+
+    def _accepts(self, model: LanguageModel, name: str) -> bool:
+        """Whether an update of the matrices of a name can be put on a model and has an effect."""
+        try:
+            module = self.model_copy(update={"target_modules": (name,)})._put_on(model)
+        except ValueError:
+            return False
+        try:
+            return model.device.type == "meta" or bool(called_adapters(model, module))
+        finally:
+            _take_off(model, module)
+
+
+def called_adapters(model: LanguageModel, module: Any) -> set[str]:
+    """Try on a few tokens which of the adapted modules a model calls, by their paths in the base.
+
+    An architecture may read a map's weight and multiply by itself (the kernels of Mamba do), and would pass
+    an update of the map by.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    called: set[str] = set()
+    hooks = [
+        part.register_forward_pre_hook(lambda *_, path=path: called.add(path))
+        for path, part in module.base_model.model.named_modules()
+        if isinstance(part, LoraLayer)
+    ]
+    # The draws of a run are its own: dropout, were it on, would move the generator.
+    devices = [model.device] if model.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices), torch.inference_mode(), model.autocast():
+            model.target_losses(module, model.batch([Encoded((0, 0, 0, 0), (0,))]))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called
+
+
+def _take_off(model: LanguageModel, module: Any) -> None:
+    module.unload()
+    model.base.eval()
+    # Left behind by PEFT; the next adapter would take the base for one that has been adapted before.
+    if hasattr(model.base, "peft_config"):
+        del model.base.peft_config
+
+
+def _named(target: str, paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if path == target or path.endswith(f".{target}")]
+
+
+def _linear_maps(base: Any) -> list[str]:
+    """Name the linear maps between a model's embeddings, in the order of its modules."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    output = base.get_output_embeddings()
+    maps = [
+        path.rpartition(".")[2]
+        for path, module in base.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D)) and module is not output
+    ]
+    return list(dict.fromkeys(maps))
 
 
 def _attached(module: Any) -> Attached:
