@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from cotune.models import Encoded, LanguageModel
-from cotune.training._loop import train
+from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of
 from cotune.training._side_by_side import train_side_by_side
 from cotune.training.config import TrainingConfig
@@ -48,7 +48,9 @@ def separate(
     for seed, batches in enumerate(drawn):
         torch.manual_seed(seed)
         with METHOD.attach(model) as attached:
-            losses.append(train(model, attached, batches, len(batches), config).losses)
+            run = TrainingRun(model, attached, len(batches), config)
+            run.run(batches)
+            losses.append(run.log.losses)
     return losses, time.process_time() - begin
 
 

@@ -30,7 +30,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from cotune.models import Encoded, LanguageModel
 from cotune.tasks import READERS, Mixture, format_prompt, format_target
-from cotune.training._loop import train
+from cotune.training._loop import TrainingRun
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 
@@ -64,8 +64,9 @@ def cotune_loop(
     torch.manual_seed(0)
     with Lora(target_modules=("q_proj", "v_proj")).attach(model) as module:
         begin = time.process_time()
-        log = train(model, module, drawn, len(drawn), config)
-        return list(log.losses), time.process_time() - begin
+        run = TrainingRun(model, module, len(drawn), config)
+        run.run(drawn)
+        return list(run.log.losses), time.process_time() - begin
 
 
 class _Recorder(TrainerCallback):

@@ -259,7 +259,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from cotune.models import LanguageModel
-from cotune.training._loop import train
+from cotune.training._loop import TrainingRun
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 
@@ -270,7 +270,9 @@ examples = [model.encoder.encode(lambda text: text, text, " " + text) for text i
 def losses():
     torch.manual_seed(0)
     with Lora().attach(model) as attached:
-        return train(model, attached, [examples] * 4, 4, TrainingConfig(clip=0.1)).losses
+        run = TrainingRun(model, attached, 4, TrainingConfig(clip=0.1))
+        run.run([examples] * 4)
+        return run.log.losses
 
 runs = [losses()]
 # Of accelerate both are the process's: its precision, and that two passes make one step.
