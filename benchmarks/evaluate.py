@@ -26,8 +26,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from cotune.evaluation.in_context import InContextConfig, evaluate_in_context
-from cotune.evaluation.in_context._prompts import TaskPrompts
+from cotune.answering import InContextConfig, evaluate_in_context
+from cotune.answering._prompts import TaskPrompts
 from cotune.models import LanguageModel
 from cotune.tasks import READERS, Task, draw_demonstrations, format_prompt, get_format, get_metric
 

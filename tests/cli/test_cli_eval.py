@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from cotune.answering import InContextConfig, evaluate_in_context, summarise
 from cotune.cli.main import main
-from cotune.evaluation.in_context import InContextConfig, evaluate_in_context, summarise
 from cotune.models import LanguageModel
 from cotune.studies.task_files import read_tasks
 

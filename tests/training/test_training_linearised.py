@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cotune.answering import encode_fitting, open_ended
 from cotune.exceptions import InputError
 from cotune.training.gradients import example_gradients, mean_gradient
 from cotune.training.language_model._linearised import Question, margins
@@ -126,7 +127,9 @@ def test_margins_of_choices_are_positive_where_the_right_one_is_likeliest(learne
     learner = learner_of("causal", [replace(task, splits={**task.splits, "validation": validation})])
     arrays = learner.linearise("last", examples=100, seed=0, dimension=64)
     with learner._attached(("last",), 0) as attached:
-        losses = learner.model.nll(attached.module, learner._data.options("last", "validation"))
+        encoder, asked = learner.model.encoder, learner._tasks["last"]
+        options = [open_ended(encode_fitting(encoder, asked, e, c)) for e in validation for c in e.choices]
+        losses = learner.model.nll(attached.module, options)
         score = learner.score(attached.module, "last", "validation")
     p = np.exp(-losses).reshape(12, 4)
     of_right = p[np.arange(12), np.arange(12) % 4]

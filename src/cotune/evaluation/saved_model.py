@@ -6,10 +6,11 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cotune.answering import ChoiceConfig
 from cotune.exceptions import InputError
 from cotune.models import locate_model, model_fingerprint
 
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 RECORD = "tune.json"
 """The file in which ``cotune tune`` says what a folder holds."""
 
+ARTEFACT_RECORD = "cotune.json"
+"""The file in which a study says which of its runs left a folder, and how the model is read."""
+
 ADAPTER = "adapter_config.json"
 """The file in which PEFT says what an adapter is."""
+_ANSWERS = tuple(ChoiceConfig.model_fields)
+"""Of how tasks were put in context what holds wherever the model is scored."""
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
 """Adapters that stand before the inputs; all others are on the weights."""
 _UNREADABLE = ("P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE")
@@ -46,6 +52,9 @@ class SavedModel:
         A soft prompt or a prefix, which stands before the inputs of the task it was trained on.
     record : mapping or None
         What ``cotune tune`` wrote about the model.
+    reading : mapping
+        Options that the model was trained and scored with, such as ``max_prompt_tokens`` and
+        ``classification``: read in the same way it has the same scores.
     """
 
     base: Path | str
@@ -53,6 +62,7 @@ class SavedModel:
     weights: Path | None = None
     prompt: Path | None = None
     record: Mapping[str, Any] | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> str | None:
@@ -96,7 +106,18 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     wanted = base or (name if named is None else str(place))
     location = _locate(wanted, named if base is None else None)
     revision = None if whole else _check_base(name, location, record)
-    return SavedModel(location, revision, adapters.get("weights"), adapters.get("prompt"), record)
+    return SavedModel(
+        location, revision, adapters.get("weights"), adapters.get("prompt"), record, _reading(folder, record)
+    )
+
+
+def _reading(folder: Path, record: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return how a model was read by whoever tuned it; nothing where that is not known."""
+    if record is not None:
+        config = record["config"]
+        return {**config, **{key: v for key, v in config.get("in_context", {}).items() if key in _ANSWERS}}
+    file = folder / ARTEFACT_RECORD
+    return dict(_read_json(file).get("reading", {})) if file.is_file() else {}
 
 
 @dataclass(frozen=True)

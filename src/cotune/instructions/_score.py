@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from cotune.answering import choice_scores, encode_fitting, open_ended
 from cotune.exceptions import InputError
-from cotune.models import Encoded, LanguageModel
-from cotune.tasks import Example, Task, format_prompt, format_target
+from cotune.models import LanguageModel
+from cotune.tasks import Example, Task
 
 
 def score_instruction(
@@ -52,40 +54,27 @@ def score_instruction(
         raise InputError(
             f"The task {task.name} has examples without choices, so instructions are scored by likelihood."
         )
-    answers = [example.choices or example.targets[:1] for example in examples]
-    asked = [
-        _encoded(model, task, instruction, example, answer)
-        for example, of_example in zip(examples, answers, strict=True)
-        for answer in of_example
+    asked = replace(task, instruction=instruction)
+    closed = [example for example in examples if example.choices]
+    options = [
+        [open_ended(encode_fitting(model.encoder, asked, example, choice)) for choice in example.choices]
+        for example in closed
     ]
-    losses = iter(model.nll(model.base, asked))
-    return float(
-        np.mean(
-            [
-                _value({answer: next(losses) for answer in of_example}, example.targets, by)
-                for example, of_example in zip(examples, answers, strict=True)
-            ]
-        )
-    )
+    scores = choice_scores(model, model.base, options, "mean") if closed else []
+    values = [_of_choices(of, example, by) for of, example in zip(scores, closed, strict=True)]
+    free = [e for e in examples if not e.choices]
+    values += (
+        -model.nll(model.base, [encode_fitting(model.encoder, asked, e, e.targets[0]) for e in free])
+    ).tolist()
+    return float(np.mean(values))
 
 
-def _value(losses: Mapping[str, float], right: Sequence[str], by: Literal["likelihood", "accuracy"]) -> float:
-    """Score one example by the losses of its answers."""
+def _of_choices(
+    scores: NDArray[np.float64], example: Example, by: Literal["likelihood", "accuracy"]
+) -> float:
+    """Score one example by the log-likelihoods of its choices."""
+    right = np.array([choice in example.targets for choice in example.choices])
     if by == "accuracy":
-        return float(min(losses, key=lambda answer: losses[answer]) in right)
-    if len(losses) == 1:
-        return -next(iter(losses.values()))
+        return float(right[int(np.argmax(scores))])
     # How ready a model is to give any of the answers says nothing about the instruction.
-    every = logsumexp([-loss for loss in losses.values()])
-    return float(logsumexp([-loss for answer, loss in losses.items() if answer in right]) - every)
-
-
-def _encoded(model: LanguageModel, task: Task, instruction: str, example: Example, target: str) -> Encoded:
-    render = partial(format_prompt, instruction, choices=example.choices, format=task.format)
-    encoded = model.encoder.encode(render, example.input, format_target(target))
-    if encoded is None:
-        raise InputError(
-            f"The task {task.name} has a target of more than {model.encoder.max_target_tokens} tokens: "
-            f"{target[:40]!r}..."
-        )
-    return encoded
+    return float(logsumexp(scores[right]) - logsumexp(scores))

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import parse
-from cotune.evaluation.in_context import (
+from cotune.answering import (
+    ChoiceConfig,
     InContextConfig,
     InContextScore,
     InContextSummary,
@@ -31,7 +32,9 @@ Progress = Callable[[int, int], None]
 """Called with the number of prompts answered and of all."""
 
 _OF_THE_MODEL = ("precision", "profile", "max_prompt_tokens", "max_target_tokens")
-"""What a tuned model is read with as it was in its training, unless the caller says otherwise."""
+_OF_THE_ANSWERS = tuple(ChoiceConfig.model_fields)
+"""What a tuned model is read with as it was in its training, unless the caller says otherwise: so that it has
+the score here that whoever tuned it has measured."""
 
 _COLUMNS = (
     "task",
@@ -140,16 +143,18 @@ def evaluate_saved_model(
         a soft prompt is for.
     """
     check_tasks(tasks)
+    config = _as_scored(saved, config)
     prompted = _prompted(name, saved, tasks, config)
     wanted = _model_config(saved, config)
     encoder = wanted.encoder(Path())
-    check_in_context(tasks, config, encoder, seeds=[config.seed])
+    checked = check_in_context(tasks, config, encoder, seeds=[config.seed])
     opened = open_saved_model(saved, wanted.load(Path(), encoder))
     scores = _ask(opened, tasks, prompted, config, progress)
     rows = tuple(summarise(scores))
     averages = normalised_average(row for row in rows if row.higher_is_better)
     read = (f"{task.name}: {note}" for task in tasks for note in task.notes)
-    notes = (*_notes(saved, prompted), *cut_notes(rows), *_without_losses(rows))
+    told = (f"{name}: {note}" for name, of_task in checked.items() for note in of_task)
+    notes = (*_notes(saved, prompted), *told, *cut_notes(rows), *_without_losses(rows))
     return Evaluation(name, rows, prompted, tuple(averages), notes, tuple(read))
 
 
@@ -169,8 +174,14 @@ def _prompted(name: str, saved: SavedModel, tasks: Sequence[Task], config: Evalu
     return names & {saved.target}
 
 
+def _as_scored(saved: SavedModel, config: EvaluateConfig) -> EvaluateConfig:
+    """Take answers as they were taken when the model was tuned, where the caller does not say how."""
+    known = {key: saved.reading[key] for key in _OF_THE_ANSWERS if key in saved.reading}
+    return config.model_copy(update={k: v for k, v in known.items() if k not in config.model_fields_set})
+
+
 def _model_config(saved: SavedModel, config: EvaluateConfig) -> ModelConfig:
-    recorded = {} if saved.record is None else saved.record["config"]
+    recorded = saved.reading
     given = {field: getattr(config, field) for field in _OF_THE_MODEL if field in config.model_fields_set}
     options = {field: recorded[field] for field in _OF_THE_MODEL if field in recorded}
     options |= {field: value for field, value in given.items() if value is not None}

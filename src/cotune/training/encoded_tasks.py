@@ -2,21 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import count, islice, repeat
 from pathlib import Path
 
+from cotune.answering import encode_example
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
-from cotune.tasks import (
-    SPLITS,
-    Example,
-    Task,
-    draw_demonstrations,
-    format_prompt,
-    format_target,
-    get_metric,
-)
+from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
 from cotune.training.replay import ReplayConfig, TextWindows
@@ -58,34 +51,16 @@ class EncodedTasks:
         return self._load()
 
     def check(self) -> dict[str, tuple[str, ...]]:
-        """Encode all that runs ask for; return by task what was cut or dropped.
+        """Encode all that runs are trained on; return by task what was cut or dropped.
 
         Raises
         ------
         InputError
-            If a task has nothing left in a split, or a choice is too long.
+            If a task has nothing left in a split.
         """
-        for name, task in self.tasks.items():
-            if get_metric(task.metric).needs == "text":
-                for split in ("validation", "test"):
-                    self.options(name, split)
         return {
             name: tuple(note for split in SPLITS for note in self.notes(name, split)) for name in self.tasks
         }
-
-    def options(self, task: str, split: str) -> list[Encoded]:
-        """Encode every choice of every example of a split, one example after the other."""
-        options = [
-            self.encode(task, example, choice)
-            for example, _ in self.kept(task, split)
-            for choice in example.choices
-        ]
-        fitting = [option for option in options if option is not None]
-        if len(fitting) < len(options):
-            raise InputError(
-                f"A choice of task {task} is longer than max_target_tokens {self.encoder.max_target_tokens}."
-            )
-        return fitting
 
     def encoded(self, task: str, split: str) -> list[Encoded]:
         """Return the encoded examples of a split that fit."""
@@ -128,17 +103,7 @@ class EncodedTasks:
         shown: tuple[Example, ...] = ()
         if shots:
             shown = draw_demonstrations(of_task, shots, seed=seed, draw=draw, exclude=(example.input,))
-        render = partial(
-            format_prompt,
-            of_task.instruction,
-            choices=example.choices,
-            demonstrations=shown,
-            format=of_task.format,
-        )
-        try:
-            return self.encoder.encode(render, example.input, format_target(target))
-        except InputError as error:
-            raise InputError(f"Task {task}: {error}") from error
+        return encode_example(self.encoder, of_task, example, target, shown)
 
     def batches(
         self,

@@ -160,6 +160,16 @@ class Learner(Protocol):
 
 
 @runtime_checkable
+class AnsweringLearner(Protocol):
+    """A learner whose adapters can be scored by others, who have to read them as it does."""
+
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """Options of the model and of its answers that its scores depend on, as plain JSON types."""
+        ...
+
+
+@runtime_checkable
 class FeatureLearner(Learner, Protocol):
     """A learner that can describe a task without being trained."""
 

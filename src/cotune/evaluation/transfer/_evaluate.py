@@ -4,10 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from cotune.evaluation.in_context import InContextConfig, InContextEvaluation, check_in_context
+from cotune.answering import InContextConfig, InContextEvaluation, check_in_context
 from cotune.evaluation.transfer._config import TransferConfig
 from cotune.evaluation.transfer._fine_tune import FineTuning, fine_tune
 from cotune.evaluation.transfer._trials import MARKINGS, Trial, draw_trials
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel
-    from cotune.training.methods import Attached
 
 
 class Measured(NamedTuple):
@@ -193,18 +191,15 @@ class TransferEvaluation:
             for one in self._prepared
             if 0 in numbers
         }
-        done = count(1)
-
-        def measure(run: FineTuning, attached: Attached) -> None:
-            one, n = runs[run]
-            ids = attached.prompt_ids(run.task)
-            found[run.task, one.trial.draw, n] = self._ask(model, attached.module, one, n, ids)
-            if progress is not None:
-                progress(next(done), len(runs))
-
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            fine_tune(model, list(runs), self._config, measure)
+            tuned = fine_tune(model, list(runs), self._config)
+            for done, (run, attached) in enumerate(tuned, start=1):
+                one, n = runs[run]
+                ids = attached.prompt_ids(run.task)
+                found[run.task, one.trial.draw, n] = self._ask(model, attached.module, one, n, ids)
+                if progress is not None:
+                    progress(done, len(runs))
         return [found[one.trial.task.name, one.trial.draw, n] for one in self._prepared for n in numbers]
 
     def _ask(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
-from cotune.evaluation.in_context import InContextConfig
+from cotune.answering import InContextConfig, encode_fitting
 from cotune.evaluation.transfer._config import TransferConfig
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
-from cotune.tasks import Example, Task, draw_demonstrations, format_prompt, format_target
+from cotune.tasks import Example, Task, draw_demonstrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +72,10 @@ class Trial:
         InputError
             If one does not fit; names the task.
         """
-        encoded = []
-        for example in self.examples:
-            render = partial(
-                format_prompt,
-                self.task.instruction,
-                choices=example.choices,
-                demonstrations=self.exemplars,
-                format=self.task.format,
-            )
-            try:
-                one = encoder.encode(render, example.input, format_target(example.targets[0]))
-            except InputError as error:
-                raise InputError(f"Task {self.task.name}: {error}") from error
-            if one is None:
-                raise InputError(
-                    f"Task {self.task.name}: the answer {example.targets[0]!r:.60} is longer than "
-                    f"max_target_tokens {encoder.max_target_tokens}; raise it or leave the task out."
-                )
-            encoded.append(one)
-        return encoded
+        return [
+            encode_fitting(encoder, self.task, example, example.targets[0], self.exemplars)
+            for example in self.examples
+        ]
 
 
 def draw_trials(

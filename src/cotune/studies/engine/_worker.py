@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import RunError
 from cotune.studies.engine._runs import RunRecord, RunT
-
-ARTEFACT_RECORD = "cotune.json"
-"""File beside what a run left to keep; names the run it came from."""
 
 
 @dataclass(frozen=True, slots=True)

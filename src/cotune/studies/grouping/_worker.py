@@ -23,6 +23,7 @@ from cotune.studies.grouping._design import (
 from cotune.studies.grouping._variation import learner_of
 from cotune.tasks import Task
 from cotune.training.learner import (
+    AnsweringLearner,
     EnsembleLearner,
     FeatureLearner,
     Fit,
@@ -92,8 +93,9 @@ class LearnerWorker(Worker[AnyRun]):
             return [_of_fit(self._fit(first))]
         with new_folder(job.save_to) as folder:
             fit = self._fit(first, folder)
-            content = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
-            write_artefact_record(folder, content)
+            run = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
+            reading = {"reading": learner.reading} if isinstance(learner, AnsweringLearner) else {}
+            write_artefact_record(folder, {**run, **reading})
         return [_of_fit(fit)]
 
     def _fit(self, run: FitRun, folder: Path | None = None) -> Fit:

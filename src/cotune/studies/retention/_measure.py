@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cotune.answering import InContextConfig, InContextEvaluation, InContextScore, encode_fitting
 from cotune.evaluation.format_specialisation import LabelledPrompt, ModuleAlignment, label_share
-from cotune.evaluation.in_context import InContextConfig, InContextEvaluation, InContextScore
-from cotune.exceptions import InputError
 from cotune.findings.retention import InContextValue, TargetScore
-from cotune.tasks import Task, draw_demonstrations, format_prompt, format_target
+from cotune.tasks import Task, draw_demonstrations
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +89,7 @@ class Measure:
         if key not in self._target_evaluations:
             self._target_evaluations[key] = InContextEvaluation(
                 self.targets,
-                target_config(self.in_context, split, demonstrations),
+                self.in_context.on_trained(split, demonstrations),
                 self.model.encoder,
                 seed=self.seed,
                 soft_prompts=dict(ids),
@@ -154,26 +153,16 @@ class Measure:
         ids = prompt_ids(task.name)
         for index in order[: self.gradient_examples].tolist():
             example = task["train"][index]
-            render = partial(
-                format_prompt,
-                task.instruction,
-                choices=example.choices,
-                demonstrations=draw_demonstrations(
-                    task, demonstrations, seed=self.seed, draw=(index,), exclude={example.input}
-                ),
-                format=task.format,
+            shown = draw_demonstrations(
+                task, demonstrations, seed=self.seed, draw=(index,), exclude={example.input}
             )
-            encoded = [encoder.encode(render, example.input, format_target(c)) for c in example.choices]
-            options = tuple(option.under(ids) for option in encoded if option is not None)
-            if len(options) < len(encoded):
-                raise InputError(
-                    f"A choice of task {task.name} is longer than max_target_tokens "
-                    f"{encoder.max_target_tokens}; raise it or leave gradient_steps out."
-                )
+            options = tuple(
+                encode_fitting(encoder, task, example, choice, shown).under(ids) for choice in example.choices
+            )
             yield LabelledPrompt(options, example.choices.index(example.targets[0]))
 
     def _label_share(self, task: str, answers: Sequence[str]) -> float | None:
-        if not answers or task in self._shares_labels or not self.labels:
+        if not answers or task in self._silent or not self.labels:
             return None
         return label_share(answers, self.labels)
 
@@ -183,13 +172,21 @@ class Measure:
         return label_set(self.targets)
 
     @cached_property
-    def _shares_labels(self) -> set[str]:
-        """Names of the tasks whose right answers are labels of the targets: a share would say nothing."""
+    def _silent(self) -> set[str]:
+        """Names of the tasks of which a share of the targets' labels would say nothing.
+
+        Those whose right answers are labels of the targets, and those whose answers can be nothing but one of
+        their own choices.
+        """
+        chosen = self.in_context.classification == "likelihood"
         return {
             task.name
             for task in self.evaluation
             if self.labels
-            and label_share([t for e in task[self.in_context.split] for t in e.targets], self.labels) > 0
+            and (
+                (chosen and all(example.choices for example in task[self.in_context.split]))
+                or label_share([t for e in task[self.in_context.split] for t in e.targets], self.labels) > 0
+            )
         }
 
 
@@ -199,15 +196,3 @@ def label_set(targets: Sequence[Task]) -> tuple[str, ...]:
     if not all(example.choices for example in examples):
         return ()
     return tuple(dict.fromkeys(choice for example in examples for choice in example.choices))
-
-
-def target_config(in_context: InContextConfig, split: str, demonstrations: int) -> InContextConfig:
-    """Return how targets are scored: on all of a split, with the demonstrations of their training."""
-    changes = {
-        "shots": (demonstrations,),
-        "draws": 1,
-        "demonstrations": "fresh" if demonstrations else "shared",
-        "split": split,
-        "max_examples": None,
-    }
-    return in_context.model_copy(update=changes)

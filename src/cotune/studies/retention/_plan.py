@@ -117,7 +117,7 @@ def _seconds(run: TuneRun, work: _Work, speed: _Speed) -> float:
 
 def _measure(study: RetentionStudy, runs: Sequence[TuneRun]) -> _Speed:
     """Answer a few prompts, and do a few steps of every stage of every method."""
-    from cotune.evaluation.in_context import evaluate_in_context
+    from cotune.answering import evaluate_in_context
 
     model = study.config.load(study.base, study.encoder)
     few = study.config.in_context.model_copy(update={"draws": 1, "max_examples": _PROBE_PROMPTS})

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from cotune._config import did_you_mean
-from cotune.evaluation.in_context import check_in_context
+from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.exceptions import InputError
 from cotune.studies.engine._events import Events
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Plan
 from cotune.studies.engine._runs import key_of
 from cotune.studies.retention._design import AnyRun, Cell, TuneRun, plan_cells, tuning_config
-from cotune.studies.retention._measure import label_set, target_config
+from cotune.studies.retention._measure import label_set
 from cotune.studies.retention._pipeline import collect_retention, run_retention
 from cotune.studies.retention._plan import plan_retention
 from cotune.studies.retention._result import RetentionResult
@@ -86,14 +86,15 @@ class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
         """Check targets, other tasks and numbers; return by task what was cut or dropped."""
         self._check_targets()
         config, encoder = self.config, self.encoder
-        check_in_context(self.evaluation, config.in_context, encoder, seeds=(config.seed,))
-        cut: dict[str, tuple[str, ...]] = {}
+        notes = {task.name: task.notes for task in (*self.targets, *self.evaluation)}
+        asked = [(self.evaluation, config.in_context)]
         for demonstrations in sorted({arm.method.demonstrations for arm in config.methods}):
+            of_targets = EncodedTasks(self.targets, lambda: encoder, demonstrations=demonstrations)
+            notes = merge_notes(notes, of_targets.check())
             for split in ("validation", "test"):
-                asked = target_config(config.in_context, split, demonstrations)
-                check_in_context(self.targets, asked, encoder, seeds=(config.seed,))
-            cut = EncodedTasks(self.targets, lambda: encoder, demonstrations=demonstrations).check()
-        return {task.name: task.notes + cut.get(task.name, ()) for task in (*self.targets, *self.evaluation)}
+                asked.append((self.targets, config.in_context.on_trained(split, demonstrations)))
+        found = (check_in_context(tasks, how, encoder, seeds=(config.seed,)) for tasks, how in asked)
+        return merge_notes(notes, *found)
 
     def _check_targets(self) -> None:
         """Check that the targets can be averaged and reached, and their labels randomised."""
@@ -161,8 +162,8 @@ class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
             "format": _FORMAT,
             "model": self.model_fingerprint,
             "questions": {"in_context": asked, "seed": self.config.seed},
-            "targets": _fingerprints(self.targets),
-            "evaluation": _fingerprints(self.evaluation),
+            "targets": self._fingerprints(self.targets),
+            "evaluation": self._fingerprints(self.evaluation),
         }
 
     def worker_setup(self) -> RetentionSetup:
@@ -183,6 +184,5 @@ class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
         content = json.dumps(self._questions, sort_keys=True)
         return self.shared / "stages" / hashlib.sha256(content.encode()).hexdigest()
 
-
-def _fingerprints(tasks: Sequence[Task]) -> dict[str, str]:
-    return {task.name: task.fingerprint for task in tasks}
+    def _fingerprints(self, tasks: Sequence[Task]) -> dict[str, str]:
+        return {task.name: scored_fingerprint(task, self.config.in_context) for task in tasks}

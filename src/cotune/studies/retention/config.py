@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from cotune._config import Config, from_table
-from cotune.evaluation.in_context import InContextConfig
+from cotune.answering import InContextConfig
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig

@@ -99,7 +99,7 @@ def _measuring(study: TransferStudy, title: str, runs: Sequence[AnyRun], speed: 
 
 def _measure(study: TransferStudy, runs: Sequence[TuneRun]) -> _Speed:
     """Answer a few prompts, and do a few steps of every tuning and of the fine-tunings."""
-    from cotune.evaluation.in_context import evaluate_in_context
+    from cotune.answering import evaluate_in_context
 
     config = study.config
     model = config.load(study.base, study.encoder)

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cotune.evaluation.in_context import check_in_context
+from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.evaluation.transfer import check_transfer
 from cotune.exceptions import InputError
 from cotune.studies.engine._events import Events
@@ -100,16 +100,15 @@ class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
         """Check tasks, mixtures and numbers; return by task what was cut or dropped."""
         config, encoder = self.config, self.encoder
         check_transfer(self.held_out, config.transfer, config.in_context, encoder, seed=config.seed)
-        check_in_context(self.held_out, config.in_context, encoder, seeds=(config.seed,))
+        found = check_in_context(self.held_out, config.in_context, encoder, seeds=(config.seed,))
         trained = {name for run in self.tunings.values() for name in run.tasks}
         cut: dict[str, tuple[str, ...]] = {}
         for demonstrations in sorted({arm.method.demonstrations for arm in config.compared}):
             data = EncodedTasks(self.train, lambda: encoder, demonstrations=demonstrations)
             cut = data.check()
-        return {
-            task.name: task.notes + cut.get(task.name, ())
-            for task in (*(task for task in self.train if task.name in trained), *self.held_out)
-        }
+        told = (*(task for task in self.train if task.name in trained), *self.held_out)
+        notes = merge_notes({task.name: task.notes for task in told}, found)
+        return merge_notes(notes, {name: of_task for name, of_task in cut.items() if name in notes})
 
     def run(self, events: Events, *, retry_failed: bool = False) -> TransferResult:
         """Do what the study still lacks and write its results."""
@@ -141,7 +140,11 @@ class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
         """Hash model, tasks, questions and recipe with the run's fields."""
         if isinstance(run, TuneRun):
             return self._tuning_keys[run]
-        return key_of(run, **self._questions, fingerprint=self._by_name[run.task].fingerprint)
+        return key_of(
+            run,
+            **self._questions,
+            fingerprint=scored_fingerprint(self._by_name[run.task], self.config.in_context),
+        )
 
     @cached_property
     def _tuning_keys(self) -> dict[TuneRun, str]:

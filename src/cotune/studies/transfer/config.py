@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, SerializeAsAny
 
 from cotune._config import Config, from_table, parse
-from cotune.evaluation.in_context import InContextConfig
+from cotune.answering import InContextConfig
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import ModelStudyConfig

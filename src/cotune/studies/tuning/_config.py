@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeInt, field_serializer, model_validator
 
 from cotune._config import from_table
-from cotune.evaluation.in_context import InContextConfig
+from cotune.answering import InContextConfig
 from cotune.models.config import ModelConfig
 from cotune.training.methods import METHODS, Full, Method
 from cotune.training.tuning import TuningConfig, get_preset

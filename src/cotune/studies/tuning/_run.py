@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cotune._files import write_text
-from cotune.evaluation.in_context import check_in_context
+from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
 from cotune.studies.engine._seen import seen
 from cotune.studies.evaluating import Progress, cut_notes
@@ -20,7 +20,7 @@ from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
 from cotune.studies.tuning._folder import TuneFolder
 from cotune.studies.tuning._result import TuneResult
-from cotune.studies.tuning._scores import Questions, TuneScores, target_config
+from cotune.studies.tuning._scores import Questions, TuneScores
 from cotune.studies.tuning._watcher import TargetWatcher
 from cotune.tasks import SPLITS, Task, check_tasks
 from cotune.training.encoded_tasks import EncodedTasks
@@ -155,8 +155,8 @@ class _Tuning:
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
-            "target": self.target.fingerprint,
-            "evaluation": [task.fingerprint for task in self.evaluation],
+            "target": scored_fingerprint(self.target, self.config.in_context),
+            "evaluation": [scored_fingerprint(t, self.config.in_context) for t in self.evaluation],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -170,10 +170,11 @@ class _Tuning:
         in_context, shots = self.config.in_context, self.config.method.demonstrations
         found = EncodedTasks([self.target], lambda: encoder).check()
         for split in ("validation", "test"):
-            check_in_context([self.target], target_config(in_context, split, shots), encoder)
-        check_in_context(self.evaluation, in_context, encoder)
-        read = [f"{task.name}: {note}" for task in (self.target, *self.evaluation) for note in task.notes]
-        return [*read, *(f"{name}: {note}" for name, notes in found.items() for note in notes)]
+            asked = in_context.on_trained(split, shots)
+            found = merge_notes(found, check_in_context([self.target], asked, encoder))
+        found = merge_notes(found, check_in_context(self.evaluation, in_context, encoder))
+        read = {task.name: task.notes for task in (self.target, *self.evaluation)}
+        return [f"{name}: {note}" for name, notes in merge_notes(read, found).items() for note in notes]
 
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cotune.evaluation.in_context import (
+from cotune.answering import (
+    QUESTIONS_SEED,
     InContextConfig,
     InContextSummary,
     evaluate_in_context,
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel
-
-QUESTIONS_SEED = 0
-"""Draws the demonstrations of all evaluations: every run, whatever its seed, is asked the same questions."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Questions:
             self.model,
             module,
             [self.target],
-            target_config(self.in_context, split, self.demonstrations),
+            self.in_context.on_trained(split, self.demonstrations),
             seed=QUESTIONS_SEED,
             soft_prompts={self.target.name: prompt_ids},
             progress=progress,
@@ -106,9 +104,3 @@ class Questions:
             self.model, module, self.evaluation, self.in_context, seed=QUESTIONS_SEED, progress=progress
         )
         return tuple(summarise(scores))
-
-
-def target_config(in_context: InContextConfig, split: str, demonstrations: int) -> InContextConfig:
-    """Return how the target is scored: as the other tasks, but with the demonstrations of its training."""
-    changes = {"shots": (demonstrations,), "draws": 1, "demonstrations": "fresh", "split": split}
-    return in_context.model_copy(update=changes)

@@ -11,7 +11,6 @@ from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers import _files
 from cotune.tasks.readers._base import ReaderConfig, Source
-from cotune.tasks.readers._rows import Unusable
 from cotune.tasks.readers.templates import TaskTemplates, TemplateOptions
 
 
@@ -71,17 +70,8 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _load(files: dict[str, Path], options: TemplateOptions) -> Source:
-    unusable = Unusable(next(iter(files.values())).parent)
-    splits = {
-        split: options.examples(_files.read_json_lines(file), unusable) for split, file in files.items()
-    }
+    splits = {split: options.examples(_files.read_json_lines(file)) for split, file in files.items()}
     for split, file in files.items():
         if not splits[split]:
             raise InputError(f"{file} has no instances; a task needs at least one in each of its files.")
-    return Source(
-        options.instruction,
-        splits,
-        options.default_metric,
-        format=options.default_format,
-        notes=unusable.notes,
-    )
+    return Source(options.instruction, splits, options.default_metric, format=options.default_format)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import PositiveInt
 
 from cotune._config import from_table
+from cotune.answering import ChoiceConfig
 from cotune.models.config import ModelConfig
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cotune.training.language_model._learner import LanguageModelLearner
 
 
-class LanguageModelConfig(LearnerConfig, ModelConfig):
+class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
     """A pretrained model and how it is trained on subsets of tasks."""
 
     method: Annotated[Method, from_table(METHODS, "name")] = Lora()
@@ -32,8 +33,8 @@ class LanguageModelConfig(LearnerConfig, ModelConfig):
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
     as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
     LoRA, dropout and Adafactor train one at a time."""
-    scoring_tokens: PositiveInt = 1024
-    """About how many tokens one forward pass holds while scoring."""
+    scoring_tokens: PositiveInt | None = None
+    """About how many tokens one forward pass holds while scoring; by default what suits the device."""
 
     def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
         """Make the learner; the model is loaded on first use."""

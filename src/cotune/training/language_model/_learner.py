@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune.answering import open_ended
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
 from cotune.tasks import get_metric
@@ -15,7 +15,6 @@ from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._varied import VariedRuns
 from cotune.training.sketch import Sketch, sketch
-from cotune.training.stages import begin_stage, train_stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,21 +128,24 @@ class LanguageModelLearner(VariedRuns):
         RunError
             If the loss is not finite or explodes.
         """
+        from cotune.training._loop import TrainingRun
+
         subset = tuple(sorted(self.tasks))
         *earlier, last = self.config.method.stages(steps, self.config.training, subset)
         if last.tasks:
             raise InputError("Tasks in sequence have no step on all tasks to look ahead from.")
         try:
             with self._attached(subset, derive_seed(seed, subset)) as attached:
-                joint = partial(self._batches, subset, derive_seed(seed, subset))
-                train_stages(self.model, attached, earlier, joint)
+                for stage in earlier:
+                    self._train(attached, stage, subset, derive_seed(seed, subset))
+                attached.train_only(last.trains)
                 return look_ahead(
                     self.model,
                     attached.module,
-                    begin_stage(self.model, attached, last),
-                    joint(attached, last),
+                    TrainingRun(self.model, attached, last.steps, last.training),
+                    self._batches(attached, last, subset, derive_seed(seed, subset)),
                     [
-                        self._batches((task,), derive_seed(seed, (task,)), attached, last)
+                        self._batches(attached, last, (task,), derive_seed(seed, (task,)))
                         for task in self.tasks
                     ],
                     every=every,
@@ -177,7 +179,8 @@ class LanguageModelLearner(VariedRuns):
             right = tuple(choice in example.targets for choice in example.choices)
             answers: Sequence[Encoded | None] = [encoded]
             if compared and any(right) and not all(right):
-                answers = [self._data.encode(task, example, choice) for choice in example.choices]
+                choices = (self._data.encode(task, example, choice) for choice in example.choices)
+                answers = [None if choice is None else open_ended(choice) for choice in choices]
             elif demonstrated:
                 answers = [self._data.encode(task, example, example.targets[0])]
             fitting = tuple(answer for answer in answers if answer is not None)

@@ -4,22 +4,30 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cotune.answering import (
+    QUESTIONS_SEED,
+    ChoiceConfig,
+    InContextConfig,
+    InContextEvaluation,
+    check_in_context,
+    gold_notes,
+    merge_notes,
+    scored_fingerprint,
+)
 from cotune.exceptions import RunError
-from cotune.models import locate_model
-from cotune.tasks import Task, cut_answer, get_metric, stops_of
+from cotune.models import Encoded, locate_model
+from cotune.tasks import Task
 from cotune.training._log import TrainingLog, total_counts
-from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
 from cotune.training.language_model._warm_start import start_from, stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
-from cotune.training.stages import StagedRun, train_runs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -63,6 +71,7 @@ class LanguageModelRuns:
         warm = config.warm_start
         self._warm_tasks = [] if warm is None else warm.chosen(tasks)
         self._start: dict[str, Tensor] | None = None if warm is not None else {}
+        self._evaluations: dict[tuple[str, str, tuple[int, ...]], InContextEvaluation] = {}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -78,7 +87,8 @@ class LanguageModelRuns:
     def fingerprint(self) -> str:
         """Hash of the model and the recipe; with a warm start, of the tasks that it is trained on too."""
         recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
-        for key in ("revision", "scoring_tokens", "ensemble", "warm_start"):
+        of_answers = ("classification", "label_score")  # in the hashes of the tasks that are answered
+        for key in ("revision", "scoring_tokens", "ensemble", "warm_start", *of_answers):
             del recipe[key]
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})
@@ -89,8 +99,15 @@ class LanguageModelRuns:
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
     def task_fingerprint(self, task: str) -> str:
-        """Hash of the task's data, instruction and metric."""
-        return self._tasks[task].fingerprint
+        """Hash of the task's data, instruction and metric, and of how it is scored."""
+        return scored_fingerprint(self._tasks[task], self.config)
+
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """Options of the model and of its answers that scores depend on; see AnsweringLearner."""
+        of_model = self.config.fingerprint(self._base)
+        of_answers = {key: getattr(self.config, key) for key in ChoiceConfig.model_fields}
+        return {key: value for key, value in of_model.items() if key != "model"} | of_answers
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -98,8 +115,20 @@ class LanguageModelRuns:
         return self.config.load(self._base, self._data.encoder)
 
     def check(self) -> dict[str, tuple[str, ...]]:
-        """Encode all that runs ask for, so that what does not fit is known before anything is trained."""
-        return self._data.check()
+        """Encode all that runs ask for, so that what does not fit is known before anything is trained.
+
+        Raises
+        ------
+        InputError
+            If a task has nothing left in a split, or a choice is too long.
+        """
+        encoder, tasks = self._data.encoder, list(self._tasks.values())
+        return merge_notes(
+            self._data.check(),
+            {task.name: gold_notes(task, encoder, self.config, "train") for task in tasks},
+            check_in_context(tasks, self._asking("validation"), encoder),
+            check_in_context(tasks, self._asking("test"), encoder),
+        )
 
     def expected_tokens(self, subset: Subset, steps: int) -> int:
         """Tokens of the batches of a run, by the mean length of each task's examples and of replayed text."""
@@ -150,36 +179,17 @@ class LanguageModelRuns:
         RunError
             If the loss is not finite or explodes, in training or in scoring; names the subset.
         """
-        (fit,) = self._fit_all([(subset, seed)], steps=steps, split=split, save_to=save_to)
-        return fit
-
-    def _fit_all(
-        self,
-        runs: Sequence[tuple[Subset, int]],
-        *,
-        steps: int,
-        split: str,
-        save_to: Path | None = None,
-        most: int = 1,
-    ) -> list[Fit]:
-        """Train subsets, each with its seed and up to ``most`` in a pass, and score one after the other."""
-
-        def score(at: int, attached: Attached, logs: list[TrainingLog]) -> Fit:
-            scores = self._scores(attached, runs[at][0], split)
-            if save_to is not None:
-                attached.save(save_to)
-            return fit_of(scores, logs)
-
-        config, staged = self.config, [self._staged(subset, seed) for subset, seed in runs]
-        return train_runs(self.model, config.method, staged, steps, config.training, then=score, most=most)
-
-    def _staged(self, subset: Subset, seed: int) -> StagedRun:
-        return StagedRun(
-            f"Training {' + '.join(subset)} with seed {seed}",
-            subset,
-            partial(self._attached, subset, derive_seed(seed, subset)),
-            partial(self._batches, subset, derive_seed(seed, subset)),
-        )
+        method = self.config.method
+        try:
+            with self._attached(subset, derive_seed(seed, subset)) as attached:
+                stages = method.stages(steps, self.config.training, subset)
+                logs = [self._train(attached, stage, subset, derive_seed(seed, subset)) for stage in stages]
+                scores = self._scores(attached, subset, split)
+                if save_to is not None:
+                    attached.save(save_to)
+        except RunError as error:
+            raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
+        return fit_of(scores, logs)
 
     @property
     def _is_warm(self) -> bool:
@@ -211,13 +221,18 @@ class LanguageModelRuns:
 
         return pass_tokens(self.model.device.type, self.config.training)
 
-    def _batches(self, subset: Subset, seed: int, attached: Attached, stage: Stage) -> Iterator[TaskBatch]:
+    def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
+        from cotune.training._loop import train
+
+        attached.train_only(stage.trains)
+        batches = self._batches(attached, stage, stage.tasks or subset, seed)
+        return train(self.model, attached, batches, stage.steps, stage.training)
+
+    def _batches(
+        self, attached: Attached, stage: Stage, tasks: Sequence[str], seed: int
+    ) -> Iterator[list[Encoded]]:
         return self._data.batches(
-            stage.tasks or subset,
-            stage.training,
-            seed,
-            prompt_ids=attached.prompt_ids,
-            context=self.model.context,
+            tasks, stage.training, seed, prompt_ids=attached.prompt_ids, context=self.model.context
         )
 
     def _scores(self, attached: Attached, subset: Subset, split: str) -> dict[str, Score]:
@@ -235,7 +250,7 @@ class LanguageModelRuns:
             The base model, or the base model under an adapter.
         task : str
             The task's name; its metric decides whether the model is asked for likelihoods or for text.
-        split : {"train", "validation", "test"}
+        split : {"validation", "test"}
             Which examples.
         prompt : tuple of int
             Token ids of a soft prompt before every input.
@@ -245,41 +260,31 @@ class LanguageModelRuns:
         RunError
             If a likelihood is not finite.
         """
-        metric = get_metric(self._tasks[task].metric)
-        examples = [example for example, _ in self._data.kept(task, split)]
-        if metric.needs == "likelihood":
-            encoded = [e.under(prompt) for e in self._data.encoded(task, split)]
-            losses = self.model.nll(module, encoded, batch_tokens=self.config.scoring_tokens)
-            values = [metric.score([-loss], e.targets) for loss, e in zip(losses, examples, strict=True)]
-        else:
-            answers = self._answers(module, task, split, prompt)
-            values = [metric.score(a, e.targets) for a, e in zip(answers, examples, strict=True)]
-        if not np.isfinite(values).all():
-            raise RunError(f"The {metric.name} of task {task} is not finite after training.")
-        value = float(np.mean(values))
-        return Score(value, metric.name, metric.higher_is_better, tuple(map(float, values)))
+        (found,) = self._evaluation(task, split, prompt).run(self.model, module)
+        return Score(found.value, found.metric, found.higher_is_better, found.per_example)
 
-    def _answers(self, module: nn.Module, task: str, split: str, prompt: tuple[int, ...]) -> list[str]:
-        """Answer every example: the likeliest of its choices, or what is generated up to its end."""
-        kept = self._data.kept(task, split)
-        open_ended = [encoded.under(prompt) for example, encoded in kept if not example.choices]
-        options = [encoded.under(prompt) for encoded in self._data.options(task, split)]
-        stops = stops_of(self._tasks[task])
-        texts = iter(
-            self.model.generate(module, open_ended, batch_tokens=self.config.scoring_tokens, stops=stops)
+    def _evaluation(self, task: str, split: str, prompt: tuple[int, ...]) -> InContextEvaluation:
+        """Return the questions of a split, made ready once for all runs."""
+        key = (task, split, prompt)
+        if key not in self._evaluations:
+            self._evaluations[key] = InContextEvaluation(
+                [self._tasks[task]],
+                self._asking(split),
+                self._data.encoder,
+                seed=QUESTIONS_SEED,
+                soft_prompts={task: prompt},
+                context=self.model.context,
+            )
+        return self._evaluations[key]
+
+    def _asking(self, split: str) -> InContextConfig:
+        config = self.config
+        asked = InContextConfig(
+            classification=config.classification,
+            label_score=config.label_score,
+            batch_tokens=config.scoring_tokens,
         )
-        losses = self.model.nll(module, options, batch_tokens=self.config.scoring_tokens)
-        if not np.isfinite(losses).all():
-            raise RunError(f"The likelihood of a choice of task {task} is not finite after training.")
-        remaining = iter(losses)
-        answers = []
-        for example, _ in kept:
-            if example.choices:
-                ranked = [(next(remaining), choice) for choice in example.choices]
-                answers.append(min(ranked)[1])
-            else:
-                answers.append(cut_answer(next(texts), stops))
-        return answers
+        return asked.on_trained(split, config.method.demonstrations)
 
 
 def fit_of(scores: Mapping[str, Score], logs: Sequence[TrainingLog]) -> Fit:

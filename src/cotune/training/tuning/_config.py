@@ -71,7 +71,7 @@ PRESETS: dict[str, Preset] = {
             "prompt_learning_rate": 0.2,
             "prompt_checkpoint_every": 1000,
         },
-        evaluation={"num_beams": 4},
+        evaluation={"num_beams": 4, "classification": "generation"},
     ),
 }
 """``paper-mt5``: ProMoT on mT5 XXL (section 5.1). Adafactor is T5's own: a decay rate of 0.8, its learning

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotune.evaluation.in_context import match_choice
-from cotune.evaluation.in_context._postprocessing import extract_answer
+from cotune.answering import extract_answer, match_choice
 from cotune.tasks import Example, Task, stops_of
 from cotune.tasks.scripts import fold
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotune.evaluation.in_context import (
+from cotune.answering import (
     InContextScore,
     normalised_average,
     summarise,

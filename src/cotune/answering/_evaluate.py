@@ -5,13 +5,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cotune.evaluation.in_context._config import InContextConfig
-from cotune.evaluation.in_context._postprocessing import extract_answer
-from cotune.evaluation.in_context._prompts import TaskPrompts
-from cotune.evaluation.in_context._score import InContextScore
+from cotune.answering._choices import choice_scores
+from cotune.answering._config import InContextConfig
+from cotune.answering._gold import gold_notes
+from cotune.answering._postprocessing import extract_answer
+from cotune.answering._prompts import TaskPrompts
+from cotune.answering._score import InContextScore
 from cotune.exceptions import RunError
-from cotune.models import Encoded
 from cotune.tasks import Metric, Task, get_metric, stops_of
 
 if TYPE_CHECKING:
@@ -23,9 +25,17 @@ Progress = Callable[[int, int], None]
 """Called with the number of prompts answered so far and of all prompts."""
 
 
+QUESTIONS_SEED = 0
+"""Draws the demonstrations where no other seed is asked for: runs of every seed are asked the same."""
+
+
 def check_in_context(
-    tasks: Sequence[Task], config: InContextConfig, encoder: Encoder, *, seeds: Iterable[int] = (0,)
-) -> None:
+    tasks: Sequence[Task],
+    config: InContextConfig,
+    encoder: Encoder,
+    *,
+    seeds: Iterable[int] = (QUESTIONS_SEED,),
+) -> dict[str, tuple[str, ...]]:
     """See before anything is computed that every prompt of an evaluation can be made.
 
     Parameters
@@ -39,15 +49,34 @@ def check_in_context(
     seeds : iterable of int
         Under which demonstrations will be drawn.
 
+    Returns
+    -------
+    dict of str to tuple of str
+        By task a sentence for examples that are left out, and for right answers that would not score 1.
+
     Raises
     ------
     InputError
-        If a task has no examples to evaluate, fewer training examples than shots, or demonstrations that do
-        not fit the prompt even without any input; names the task and the numbers.
+        If a task has no examples to evaluate, fewer training examples than shots, a choice that is too long,
+        or demonstrations that do not fit the prompt even without any input; names the task and the numbers.
     """
+    notes: dict[str, tuple[str, ...]] = {}
     for seed in seeds:
         for task in tasks:
-            TaskPrompts(task, config, encoder, seed=seed).check()
+            prompts = TaskPrompts(task, config, encoder, seed=seed)
+            prompts.check()
+            if task.name not in notes:
+                notes[task.name] = (*prompts.notes, *gold_notes(task, encoder, config, config.split))
+    return notes
+
+
+def merge_notes(*notes: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Put the sentences about tasks together, each once, in their order."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for some in notes:
+        for task, of_task in some.items():
+            merged[task] = tuple(dict.fromkeys((*merged.get(task, ()), *of_task)))
+    return merged
 
 
 def evaluate_in_context(
@@ -182,15 +211,16 @@ def _evaluate(
     task = prompts.task
     metric = get_metric(task.metric)
     answers: list[str] = []
+    encoded = prompts.scored(shots, draw)
     if metric.needs == "likelihood":
-        encoded = prompts.scored(shots, draw)
-        losses = _finite(task, model.nll(module, encoded, batch_tokens=config.batch_tokens))
+        losses = model.nll(module, encoded, batch_tokens=config.batch_tokens)
+        _check_finite(task, losses)
         values = [
             metric.score([-loss], example.targets)
             for loss, example in zip(losses, prompts.examples, strict=True)
         ]
     else:
-        encoded, answers = _answer(model, module, prompts, config, shots, draw)
+        answers = _answer(model, module, prompts, config, shots, draw)
         values = [
             metric.score(answer, example.targets)
             for answer, example in zip(answers, prompts.examples, strict=True)
@@ -221,34 +251,37 @@ def _answer(
     config: InContextConfig,
     shots: int,
     draw: int,
-) -> tuple[list[Encoded], list[str]]:
-    """Return the prompts with what the model answers to them."""
-    if config.classification == "likelihood" and all(example.choices for example in prompts.examples):
+) -> list[str]:
+    """Return what is taken as the answer to every example: one of its choices, or what is written."""
+    ranked = config.classification == "likelihood"
+    closed = [ranked and bool(example.choices) for example in prompts.examples]
+    answers = [""] * len(closed)
+    if any(closed):
         options = prompts.options(shots, draw)
-        flat = [option for of_example in options for option in of_example]
-        losses = iter(_finite(prompts.task, model.nll(module, flat, batch_tokens=config.batch_tokens)))
-        answers = []
-        for example, of_example in zip(prompts.examples, options, strict=True):
-            weights = [len(one.target) if config.label_score == "sum" else 1 for one in of_example]
-            ranked = [next(losses) * weight for weight in weights]
-            answers.append(example.choices[int(np.argmin(ranked))])
-        return [of_example[0] for of_example in options], answers
-    stops = stops_of(prompts.task)
-    encoded = prompts.prompts(shots, draw)
-    texts = model.generate(
-        module,
-        encoded,
-        max_new_tokens=prompts.max_new_tokens,
-        batch_tokens=config.batch_tokens,
-        num_beams=config.num_beams,
-        stops=stops,
-    )
-    return encoded, [
-        extract_answer(text, stops, example) for text, example in zip(texts, prompts.examples, strict=True)
-    ]
+        asked = [options[at] for at, is_closed in enumerate(closed) if is_closed]
+        scores = iter(choice_scores(model, module, asked, config.label_score, config.batch_tokens))
+        for at, is_closed in enumerate(closed):
+            if is_closed:
+                of_example = next(scores)
+                _check_finite(prompts.task, of_example)
+                answers[at] = prompts.examples[at].choices[int(np.argmax(of_example))]
+    open_ended = [at for at, is_closed in enumerate(closed) if not is_closed]
+    if open_ended:
+        encoded = prompts.prompts(shots, draw)
+        stops = stops_of(prompts.task)
+        texts = model.generate(
+            module,
+            [encoded[at] for at in open_ended],
+            max_new_tokens=prompts.max_new_tokens,
+            batch_tokens=config.batch_tokens,
+            num_beams=config.num_beams,
+            stops=stops,
+        )
+        for at, text in zip(open_ended, texts, strict=True):
+            answers[at] = extract_answer(text, stops, prompts.examples[at])
+    return answers
 
 
-def _finite(task: Task, losses: np.ndarray) -> np.ndarray:
+def _check_finite(task: Task, losses: NDArray[np.float64]) -> None:
     if not np.isfinite(losses).all():
         raise RunError(f"A likelihood of task {task.name} is not finite; the model's weights are unusable.")
-    return losses

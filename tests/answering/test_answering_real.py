@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cotune.evaluation.in_context import InContextConfig, evaluate_in_context, normalised_average, summarise
+from cotune.answering import InContextConfig, evaluate_in_context, normalised_average, summarise
 from cotune.models import LanguageModel
 from cotune.tasks import READERS
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from cotune._config import parse
-from cotune.evaluation.in_context import (
+from cotune.answering import (
     InContextConfig,
     check_in_context,
     evaluate_in_context,
     match_choice,
     summarise,
 )
-from cotune.evaluation.in_context._prompts import TaskPrompts
+from cotune.answering._prompts import TaskPrompts
 from cotune.exceptions import InputError, RunError
 from cotune.models import LanguageModel
 from cotune.models.soft_prompt import SoftPrompts
@@ -168,7 +168,7 @@ def test_a_generated_choice_is_what_the_answer_begins_with(model):
         },
     )
     (open_ended,) = evaluate(model, replace(task, format="plain"), shots=(1,))
-    (score,) = evaluate(model, closed, shots=(1,))
+    (score,) = evaluate(model, closed, shots=(1,), classification="generation")
     for answer, text in zip(score.answers, open_ended.answers, strict=True):
         assert answer == (match_choice(text, (*begun, "no such answer")) or text)
 

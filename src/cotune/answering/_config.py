@@ -13,7 +13,17 @@ def _distinct(shots: tuple[int, ...]) -> tuple[int, ...]:
     return shots
 
 
-class InContextConfig(Config):
+class ChoiceConfig(Config):
+    """How one of a closed set of answers is chosen; the same two keys wherever a model is scored."""
+
+    classification: Literal["likelihood", "generation"] = "likelihood"
+    """How one of a closed set of answers is chosen: as the likeliest, or by what the output begins with."""
+    label_score: Literal["mean", "sum"] = "mean"
+    """What makes an answer the likeliest: the mean log-likelihood of its tokens, or their sum. The end of
+    the sequence is not one of them: in context an answer is followed by whatever follows it there."""
+
+
+class InContextConfig(ChoiceConfig):
     """How tasks are put to a model in context, and how its answers are taken."""
 
     shots: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), AfterValidator(_distinct)] = (1, 4)
@@ -26,15 +36,33 @@ class InContextConfig(Config):
     """The examples evaluated; demonstrations come from the training split."""
     max_examples: PositiveInt | None = None
     """The most examples of a task that are evaluated, the first ones; all by default."""
-    classification: Literal["generation", "likelihood"] = "generation"
-    """How one of a closed set of answers is chosen: by what the output begins with, or as the likeliest."""
-    label_score: Literal["sum", "mean"] = "sum"
-    """What makes an answer the likeliest: the log-likelihood of all its tokens, or the mean per token."""
     num_beams: PositiveInt = 1
     """Width of the beam search; 1 is greedy. The paper's is 4."""
     max_prompt_tokens: PositiveInt | None = None
     """A longer prompt has its example's input cut at the end; by default the study's limit for prompts."""
     max_new_tokens: PositiveInt | None = None
-    """The most tokens generated; by default what the task's longest training target takes, and a quarter."""
+    """The most tokens generated; by default what the task's longest answer takes, and a quarter."""
     batch_tokens: PositiveInt | None = None
     """About how many tokens one forward pass holds; by default what suits the device."""
+
+    def on_trained(self, split: str, demonstrations: int) -> InContextConfig:
+        """Return how a task is put that the model was trained on.
+
+        On all examples of a split, as in training: with as many fresh demonstrations before every input as
+        the method showed.
+
+        Parameters
+        ----------
+        split : {"validation", "test"}
+            The examples.
+        demonstrations : int
+            Of the method.
+        """
+        changes = {
+            "shots": (demonstrations,),
+            "draws": 1,
+            "demonstrations": "fresh",
+            "split": split,
+            "max_examples": None,
+        }
+        return self.model_copy(update=changes)

@@ -1,8 +1,39 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from cotune.answering._config import ChoiceConfig
+from cotune.tasks import Task, get_metric
+
+_ANSWERS = 2
+"""Raised whenever the same answers of a model would get another score."""
+
+
+def scored_fingerprint(task: Task, config: ChoiceConfig) -> str:
+    """Hash of all that a score depends on beside the model: the task, and how its answers are taken.
+
+    A task scored by a loss has no answers; its hash is the task's own.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    config : ChoiceConfig
+        How choices are taken.
+
+    Returns
+    -------
+    str
+        Of sha256, in hex.
+    """
+    if get_metric(task.metric).needs == "likelihood":
+        return task.fingerprint
+    content = [task.fingerprint, _ANSWERS, config.classification, config.label_score]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.evaluation.in_context._score import InContextScore
+from cotune.answering._score import InContextScore
 from cotune.exceptions import InputError
 from cotune.tasks import get_metric
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cache, partial
 
-from cotune.evaluation.in_context._config import InContextConfig
+from cotune.answering._config import InContextConfig
+from cotune.answering._encode import answer_tokens, encode_example, encode_fitting
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
-from cotune.tasks import Example, Task, draw_demonstrations, format_prompt, format_target
+from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
 
 
 class TaskPrompts:
@@ -32,8 +33,8 @@ class TaskPrompts:
     Raises
     ------
     InputError
-        If the task has no examples to evaluate, or the model's context leaves no room for a prompt; names
-        the task.
+        If the task has no examples to evaluate, none whose target fits, or the model's context leaves no room
+        for a prompt; names the task.
     """
 
     def __init__(
@@ -47,17 +48,37 @@ class TaskPrompts:
         context: int | None = None,
     ) -> None:
         self.task = task
-        self.examples = task[config.split][: config.max_examples]
-        if not self.examples:
+        asked = task[config.split][: config.max_examples]
+        if not asked:
             raise InputError(f"Task {task.name} has no {config.split} examples to evaluate; it needs some.")
         self._config = config
         self._seed = seed
         self._soft_prompt = soft_prompt
-        self._inputs = frozenset(example.input for example in self.examples)
         self._encoder = copy.copy(encoder)
+        self._lengths: dict[str, int | None] = {}
+        # As in training: a model that may write no more cannot give a longer answer.
+        self.examples = tuple(e for e in asked if self._length(e.targets[0]) is not None)
+        """The examples that are evaluated: those whose target fits."""
+        dropped = len(asked) - len(self.examples)
+        self.notes = (
+            (
+                f"{dropped} of {len(asked)} {config.split} examples have targets of more than "
+                f"{encoder.max_target_tokens} tokens and were dropped.",
+            )
+            if dropped
+            else ()
+        )
+        """A sentence for the examples left out, since their target is too long."""
+        if not self.examples:
+            raise InputError(
+                f"Every {config.split} example of task {task.name} has a target of more than "
+                f"max_target_tokens {encoder.max_target_tokens} tokens; raise it or leave the task out."
+            )
+        self._inputs = frozenset(example.input for example in asked)
+        self.max_new_tokens = self._most_new_tokens()
+        """The most tokens an answer may take: a quarter more than the longest right one or choice."""
         self._encoder.max_prompt_tokens = self._room(context)
         # Of each instance, not of the class: what is encoded lives as long as the evaluation.
-        self.prompts = cache(self._prompts)
         self.scored = cache(self._scored)
         self.options = cache(self._options)
 
@@ -67,21 +88,9 @@ class TaskPrompts:
         config = self._config
         return [(shots, draw) for shots in config.shots for draw in range(config.draws if shots else 1)]
 
-    @cached_property
-    def max_new_tokens(self) -> int:
-        """The most tokens an answer may take: a quarter more than the longest choice or training target."""
-        if self._config.max_new_tokens is not None:
-            return self._config.max_new_tokens
-        choices = {choice for example in self.examples for choice in example.choices}
-        known = choices or {example.targets[0] for example in self.task["train"]}
-        most = self._encoder.max_target_tokens
-        coded = (self._encoder.encode(str, "", format_target(text)) for text in known)
-        longest = max((most if one is None else len(one.target) for one in coded), default=most)
-        return min(longest + longest // 4 + 2, most)
-
-    def _prompts(self, shots: int, draw: int) -> list[Encoded]:
-        """Encode the prompt of every example, to generate from."""
-        return [self._encode(example, shown) for example, shown in self._shown(shots, draw)]
+    def prompts(self, shots: int, draw: int) -> list[Encoded]:
+        """Return the prompt of every example, to generate from."""
+        return [replace(encoded, target=()) for encoded in self.scored(shots, draw)]
 
     def _scored(self, shots: int, draw: int) -> list[Encoded]:
         """Encode the prompt of every example with its first target."""
@@ -92,7 +101,7 @@ class TaskPrompts:
     def _options(self, shots: int, draw: int) -> list[list[Encoded]]:
         """Encode the prompt of every example with each of its choices, without the end of the sequence."""
         return [
-            [_open_ended(self._encode(example, shown, choice)) for choice in example.choices]
+            [open_ended(self._encode(example, shown, choice)) for choice in example.choices]
             for example, shown in self._shown(shots, draw)
         ]
 
@@ -102,8 +111,32 @@ class TaskPrompts:
             seen: set[tuple[tuple[Example, ...], tuple[str, ...]]] = set()
             for example, shown in self._shown(shots, draw):
                 if (shown, example.choices) not in seen:
-                    self._encode(replace(example, input=""), shown)
+                    encode_example(self._encoder, self.task, replace(example, input=""), None, shown)
                 seen.add((shown, example.choices))
+
+    def _length(self, text: str) -> int | None:
+        """Return the number of tokens of an answer; None where it is too long."""
+        if text not in self._lengths:
+            try:
+                tokens = answer_tokens(self._encoder, text)
+            except InputError as error:
+                raise InputError(f"Task {self.task.name}: {error}") from error
+            self._lengths[text] = None if tokens is None else len(tokens)
+        return self._lengths[text]
+
+    def _most_new_tokens(self) -> int:
+        most = self._encoder.max_target_tokens
+        known = {choice for example in self.examples for choice in example.choices}
+        if not all(example.choices for example in self.examples):
+            known |= {example.targets[0] for split in SPLITS for example in self.task.splits.get(split, ())}
+        lengths = {text: self._length(text) for text in known}
+        if any(lengths[choice] is None for example in self.examples for choice in example.choices):
+            raise InputError(
+                f"A choice of task {self.task.name} is longer than max_target_tokens {most}; raise it or "
+                "leave the task out."
+            )
+        longest = max(length or most for length in lengths.values())
+        return self._config.max_new_tokens or min(longest + longest // 4 + 2, most)
 
     def _room(self, context: int | None) -> int:
         """Return the most tokens of text that a prompt may hold."""
@@ -122,34 +155,17 @@ class TaskPrompts:
     def _shown(self, shots: int, draw: int) -> Iterator[tuple[Example, tuple[Example, ...]]]:
         """Pair every example with the demonstrations its prompt shows."""
         drawn = partial(draw_demonstrations, self.task, shots, seed=self._seed)
-        if self._config.demonstrations == "shared":
+        if self._config.demonstrations == "shared" or not shots:
             shown = drawn(draw=(draw,), exclude=self._inputs)
             yield from ((example, shown) for example in self.examples)
         else:
             for index, example in enumerate(self.examples):
                 yield example, drawn(draw=(draw, index), exclude={example.input})
 
-    def _encode(self, example: Example, shown: tuple[Example, ...], target: str | None = None) -> Encoded:
-        render = partial(
-            format_prompt,
-            self.task.instruction,
-            choices=example.choices,
-            demonstrations=shown,
-            format=self.task.format,
-        )
-        answer = None if target is None else format_target(target)
-        try:
-            encoded = self._encoder.encode(render, example.input, answer)
-        except InputError as error:
-            raise InputError(f"Task {self.task.name} with {len(shown)} demonstrations: {error}") from error
-        if encoded is None:
-            raise InputError(
-                f"Task {self.task.name}: the answer {target!r:.60} is longer than max_target_tokens "
-                f"{self._encoder.max_target_tokens}; raise it or leave the task out."
-            )
-        return encoded.under(self._soft_prompt)
+    def _encode(self, example: Example, shown: tuple[Example, ...], target: str) -> Encoded:
+        return encode_fitting(self._encoder, self.task, example, target, shown).under(self._soft_prompt)
 
 
-def _open_ended(encoded: Encoded) -> Encoded:
+def open_ended(encoded: Encoded) -> Encoded:
     """Leave out the end of the sequence: in context an answer is followed by whatever follows it there."""
     return replace(encoded, target=encoded.target[:-1])

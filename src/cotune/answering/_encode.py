@@ -1,0 +1,81 @@
+"""From an example to what a model reads: the one place that joins prompt, demonstrations and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from cotune.exceptions import InputError
+from cotune.models import Encoded, Encoder
+from cotune.tasks import Example, Task, format_prompt, format_target
+
+_ANY_PROMPT = "Output:"
+"""Stands before an answer whose length is asked for; which prompt it is makes no difference."""
+
+
+def encode_example(
+    encoder: Encoder,
+    task: Task,
+    example: Example,
+    target: str | None = None,
+    shown: Sequence[Example] = (),
+) -> Encoded | None:
+    """Encode an example as training, scoring and generation all read it.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The model's tokenizer and limits.
+    task : Task
+        Gives instruction and format.
+    example : Example
+        Gives the input and the choices listed.
+    target : str, optional
+        What is learned or scored after the prompt, one of the example's targets or choices.
+    shown : sequence of Example
+        Demonstrations.
+
+    Returns
+    -------
+    Encoded or None
+        None where the target is longer than the encoder's ``max_target_tokens``.
+
+    Raises
+    ------
+    InputError
+        If the prompt is too long even without any input, or the target has no token; names the task.
+    """
+    render = partial(
+        format_prompt, task.instruction, choices=example.choices, demonstrations=shown, format=task.format
+    )
+    answer = None if target is None else format_target(target)
+    try:
+        return encoder.encode(render, example.input, answer)
+    except InputError as error:
+        asked = f" with {len(shown)} demonstrations" if shown else ""
+        raise InputError(f"Task {task.name}{asked}: {error}") from error
+
+
+def encode_fitting(
+    encoder: Encoder, task: Task, example: Example, target: str, shown: Sequence[Example] = ()
+) -> Encoded:
+    """Encode an example whose answer has to fit.
+
+    Raises
+    ------
+    InputError
+        If it does not; see also :func:`encode_example`.
+    """
+    encoded = encode_example(encoder, task, example, target, shown)
+    if encoded is None:
+        raise InputError(
+            f"Task {task.name}: the answer {target!r:.60} is longer than max_target_tokens "
+            f"{encoder.max_target_tokens}; raise it or leave the task out."
+        )
+    return encoded
+
+
+def answer_tokens(encoder: Encoder, text: str) -> tuple[int, ...] | None:
+    """Return the tokens of an answer with the end of the sequence; None where it is too long."""
+    encoded = encoder.encode(lambda _: _ANY_PROMPT, "", format_target(text))
+    return None if encoded is None else encoded.target
