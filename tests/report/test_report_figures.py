@@ -10,7 +10,6 @@ from matplotlib.colors import to_rgb
 from samples import grouping as samples
 
 from cotune.findings.grouping import KRule
-from cotune.findings.wording import duration, significant
 from cotune.report.figures.axis import Axis
 from cotune.report.figures.curves import curve
 from cotune.report.figures.dotplot import dot_plots
@@ -199,32 +198,3 @@ def test_shortened_names_keep_both_ends(name, limit):
         )
         assert name.startswith(head)
         assert name.endswith(tail)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0.00"),
-        (1234.5, "1234"),
-        (-0.01234, f"{MINUS}0.0123"),
-        (9e-7, f"9.00e{MINUS}07"),
-        (math.nan, "\N{EN DASH}"),
-    ],
-)
-def test_significant_digits(value, text):
-    assert significant(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0.0 s"),
-        (41.2, "41 s"),
-        (59.99, "60 s"),
-        (185, "3 min 5 s"),
-        (8040, "2 h 14 min"),
-        (math.nan, "\N{EN DASH}"),
-    ],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

@@ -10,7 +10,7 @@ from page import Page
 from samples import grouping as samples
 
 from cotune.exceptions import InputError
-from cotune.findings.grouping import TransferScore
+from cotune.findings.grouping import NegativeTransfer
 from cotune.report import render_report
 
 NAN = float("nan")
@@ -44,14 +44,14 @@ def test_gains_name_the_best_and_the_worst_partner():
 def test_predictions_are_judged_by_size_and_by_task():
     data = samples.lab_report()
     transfer = (
-        TransferScore(size=3, f1=0.81, tasks=9, scores=120, prevalence=0.25),
-        TransferScore(size=5, f1=NAN, tasks=0, scores=0, prevalence=NAN),
+        NegativeTransfer(size=3, f1=0.81, tasks=9, scores=120, prevalence=0.25),
+        NegativeTransfer(size=5, f1=NAN, tasks=0, scores=0, prevalence=NAN),
     )
     agreement = (0.9, -0.2, NAN, *(0.5,) * 6)
     data = with_affinity(
         data,
-        transfer=transfer,
-        transfer_predictor="a surrogate",
+        negative_transfer=transfer,
+        negative_transfer_predictor="a surrogate",
         agreement=agreement,
         agreement_measure="rank",
     )
@@ -67,10 +67,12 @@ def test_predictions_are_judged_by_size_and_by_task():
 def test_the_f1_of_several_sizes_is_drawn():
     def page(*f1: float) -> str:
         sizes = [
-            TransferScore(size=2 + i, f1=value, tasks=9, scores=120, prevalence=0.25)
+            NegativeTransfer(size=2 + i, f1=value, tasks=9, scores=120, prevalence=0.25)
             for i, value in enumerate(f1)
         ]
-        return render_report(with_affinity(samples.lab_report(), transfer=sizes, transfer_predictor="it"))
+        return render_report(
+            with_affinity(samples.lab_report(), negative_transfer=sizes, negative_transfer_predictor="it")
+        )
 
     drawn = page(0.9, 0.7, NAN, 0.5)
     assert "F1 of predicted negative transfer by subset size" in drawn

@@ -18,9 +18,9 @@ from cotune.findings.grouping import (
     AffinityData,
     Baseline,
     GroupingData,
+    GroupingFindings,
     GroupRow,
     ReferenceLabels,
-    ReportData,
     TaskRow,
 )
 from cotune.findings.runs import FailedRun, RunKind
@@ -241,7 +241,7 @@ def test_parts_may_be_missing_or_empty(change):
 
 
 def test_one_task_makes_a_report():
-    data = ReportData(
+    data = GroupingFindings(
         title="One",
         date="2026-11-21",
         tasks=(TaskRow(name="only", metric="f1", train=1, validation=1, test=1),),

@@ -13,7 +13,7 @@ from samples.retention import KEPT, RATES, STEPS, TASKS, retention_report
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.findings.retention import retention_findings
-from cotune.findings.wording import DASH, size
+from cotune.findings.wording import DASH
 from cotune.report import render_report, write_report
 from cotune.report.figures.lines import MARKERS, Frame, Series, legend_of, line_plot
 from cotune.report.retention_figures import (
@@ -221,11 +221,3 @@ def test_a_line_breaks_where_a_value_is_missing():
     assert len(plot.lines) == 2
     assert len(plot.marks) == 5
     assert {mark.shape for mark in plot.marks} == {MARKERS[0]}
-
-
-@pytest.mark.parametrize(
-    ("n_bytes", "text"),
-    [(512, "512 bytes"), (1_200_000, "1.2 MB"), (612_000, "612 kB"), (2.5e9, "2.5 GB"), (float("nan"), DASH)],
-)
-def test_sizes(n_bytes, text):
-    assert size(n_bytes) == text

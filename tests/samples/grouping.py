@@ -9,10 +9,10 @@ from cotune.findings.grouping import (
     AffinityData,
     Baseline,
     GroupingData,
+    GroupingFindings,
     GroupRow,
     KRule,
     ReferenceLabels,
-    ReportData,
     TaskRow,
 )
 from cotune.findings.runs import FailedRun, RunKind
@@ -156,7 +156,7 @@ def lab_report():
     labels = [0, 0, 0, 1, 1, 1, 2, 2, 2]
     matrix, counts, stderr = affinity(labels, rng, noise=0.15, offset=-1.2)
     ready = prepared(matrix)
-    return ReportData(
+    return GroupingFindings(
         title="Nine function classes",
         date="21 November 2026",
         tasks=tuple(
@@ -202,7 +202,7 @@ def language_report():
     together = np.clip(
         (np.array(labels)[:, None] == np.array(labels)) * 0.8 + rng.uniform(0, 0.2, (16, 16)), 0, 1
     )
-    return ReportData(
+    return GroupingFindings(
         title="Which of sixteen tasks to train together",
         date="21 November 2026",
         tasks=tuple(
@@ -264,7 +264,7 @@ def many_tasks_report():
         arms=("grouped", "joint", "random"),
         examples=20,
     )
-    return ReportData(
+    return GroupingFindings(
         title="A hundred instructions",
         date="21 November 2026",
         tasks=tuple(
@@ -291,7 +291,7 @@ def two_tasks_report(name="copy", other="reverse"):
     names = [name, other]
     matrix = np.array([[0.4, 0.1], [0.2, np.nan]])
     records = scores(names, rng, metric=lambda i: ("accuracy", True), budgets=(10,), seeds=(0,), examples=5)
-    return ReportData(
+    return GroupingFindings(
         title="Two tasks",
         date="21 November 2026",
         tasks=tuple(TaskRow(name=task, metric="accuracy", train=10, validation=5, test=5) for task in names),

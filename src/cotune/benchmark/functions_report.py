@@ -11,7 +11,7 @@ from importlib.metadata import version
 import numpy as np
 
 from cotune.benchmark.functions import FunctionsResult, LawsRun, Matrix
-from cotune.findings.functions import FunctionsData, GroupsRow, LawsSection
+from cotune.findings.functions import FunctionsFindings, GroupsRow, LawsSection
 from cotune.grouping import GROUPERS
 
 TITLES = {
@@ -72,11 +72,11 @@ def leading_eigenvectors(T: Matrix) -> Matrix:
     return np.asarray(leading * np.sign(leading[np.abs(leading).argmax(0), [0, 1]]))
 
 
-def report_data(result: FunctionsResult) -> FunctionsData:
+def report_data(result: FunctionsResult) -> FunctionsFindings:
     """Gather what the report shows."""
     sets = dict.fromkeys(run.laws for run in result.laws)
     keys = result.curves[0].errors
-    return FunctionsData(
+    return FunctionsFindings(
         title="Function classes learned in context",
         date=date.today().isoformat(),
         seeds=len(result.curves),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cotune.findings.grouping import Matrix
+from cotune.findings.grouping import MatrixRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class LawsSection:
         One sentence: are the types recovered, and is it learning in context.
     tasks, families : tuple of str
         The classes and their types.
-    affinity : Matrix
+    affinity : MatrixRows
         Eq. 6 on negated losses, first seed (Fig. 3, left).
     rows : tuple of GroupsRow
         The groups (Fig. 3, right).
@@ -58,7 +58,7 @@ class LawsSection:
     verdict: str
     tasks: tuple[str, ...]
     families: tuple[str, ...]
-    affinity: Matrix
+    affinity: MatrixRows
     rows: tuple[GroupsRow, ...]
     first_position: tuple[GroupsRow, ...]
     eigenvectors: Sequence[tuple[float, float]]
@@ -66,7 +66,7 @@ class LawsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FunctionsData:
+class FunctionsFindings:
     """Everything the report shows.
 
     Parameters

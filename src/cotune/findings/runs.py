@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -28,6 +30,25 @@ class RunKind:
     cpu_seconds: float
     wall_seconds: float
     tokens: int | None = None
+
+
+def total(kinds: Sequence[RunKind]) -> RunKind:
+    """Add all kinds up; unknown times and tokens are left out of the sums, and unknown if all are."""
+    tokens = [kind.tokens for kind in kinds if kind.tokens is not None]
+    return RunKind(
+        kind="all runs",
+        done=sum(kind.done for kind in kinds),
+        reused=sum(kind.reused for kind in kinds),
+        failed=sum(kind.failed for kind in kinds),
+        cpu_seconds=_sum([kind.cpu_seconds for kind in kinds]),
+        wall_seconds=_sum([kind.wall_seconds for kind in kinds]),
+        tokens=sum(tokens) if tokens else None,
+    )
+
+
+def _sum(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) if known else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)

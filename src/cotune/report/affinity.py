@@ -1,16 +1,25 @@
-"""What the section on affinity shows."""
+"""What the sections on affinity show: the matrices, who gains by company, how well losses are predicted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cotune.exceptions import InputError
-from cotune.findings.grouping import AffinityData, Matrix, ReportData
+from cotune.findings.grouping import (
+    AffinityData,
+    CompanyGains,
+    GroupingFindings,
+    MatrixRows,
+    company_gains,
+    least_agreeing,
+    means_between,
+    sampling,
+    square,
+)
 from cotune.findings.wording import DASH, count, format_number, significant
 from cotune.report.figures.heatmap import ColourScale, HeatMap, heat_map
 from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, line_plot
@@ -22,24 +31,7 @@ _GROUP_TABLE_UP_TO = 12
 """Groups up to which the table of mean affinities between groups fits the page."""
 
 
-def square(values: Matrix, n: int, name: str) -> Array:
-    """Return a matrix of the report as an (n, n) array.
-
-    Raises
-    ------
-    InputError
-        If it has another shape.
-    """
-    rows = [[float(value) for value in row] for row in values]
-    if len(rows) != n or any(len(row) != n for row in rows):
-        raise InputError(
-            f"The {name} of a report must have a row and a column for each of its {n} tasks, "
-            f"got {len(rows)} rows of {sorted({len(row) for row in rows})} columns."
-        )
-    return np.array(rows, dtype=float)
-
-
-def affinity_maps(data: ReportData, affinity: AffinityData, layout: Layout) -> list[HeatMap]:
+def affinity_maps(data: GroupingFindings, affinity: AffinityData, layout: Layout) -> list[HeatMap]:
     """Draw the matrix that was clustered and the estimate, or the latter alone where it is all there is."""
     n = len(layout.names)
     raw = square(affinity.matrix, n, "affinity matrix")
@@ -63,7 +55,7 @@ def _diverging(
     return heat_map(key, title, values, layout, ColourScale.diverging(values), describe)
 
 
-def co_assignment_map(data: ReportData, matrix: Matrix, layout: Layout) -> HeatMap:
+def co_assignment_map(data: GroupingFindings, matrix: MatrixRows, layout: Layout) -> HeatMap:
     """Heat map of how often two tasks fell in one group over resamples of the runs."""
     values = square(matrix, len(layout.names), "co-assignment matrix")
     names = [task.name for task in data.tasks]
@@ -75,7 +67,7 @@ def co_assignment_map(data: ReportData, matrix: Matrix, layout: Layout) -> HeatM
     return heat_map("together", title, values, layout, ColourScale.frequency(), describe)
 
 
-def _describe(data: ReportData, affinity: AffinityData, raw: Array) -> Callable[[int, int], str]:
+def _describe(data: GroupingFindings, affinity: AffinityData, raw: Array) -> Callable[[int, int], str]:
     n = len(data.tasks)
     names = [task.name for task in data.tasks]
     stderr = None if affinity.stderr is None else square(affinity.stderr, n, "standard errors")
@@ -95,25 +87,16 @@ def _describe(data: ReportData, affinity: AffinityData, raw: Array) -> Callable[
 
 def affinity_facts(affinity: AffinityData, n: int) -> list[tuple[str, str]]:
     """Name and text of what is known about the estimate as a whole."""
-    raw = square(affinity.matrix, n, "affinity matrix")
-    off_diagonal = ~np.eye(n, dtype=bool)
-    pairs = n * (n - 1) // 2
-    upper = np.triu(off_diagonal)
-    never = int((~np.isfinite(raw) & ~np.isfinite(raw.T))[upper].sum())
+    found = sampling(affinity, n)
     facts = [("Estimator", affinity.estimator)] if affinity.estimator else []
-    facts.append(("Pairs never sampled together", f"{never:,} of {pairs:,}"))
-    if affinity.counts is not None and pairs:
-        counts = square(affinity.counts, n, "counts")[upper]
-        low, middle, high = (f"{q:,.10g}" for q in np.quantile(counts, (0, 0.5, 1)))
+    facts.append(("Pairs never sampled together", f"{found.never:,} of {found.pairs:,}"))
+    if found.samples is not None:
+        low, middle, high = (f"{q:,.10g}" for q in found.samples)
         facts.append(("Samples of a pair", f"{middle} in the median, {low} to {high}"))
-    known = raw[off_diagonal & np.isfinite(raw)]
-    spread = float(known.std()) if known.size else float("nan")
-    if affinity.stderr is not None:
-        errors = square(affinity.stderr, n, "standard errors")[off_diagonal]
-        finite = errors[np.isfinite(errors)]
-        median = significant(float(np.median(finite)), 2) if finite.size else "unknown"
-        facts.append(("Median standard error of an entry", median))
-    facts.append(("Spread of the entries (sd over pairs)", significant(spread, 2)))
+    if found.stderr is not None:
+        known = "unknown" if math.isnan(found.stderr) else significant(found.stderr, 2)
+        facts.append(("Median standard error of an entry", known))
+    facts.append(("Spread of the entries (sd over pairs)", significant(found.spread, 2)))
     return facts
 
 
@@ -121,12 +104,8 @@ def group_means(affinity: AffinityData, layout: Layout) -> list[tuple[str, list[
     """Mean affinity between the groups without the diagonal; empty with one group or too many for a table."""
     if not 2 <= len(layout.spans) <= _GROUP_TABLE_UP_TO:
         return []
-    matrix = affinity.matrix if affinity.prepared is None else affinity.prepared
-    values = square(matrix, len(layout.names), "affinity matrix")
-    np.fill_diagonal(values, np.nan)
-    shown = values[np.ix_(layout.order, layout.order)]
-    cuts = [slice(span.start, span.start + span.size) for span in layout.spans]
-    means = np.array([[_mean(shown[rows, columns]) for columns in cuts] for rows in cuts])
+    groups = [layout.order[span.start : span.start + span.size] for span in layout.spans]
+    means = means_between(affinity, groups, len(layout.names))
     sizes = np.abs(means[np.isfinite(means)])
     scale = float(np.median(sizes)) if sizes.size else 0.0
     decimals = max(1 - math.floor(math.log10(scale)), 0) if scale else 1
@@ -134,11 +113,6 @@ def group_means(affinity: AffinityData, layout: Layout) -> list[tuple[str, list[
         (span.name, [format_number(v, decimals, signed=True) if math.isfinite(v) else DASH for v in row])
         for span, row in zip(layout.spans, means.tolist(), strict=True)
     ]
-
-
-def _mean(block: Array) -> float:
-    known = block[np.isfinite(block)]
-    return float(known.mean()) if known.size else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +129,7 @@ class GainRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferRow:
+class NegativeTransferRow:
     """Prediction of negative transfer at one subset size, beside calling every subset harmful."""
 
     size: str
@@ -174,7 +148,7 @@ class AgreementRow:
     value: str
 
 
-def gains_map(data: ReportData, affinity: AffinityData, layout: Layout) -> HeatMap | None:
+def gains_map(data: GroupingFindings, affinity: AffinityData, layout: Layout) -> HeatMap | None:
     """Draw the gains over training alone, coloured about 0; None where they are not known."""
     if affinity.gains is None:
         return None
@@ -188,61 +162,46 @@ def gains_map(data: ReportData, affinity: AffinityData, layout: Layout) -> HeatM
     return heat_map("gains", title, values, layout, ColourScale.diverging(values, centre=0.0), describe)
 
 
-def gain_rows(data: ReportData, affinity: AffinityData, layout: Layout) -> list[GainRow]:
-    """Tabulate each task's gains by company, in the order shown; none where they are not known.
-
-    Raises
-    ------
-    InputError
-        If there is not one score alone for every task, or none.
-    """
-    if affinity.gains is None:
-        return []
-    n = len(data.tasks)
-    values = square(affinity.gains, n, "gains")
-    np.fill_diagonal(values, np.nan)
-    alone = _by_task(affinity.alone, n, "scores alone")
-    names = [task.name for task in data.tasks]
-    return [_gain_row(i, names, alone[i], values[i]) for i in layout.order]
+def gain_rows(data: GroupingFindings, affinity: AffinityData, layout: Layout) -> list[GainRow]:
+    """Tabulate each task's gains by company, in the order shown; none where they are not known."""
+    gains = company_gains(data, affinity)
+    return [_gain_row(gains[i]) for i in layout.order] if gains else []
 
 
-def _gain_row(task: int, names: Sequence[str], alone: float, gains: npt.NDArray[np.float64]) -> GainRow:
-    known = np.flatnonzero(np.isfinite(gains))
-    ranked = known[np.argsort(gains[known])]
-    mean = float(gains[known].mean()) if known.size else math.nan
-
-    def partner(at: int) -> str:
-        return f"{names[ranked[at]]} ({significant(gains[ranked[at]], signed=True)})" if known.size else DASH
-
+def _gain_row(found: CompanyGains) -> GainRow:
     return GainRow(
-        task=names[task],
-        alone=significant(alone),
-        mean=significant(mean, signed=True),
-        kind="gain" if mean > 0 else "loss" if mean < 0 else "",
-        positive=f"{int((gains[known] > 0).sum())} of {known.size}",
-        best=partner(-1),
-        worst=partner(0),
+        task=found.task,
+        alone=significant(found.alone),
+        mean=significant(found.mean, signed=True),
+        kind="gain" if found.mean > 0 else "loss" if found.mean < 0 else "",
+        positive=f"{found.positive} of {found.partners}",
+        best=_partner(found.best),
+        worst=_partner(found.worst),
     )
 
 
-def transfer_rows(affinity: AffinityData) -> list[TransferRow]:
+def _partner(partner: tuple[str, float] | None) -> str:
+    return DASH if partner is None else f"{partner[0]} ({significant(partner[1], signed=True)})"
+
+
+def negative_transfer_rows(affinity: AffinityData) -> list[NegativeTransferRow]:
     """Tabulate the F1 of predicted negative transfer by subset size."""
     return [
-        TransferRow(
+        NegativeTransferRow(
             size=str(score.size),
             f1=significant(score.f1, 2),
-            everything=significant(_of_everything(score.prevalence), 2),
+            everything=significant(score.f1_of_everything, 2),
             prevalence=_percent(score.prevalence),
             tasks=f"{score.tasks:,}",
             scores=f"{score.scores:,}",
         )
-        for score in affinity.transfer
+        for score in affinity.negative_transfer
     ]
 
 
-def transfer_plot(affinity: AffinityData) -> LinePlot | None:
+def negative_transfer_plot(affinity: AffinityData) -> LinePlot | None:
     """Draw the F1 of predicted negative transfer against the subset size (Fig. 8); None of a single size."""
-    known = [score for score in affinity.transfer if math.isfinite(score.f1)]
+    known = [score for score in affinity.negative_transfer if math.isfinite(score.f1)]
     if len(known) < 2:
         return None
     sizes = [float(score.size) for score in known]
@@ -253,7 +212,7 @@ def transfer_plot(affinity: AffinityData) -> LinePlot | None:
         y_range=(0.0, 1.0),
         x_ticks=sizes,
     )
-    everything = [_of_everything(score.prevalence) for score in known]
+    everything = [score.f1_of_everything for score in known]
     series = [
         Series("predicted", 0, [(size, score.f1) for size, score in zip(sizes, known, strict=True)]),
         Series("calling all worse", NEUTRAL, list(zip(sizes, everything, strict=True)), dashed=True),
@@ -262,32 +221,9 @@ def transfer_plot(affinity: AffinityData) -> LinePlot | None:
     return line_plot("Negative transfer", alt, series, frame)
 
 
-def _of_everything(prevalence: float) -> float:
-    """F1 of calling all worse: every truth is found, at the precision of the prevalence."""
-    return 2 * prevalence / (1 + prevalence)
-
-
-def agreement_rows(data: ReportData, affinity: AffinityData) -> list[AgreementRow]:
-    """List the tasks from the least to the best predicted, those that could not be judged last.
-
-    Raises
-    ------
-    InputError
-        If there is not one value for every task, or none.
-    """
-    values = _by_task(affinity.agreement, len(data.tasks), "agreements")
-    if not affinity.agreement:
-        return []
-    rows = sorted(zip(values, data.tasks, strict=True), key=lambda row: (math.isnan(row[0]), row[0]))
-    return [AgreementRow(task.name, significant(value, 2)) for value, task in rows]
-
-
-def _by_task(values: Sequence[float], n: int, name: str) -> Sequence[float]:
-    if values and len(values) != n:
-        raise InputError(
-            f"The {name} of a report must be one number for each of its {n} tasks, got {len(values)}."
-        )
-    return values or [math.nan] * n
+def agreement_rows(data: GroupingFindings, affinity: AffinityData) -> list[AgreementRow]:
+    """List the tasks from the least to the best predicted, those that could not be judged last."""
+    return [AgreementRow(task, significant(value, 2)) for task, value in least_agreeing(data, affinity)]
 
 
 def _percent(share: float) -> str:

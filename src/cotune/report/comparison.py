@@ -1,4 +1,4 @@
-"""The answer on top of the report and the tables of scores and gains."""
+"""What the sections on the comparison of arms show: verdicts, scores and gains, and what each arm trained."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import ArmAverage, Comparison, Estimate, Metric, format_gain
-from cotune.findings.grouping import GroupingData, ReportData
+from cotune.findings.comparison import ArmAverage, Comparison, Estimate, MetricTasks, format_gain
+from cotune.findings.grouping import GroupingFindings
 from cotune.findings.wording import DASH, count, format_number
 from cotune.report.layout import Layout
-
-_NAMED = 3
-"""Tasks of a group named in the opening paragraph; the groups section has them all."""
-_READABLE = 420
-"""Letters up to which the groups are named in the opening paragraph; beyond, only their sizes are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +54,6 @@ class VerdictRow:
     metric: str
     decision: str
     gains: tuple[Entry, ...]
-
-
-def headline(data: ReportData) -> str:
-    """Answer the study in one line."""
-    if data.comparison is not None:
-        decision = data.comparison.overall.decision
-        return f"{decision[0].upper()}{decision[1:]}."
-    if data.grouping is not None:
-        found = count(len(data.grouping.groups), "group")
-        return f"{found} of tasks found; not compared with joint training."
-    return "No groups yet."
-
-
-def groups_in_words(data: ReportData) -> str:
-    """Say which tasks are together, or how many where their names would fill more than a paragraph."""
-    if data.grouping is None:
-        return f"The {count(len(data.tasks), 'task')} of this study were not grouped."
-    if len(data.tasks) == 1:
-        return f"The only task, {data.tasks[0].name}, is a group of its own."
-    groups = data.grouping.groups
-    opening = (
-        f"The {count(len(data.tasks), 'task')} form {count(len(groups), 'group')}{_proof(data.grouping)}"
-    )
-    named = "; ".join(_members(group.tasks) for group in groups)
-    if len(named) <= _READABLE:
-        return f"{opening}: {named}."
-    sizes = sorted((len(group.tasks) for group in groups), reverse=True)
-    return (
-        f"{opening}, the largest of {count(sizes[0], 'task')} and the smallest of {count(sizes[-1], 'task')}."
-    )
-
-
-def _proof(grouping: GroupingData) -> str:
-    if grouping.method != "sdp":  # its groups are not meant to have the highest objective
-        return ""
-    k = len(grouping.groups)
-    if grouping.certified:
-        return f", proved optimal among all partitions into {k}"
-    if grouping.certified is False and grouping.gap is not None and math.isfinite(grouping.gap):
-        return f", optimal among all partitions into {k} up to a proved gap of {100 * grouping.gap:.2g} %"
-    return ""
-
-
-def _members(tasks: Sequence[str]) -> str:
-    if len(tasks) == 1:
-        return f"{tasks[0]} alone"
-    if len(tasks) > _NAMED + 1:
-        return f"{', '.join(tasks[:_NAMED])} and {len(tasks) - _NAMED} more"
-    return f"{', '.join(tasks[:-1])} and {tasks[-1]}"
 
 
 def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
@@ -157,7 +103,7 @@ def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ..
     )
 
 
-def _score_table(comparison: Comparison, metric: Metric, budget: int, layout: Layout) -> ScoreTable:
+def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layout: Layout) -> ScoreTable:
     scores = {(m.arm, m.task): m.score for m in comparison.means if m.budget == budget}
     gains = {(g.arm, g.task): g.gain for g in comparison.gains if g.budget == budget}
     names = [name for name in layout.names if name in metric.tasks]
@@ -189,7 +135,7 @@ def _score_table(comparison: Comparison, metric: Metric, budget: int, layout: La
     )
 
 
-def _average_row(comparison: Comparison, metric: Metric, budget: int, decimals: int) -> ScoreRow:
+def _average_row(comparison: Comparison, metric: MetricTasks, budget: int, decimals: int) -> ScoreRow:
     scope = (budget, metric.name)
     averages = {a.arm: a for a in comparison.averages if (a.budget, a.metric) == scope}
     gains = {c.arm: c.gain for c in comparison.contrasts if (c.budget, c.metric) == scope}
@@ -247,7 +193,7 @@ class ArmLine:
     worst: str
 
 
-def arm_lines(data: ReportData) -> tuple[ArmLine, ...]:
+def arm_lines(data: GroupingFindings) -> tuple[ArmLine, ...]:
     """Tabulate the arms; none where it is not known what they train."""
     trained = {arm.name: arm for arm in data.arms}
     if data.comparison is None or not trained:

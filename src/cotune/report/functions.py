@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cotune.findings.functions import FunctionsData, GroupsRow, LawsSection
+from cotune.findings.functions import FunctionsFindings, GroupsRow, LawsSection
 from cotune.findings.wording import significant
 from cotune.report.figures.heatmap import ColourScale, HeatMap, heat_map
 from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, legend_of, line_plot, value_range
@@ -31,7 +31,7 @@ class LawsView:
     first_rows: list[tuple[str, str, list[str], str]]
 
 
-def context(data: FunctionsData) -> dict[str, object]:
+def context(data: FunctionsFindings) -> dict[str, object]:
     """Return what the template shows; see :func:`cotune.report.render_report`."""
     return {
         "data": data,
@@ -131,7 +131,7 @@ def _positions(section: LawsSection) -> LinePlot:
     return line_plot("", alt, series, _frame(list(section.by_position.values())))
 
 
-def _curves(data: FunctionsData) -> list[LinePlot]:
+def _curves(data: FunctionsFindings) -> list[LinePlot]:
     """Draw one plot a target: alone, and with each of the other types."""
     targets = list(dict.fromkeys(target for target, _ in data.curves))
     frame = _frame([errors for seeds in data.curves.values() for errors in seeds])

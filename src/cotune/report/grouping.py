@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cotune.exceptions import InputError
-from cotune.findings.grouping import ReportData
-from cotune.findings.runs import RunKind
+from cotune.findings.grouping import GroupingFindings, groups_in_words, headline
+from cotune.findings.runs import RunKind, total
 from cotune.findings.wording import DASH, duration
 from cotune.report.affinity import (
     affinity_facts,
@@ -18,10 +17,10 @@ from cotune.report.affinity import (
     gain_rows,
     gains_map,
     group_means,
-    transfer_plot,
-    transfer_rows,
+    negative_transfer_plot,
+    negative_transfer_rows,
 )
-from cotune.report.comparison import arm_lines, groups_in_words, headline, others, score_tables, verdict_rows
+from cotune.report.comparison import arm_lines, others, score_tables, verdict_rows
 from cotune.report.figures.curves import curve
 from cotune.report.figures.dotplot import dot_plots
 from cotune.report.groups import confidence_rows, group_views, grouper_rows, label_rows, proof_facts
@@ -30,7 +29,7 @@ from cotune.report.layout import Layout
 TEMPLATE = "grouping.html"
 
 
-def context(data: ReportData) -> dict[str, object]:
+def context(data: GroupingFindings) -> dict[str, object]:
     """Return what the template shows; see :func:`cotune.report.render_report`."""
     if not data.tasks:
         raise InputError(f"Report {data.title!r} has no task; at least one is needed.")
@@ -43,11 +42,11 @@ def context(data: ReportData) -> dict[str, object]:
         "affinity": _affinity(data, layout),
         "grouping": _grouping(data, layout),
         "comparison": _comparison(data, layout),
-        "runs": {"rows": run_rows(data.runs), "total": run_total(data.runs)} if data.runs else None,
+        "runs": {"rows": run_rows(data.runs), "total": _row(total(data.runs))} if data.runs else None,
     }
 
 
-def _affinity(data: ReportData, layout: Layout) -> dict[str, object] | None:
+def _affinity(data: GroupingFindings, layout: Layout) -> dict[str, object] | None:
     if data.affinity is None:
         return None
     return {
@@ -58,12 +57,12 @@ def _affinity(data: ReportData, layout: Layout) -> dict[str, object] | None:
         "gains": gains_map(data, data.affinity, layout),
         "gain_rows": gain_rows(data, data.affinity, layout),
         "agreement": agreement_rows(data, data.affinity),
-        "transfer": transfer_rows(data.affinity),
-        "transfer_plot": transfer_plot(data.affinity),
+        "negative_transfer": negative_transfer_rows(data.affinity),
+        "negative_transfer_plot": negative_transfer_plot(data.affinity),
     }
 
 
-def _grouping(data: ReportData, layout: Layout) -> dict[str, object] | None:
+def _grouping(data: GroupingFindings, layout: Layout) -> dict[str, object] | None:
     grouping = data.grouping
     if grouping is None:
         return None
@@ -72,15 +71,15 @@ def _grouping(data: ReportData, layout: Layout) -> dict[str, object] | None:
         "groups": group_views(grouping),
         "proof": proof_facts(grouping),
         "curves": [curve(rule) for rule in grouping.k_path],
-        "groupers": grouper_rows(data, grouping, layout),
+        "groupers": grouper_rows(data, grouping),
         "labels": label_rows(data, grouping, layout),
-        "confidence": confidence_rows(data, grouping, layout),
+        "confidence": confidence_rows(data, grouping),
         "together": None if together is None else co_assignment_map(data, together, layout),
         "notes": grouping.notes,
     }
 
 
-def _comparison(data: ReportData, layout: Layout) -> dict[str, object] | None:
+def _comparison(data: GroupingFindings, layout: Layout) -> dict[str, object] | None:
     comparison = data.comparison
     if comparison is None:
         return None
@@ -119,23 +118,6 @@ def run_rows(kinds: Sequence[RunKind]) -> list[RunRow]:
     return [_row(kind) for kind in kinds]
 
 
-def run_total(kinds: Sequence[RunKind]) -> RunRow:
-    """All kinds together; unknown times and tokens are left out of the sums, and unknown if all are."""
-    return _row(
-        RunKind(
-            kind="all runs",
-            done=sum(k.done for k in kinds),
-            reused=sum(k.reused for k in kinds),
-            failed=sum(k.failed for k in kinds),
-            cpu_seconds=_sum([k.cpu_seconds for k in kinds]),
-            wall_seconds=_sum([k.wall_seconds for k in kinds]),
-            tokens=sum(k.tokens for k in kinds if k.tokens is not None)
-            if any(k.tokens is not None for k in kinds)
-            else None,
-        )
-    )
-
-
 def _row(kind: RunKind) -> RunRow:
     return RunRow(
         kind=kind.kind,
@@ -146,8 +128,3 @@ def _row(kind: RunKind) -> RunRow:
         wall=duration(kind.wall_seconds),
         tokens=DASH if kind.tokens is None else f"{kind.tokens:,}",
     )
-
-
-def _sum(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) if known else math.nan

@@ -1,4 +1,4 @@
-"""The order tasks are shown in, and how long names and numbers are shortened."""
+"""The order tasks are shown in, and how long names are shortened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cotune.exceptions import InputError
-from cotune.findings.grouping import ReportData
+from cotune.findings.grouping import GroupingFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Layout:
     Parameters
     ----------
     order : tuple of int
-        Index into ``ReportData.tasks`` of every position.
+        Index into ``GroupingFindings.tasks`` of every position.
     names : tuple of str
         Task name at every position.
     spans : tuple of Span
@@ -38,7 +38,7 @@ class Layout:
     spans: tuple[Span, ...]
 
     @classmethod
-    def of(cls, data: ReportData) -> Layout:
+    def of(cls, data: GroupingFindings) -> Layout:
         """Order the tasks group by group, or as they come where there are no groups.
 
         Raises

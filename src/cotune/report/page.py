@@ -9,33 +9,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cotune._files import write_text
-from cotune.findings.functions import FunctionsData
-from cotune.findings.grouping import ReportData
+from cotune.findings.functions import FunctionsFindings
+from cotune.findings.grouping import GroupingFindings
 from cotune.findings.retention import RetentionFindings
 from cotune.findings.transfer import TransferFindings
 
 if TYPE_CHECKING:
     import jinja2
 
-Findings: TypeAlias = ReportData | RetentionFindings | TransferFindings | FunctionsData
+AnyFindings: TypeAlias = GroupingFindings | RetentionFindings | TransferFindings | FunctionsFindings
 
-_SECTIONS: dict[type[Findings], str] = {
-    FunctionsData: "functions",
-    ReportData: "grouping",
+_SECTIONS: dict[type[AnyFindings], str] = {
+    FunctionsFindings: "functions",
+    GroupingFindings: "grouping",
     RetentionFindings: "retention",
     TransferFindings: "transfer",
 }
 """The modules that draw, which need matplotlib: whoever trains and measures shall not wait for it."""
 
 
-def render_report(data: Findings) -> str:
+def render_report(findings: AnyFindings) -> str:
     """Render a report as one HTML page without scripts or remote resources.
 
-    The same data give the same text, byte for byte.
+    The same findings give the same text, byte for byte.
 
     Parameters
     ----------
-    data : ReportData, RetentionData, TransferData or FunctionsData
+    findings : GroupingFindings, RetentionFindings, TransferFindings or FunctionsFindings
         What to show; what was not measured is left out or said to be missing.
 
     Returns
@@ -48,17 +48,17 @@ def render_report(data: Findings) -> str:
     InputError
         If the parts contradict each other: groups that are no partition, a run of an unknown method.
     """
-    section = importlib.import_module(f"cotune.report.{_SECTIONS[type(data)]}")
+    section = importlib.import_module(f"cotune.report.{_SECTIONS[type(findings)]}")
     template: jinja2.Template = _environment().get_template(section.TEMPLATE)
-    return template.render(section.context(data))
+    return template.render(section.context(findings))
 
 
-def write_report(data: Findings, path: str | os.PathLike[str]) -> Path:
+def write_report(findings: AnyFindings, path: str | os.PathLike[str]) -> Path:
     """Render a report and write it to ``path``, all of it or nothing.
 
     Parameters
     ----------
-    data : ReportData, RetentionData, TransferData or FunctionsData
+    findings : GroupingFindings, RetentionFindings, TransferFindings or FunctionsFindings
         What to show.
     path : path-like
         The HTML file; its folder is made where it does not exist, an older file is replaced.
@@ -74,7 +74,7 @@ def write_report(data: Findings, path: str | os.PathLike[str]) -> Path:
         If the parts of the report contradict each other; then nothing is written.
     """
     target = Path(path)
-    write_text(target, render_report(data))
+    write_text(target, render_report(findings))
     return target
 
 

@@ -30,12 +30,12 @@ from cotune.report.figures.lines import (
 )
 
 _GROUPS = ("mlp", "query", "key", "value", "query_key_value")
-Value = Callable[[RetentionCheckpoint], float]
+CheckpointValue = Callable[[RetentionCheckpoint], float]
 
 
 def learning_curves(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
     """Target and average in-context score along the last stage, a plot for each method (Fig. 1)."""
-    lines: dict[str, Value] = {"target": _target}
+    lines: dict[str, CheckpointValue] = {"target": _target}
     for shots in scores.shots:
         lines[f"{shots}-shot in context"] = partial(_average, scores, shots=shots)
     by_method = {
@@ -146,7 +146,7 @@ def learning_rate_sweep(findings: RetentionFindings, at: At) -> LinePlot | None:
 
 
 def _along_steps(
-    runs: Sequence[RetentionRun], name: str, style: int, value: Value, *, dashed: bool = False
+    runs: Sequence[RetentionRun], name: str, style: int, value: CheckpointValue, *, dashed: bool = False
 ) -> list[Series]:
     """Mean over the runs at every step that all of them have measured, and each run beside it."""
     curves = [{c.step: y for c in _last_stage(run) if math.isfinite(y := value(c))} for run in runs]
@@ -208,7 +208,7 @@ def _by_group(
     *,
     dashed: bool = False,
 ) -> dict[str, list[Series]]:
-    def of(group: str) -> Value:
+    def of(group: str) -> CheckpointValue:
         def pick(checkpoint: RetentionCheckpoint) -> float:
             return next((value(p) for p in checkpoint.alignment if p.group == group), math.nan)
 

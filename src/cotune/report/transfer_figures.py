@@ -24,7 +24,7 @@ _PRETRAINED = "pretrained"
 _STYLES = NEUTRAL
 """Styles for arms and tasks; the last is the pretrained model's."""
 
-Value = Callable[[TransferPoint], float]
+PointValue = Callable[[TransferPoint], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Measure:
     """Something of a point, and what it is called."""
 
     label: str
-    value: Value
+    value: PointValue
 
 
 _SCORE = _Measure("score", lambda point: point.score)

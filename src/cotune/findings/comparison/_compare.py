@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison._statistics import Cell, estimate
-from cotune.findings.comparison._table import ScoreTable
+from cotune.findings.comparison._statistics import SeedValues, estimate
+from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
     ArmAverage,
     ArmMean,
     ArmScore,
     Comparison,
     Contrast,
-    Metric,
+    MetricTasks,
     TaskGain,
     TaskValue,
 )
-from cotune.findings.comparison._verdict import Findings, decide, decide_overall
+from cotune.findings.comparison._verdict import BudgetFindings, decide, decide_overall
 
 
 def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "grouped") -> Comparison:
@@ -60,11 +60,13 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         raise InputError(
             f"The reference of a comparison must be one of its arms {list(arms)}, got {reference!r}."
         )
-    table = ScoreTable(records, arms)
+    table = PairedScores(records, arms)
     scopes = (*table.budgets, None)
     gains = _gains(table, reference, arms, scopes)
     contrasts = _contrasts(table, reference, arms, scopes)
-    *verdicts, pooled = (decide(Findings(budget, table, reference, contrasts, gains)) for budget in scopes)
+    *verdicts, pooled = (
+        decide(BudgetFindings(budget, table, reference, contrasts, gains)) for budget in scopes
+    )
     return Comparison(
         reference=reference,
         arms=arms,
@@ -83,7 +85,7 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
 
 
 def _gains(
-    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
 ) -> list[TaskGain]:
     return [
         TaskGain(arm, budget, task, estimate(cells))
@@ -96,7 +98,7 @@ def _gains(
 
 
 def _contrasts(
-    table: ScoreTable, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
 ) -> list[Contrast]:
     """Contrast the reference with every other arm, and single with joint training for the verdicts."""
     pairs = dict.fromkeys([*((reference, arm) for arm in arms if arm != reference), ("single", "joint")])
@@ -110,15 +112,15 @@ def _contrasts(
 
 
 def _differences(
-    table: ScoreTable, reference: str, arm: str, budget: int | None, tasks: Sequence[str]
-) -> list[Cell]:
+    table: PairedScores, reference: str, arm: str, budget: int | None, tasks: Sequence[str]
+) -> list[SeedValues]:
     budgets = table.budgets if budget is None else (budget,)
     cells = (table.difference(reference, arm, b, task) for task in tasks for b in budgets)
     return [cell for cell in cells if cell is not None]
 
 
 def _contrast(
-    table: ScoreTable, reference: str, arm: str, budget: int | None, metric: Metric
+    table: PairedScores, reference: str, arm: str, budget: int | None, metric: MetricTasks
 ) -> Contrast | None:
     cells = _differences(table, reference, arm, budget, metric.tasks)
     if not cells:
@@ -137,7 +139,7 @@ def _contrast(
     )
 
 
-def _means(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmMean, ...]:
+def _means(table: PairedScores, arms: Sequence[str]) -> tuple[ArmMean, ...]:
     return tuple(
         ArmMean(arm, budget, task, estimate([cell]))
         for arm in arms
@@ -147,7 +149,7 @@ def _means(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmMean, ...]:
     )
 
 
-def _averages(table: ScoreTable, arms: Sequence[str]) -> tuple[ArmAverage, ...]:
+def _averages(table: PairedScores, arms: Sequence[str]) -> tuple[ArmAverage, ...]:
     averages = []
     for arm in arms:
         for budget in table.budgets:
@@ -174,11 +176,11 @@ def _spread(values: Sequence[TaskValue]) -> float:
     return float(np.std([v.value for v in values], ddof=1)) if len(values) > 1 else math.nan
 
 
-def _worst(values: Sequence[TaskValue], metric: Metric) -> TaskValue:
+def _worst(values: Sequence[TaskValue], metric: MetricTasks) -> TaskValue:
     return (min if metric.higher_is_better else max)(values, key=lambda v: v.value)
 
 
-def _notes(table: ScoreTable, arms: Sequence[str]) -> tuple[str, ...]:
+def _notes(table: PairedScores, arms: Sequence[str]) -> tuple[str, ...]:
     notes = []
     lacking = [f"{count} of {arm}" for arm in arms if (count := table.lacking(arm))]
     if lacking:

@@ -32,7 +32,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SeedValues:
     """Values (E,) of one task at one budget, by training seed.
 
     ``examples`` names the set of test examples that the task shares with others; empty for its own.
@@ -55,7 +55,7 @@ class Cell:
         return means
 
 
-def _example_variance(tasks: Sequence[Sequence[Cell]]) -> tuple[float, float]:
+def _example_variance(tasks: Sequence[Sequence[SeedValues]]) -> tuple[float, float]:
     """Variance of the average over tasks from the test examples, and its degrees of freedom."""
     variances, dofs = [], []
     for sharing in _by_examples(tasks):
@@ -69,16 +69,16 @@ def _example_variance(tasks: Sequence[Sequence[Cell]]) -> tuple[float, float]:
     return sum(variances), _satterthwaite(variances, dofs)
 
 
-def _by_examples(tasks: Sequence[Sequence[Cell]]) -> list[list[Sequence[Cell]]]:
+def _by_examples(tasks: Sequence[Sequence[SeedValues]]) -> list[list[Sequence[SeedValues]]]:
     """Put tasks together that share their test examples."""
-    sets: dict[tuple[str, str], list[Sequence[Cell]]] = defaultdict(list)
+    sets: dict[tuple[str, str], list[Sequence[SeedValues]]] = defaultdict(list)
     for cells in tasks:
         examples = cells[0].examples
         sets[examples, "" if examples else cells[0].task].append(cells)
     return list(sets.values())
 
 
-def _seed_variance(tasks: Sequence[Sequence[Cell]]) -> tuple[float, float]:
+def _seed_variance(tasks: Sequence[Sequence[SeedValues]]) -> tuple[float, float]:
     """Variance of the average over tasks from the training seeds, and its degrees of freedom.
 
     Each seed's influence on the average is summed over all tasks and budgets it was used for; for a complete
@@ -112,12 +112,12 @@ def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
     return sum(ratios) ** 2 / sum(r * r / dof for r, dof in zip(ratios, dofs, strict=True))
 
 
-def estimate(cells: Sequence[Cell]) -> Estimate:
+def estimate(cells: Sequence[SeedValues]) -> Estimate:
     """Mean over tasks (equal weights) of the mean over budgets, seeds and examples, with its 95 % margin.
 
     Parameters
     ----------
-    cells : sequence of Cell
+    cells : sequence of SeedValues
         At least one; all cells of a task have the same number of examples.
 
     Returns
@@ -125,7 +125,7 @@ def estimate(cells: Sequence[Cell]) -> Estimate:
     Estimate
         Margin NaN where a task has one example or all have one seed, 0 where the values do not vary at all.
     """
-    by_task: dict[str, list[Cell]] = defaultdict(list)
+    by_task: dict[str, list[SeedValues]] = defaultdict(list)
     for cell in cells:
         by_task[cell.task].append(cell)
     tasks = list(by_task.values())

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison._statistics import Cell, Values
-from cotune.findings.comparison._types import ArmScore, Metric
+from cotune.findings.comparison._statistics import SeedValues, Values
+from cotune.findings.comparison._types import ArmScore, MetricTasks
 
 
-class ScoreTable:
+class PairedScores:
     """Values per example by arm, budget, task and seed.
 
     Parameters
@@ -74,28 +74,28 @@ class ScoreTable:
         return tuple(sorted(set().union(*self._seeds.values())))
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[MetricTasks, ...]:
         """Metrics with their tasks, the metric of most tasks first (ties by first appearance)."""
         by_metric: dict[tuple[str, bool], list[str]] = defaultdict(list)
         for task, record in self._first.items():
             by_metric[record.metric, record.higher_is_better].append(task)
         return tuple(
-            Metric(name, higher, tuple(tasks))
+            MetricTasks(name, higher, tuple(tasks))
             for (name, higher), tasks in sorted(by_metric.items(), key=lambda item: -len(item[1]))
         )
 
-    def cell(self, arm: str, budget: int, task: str) -> Cell | None:
+    def cell(self, arm: str, budget: int, task: str) -> SeedValues | None:
         """Return the scores of an arm in the metric's own direction, or ``None`` without a record."""
         by_seed = self._values.get((arm, budget, task))
-        return Cell(task, budget, by_seed, self._examples(task)) if by_seed else None
+        return SeedValues(task, budget, by_seed, self._examples(task)) if by_seed else None
 
-    def difference(self, reference: str, arm: str, budget: int, task: str) -> Cell | None:
+    def difference(self, reference: str, arm: str, budget: int, task: str) -> SeedValues | None:
         """Pair two arms: ``reference`` minus ``arm``, turned so that positive is better, by common seed."""
         left = self._values.get((reference, budget, task), {})
         right = self._values.get((arm, budget, task), {})
         sign = 1.0 if self._first[task].higher_is_better else -1.0
         paired = {seed: sign * (left[seed] - right[seed]) for seed in left if seed in right}
-        return Cell(task, budget, paired, self._examples(task)) if paired else None
+        return SeedValues(task, budget, paired, self._examples(task)) if paired else None
 
     def _examples(self, task: str) -> str:
         return self._first[task].examples

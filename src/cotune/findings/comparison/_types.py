@@ -188,7 +188,7 @@ class Verdict(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric(Plain):
+class MetricTasks(Plain):
     """A metric, its direction and the tasks it scores."""
 
     name: str
@@ -212,7 +212,7 @@ class Comparison(Plain):
         All training seeds.
     tasks : tuple of str
         All tasks, by first appearance.
-    metrics : tuple of Metric
+    metrics : tuple of MetricTasks
         The metric of most tasks first: the verdicts come from it.
     means : tuple of ArmMean
         Every (arm, budget, task) with a record.
@@ -235,7 +235,7 @@ class Comparison(Plain):
     budgets: tuple[int, ...]
     seeds: tuple[int, ...]
     tasks: tuple[str, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricTasks, ...]
     means: tuple[ArmMean, ...]
     averages: tuple[ArmAverage, ...]
     gains: tuple[TaskGain, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from cotune.findings.comparison._table import ScoreTable
-from cotune.findings.comparison._types import Contrast, Decision, Estimate, Metric, TaskGain, Verdict
+from cotune.findings.comparison._table import PairedScores
+from cotune.findings.comparison._types import Contrast, Decision, Estimate, MetricTasks, TaskGain, Verdict
 from cotune.findings.wording import MINUS, format_number
 
 UNDECIDED: Decision = "not decided by these runs"
@@ -15,13 +15,13 @@ _NAMED = 6
 """Names a sentence lists before it says how many more there are."""
 
 
-class Findings:
+class BudgetFindings:
     """What is known about the reference at one budget (or over all, ``None``)."""
 
     def __init__(
         self,
         budget: int | None,
-        table: ScoreTable,
+        table: PairedScores,
         reference: str,
         contrasts: Sequence[Contrast],
         gains: Sequence[TaskGain],
@@ -34,7 +34,7 @@ class Findings:
         self._contrasts = [c for c in contrasts if c.budget == budget]
         self.gains = [g for g in gains if g.budget == budget]
 
-    def contrast(self, arm: str, metric: Metric, reference: str = "") -> Contrast | None:
+    def contrast(self, arm: str, metric: MetricTasks, reference: str = "") -> Contrast | None:
         """Return the contrast of the reference with ``arm``, ``None`` if no pair was run."""
         wanted = (reference or self.reference, arm, metric.name)
         return next((c for c in self._contrasts if (c.reference, c.arm, c.metric) == wanted), None)
@@ -49,7 +49,7 @@ class Findings:
         return f"Over all budgets ({_list([str(b) for b in self.budgets])} steps a task)"
 
 
-def decide(findings: Findings) -> Verdict:
+def decide(findings: BudgetFindings) -> Verdict:
     """Verdict of the reference against joint training.
 
     It is decided only where the 95 % interval of the average gain, over the tasks of the metric that most
@@ -79,7 +79,7 @@ def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict
     return Verdict(None, UNDECIDED, sentence, pooled.remarks)
 
 
-def _against_joint(contrast: Contrast, metric: Metric) -> str:
+def _against_joint(contrast: Contrast, metric: MetricTasks) -> str:
     gain = contrast.gain
     basis = f"mean of {_count(len(contrast.tasks), 'task')}, {_count(gain.seeds, 'seed')}"
     if math.isnan(gain.margin):
@@ -109,7 +109,7 @@ def _why_unknown(gain: Estimate) -> str:
     return "with one test example the spread between examples is unknown"
 
 
-def _about_metrics(findings: Findings) -> list[str]:
+def _about_metrics(findings: BudgetFindings) -> list[str]:
     if len(findings.metrics) == 1:
         return []
     total = sum(len(metric.tasks) for metric in findings.metrics)
@@ -130,7 +130,7 @@ def _about_metrics(findings: Findings) -> list[str]:
     return remarks
 
 
-def _about_tasks(findings: Findings) -> list[str]:
+def _about_tasks(findings: BudgetFindings) -> list[str]:
     against = [g for g in findings.gains if g.arm == "joint"]
     worse = [g.task for g in against if g.gain.sign < 0]
     better = sum(g.gain.sign > 0 for g in against)
@@ -144,7 +144,7 @@ def _about_tasks(findings: Findings) -> list[str]:
     ]
 
 
-def _about_single(findings: Findings) -> list[str]:
+def _about_single(findings: BudgetFindings) -> list[str]:
     over_groups = findings.contrast("single", findings.main)
     over_joint = findings.contrast("joint", findings.main, reference="single")
     if over_groups is None or over_groups.gain.sign >= 0:
@@ -158,7 +158,7 @@ def _about_single(findings: Findings) -> list[str]:
     return [f"One model per task beats the groups by {size}."]
 
 
-def _about_random(findings: Findings) -> list[str]:
+def _about_random(findings: BudgetFindings) -> list[str]:
     contrast = findings.contrast("random", findings.main)
     if contrast is None:
         return []
@@ -181,15 +181,15 @@ def _about_random(findings: Findings) -> list[str]:
     ]
 
 
-def _amount(gain: Estimate, metric: Metric) -> str:
+def _amount(gain: Estimate, metric: MetricTasks) -> str:
     return f"{format_gain(gain)} {metric.name}{_turned(metric)}"
 
 
-def _turned(metric: Metric) -> str:
+def _turned(metric: MetricTasks) -> str:
     return "" if metric.higher_is_better else " (turned so that + is better)"
 
 
-def _size(gain: Estimate, metric: Metric) -> str:
+def _size(gain: Estimate, metric: MetricTasks) -> str:
     return f"{format_gain(gain, signed=False).lstrip(MINUS)} {metric.name}"
 
 

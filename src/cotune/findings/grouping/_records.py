@@ -1,4 +1,4 @@
-"""Everything a report shows, as plain values: the report computes no result of its own."""
+"""What a study of groups measured and found, as plain values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 from cotune.findings.comparison import Comparison
 from cotune.findings.runs import FailedRun, RunKind
 
-Matrix: TypeAlias = Sequence[Sequence[float]]
-"""n rows of n numbers in the order of ``ReportData.tasks`` (``array.tolist()``); NaN where unknown."""
+MatrixRows: TypeAlias = Sequence[Sequence[float]]
+"""n rows of n numbers in the order of ``GroupingFindings.tasks`` (``array.tolist()``); NaN where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class TaskRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferScore:
+class NegativeTransfer:
     """How well it was predicted which subsets of one size leave a task worse than alone.
 
     Parameters
@@ -62,6 +62,11 @@ class TransferScore:
     scores: int
     prevalence: float
 
+    @property
+    def f1_of_everything(self) -> float:
+        """F1 of calling all worse: every truth is found, at the precision of the prevalence."""
+        return 2 * self.prevalence / (1 + self.prevalence)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AffinityData:
@@ -69,21 +74,21 @@ class AffinityData:
 
     Parameters
     ----------
-    matrix : Matrix
+    matrix : MatrixRows
         The estimate T_ij (Eq. 6), rows i; NaN where tasks i and j were never sampled together.
     unit : str
         What one entry of ``matrix`` is, such as ``"mean -mse of task i over subsets with task j"``.
-    prepared : Matrix or None
+    prepared : MatrixRows or None
         The matrix that was clustered; shown as the main heat map when given.
     steps : tuple of str
         How ``prepared`` came from ``matrix``, one sentence each.
     counts : sequence of sequence of int or None
         Samples behind each entry: the runs whose subset contained both i and j.
-    stderr : Matrix or None
+    stderr : MatrixRows or None
         Standard error of each entry of ``matrix``.
     estimator : str
         Name of the estimator in words, such as ``"higher-order, 84 subsets of 3"``.
-    gains : Matrix or None
+    gains : MatrixRows or None
         Scores in company less the score alone (Fig. 1 of AdaGroup), where both are known.
     alone : tuple of float
         Score of each task trained alone, higher is better, NaN where unknown; or empty.
@@ -91,25 +96,25 @@ class AffinityData:
         How far predicted scores of each task agree with trained ones, NaN where unknown; or empty.
     agreement_measure : str
         What ``agreement`` measures, in words.
-    transfer : tuple of TransferScore
+    negative_transfer : tuple of NegativeTransfer
         How well negative transfer was predicted (Fig. 8 of AdaGroup), by subset size; or empty.
-    transfer_predictor : str
+    negative_transfer_predictor : str
         What predicted it, in words.
     """
 
-    matrix: Matrix
+    matrix: MatrixRows
     unit: str = "affinity"
-    prepared: Matrix | None = None
+    prepared: MatrixRows | None = None
     steps: tuple[str, ...] = ()
     counts: Sequence[Sequence[int]] | None = None
-    stderr: Matrix | None = None
+    stderr: MatrixRows | None = None
     estimator: str = ""
-    gains: Matrix | None = None
+    gains: MatrixRows | None = None
     alone: tuple[float, ...] = ()
     agreement: tuple[float, ...] = ()
     agreement_measure: str = ""
-    transfer: tuple[TransferScore, ...] = ()
-    transfer_predictor: str = ""
+    negative_transfer: tuple[NegativeTransfer, ...] = ()
+    negative_transfer_predictor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +192,7 @@ class Baseline:
     name : str
         Such as ``"spectral"``.
     labels : tuple of int
-        The group of every task, in the order of ``ReportData.tasks``.
+        The group of every task, in the order of ``GroupingFindings.tasks``.
     objective : float
         Sum of densities (Eq. 3) on the matrix that was clustered.
     """
@@ -220,11 +225,11 @@ class GroupingData:
         Name of the grouper.
     baselines : tuple of Baseline
         Other groupers on the same matrix.
-    co_assignment : Matrix or None
+    co_assignment : MatrixRows or None
         How often two tasks fell in the same group over bootstrap resamples of the runs, 0 to 1.
     confidence : tuple of float
         How often each task stayed in its group over those resamples, 0 to 1, in the order of
-        ``ReportData.tasks``; empty where the runs were not resampled.
+        ``GroupingFindings.tasks``; empty where the runs were not resampled.
     resamples : int
         Number of resamples.
     notes : tuple of str
@@ -241,7 +246,7 @@ class GroupingData:
     k_path: tuple[KRule, ...] = ()
     method: str = "sdp"
     baselines: tuple[Baseline, ...] = ()
-    co_assignment: Matrix | None = None
+    co_assignment: MatrixRows | None = None
     confidence: tuple[float, ...] = ()
     resamples: int = 0
     notes: tuple[str, ...] = ()
@@ -256,7 +261,7 @@ class ReferenceLabels:
     name : str
         Such as ``"categories"``.
     labels : tuple of str
-        One for every task, in the order of ``ReportData.tasks``.
+        One for every task, in the order of ``GroupingFindings.tasks``.
     """
 
     name: str
@@ -264,8 +269,8 @@ class ReferenceLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportData:
-    """One report.
+class GroupingFindings:
+    """What a study of which tasks to train together found.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import Comparison, Estimate, Metric, format_gain
+from cotune.findings.comparison import Comparison, Estimate, MetricTasks, format_gain
 from cotune.findings.wording import count
 from cotune.report.figures.axis import Axis
 from cotune.report.layout import Layout, shorten
@@ -87,7 +87,7 @@ def dot_plots(comparison: Comparison, layout: Layout) -> tuple[DotPlot, ...]:
     return tuple(_dot_plot(comparison, metric, layout) for metric in comparison.metrics)
 
 
-def _dot_plot(comparison: Comparison, metric: Metric, layout: Layout) -> DotPlot:
+def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> DotPlot:
     arms = [arm for arm in comparison.arms if arm != comparison.reference]
     names = [name for name in layout.names if name in metric.tasks]
     gains = _gains(comparison, metric)
@@ -139,7 +139,7 @@ def _title(reference: str, arm: str, width: float) -> str:
     return title if len(title) <= letters else shorten(f"over {arm}", letters)
 
 
-def _gains(comparison: Comparison, metric: Metric) -> dict[tuple[str, int, str], Estimate]:
+def _gains(comparison: Comparison, metric: MetricTasks) -> dict[tuple[str, int, str], Estimate]:
     """Gains by (arm, budget, task); the task of the average is the empty string."""
     gains = {
         (g.arm, g.budget, g.task): g.gain

@@ -16,12 +16,12 @@ from cotune.findings.grouping import (
     ArmRow,
     Baseline,
     GroupingData,
+    GroupingFindings,
     GroupRow,
     KRule,
+    NegativeTransfer,
     ReferenceLabels,
-    ReportData,
     TaskRow,
-    TransferScore,
 )
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.grouping import SDPClustering, density
@@ -49,13 +49,13 @@ def write_report_of(result: GroupingResult) -> Path:
     return write_report(report_data(result), result.study.folder / "report.html")
 
 
-def report_data(result: GroupingResult) -> ReportData:
+def report_data(result: GroupingResult) -> GroupingFindings:
     """Gather what the report shows."""
     study = result.study
     families = study.learner.families
     known = [families.get(name, "") for name in study.learner.tasks]
     reference = ReferenceLabels(name="families named by the tasks' authors", labels=tuple(known))
-    return ReportData(
+    return GroupingFindings(
         title=study.config.name,
         date=date.today().isoformat(),
         tasks=tuple(_task_row(result, name) for name in study.learner.tasks),
@@ -121,9 +121,11 @@ def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
         found["agreement"] = tuple(estimate.trust.by_task[task] for task in tasks)
         found["agreement_measure"] = estimate.trust.measure
     if estimate.transfer is not None:
-        found["transfer_predictor"] = estimate.transfer.predictor
-        found["transfer"] = tuple(
-            TransferScore(size=s.size, f1=s.f1, tasks=s.n_tasks, scores=s.n_scores, prevalence=s.prevalence)
+        found["negative_transfer_predictor"] = estimate.transfer.predictor
+        found["negative_transfer"] = tuple(
+            NegativeTransfer(
+                size=s.size, f1=s.f1, tasks=s.n_tasks, scores=s.n_scores, prevalence=s.prevalence
+            )
             for s in estimate.transfer.by_size
         )
     return found
