@@ -138,10 +138,11 @@ def test_side_by_side_is_one_by_one(model, tasks):
     runs = [FineTuning(f"{n}", "reverse", tuple(encoded[:n]), seed=n) for n in (1, 3, 6)]
     # A dropout of nearly nothing is enough to train them apart.
     alone = CONFIG.model_copy(update={"method": Lora(r=2, dropout=1e-9)})
-    together, apart = (
-        {run.name: model.nll(attached.module, encoded) for run, attached in fine_tune(model, runs, config)}
-        for config in (CONFIG, alone)
-    )
+
+    def losses(run, attached):
+        return run.name, model.nll(attached.module, encoded)
+
+    together, apart = (dict(fine_tune(model, runs, config, losses)) for config in (CONFIG, alone))
     for name in ("1", "3", "6"):
         np.testing.assert_allclose(together[name], apart[name], rtol=1e-4)
         assert not np.allclose(together[name], model.nll(model.base, encoded), rtol=1e-2)

@@ -3,18 +3,17 @@ from functools import partial
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, PythonBackend
 
 from cotune.exceptions import InputError
-from cotune.models import Encoded, Encoder, load_encoder
+from cotune.models import PROFILES, Encoded, Encoder, load_encoder
 from cotune.tasks import format_prompt, format_target
 
 INSTRUCTION = "Write the word backwards, letter by letter, from the last to the first."
 RENDER = partial(format_prompt, INSTRUCTION)
-# Without the names of special tokens: a tokenizer reads those as the tokens themselves.
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<"), max_size=40)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 def texts(encoder, encoded):
@@ -187,13 +186,174 @@ def test_a_slow_tokenizer_is_refused():
         Encoder(Letters(eos_token="$"))
 
 
-def test_a_token_across_the_boundary_belongs_to_the_target():
-    vocabulary = {"Input": 0, ":": 1, "<unk>": 2, "</s>": 3, "Out": 4, "put: a": 5}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Split("put: a", "isolated")
+def byte_level(*, trim, digits, special=("<pad>", "</s>"), **roles):
+    """Return a tokenizer of bytes without merges, whose offsets leave blanks out if trimmed."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({token: at for at, token in enumerate([*special, *alphabet])}, []))
+    first = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
+    inner.pre_tokenizer = pre_tokenizers.Sequence([*first, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    inner.post_processor = processors.ByteLevel(trim_offsets=trim)
+    inner.decoder = decoders.ByteLevel()
+    roles = {"eos_token": "</s>", "pad_token": "<pad>", **roles}
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **roles)
+
+
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("target", ["1989", "答案", "🏳️‍🌈 flag", "½", "(a)"])
+def test_the_blank_before_an_answer_is_learned_whatever_offsets_say(trim, target):
+    encoder = Encoder(byte_level(trim=trim, digits=True))
+    encoded = encoder.encode(RENDER, "x", format_target(target))
+    names = encoder.tokenizer.convert_ids_to_tokens(encoded.target)
+    assert (names[0], names[-1]) == ("Ġ", "</s>")
+    assert encoder.tokenizer.decode(encoded.prompt) == RENDER("x")
+    assert encoder.decode(encoded.target) == target
+
+
+def across_blanks():
+    """Return a tokenizer that reads a whole text as one word, and merges colon and blank."""
+    alphabet = [" ", ":", *"abcdefghijklmnopqrstuvwxyzO", "  ", ": "]
+    vocabulary = {token: at for at, token in enumerate(["</s>", *alphabet])}
+    inner = Tokenizer(models.BPE(vocabulary, [(" ", " "), (":", " ")]))
+    inner.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "prompt_end", "learned"),
+    [
+        ("Output:", " a", ":", [" ", "a", "</s>"]),
+        ("Output: ", " a", ": ", [" ", "a", "</s>"]),
+        ("Output  ", " a", "  ", [" ", "a", "</s>"]),
+        ("Output", ": a", "t", [": ", "a", "</s>"]),
+    ],
+)
+def test_no_token_lies_across_the_seam(prompt, target, prompt_end, learned):
+    encoder = Encoder(across_blanks())
+    encoded = encoder.encode(lambda text: prompt, "", target)
+    assert encoder.tokenizer.convert_ids_to_tokens(encoded.target) == learned
+    assert encoder.tokenizer.convert_ids_to_tokens(encoded.prompt)[-1] == prompt_end
+    assert encoded.prompt == encoder.encode(lambda text: prompt, "").prompt
+
+
+def test_an_unknown_word_does_not_take_what_follows_it_along():
+    inner = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("猫", -2.0)], unk_id=0))
     encoder = Encoder(PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", eos_token="</s>"))
-    encoded = encoder.encode(lambda text: "Output:", "", " a")
-    assert encoded == Encoded((4,), (5, 3))
+    # The library makes one token of neighbours that it does not know.
+    assert encoder.tokenizer("犬馬a")["input_ids"] == [0, 1]
+    assert encoder.encode(str, "犬", "馬a") == Encoded((0,), (0, 1, 3))
+
+
+def test_the_end_of_a_long_prompt_reads_as_the_whole(causal_encoder):
+    encoder = Encoder(causal_encoder.tokenizer, max_prompt_tokens=2048)
+    text = "apple banana cherry " * 40
+    for target in ("red green", "elppa", " 12 "):
+        encoded = encoder.encode(RENDER, text, format_target(target))
+        whole = encoder.tokenizer(RENDER(text) + format_target(target))["input_ids"]
+        assert [*encoded.prompt, *encoded.target] == [*whole, 1]
+
+
+TURN = ("<pad>", "</s>", "<s>", "<|im_start|>", "<|im_end|>", "<extra_id_0>")
+
+
+@pytest.mark.parametrize(
+    "text", ["</s>", "Say <|im_end|>\n<|im_start|>", "a <extra_id_0> b", "<s>[INST]</s>"]
+)
+def test_a_text_that_spells_a_special_token_is_text(text):
+    tokenizer = byte_level(trim=False, digits=False, special=TURN, extra_special_tokens=list(TURN[2:]))
+    assert set(tokenizer(text)["input_ids"]) & set(range(6))
+    for seq2seq in (False, True):
+        encoder = Encoder(tokenizer, seq2seq=seq2seq)
+        encoded = encoder.encode(RENDER, text, format_target(text))
+        assert not set(encoded.prompt) & set(range(6))
+        assert [token for token in encoded.target if token < 6] == [1]
+        assert tokenizer.decode(encoded.prompt) == RENDER(text)
+        assert encoder.decode(encoded.target) == text
+    # What others do with the tokenizer stays as it was.
+    assert set(tokenizer(text)["input_ids"]) & set(range(6))
+
+
+def test_the_tokens_of_a_profile_are_its_own_and_not_those_of_texts():
+    tokens = ("<pad>", "</s>", "<extra_id_0>", "<extra_id_1>")
+    tokenizer = byte_level(trim=False, digits=False, special=tokens, extra_special_tokens=list(tokens[2:]))
+    encoder = Encoder(tokenizer, seq2seq=True, profile=PROFILES["sentinel"])
+    encoded = encoder.encode(str, "a <extra_id_0> b", " no <extra_id_1> yes")
+    assert [token for token in encoded.prompt if token < 4] == [2]
+    assert encoded.prompt[-1] == 2
+    assert [token for token in encoded.target if token < 4] == [2, 3, 1]
+    assert encoder.decode(encoded.target) == "no <extra_id_1> yes"
+
+
+def test_a_model_that_knows_its_special_tokens_as_words_does_not_find_them_in_texts():
+    pieces = [("<unk>", 0.0), ("</s>", 0.0), ("<pad>", 0.0), ("▁", -2.0), *((c, -3.0) for c in "</s>abunkpd")]
+    inner = Tokenizer(models.Unigram(pieces, unk_id=0))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Metaspace()
+    roles = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **roles)
+    assert 1 in tokenizer("a</s>b", split_special_tokens=True)["input_ids"]
+    encoder = Encoder(tokenizer)
+    encoded = encoder.encode(str, "a</s>b<unk>", " b</s><pad>")
+    assert encoder.tokenizer.decode(encoded.prompt) == "a</s>b<unk>"
+    assert min(encoded.prompt) > 2
+    assert encoder.decode(encoded.target) == "b</s><pad>"
+    assert encoded.target.count(1) == 1
+
+
+def test_a_line_that_ends_with_the_token_of_its_end_is_found_in_prompts_and_once_in_targets():
+    tokenizer = byte_level(trim=False, digits=False, special=("<pad>", "\n"), eos_token="\n")
+    encoder = Encoder(tokenizer)
+    for target in (" b", " b\n", " b\n\n"):
+        encoded = encoder.encode(lambda text: text, "a\na", target)
+        assert tokenizer.convert_ids_to_tokens(encoded.prompt) == ["a", "\n", "a"]
+        assert tokenizer.convert_ids_to_tokens(encoded.target) == ["Ġ", "b", "\n"]
+
+
+ENDS = {
+    "BOS": ("<s> $A", ["<s>"], []),
+    "EOS": ("$A </s>", [], ["</s>"]),
+    "BOS and EOS": ("<s> $A </s>", ["<s>"], ["</s>"]),
+    "CLS and SEP": ("[CLS] $A [SEP]", ["[CLS]"], ["[SEP]"]),
+    "EOS and SEP": ("$A </s> [SEP]", [], ["</s>", "[SEP]"]),
+}
+
+
+@pytest.mark.parametrize("seq2seq", [False, True])
+@pytest.mark.parametrize("ends", ENDS)
+def test_a_causal_prompt_is_opened_and_not_closed_and_a_target_ends_once(ends, seq2seq):
+    template, opening, closing = ENDS[ends]
+    special = ("<pad>", "</s>", "<s>", "[CLS]", "[SEP]")
+    tokenizer = byte_level(trim=True, digits=False, special=special, extra_special_tokens=list(special[2:]))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[(name, at) for at, name in enumerate(special)]
+    )
+    encoder = Encoder(tokenizer, seq2seq=seq2seq)
+    encoded = encoder.encode(str, "ab", " c")
+    prompt, answer = (tokenizer.convert_ids_to_tokens(ids) for ids in (encoded.prompt, encoded.target))
+    assert prompt == [*opening, "a", "b", *(closing if seq2seq else [])]
+    assert answer == ([*opening, "c", "</s>"] if seq2seq else ["Ġ", "c", "</s>"])
+
+
+@pytest.mark.parametrize(("bos", "seq2seq", "begin"), [(None, False, 1), ("<s>", False, 2), ("<s>", True, 1)])
+def test_no_prompt_is_empty(bos, seq2seq, begin):
+    special = ("<pad>", "</s>", "<s>")
+    roles = {} if bos is None else {"bos_token": bos}
+    encoder = Encoder(byte_level(trim=True, digits=False, special=special, **roles), seq2seq=seq2seq)
+    assert encoder.encode(str, "").prompt == (begin,)
+    assert encoder.encode(str, "", " a").prompt == (begin,)
+
+
+def test_a_text_that_takes_no_tokens_is_cut_at_once():
+    inner = Tokenizer(models.WordLevel({"a": 0, "</s>": 1, "<unk>": 2}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", unk_token="<unk>")
+    encoder = Encoder(tokenizer, max_prompt_tokens=2)
+    with pytest.raises(InputError, match="without any input takes 3 tokens"):
+        encoder.encode(lambda text: "a a a" + text, " " * 10**6)
+
+
+def test_a_text_that_is_none_is_refused(causal_encoder):
+    with pytest.raises(InputError, match="tokenizer cannot read"):
+        causal_encoder.encode(str, "half a pair \ud83d", " a")
 
 
 def test_limits_and_kind_come_from_the_checkpoint(tiny_causal, tiny_seq2seq):

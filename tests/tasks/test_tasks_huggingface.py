@@ -86,6 +86,17 @@ def test_what_cannot_be_read_is_named(tmp_path, options, message):
         read(tmp_path, **options)
 
 
+def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
+    write(tmp_path / "reviews" / "train.jsonl", 30)
+    with (tmp_path / "reviews" / "train.jsonl").open("a") as file:
+        file.write('{"text": null, "label": 1}\n{"text": "x", "label": 7}\n')
+    (task,) = read(tmp_path, path="reviews", labels=["bad", "good"])
+    assert task.notes == (
+        "2 of 32 examples were dropped as unusable (the first: The dataset 'reviews', split train, row 31: "
+        "the template cannot be filled in: it prints a value that is null; its fields are text, label)",
+    )
+
+
 def test_splits_of_other_names_have_to_be_named(tmp_path):
     dataset = datasets.DatasetDict(own=datasets.Dataset.from_list([{"text": "a", "label": 0}]))
     dataset["own"].to_json(str(tmp_path / "reviews" / "own-00000-of-00001.jsonl"))

@@ -156,6 +156,44 @@ def test_a_file_that_does_not_fit_is_named(tmp_path, content, message):
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"input": "x", "output": ""},
+        {"input": "x", "output": None},
+        {"input": "x"},
+        {"input": "x", "output": {"a": 1}},
+        {"cause": "x", "effect": float("nan")},
+        {"cause": "\ud83d", "effect": "y"},
+        {"items": [None], "concept": "a", "all_common_concepts": []},
+        {"informal": "x", "formal": ["y"]},
+        "x",
+        None,
+    ],
+)
+def test_an_example_that_cannot_be_used_is_dropped_and_counted(tmp_path, row):
+    write(tmp_path, "some", [{"input": f"a{n}", "output": "b"} for n in range(8)])
+    path = tmp_path / "some.json"
+    data = json.loads(path.read_text())
+    rows = sum(len(data[part]) for part in ("induce", "execute"))
+    data["execute"][1:1] = [row]
+    path.write_text(json.dumps(data))
+    task = read(tmp_path)
+    note = next(note for note in task.notes if "unusable" in note)
+    assert note.startswith(
+        f"1 of {rows + 1} examples was dropped as unusable (the first: some.json, execute, example 2"
+    )
+    data["execute"] = [row]
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"some\.json, execute, example 1"):
+        read(tmp_path)
+
+
+def test_outputs_may_be_a_list_or_numbers(tmp_path):
+    write(tmp_path, "some", [{"input": n, "output": [n, f"n{n}"]} for n in range(8)])
+    assert {e.targets for e in everything(read(tmp_path))} == {(str(n), f"n{n}") for n in range(8)}
+
+
 def publish(folder, name, parts, annotations=None):
     for part, rows in parts.items():
         (folder / "raw" / part).mkdir(parents=True, exist_ok=True)

@@ -104,6 +104,88 @@ def test_a_bad_file_is_named_with_its_line(tmp_path, content, message):
         read(tmp_path / "t.jsonl")
 
 
+BAD_LINES = {
+    "empty": '{"input": "x", "target": ""}',
+    "blank": '{"input": "x", "target": " \\n"}',
+    "null": '{"input": "x", "target": null}',
+    "null input": '{"input": null, "target": "y"}',
+    "NaN": '{"input": "x", "target": NaN}',
+    "Infinity": '{"input": -Infinity, "target": "y"}',
+    "overflow": '{"input": 1e999, "target": "y"}',
+    "object": '{"input": "x", "target": {"text": "y"}}',
+    "object input": '{"input": {"text": "x"}, "target": "y"}',
+    "list input": '{"input": ["x"], "target": "y"}',
+    "null in a list": '{"input": "x", "target": ["y", null]}',
+    "surrogate": '{"input": "x", "target": "\\ud83d"}',
+    "missing": '{"input": "x"}',
+    "no object": '["x", "y"]',
+    "cut off": '{"input": "x", "targ',
+    "deep": '{"input": ' + "[" * 100_000,
+    "long number": '{"input": "x", "target": ' + "1" * 5000 + "}",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LINES)
+def test_a_row_that_cannot_be_used_is_dropped_and_counted(tmp_path, kind):
+    path = write(tmp_path / "t.jsonl", 20)
+    lines = path.read_text().splitlines()
+    lines[3:3] = [BAD_LINES[kind]]
+    path.write_text("\n".join([*lines, BAD_LINES[kind]]))
+    (task,) = read(path)
+    assert sum(len(task[split]) for split in SPLITS) == 20
+    (note,) = task.notes
+    assert note.startswith("2 of 22 examples were dropped as unusable (the first: t.jsonl, line 4")
+    path.write_text(BAD_LINES[kind])
+    with pytest.raises(InputError, match=r"t\.jsonl, line 1"):
+        read(path)
+
+
+def test_bytes_that_are_not_utf8_cost_their_line_alone(tmp_path):
+    path = write(tmp_path / "t.jsonl", 20)
+    path.write_bytes(path.read_bytes() + b'{"input": "\xff"}\n')
+    (task,) = read(path)
+    assert task.notes == (
+        "1 of 21 examples was dropped as unusable (the first: t.jsonl, line 21 is not UTF-8 text, which JSON "
+        "lines have to be)",
+    )
+
+
+def test_what_json_has_not_does_no_harm_where_no_text_is_made_of_it(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"input": {i}, "target": [true, "y"], "score": NaN}}\n' for i in range(9)))
+    (task,) = read(path)
+    assert task.notes == ()
+    assert {example.targets for split in SPLITS for example in task[split]} == {("true", "y")}
+    assert {example.input for split in SPLITS for example in task[split]} == {str(i) for i in range(9)}
+
+
+def test_empty_outputs_beside_others_are_dropped_and_counted(tmp_path):
+    path = write(tmp_path / "t.jsonl", 9)
+    path.write_text(path.read_text() + '{"input": "x", "target": ["", "y"]}\n')
+    (task,) = read(path)
+    assert task.notes == (
+        "1 of 10 examples has empty outputs beside others, which were dropped (the first: t.jsonl, line 10)",
+    )
+    assert ("y",) in {example.targets for split in SPLITS for example in task[split]}
+
+
+def test_too_few_examples_because_others_were_dropped_is_said(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"input": "a", "target": "b"}\n' + '{"input": "a", "target": ""}\n' * 8)
+    with pytest.raises(
+        InputError, match=r"at least 3 examples .* instead\. 8 of 9 examples were dropped .*line 2"
+    ):
+        read(path)
+
+
+def test_a_split_of_which_nothing_can_be_used_is_refused(tmp_path):
+    for split in SPLITS:
+        write(tmp_path / "t" / f"{split}.jsonl", 5)
+    write(tmp_path / "t" / "test.jsonl", 5, target=None)
+    with pytest.raises(InputError, match=r"test\.jsonl, line 1.*prints a value that is null"):
+        read(tmp_path / "t")
+
+
 def test_bad_paths(tmp_path):
     with pytest.raises(InputError, match="nothing' does not exist"):
         read(tmp_path / "nothing")

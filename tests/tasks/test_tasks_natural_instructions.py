@@ -60,6 +60,51 @@ def test_a_task_without_category_is_fine(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "instance",
+    [
+        {"input": "x", "output": [""]},
+        {"input": "x", "output": []},
+        {"input": "x", "output": None},
+        {"input": None, "output": ["y"]},
+        {"input": {"text": "x"}, "output": ["y"]},
+        {"input": "x", "output": [["y"]]},
+        {"input": "x", "output": [float("nan")]},
+        {"input": "\ud83d", "output": ["y"]},
+        {"input": "x", "output": ["\udc00"]},
+        {"output": ["y"]},
+        "x",
+        None,
+    ],
+)
+def test_an_instance_that_cannot_be_used_is_dropped_and_counted(tmp_path, instance):
+    instances = content(500)["Instances"]
+    instances[292:292] = [instance]
+    (task,) = read(
+        write(tmp_path / "task293.json", content(Instances=instances)), max_examples={"train": None}
+    )
+    note, *capped = task.notes
+    assert note.startswith(
+        "1 of 501 examples was dropped as unusable (the first: task293.json, instance 293 "
+    )
+    assert all("capped" in other for other in capped)
+    with pytest.raises(InputError, match=r"task293\.json, instance 1 "):
+        read(write(tmp_path / "task293.json", content(Instances=[instance] * 9)))
+
+
+def test_numbers_are_the_text_that_json_writes(tmp_path):
+    instances = [{"input": i, "output": [i, 0.5, True]} for i in range(9)]
+    (task,) = read(write(tmp_path / "t.json", content(Instances=instances)))
+    assert task["test"][0].targets == (task["test"][0].input, "0.5", "true")
+    assert task.notes == ()
+
+
+@pytest.mark.parametrize("categories", [[None], [{"a": 1}], 5, ["\ud83d"]])
+def test_a_category_that_is_no_text_is_left_out_and_said(tmp_path, categories):
+    (task,) = read(write(tmp_path / "t.json", content(Categories=categories)))
+    assert (task.category, task.notes) == ("", ("the category was left out, since it is no text",))
+
+
+@pytest.mark.parametrize(
     ("data", "message"),
     [
         (content(Instances=[]), r"t\.json has no instances"),
@@ -68,7 +113,7 @@ def test_a_task_without_category_is_fine(tmp_path):
         ({"Definition": ["x"]}, r"t\.json is not a Natural Instructions task: Instances: Field required"),
         (
             content(Instances=[{"input": "x", "output": "y"}]),
-            r"Instances\[0\]\.output: Input should be a valid list",
+            r"instance 1 must have a list of acceptable outputs, got 'y'",
         ),
         (
             content(Instances=[{"input": "x", "output": ["y"]}, {"input": "x", "output": [" "]}]),
@@ -76,6 +121,8 @@ def test_a_task_without_category_is_fine(tmp_path):
         ),
         (content(Instances=[{"input": "x", "output": []}]), "instance 1 has an empty target"),
         (content(2), "needs at least 3 examples"),
+        (content(Definition=[None, "x"]), "first definition has to be a text, but is null"),
+        (content(Definition=["\ud83d"]), "first definition has half of a surrogate pair"),
     ],
 )
 def test_a_file_that_is_not_a_task_is_named(tmp_path, data, message):

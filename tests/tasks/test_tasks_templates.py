@@ -23,6 +23,53 @@ def test_promptsource_template_with_several_targets():
     assert render(row, template=template) == Example("Who?", ("Ada", "Lovelace"))
 
 
+@pytest.mark.parametrize(
+    ("target", "targets"),
+    [
+        (["yes", "y"], ("yes", "y")),
+        (["a, b", "c ||| d", "[e]"], ("a, b", "c ||| d", "[e]")),
+        (["two\nlines"], ("two\nlines",)),
+        ([1, 2.5, True], ("1", "2.5", "true")),
+        ((" x ", "y\n"), ("x", "y")),
+        (["", "y", " "], ("y",)),
+        (7, ("7",)),
+        (0.5, ("0.5",)),
+        (False, ("false",)),
+    ],
+)
+def test_a_list_is_of_acceptable_outputs_and_numbers_are_as_json_writes_them(target, targets):
+    assert render({"input": "x", "target": target}).targets == targets
+    assert (
+        render({"input": "x", "target": target}, template="{{ input }} |||\n {{ target }} ").targets
+        == targets
+    )
+    assert render({"input": "x", "answer": target}, fields={"target": "answer"}).targets == targets
+    if isinstance(target, list):
+        joined = render({"input": "x", "target": target}, target="{{ target | join('|||') }}")
+        assert joined.targets == targets
+
+
+def test_parts_of_a_template_may_be_lists_and_texts():
+    row = {"input": "x", "best": "one", "others": ["two", "three"]}
+    assert render(row, target="{{ best }} ||| {{ others }}").targets == ("one", "two", "three")
+
+
+def test_a_text_in_place_of_a_list_of_outputs_is_one():
+    assert render({"q": "x", "a": "Ada"}, template="{{ q }} ||| {{ a | join('|||') }}").targets == ("Ada",)
+
+
+def test_words_of_a_list_are_those_of_the_labels():
+    assert render({"input": "x", "target": [1, 0]}, labels=["no", "yes"]).targets == ("yes", "no")
+
+
+def test_join_takes_an_attribute_and_prints_as_templates_do():
+    row = {"input": "x", "answers": [{"text": "a"}, {"text": 1}]}
+    assert render(row, target="{{ answers | join(', ', attribute='text') }}").targets == ("a, 1",)
+    row = {"input": "x", "answers": ["a", None]}
+    with pytest.raises(InputError, match="prints a value that is null"):
+        render(row, target="{{ answers | join('|||') }}")
+
+
 def test_separator_in_the_data_parts_nothing():
     row = {"input": "a ||| b", "target": "c|||d"}
     assert render(row) == Example("a ||| b", ("c|||d",))
@@ -44,8 +91,11 @@ def test_labels_give_words_and_choices(labels):
     assert TemplateOptions(labels=labels).default_metric == "accuracy"
 
 
-def test_booleans_can_be_labels():
-    assert render({"input": "x", "target": True}, labels={True: "ja", False: "nein"}).targets == ("ja",)
+@pytest.mark.parametrize("value", [True, "True", "true"])
+@pytest.mark.parametrize("label", [True, "True", "true"])
+def test_booleans_can_be_labels(value, label):
+    assert render({"input": "x", "target": value}, labels={label: "ja", "?": "nein"}).targets == ("ja",)
+    assert render({"input": "x", "target": value}, choices=["True", "False"]).targets == ("True",)
 
 
 def test_default_metric_of_free_text():
@@ -78,6 +128,18 @@ def test_the_sandbox_hides_python_internals():
         ({"input": "x", "target": 2}, {"labels": ["no", "yes"]}, "'2' is not one of the labels 0, 1"),
         ({"input": "x", "target": "y"}, {"choices": ["a", "b"]}, "'y' is not one of the choices a, b"),
         ({"input": "\ud83d", "target": "y"}, {}, "half of a surrogate pair"),
+        ({"input": "x", "target": "\udc00"}, {}, "half of a surrogate pair"),
+        ({"input": float("nan"), "target": "y"}, {}, "prints a value that is NaN"),
+        ({"input": "x", "target": float("-inf")}, {}, "prints a value that is -Infinity"),
+        ({"input": {"a": 1}, "target": "y"}, {}, "prints a value that is an object"),
+        ({"input": ["a", "b"], "target": "y"}, {}, r"a list in the input, which needs \{\{ x \| join"),
+        ({"input": "x", "target": ["a", None]}, {}, "prints a value that is null"),
+        ({"input": "x", "target": [["a"]]}, {}, "prints a value that is a list"),
+        ({"input": "x", "target": [{"text": "a"}]}, {}, "prints a value that is an object"),
+        ({"input": "x", "target": []}, {}, "empty target"),
+        ({"input": "x", "target": ["a", "b"]}, {"target": "It is {{ target }}."}, "a list within the target"),
+        ({"input": "x", "target": ["a"]}, {"target": "{{ target }}{{ target }}"}, "a list within the target"),
+        ({"input": "x", "target": "y"}, {"target": "{{ target.format.x }}"}, "cannot be filled in"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(row, options, message):
@@ -113,3 +175,11 @@ def test_override_replaces_what_it_names_and_the_other_way_to_write_a_template()
     assert both.source == "{{ x }} ||| {{ y }}"
     assert both.instruction == "Judge."
     assert both.override(TemplateOptions(input="{{ z }}")).source == "{{ z }}|||{{ target }}"
+
+
+def test_rows_that_cannot_be_used_are_left_out():
+    rows = [("1", {"input": "x"}), ("2", {"input": "x", "target": "y"}), ("3", InputError("3 is broken."))]
+    assert TemplateOptions().examples(rows) == [Example("x", ("y",))]
+    with pytest.raises(InputError, match="1 has no field 'target'"):
+        TemplateOptions().examples([rows[0], rows[2]])
+    assert TemplateOptions().examples([]) == []

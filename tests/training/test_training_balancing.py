@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training_steps import train
 
 from cotune._config import parse
 from cotune.exceptions import InputError
-from cotune.training._loop import TrainingRun, train
+from cotune.training._loop import TrainingRun
 from cotune.training._objective import Objective
 from cotune.training.balancing import BALANCING, DynamicWeightAverage, NoBalancing, PCGrad
 from cotune.training.batches import TaskBatch

@@ -7,13 +7,14 @@ from itertools import cycle, islice
 import numpy as np
 import pytest
 import torch
+from training_steps import train
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.optimization import Adafactor
 from transformers.trainer_pt_utils import LabelSmoother
 
 from cotune.exceptions import RunError
 from cotune.models import LanguageModel
-from cotune.training._loop import OPTIMIZERS, TrainingRun, dropout_of, train
+from cotune.training._loop import OPTIMIZERS, TrainingRun, dropout_of
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 

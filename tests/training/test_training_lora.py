@@ -5,10 +5,10 @@ import numpy as np
 import peft
 import pytest
 import torch
+from training_steps import train
 
 from cotune.exceptions import InputError
 from cotune.models import load_encoder
-from cotune.training._loop import train
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora
 from cotune.training.methods.lora._lora import called_adapters

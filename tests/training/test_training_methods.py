@@ -10,11 +10,11 @@ import numpy as np
 import peft
 import pytest
 import torch
+from training_steps import train
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from cotune.exceptions import InputError
 from cotune.models import LanguageModel
-from cotune.training._loop import train
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Full, Joint, Lora, Prefix, Promot, Prompt, RandomPrompt
 

@@ -347,15 +347,15 @@ def test_what_does_not_fit_is_told(causal, seq2seq, make_task):
     assert note.startswith("Task copy: 1 of 13 train examples have targets of more than 128 tokens")
 
 
-def test_a_model_without_dropout_says_so(causal, tasks):
+def test_dropout_that_a_model_has_not_is_refused(causal, tasks):
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4}
     base = MambaForCausalLM(MambaConfig(vocab_size=len(causal.tokenizer), **sizes))
     model = LanguageModel(base, causal.encoder)
     config = TuningConfig(steps=1, checkpoint_every=1, training=DROPPING)
-    with tune(model, Full(), tasks, config, seed=0, watch=Scripted(0, 1)) as tuned:
-        assert tuned.notes == (
-            "The model's architecture has no dropout, so it was trained without instead of 0.2.",
-        )
+    refused = r"architecture has no dropout, so training\.dropout must be null or 0, got 0\.2\.$"
+    tuning = tune(model, Full(), tasks, config, seed=0, watch=Scripted(0, 1))
+    with pytest.raises(InputError, match=refused), tuning:
+        pass
 
 
 def with_target(task, target):

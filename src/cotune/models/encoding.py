@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cotune.exceptions import InputError
 from cotune.models.profiles import PROFILES, Profile, ProfileName, choose_profile
+from cotune.models.text_tokens import TextTokens, alias, around
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -46,13 +47,16 @@ class Encoded:
 class Encoder:
     """Turns rendered prompts and targets into token ids for one model.
 
-    Prompt and target are tokenised together and split where the target's text begins, so that training sees
-    the tokens that generation will meet.
+    A prompt has the tokens it has alone, with those that the tokenizer opens a sequence with: training thus
+    sees what generation will meet. A causal model's prompt is never closed. A target has the tokens that go
+    on from there, and the end-of-sequence token, once. An empty prompt where the tokenizer opens nothing is
+    the token that begins a sequence, or else the one that ends the sequence before. A text that spells a
+    special token is text.
 
     Parameters
     ----------
     tokenizer : PreTrainedTokenizerBase
-        A fast tokenizer (one that reports offsets).
+        A fast tokenizer.
     seq2seq : bool
         Encoder-decoder models read the prompt and write the target as two sequences.
     max_prompt_tokens, max_target_tokens : int
@@ -65,7 +69,7 @@ class Encoder:
     Raises
     ------
     InputError
-        If the tokenizer reports no offsets, has no end-of-sequence token or lacks the profile's tokens, or if
+        If the tokenizer is a slow one, has no end-of-sequence token or lacks the profile's tokens, or if
         the profile is one of encoder-decoder models and the model is none.
     """
 
@@ -92,11 +96,24 @@ class Encoder:
         if profile.opening and not seq2seq:
             raise InputError("The profile sentinel is for encoder-decoder models; a causal one needs plain.")
         self._opening, self._closing = map(self._token, (profile.opening, profile.closing))
+        own = {profile.opening: self._opening, profile.closing: self._closing}
+        self._dress = profile.renamed({name: alias(name) for name in own if name})
+        self._text = TextTokens(tokenizer, {name: at for name, at in own.items() if at is not None})
+        self._before, after = around(tokenizer)
+        self._after = after if seq2seq else []
+        self._before_target = around(tokenizer, target=True)[0] if seq2seq else []
+        self._end = int(tokenizer.eos_token_id)
+        begin = tokenizer.bos_token_id
+        self._begin = self._end if begin is None or seq2seq else int(begin)
+        self._last: tuple[str, list[int]] = ("", [])
+        # Where tokens hold their blanks, taking those before full stops away would change the answer.
+        holds_blanks = type(tokenizer.backend_tokenizer.model).__name__ in ("BPE", "Unigram")
+        self._clean_up = False if holds_blanks else None
 
     @property
     def end_tokens(self) -> set[int]:
         """Tokens after which nothing of an answer follows."""
-        return {int(self.tokenizer.eos_token_id), *([] if self._closing is None else [self._closing])}
+        return {self._end, *([] if self._closing is None else [self._closing])}
 
     def encode(self, render: Callable[[str], str], text: str, target: str | None = None) -> Encoded | None:
         """Encode one example.
@@ -120,34 +137,42 @@ class Encoder:
         InputError
             If the prompt is too long even without any input, or the target has no token of its own.
         """
-        split = self._split_seq2seq if self.seq2seq else self._split_causal
-        prompt, answer = split(render(text), target)
-        if len(answer) > self.max_target_tokens:
-            return None
+        prompt, answer = self._both(render(text), target)
         if target is not None and not self.decode(answer):
             raise InputError(
                 f"The target {target.strip()!r} tokenises to nothing the model could learn or be scored on; "
                 "give it a text that the model's tokenizer knows."
             )
         n_whole = len(prompt)
-        while len(prompt) > self.max_prompt_tokens:
+        while len(prompt) > self.max_prompt_tokens and len(answer) <= self.max_target_tokens:
             if not text:
                 raise InputError(
                     f"A prompt without any input takes {len(prompt)} tokens, more than max_prompt_tokens "
                     f"{self.max_prompt_tokens}; raise it or shorten the instruction: {render('')[:60]!r}..."
                 )
             text = self._cut(text, len(prompt) - self.max_prompt_tokens)
-            prompt, answer = split(render(text), target)
+            prompt, answer = self._both(render(text), target)
+        if len(answer) > self.max_target_tokens:
+            return None
         return Encoded(tuple(prompt), tuple(answer), n_cut=n_whole - len(prompt))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the answer that generated tokens hold, without special tokens and outer blanks."""
         answer = list(tokens)
+        if self._end in answer:
+            answer = answer[: answer.index(self._end)]
         if self._opening in answer:
             answer = answer[answer.index(self._opening) + 1 :]
         if self._closing in answer:
             answer = answer[: answer.index(self._closing)]
-        return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
+        text = self.tokenizer.decode(
+            answer, skip_special_tokens=True, clean_up_tokenization_spaces=self._clean_up
+        )
+        return str(text).strip()
+
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text by itself, without any before or after it."""
+        return tuple(self._text.ids(text))
 
     def _token(self, text: str) -> int | None:
         """Return the id of one of the profile's tokens, None where the profile has none."""
@@ -161,38 +186,27 @@ class Encoder:
             )
         return int(vocabulary[text])
 
-    def _split_causal(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
-        coded = self.tokenizer(prompt + (target or ""), return_offsets_mapping=True)
-        ids: list[int] = list(coded["input_ids"])
-        starts = [start for start, _ in coded["offset_mapping"]]
-        ends = [end for _, end in coded["offset_mapping"]]
-        # Some tokenizers close a sequence with a special token (of width 0); ours comes once, below.
-        while ids and ids[-1] == self.tokenizer.eos_token_id and starts[-1] == ends[-1]:
-            ids.pop(), starts.pop(), ends.pop()
+    def _both(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
+        if self._last[0] != prompt:
+            # The choices of one input follow one prompt.
+            self._last = (prompt, self._text.ids(self._dress.prompt(prompt)))
+        read = self._last[1]
+        ids = [*self._before, *read, *self._after] or [self._begin]
         if target is None:
             return ids, []
-        first = next(
-            (at for at in range(len(ids)) if starts[at] < ends[at] and ends[at] > len(prompt)), len(ids)
-        )
-        return ids[:first], [*ids[first:], int(self.tokenizer.eos_token_id)]
-
-    def _split_seq2seq(self, prompt: str, target: str | None) -> tuple[list[int], list[int]]:
-        ids = list(self.tokenizer(self.profile.prompt(prompt))["input_ids"])
-        if target is None:
-            return ids, []
-        answer = list(self.tokenizer(text_target=self.profile.target(target.strip()))["input_ids"])
-        if answer[-1:] != [self.tokenizer.eos_token_id]:
-            answer.append(int(self.tokenizer.eos_token_id))
-        return ids, answer
+        if self.seq2seq:
+            answer = [*self._before_target, *self._text.ids(self._dress.target(target.strip()))]
+        else:
+            answer = self._text.continuation(prompt, read, target)
+        # Where the token that ends a line ends a sequence, a text may hold it: an answer cannot.
+        return ids, [*(token for token in answer if token != self._end), self._end]
 
     def _cut(self, text: str, n_tokens: int) -> str:
         """Take at least one and about ``n_tokens`` tokens off the end of a text."""
-        offsets = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)[
-            "offset_mapping"
-        ]
-        keep = max(len(offsets) - n_tokens, 0)
-        end = offsets[keep][0] if keep < len(offsets) else len(text) - 1
-        return text[:end].rstrip()
+        starts = self._text.starts(text)
+        keep = len(starts) - n_tokens
+        # A token without width may begin where the text ends.
+        return text[: min(starts[keep], len(text) - 1) if keep > 0 else 0].rstrip()
 
 
 def load_encoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,13 @@ class Profile:
     def target(self, text: str) -> str:
         """Return a target as the model writes it."""
         return " ".join(part for part in (self.opening, text, self.closing) if part)
+
+    def renamed(self, names: Mapping[str, str]) -> Profile:
+        """Return the profile with its tokens under other names."""
+        parts = [self.prompt_end, self.opening, self.closing]
+        for old, new in names.items():
+            parts = [part.replace(old, new) for part in parts]
+        return Profile(*parts)
 
 
 PROFILES: dict[str, Profile] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import nn
 
-from cotune.exceptions import RunError
+from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded, LanguageModel
 from cotune.training._log import StepRecord, TrainingLog
 from cotune.training._objective import Objective
@@ -43,11 +43,17 @@ class TrainingRun:
         Optimiser steps of the whole run.
     config : TrainingConfig
         The recipe.
+
+    Raises
+    ------
+    InputError
+        If the recipe asks for dropout that the base has nowhere.
     """
 
     def __init__(
         self, model: LanguageModel, attached: Attached, n_steps: int, config: TrainingConfig
     ) -> None:
+        check_dropout(model.base, config.dropout)
         self._model, self._module = model, attached.module
         self.n_steps, self.config = n_steps, config
         self._parameters = attached.trained
@@ -152,39 +158,6 @@ class TrainingRun:
         self._optimizer.zero_grad(set_to_none=True)
 
 
-def train(
-    model: LanguageModel,
-    attached: Attached,
-    batches: Iterable[Sequence[Encoded]],
-    n_steps: int,
-    config: TrainingConfig,
-) -> TrainingLog:
-    """Do a whole run; see :class:`TrainingRun`.
-
-    Parameters
-    ----------
-    model : LanguageModel
-        Encodes batches for the module.
-    attached : Attached
-        The base with what a method put on it.
-    batches : iterable of sequences of Encoded
-        At least ``n_steps`` batches.
-    n_steps : int
-        Optimiser steps.
-    config : TrainingConfig
-        The recipe.
-
-    Raises
-    ------
-    RunError
-        If the loss is not finite or explodes, or the last step leaves weights that are not finite; the
-        sentence names the step.
-    """
-    run = TrainingRun(model, attached, n_steps, config)
-    run.run(batches)
-    return run.log
-
-
 @contextmanager
 def dropout_of(base: nn.Module, rate: float | None) -> Iterator[int]:
     """Set the dropout of a base model, that of adapters on it excepted; None leaves the model's own.
@@ -200,6 +173,20 @@ def dropout_of(base: nn.Module, rate: float | None) -> Iterator[int]:
     finally:
         for (module, name), value in zip(places, before, strict=True):
             setattr(module, name, value)
+
+
+def check_dropout(base: nn.Module, rate: float | None) -> None:
+    """Refuse a dropout that an architecture has no place for.
+
+    Raises
+    ------
+    InputError
+        One sentence.
+    """
+    if rate and not any(True for _ in _dropouts(base)):
+        raise InputError(
+            f"The model's architecture has no dropout, so training.dropout must be null or 0, got {rate:g}."
+        )
 
 
 def drops_out(base: nn.Module, rate: float | None) -> bool:

@@ -30,7 +30,7 @@ def train_side_by_side(
     config: TrainingConfig,
     names: Sequence[str],
 ) -> list[TrainingLog]:
-    """Train M LoRAs in place, each on batches of its own, as :func:`train` does each alone up to rounding.
+    """Train M LoRAs in place, each on batches of its own, as each alone would be up to rounding.
 
     Every forward pass holds rows of several of them; the loss of each is the mean over its own target tokens,
     its gradient is clipped by its own norm, and the optimiser works element by element.

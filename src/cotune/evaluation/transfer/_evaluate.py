@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from cotune.answering import InContextConfig, InContextEvaluation, check_in_context
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel
+    from cotune.training.methods import Attached
 
 
 class Measured(NamedTuple):
@@ -191,15 +193,18 @@ class TransferEvaluation:
             for one in self._prepared
             if 0 in numbers
         }
+        done = count(1)
+
+        def measure(run: FineTuning, attached: Attached) -> None:
+            one, n = runs[run]
+            ids = attached.prompt_ids(run.task)
+            found[run.task, one.trial.draw, n] = self._ask(model, attached.module, one, n, ids)
+            if progress is not None:
+                progress(next(done), len(runs))
+
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            tuned = fine_tune(model, list(runs), self._config)
-            for done, (run, attached) in enumerate(tuned, start=1):
-                one, n = runs[run]
-                ids = attached.prompt_ids(run.task)
-                found[run.task, one.trial.draw, n] = self._ask(model, attached.module, one, n, ids)
-                if progress is not None:
-                    progress(done, len(runs))
+            fine_tune(model, list(runs), self._config, measure)
         return [found[one.trial.task.name, one.trial.draw, n] for one in self._prepared for n in numbers]
 
     def _ask(

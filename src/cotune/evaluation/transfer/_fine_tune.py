@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from cotune.evaluation.transfer._config import TransferConfig
-from cotune.exceptions import RunError
 from cotune.models import Encoded
-from cotune.tasks import Mixture
-from cotune.training.config import TrainingConfig
-from cotune.training.methods import Attached, Lora
+from cotune.training.batches import TaskBatch
+from cotune.training.methods import Attached, Method, Stage
+from cotune.training.stages import StagedRun, train_runs
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
-    from cotune.training._lora_stack import Adapter
 
-_SIDE_BY_SIDE = 16
+_MOST = 16
 """LoRAs in a pass: more of them save next to nothing more."""
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -42,85 +44,59 @@ class FineTuning:
     examples: Sequence[Encoded]
     seed: int
 
-    def batches(self, training: TrainingConfig, prompt: tuple[int, ...] = ()) -> Iterator[list[Encoded]]:
-        """Return batches without end, under the ids of a soft prompt."""
-        n = len(self.examples)
-        for rows in Mixture([n], min(n, training.batch_size), 1, self.seed):
-            yield [self.examples[index].under(prompt) for row in rows for index in row.examples]
+    @contextmanager
+    def attach(self, model: LanguageModel, method: Method) -> Iterator[Attached]:
+        """Put what is fine-tuned, fresh, on a model."""
+        import torch
+
+        torch.manual_seed(self.seed)
+        with method.attach(model, [self.task]) as attached:
+            yield attached
+
+    def batches(self, attached: Attached, stage: Stage) -> Iterator[TaskBatch]:
+        """Return batches of a stage without end."""
+        n, prompt = len(self.examples), attached.prompt_ids(self.task)
+        size = min(n, stage.training.batch_size)
+        drawn = stage.training.scheme.batches([n], batch_size=size, tasks_per_batch=1, seed=self.seed)
+        for rows in drawn:
+            batch = [self.examples[index].under(prompt) for row in rows for index in row.examples]
+            yield TaskBatch(batch, [self.task] * size)
 
 
 def fine_tune(
-    model: LanguageModel, runs: Sequence[FineTuning], config: TransferConfig
-) -> Iterator[tuple[FineTuning, Attached]]:
-    """Fine-tune a model in many ways, each from where it is now; while one is given the model is that one.
+    model: LanguageModel,
+    runs: Sequence[FineTuning],
+    config: TransferConfig,
+    then: Callable[[FineTuning, Attached], _Result],
+) -> list[_Result]:
+    """Fine-tune a model in many ways, each from where it is now, several in a pass where that is possible.
 
-    LoRA without dropout under AdamW is trained several fine-tunings in a pass, with the same result up to
-    rounding; everything else one by one. The caller takes all there are.
+    Parameters
+    ----------
+    model : LanguageModel
+        The model; as before when this returns.
+    runs : sequence of FineTuning
+        The fine-tunings.
+    config : TransferConfig
+        Method and recipe.
+    then : callable
+        Called for each while the model is the fine-tuned one; its results are returned.
 
     Raises
     ------
     RunError
         If a fine-tuning diverges; names it.
     """
-    if not _stackable(model, config):
-        yield from _one_by_one(model, runs, config)
-        return
-    for first in range(0, len(runs), _SIDE_BY_SIDE):
-        yield from _side_by_side(model, runs[first : first + _SIDE_BY_SIDE], config)
-
-
-def _stackable(model: LanguageModel, config: TransferConfig) -> bool:
-    from cotune.training._loop import drops_out
-
-    method, training = config.method, config.training
-    plain = type(method) is Lora and method.dropout == 0 and training.optimizer == "adamw"
-    return plain and not drops_out(model.base, training.dropout)
-
-
-def _one_by_one(
-    model: LanguageModel, runs: Sequence[FineTuning], config: TransferConfig
-) -> Iterator[tuple[FineTuning, Attached]]:
-    import torch
-
-    from cotune.training._loop import train
-
-    for run in runs:
-        torch.manual_seed(run.seed)
-        with config.method.attach(model, [run.task]) as attached:
-            prompt = attached.prompt_ids(run.task)
-            for stage in config.method.stages(config.steps, config.training, [run.task]):
-                attached.train_only(stage.trains)
-                batches = run.batches(stage.training, prompt)
-                try:
-                    train(model, attached, batches, stage.steps, stage.training)
-                except RunError as error:
-                    raise RunError(f"{run.name}: {error}") from error
-            yield run, attached
-
-
-def _side_by_side(
-    model: LanguageModel, runs: Sequence[FineTuning], config: TransferConfig
-) -> Iterator[tuple[FineTuning, Attached]]:
-    import torch
-
-    from cotune.training._lora_stack import LoraStack, adapter_of
-    from cotune.training._side_by_side import train_side_by_side
-
-    fresh: list[Adapter] = []
-    for run in runs:
-        torch.manual_seed(run.seed)
-        with config.method.attach(model, [run.task]):
-            adapter = adapter_of(model.base)
-        if adapter is None:  # on other than linear maps
-            yield from _one_by_one(model, runs, config)
-            return
-        fresh.append(adapter)
-    stack = LoraStack(fresh)
-    streams = [run.batches(config.training) for run in runs]
-    names = [run.name for run in runs]
-    train_side_by_side(model, stack, streams, config.steps, config.training, names)
-    with config.method.attach(model, [run.task for run in runs]) as attached:
-        adapter = adapter_of(model.base) or {}
-        for index, run in enumerate(runs):
-            stack.write(index, adapter)
-            yield run, attached
+    staged = [
+        StagedRun(run.name, (run.task,), partial(run.attach, model, config.method), run.batches)
+        for run in runs
+    ]
+    return train_runs(
+        model,
+        config.method,
+        staged,
+        config.steps,
+        config.training,
+        then=lambda at, attached, logs: then(runs[at], attached),
+        most=_MOST,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,16 +73,14 @@ def _time_step(
     model: LanguageModel, attached: Attached, data: EncodedTasks, stage: Stage, examples: int
 ) -> float:
     """Return the processor time of the second of two steps on a few examples."""
-    from cotune.training._loop import TrainingRun
+    from cotune.training.stages import begin_stage
 
     changes = {"batch_size": examples, "tasks_per_batch": 1}
     training: TrainingConfig = stage.training.model_copy(update=changes)
-    attached.train_only(stage.trains)
     ends: list[float] = []
     batches = data.batches(
         list(data.tasks), training, 0, prompt_ids=attached.prompt_ids, context=model.context
     )
-    TrainingRun(model, attached, 2, training).run(
-        batches, lambda step, loss: ends.append(time.process_time())
-    )
+    run = begin_stage(model, attached, replace(stage, steps=2, training=training))
+    run.run(batches, lambda step, loss: ends.append(time.process_time()))
     return ends[1] - ends[0]

@@ -18,6 +18,7 @@ from cotune.tasks._task import Example, Task
 from cotune.tasks.metrics import get_metric
 from cotune.tasks.prompts import get_format
 from cotune.tasks.readers._instructions import Instructions, check_instructions, instructions_of
+from cotune.tasks.readers._rows import check_unicode
 from cotune.tasks.readers._splits import split_examples
 
 
@@ -74,6 +75,8 @@ class Source:
         The family the task's author put it in.
     format : str
         The format that fits unless the user names another.
+    notes : tuple of str
+        One sentence for everything that was dropped.
     """
 
     instruction: str
@@ -81,6 +84,7 @@ class Source:
     metric: str
     category: str = ""
     format: str = "default"
+    notes: tuple[str, ...] = ()
 
 
 class ReaderConfig(Options, ABC):
@@ -190,18 +194,27 @@ class ReaderConfig(Options, ABC):
         return selected
 
     def _task(self, name: str, source: Source, seed: int) -> Task:
-        splits, notes = split_examples(
-            source.splits,
-            task=name,
-            seed=seed,
-            fractions=self.fractions.model_dump(),
-            caps=self.max_examples.model_dump(),
-        )
+        check_unicode(f"The name or instruction of the task {name!r}", name + source.instruction)
+        try:
+            splits, notes = split_examples(
+                source.splits,
+                task=name,
+                seed=seed,
+                fractions=self.fractions.model_dump(),
+                caps=self.max_examples.model_dump(),
+            )
+        except InputError as error:
+            # Too few examples may have been many before some were dropped.
+            raise InputError(f"{error} {_sentences(source.notes)}".rstrip()) from None
         metric = self.metric or source.metric
         format = self.format or source.format
         stops = None if self.stops is None else tuple(self.stops)
-        task = Task(name, source.instruction, splits, metric, source.category, notes, format, stops)
-        return replace(task, notes=(*notes, *_stops_left_out(task)))
+        task = Task(name, source.instruction, splits, metric, source.category, (), format, stops)
+        return replace(task, notes=(*source.notes, *notes, *_stops_left_out(task)))
+
+
+def _sentences(notes: Sequence[str]) -> str:
+    return " ".join(f"{note[:1].upper()}{note[1:]}." for note in notes)
 
 
 def _stops_left_out(task: Task) -> list[str]:
@@ -221,34 +234,3 @@ def _instructed(task: Task, instructions: Sequence[str] | None) -> list[Task]:
         replace(task, name=f"{task.name}-{number:03}", instruction=text)
         for number, text in enumerate(instructions, start=1)
     ]
-
-
-def make_example(where: str, input: str, targets: Sequence[str], choices: Sequence[str] = ()) -> Example:
-    """Return an example without outer white space, checked to be one that can be trained on.
-
-    Parameters
-    ----------
-    where : str
-        Where it stands, for errors.
-    input, targets, choices
-        See :class:`cotune.tasks.Example`.
-
-    Raises
-    ------
-    InputError
-        If a target is empty, or a text holds half of a surrogate pair.
-    """
-    example = Example(input.strip(), tuple(target.strip() for target in targets), tuple(choices))
-    if not example.targets or not all(example.targets):
-        raise InputError(
-            f"{where} has an empty target; every example needs text to be trained on and scored with."
-        )
-    for text in (example.input, *example.targets):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{where} has half of a surrogate pair ({text[error.start]!r}), which is not a character; "
-                "text has to be valid Unicode."
-            ) from None
-    return example

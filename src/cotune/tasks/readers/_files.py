@@ -24,10 +24,13 @@ def visible(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
+    """Return the content of a JSON file.
+
+    NaN and Infinity, which JSON has not and many writers write, are numbers that no text is made of.
+    """
     data = path.read_bytes()
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return _parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line} is not UTF-8 text, which a JSON file has to be.") from None
@@ -35,22 +38,39 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}, line {error.lineno} is not JSON: {error.msg} at column {error.colno}."
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.") from None
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of a file of JSON lines, each with where it stands; empty lines are skipped."""
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+    """Yield the objects of a file of JSON lines, each with where it stands; empty lines are skipped.
+
+    In place of a line that is no object stands the error that says so.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                row = json.loads(text) if text else None
-            except UnicodeDecodeError:
-                raise InputError(f"{where} is not UTF-8 text, which JSON lines have to be.") from None
-            except json.JSONDecodeError as error:
-                raise InputError(f"{where} is not JSON: {error.msg} at column {error.colno}.") from None
-            if not text:
-                continue
-            if not isinstance(row, dict):
-                raise InputError(f'{where} must be a JSON object such as {{"text": ...}}, got {text[:40]!r}.')
-            yield where, row
+            if line.strip(b" \t\r\n\xef\xbb\xbf" if number == 1 else None):
+                where = f"{path}, line {number}"
+                yield where, _object(where, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+
+
+def _object(where: str, line: bytes) -> dict[str, Any] | InputError:
+    try:
+        text = line.decode().strip()
+        row = _parse(text)
+    except UnicodeDecodeError:
+        return InputError(f"{where} is not UTF-8 text, which JSON lines have to be.")
+    except json.JSONDecodeError as error:
+        return InputError(f"{where} is not JSON: {error.msg} at column {error.colno}.")
+    except (ValueError, RecursionError) as error:
+        return InputError(f"{where} cannot be read as JSON: {error}.")
+    if not isinstance(row, dict):
+        return InputError(f'{where} must be a JSON object such as {{"text": ...}}, got {text[:40]!r}.')
+    return row
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise RecursionError("it is nested too deeply") from None

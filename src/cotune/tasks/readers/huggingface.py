@@ -10,6 +10,7 @@ from pydantic import Field
 from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers._rows import Unusable
 from cotune.tasks.readers.templates import TemplateOptions
 
 _BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
@@ -40,16 +41,23 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
 
     def _load(self, base: Path) -> Source:
         tables = self._tables(base)
+        unusable = Unusable()
         splits = {}
         for split, table in tables.items():
             where = f"The dataset '{self.path}', split {split}"
             rows = ((f"{where}, row {number}", row) for number, row in enumerate(table, start=1))
-            splits[split] = self.examples(rows)
+            splits[split] = self.examples(rows, unusable)
             if not splits[split]:
                 raise InputError(
                     f"{where} has no instances; a task needs at least one in each of its splits."
                 )
-        return Source(self.instruction, splits, self.default_metric, format=self.default_format)
+        return Source(
+            self.instruction,
+            splits,
+            self.default_metric,
+            format=self.default_format,
+            notes=unusable.notes,
+        )
 
     def _tables(self, base: Path) -> Mapping[str, Any]:
         import datasets

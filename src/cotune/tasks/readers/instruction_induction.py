@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from cotune.exceptions import InputError
 from cotune.tasks.readers import _files
 from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers._rows import Unusable, as_text, text_only
 from cotune.tasks.readers.templates import TaskTemplates, TemplateOptions
 
 _CHOICES = {
@@ -71,11 +72,18 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
         name = path.stem
         if name in _CHOICES and not options.model_fields_set & {"template", "target", "labels", "choices"}:
             options = options.override(TemplateOptions(target="{{ output }}", choices=_CHOICES[name]))
-        splits = {"train": options.examples(_rows(path, "induce", file.induce))}
-        splits["test"] = options.examples(_rows(path, "execute", file.execute))
+        unusable = Unusable(path.parent)
+        splits = {"train": options.examples(_rows(path, "induce", file.induce), unusable)}
+        splits["test"] = options.examples(_rows(path, "execute", file.execute), unusable)
         free = options.builtin is None and not options.answers
         metric = _METRICS.get(name, "exact_match") if free else options.default_metric
-        return Source(self._instruction(path, file, options), splits, metric, format=options.default_format)
+        return Source(
+            self._instruction(path, file, options),
+            splits,
+            metric,
+            format=options.default_format,
+            notes=unusable.notes,
+        )
 
     def _instruction(self, path: Path, file: _File, options: TemplateOptions) -> str:
         number = self.instruction_number
@@ -89,21 +97,21 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
                 f"{path} has {len(file.instructions)} instructions, so 'instruction_number' must be null or "
                 f"less than that, got {number}."
             )
-        return file.instructions[number].strip()
+        return text_only(f"{path}, instruction {number}", file.instructions[number]).strip()
 
 
 class _File(BaseModel):
-    induce: list[dict[str, Any]] = Field(min_length=1)
-    execute: list[dict[str, Any]] = Field(min_length=1)
-    instructions: list[str] = Field(default_factory=list)
+    induce: list[Any] = Field(min_length=1)
+    execute: list[Any] = Field(min_length=1)
+    instructions: list[Any] = Field(default_factory=list)
 
 
 class _Published(BaseModel):
-    examples: dict[str, dict[str, Any]]
+    examples: dict[str, Any]
 
 
 class _Annotations(BaseModel):
-    annotations: list[str]
+    annotations: list[Any]
 
 
 def _read(path: Path) -> _File:
@@ -140,35 +148,52 @@ def _validate(kind: type[_Content], content: Any, path: Path) -> _Content:
         ) from None
 
 
-def _rows(path: Path, part: str, rows: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _rows(path: Path, part: str, rows: list[Any]) -> Iterator[tuple[str, Mapping[str, Any] | InputError]]:
     for number, row in enumerate(rows, start=1):
         where = f"{path}, {part}, example {number}"
-        try:
-            yield where, row | _as_text(row)
-        except KeyError as error:
-            raise InputError(
-                f"{where} has no field {error}; its fields are {', '.join(row) or 'none'}."
-            ) from None
+        yield where, _row(where, row)
 
 
-def _as_text(row: Mapping[str, Any]) -> dict[str, Any]:
+def _row(where: str, row: Any) -> Mapping[str, Any] | InputError:
+    """Return a row with its input and outputs, or the error that says why it has none."""
+    if not isinstance(row, dict):
+        return InputError(
+            f'{where} must be an object such as {{"input": "old", "output": "new"}}, got {str(row)[:40]!r}.'
+        )
+    try:
+        return row | _as_text(where, row)
+    except InputError as error:
+        return error
+    except KeyError as error:
+        return InputError(f"{where} has no field {error}; its fields are {', '.join(row) or 'none'}.")
+
+
+def _as_text(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return input and outputs, the best first; some tasks come in fields of their own."""
+
+    def text(field: str) -> str:
+        return as_text(where, row[field])
+
+    def texts(field: str) -> list[str]:
+        values = row[field]
+        return [as_text(where, value) for value in (values if isinstance(values, list) else [values])]
+
     if "cause" in row:
-        sentences = [row["cause"], row["effect"]]
+        sentences = [text("cause"), text("effect")]
         # Which comes first must not tell the answer; it depends on the example alone.
-        if zlib.crc32("".join(sentences).encode()) % 2:
+        if zlib.crc32("".join(sentences).encode(errors="surrogatepass")) % 2:
             sentences.reverse()
         first, second = sentences
-        return _texts(f"Sentence 1: {first} Sentence 2: {second}", [row["cause"]])
+        return _texts(f"Sentence 1: {first} Sentence 2: {second}", [text("cause")])
     if "informal" in row:
-        return _texts(row["informal"], [row["formal"]])
+        return _texts(text("informal"), [text("formal")])
     if "items" in row:
-        return _texts(", ".join(row["items"]), [row["concept"], *row["all_common_concepts"]])
-    others: list[str] = next((row[field] for field in _OTHER_OUTPUTS if field in row), [])
+        return _texts(", ".join(texts("items")), [text("concept"), *texts("all_common_concepts")])
+    others = next((texts(field) for field in _OTHER_OUTPUTS if field in row), [])
     # A word is listed among those it rhymes with, and some lists of translations hold an empty one.
     others = [other for other in others if other and ("other_rhymes" not in row or other != row["input"])]
-    return _texts(row["input"], [row["output"], *others])
+    return _texts(text("input"), [*texts("output"), *others])
 
 
 def _texts(input: str, outputs: list[str]) -> dict[str, Any]:
-    return {"input": input, "output": outputs[0], "outputs": list(dict.fromkeys(outputs))}
+    return {"input": input, "output": next(iter(outputs), ""), "outputs": list(dict.fromkeys(outputs))}

@@ -11,6 +11,7 @@ from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers import _files
 from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers._rows import Unusable
 from cotune.tasks.readers.templates import TaskTemplates, TemplateOptions
 
 
@@ -70,8 +71,17 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _load(files: dict[str, Path], options: TemplateOptions) -> Source:
-    splits = {split: options.examples(_files.read_json_lines(file)) for split, file in files.items()}
+    unusable = Unusable(next(iter(files.values())).parent)
+    splits = {
+        split: options.examples(_files.read_json_lines(file), unusable) for split, file in files.items()
+    }
     for split, file in files.items():
         if not splits[split]:
             raise InputError(f"{file} has no instances; a task needs at least one in each of its files.")
-    return Source(options.instruction, splits, options.default_metric, format=options.default_format)
+    return Source(
+        options.instruction,
+        splits,
+        options.default_metric,
+        format=options.default_format,
+        notes=unusable.notes,
+    )

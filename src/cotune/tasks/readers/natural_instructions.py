@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from cotune.exceptions import InputError
 from cotune.tasks.readers import _files
-from cotune.tasks.readers._base import ReaderConfig, Source, make_example
+from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers._rows import Unusable, text_only
 
 
 class NaturalInstructionsReader(ReaderConfig):
@@ -31,15 +32,10 @@ class NaturalInstructionsReader(ReaderConfig):
         return {file.stem: partial(_load, file) for file in files}
 
 
-class _Instance(BaseModel):
-    input: str
-    output: list[str]
-
-
 class _File(BaseModel):
-    definition: list[str] = Field(alias="Definition", min_length=1)
-    instances: list[_Instance] = Field(alias="Instances", min_length=1)
-    categories: list[str] = Field(alias="Categories", default_factory=list)
+    definition: list[Any] = Field(alias="Definition", min_length=1)
+    instances: list[Any] = Field(alias="Instances", min_length=1)
+    categories: Any = Field(alias="Categories", default=())
 
 
 def _load(path: Path) -> Source:
@@ -50,12 +46,40 @@ def _load(path: Path) -> Source:
         file = _File.model_validate(content)
     except ValidationError as error:
         raise InputError(_problem(path, error)) from None
-    examples = [
-        make_example(f"{path}, instance {number}", instance.input, instance.output)
-        for number, instance in enumerate(file.instances, start=1)
-    ]
-    category = file.categories[0] if file.categories else ""
-    return Source(file.definition[0].strip(), {"train": examples}, "rouge_l", category)
+    instruction = text_only(f"{path}, its first definition", file.definition[0]).strip()
+    unusable = Unusable(path.parent)
+    rows = ((f"{path}, instance {number}", row) for number, row in enumerate(file.instances, start=1))
+    examples = unusable.examples(rows, _texts)
+    category, left_out = _category(file.categories)
+    notes = (*unusable.notes, *left_out)
+    return Source(instruction, {"train": examples}, "rouge_l", category, notes=notes)
+
+
+def _category(categories: Any) -> tuple[str, tuple[str, ...]]:
+    """Return the first category, and a note where it is no text: nothing but a comparison needs it."""
+    if not categories:
+        return "", ()
+    try:
+        return text_only("it", categories[0] if isinstance(categories, list) else categories), ()
+    except InputError:
+        return "", ("the category was left out, since it is no text",)
+
+
+def _texts(where: str, instance: Any) -> tuple[Any, list[Any]]:
+    if not isinstance(instance, dict):
+        raise InputError(
+            f'{where} must be an object such as {{"input": "old", "output": ["new"]}}, got '
+            f"{str(instance)[:40]!r}."
+        )
+    for field in ("input", "output"):
+        if field not in instance:
+            fields = ", ".join(map(str, instance)) or "none"
+            raise InputError(f"{where} has no field '{field}'; its fields are {fields}.")
+    if not isinstance(instance["output"], list):
+        raise InputError(
+            f"{where} must have a list of acceptable outputs, got {str(instance['output'])[:40]!r}."
+        )
+    return instance["input"], instance["output"]
 
 
 def _problem(path: Path, error: ValidationError) -> str:

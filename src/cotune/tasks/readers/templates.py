@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jinja2
-import jinja2.meta
-import jinja2.sandbox
 from pydantic import Field, field_validator, model_validator
 
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
-from cotune.tasks.readers._base import Options, make_example
+from cotune.tasks.readers._base import Options
 from cotune.tasks.readers._builtin import get_builtin
-
-SEPARATOR = "|||"
-"""Parts input and targets in a template, as in PromptSource (Bach et al., 2022)."""
-
-_MARK = f"\x1e{SEPARATOR}\x1e"
-"""Stands for the separator while a template is rendered: a "|||" in the data must not part anything."""
+from cotune.tasks.readers._rendering import (
+    SEPARATOR,
+    compile_expression,
+    compile_template,
+    fields_of,
+    parts_of,
+)
+from cotune.tasks.readers._rows import Unusable
 
 
 class TemplateOptions(Options):
@@ -47,7 +47,7 @@ class TemplateOptions(Options):
     input: str = "{{ input }}"
     """Template of what the model reads."""
     target: str = "{{ target }}"
-    """Template of the acceptable output; several are parted by "|||"."""
+    """Template of the acceptable output; several are parted by "|||", or stand in a list of the data."""
     template: str | None = None
     """Instead of input and target, both in one in PromptSource's style: "{{ question }} ||| {{ answer }}"."""
     labels: dict[str, str] | None = None
@@ -91,7 +91,7 @@ class TemplateOptions(Options):
             raise InputError(
                 f"'input' must not contain '{SEPARATOR}', which parts an input from its targets."
             )
-        _compile(self.source)
+        compile_template(self.source)
         self._check_fields()
         if self.choices is not None and (len(set(self.choices)) < 2 or not all(self.choices)):
             raise InputError(f"'choices' must be at least two different words, got {self.choices}.")
@@ -103,13 +103,13 @@ class TemplateOptions(Options):
         return self
 
     def _check_fields(self) -> None:
-        used = _fields_of(self.source)
+        used = fields_of(self.source)
         for name, expression in self.fields.items():
             if name not in used:
                 raise InputError(
                     f"'fields' gives '{name}', which the template does not use; {suggest(name, used)}"
                 )
-            _compile_expression(expression)
+            compile_expression(expression)
 
     @property
     def source(self) -> str:
@@ -148,53 +148,70 @@ class TemplateOptions(Options):
             kept.pop("template", None)
         return TemplateOptions(**kept | {field: getattr(other, field) for field in other.model_fields_set})
 
-    def examples(self, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Example]:
+    def examples(
+        self, rows: Iterable[tuple[str, Mapping[str, Any] | InputError]], unusable: Unusable | None = None
+    ) -> list[Example]:
         """Render rows into examples.
 
         Parameters
         ----------
-        rows : iterable of (str, mapping of str to Any)
-            The rows, each with where it stands.
+        rows : iterable of (str, mapping of str to Any or InputError)
+            The rows, each with where it stands; an error in place of one that cannot be read.
+        unusable : Unusable, optional
+            Counts the rows that lack a field, hold what is no text where text is needed, or whose target is
+            empty or not one of the labels or choices; they are left out.
 
         Raises
         ------
         InputError
-            If a row lacks a field or holds null where text is needed, or its target is empty or not one of
-            the labels or choices.
+            If no row can be used: what is wrong with the first.
         """
-        template = _compile(self.source)
-        return [self._example(template, where, row) for where, row in rows]
+        template = compile_template(self.source)
+        texts = partial(self._texts, template)
+        return (unusable or Unusable()).examples(rows, texts, self.answers)
 
-    def _example(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> Example:
+    def _texts(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> tuple[str, list[str]]:
         try:
             values = {"answer_choices": self.answers, **row}
-            renamed = {name: _compile_expression(field)(row) for name, field in self.fields.items()}
+            renamed = {name: compile_expression(field)(row) for name, field in self.fields.items()}
             rendered = template.render(values | renamed)
         except jinja2.UndefinedError as error:
             raise InputError(self._missing(where, row, error)) from None
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:
             reason = str(error).rstrip(".")
             raise InputError(f"{where}: the template cannot be filled in: {reason}.") from None
-        input, *targets = rendered.split(_MARK)
-        words = [self._word(where, target.strip()) for target in targets]
-        return make_example(where, input, words, self.answers)
+        try:
+            input, outputs = parts_of(rendered)
+        except ValueError as error:
+            raise InputError(f"{where}: the template prints {error}.") from None
+        return input, [self._word(where, output) for output in outputs]
 
     def _missing(self, where: str, row: Mapping[str, Any], error: jinja2.UndefinedError) -> str:
-        needed = _fields_of(self.source) - set(self.fields)
-        needed = needed.union(*(_fields_of(f"{{{{ {expression} }}}}") for expression in self.fields.values()))
+        needed = fields_of(self.source) - set(self.fields)
+        needed = needed.union(*(fields_of(f"{{{{ {expression} }}}}") for expression in self.fields.values()))
         fields = ", ".join(row) or "none"
         if missing := sorted(needed - set(row)):
             return f"{where} has no field '{missing[0]}', which the template needs; its fields are {fields}."
         return f"{where}: the template cannot be filled in: {error.message}; its fields are {fields}."
 
     def _word(self, where: str, value: str) -> str:
-        if self.labels is not None and value:
-            if value not in self.labels:
-                raise InputError(f"{where}: '{value}' is not one of the labels {', '.join(self.labels)}.")
-            return self.labels[value]
-        if self.answers and value and value not in self.answers:
-            raise InputError(f"{where}: '{value}' is not one of the choices {', '.join(self.answers)}.")
-        return value
+        known = self.answers if self.labels is None else self.labels
+        if not value or not known:
+            return value
+        # JSON's true is Python's True, which is how labels of tables are often written.
+        same = (value, value.title(), value.lower()) if value.lower() in ("true", "false") else (value,)
+        found = next((each for each in same if each in known), None)
+        if found is None:
+            kind = "choices" if self.labels is None else "labels"
+            raise InputError(f"{where}: '{value}' is not one of the {kind} {', '.join(known)}.")
+        return found if self.labels is None else self.labels[found]
 
 
 class TaskTemplates(TemplateOptions):
@@ -217,38 +234,3 @@ class TaskTemplates(TemplateOptions):
         return {
             name: self.override(self.templates[name]) if name in self.templates else self for name in names
         }
-
-
-def _finalize(value: Any) -> Any:
-    if value is None:
-        raise jinja2.UndefinedError("it prints a value that is null")
-    return value
-
-
-@cache
-def _environment() -> jinja2.sandbox.SandboxedEnvironment:
-    return jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, finalize=_finalize)
-
-
-def _fields_of(source: str) -> set[str]:
-    """Return the fields that a template asks for."""
-    names: set[str] = jinja2.meta.find_undeclared_variables(_environment().parse(source))
-    return names - {"answer_choices"}
-
-
-@cache
-def _compile_expression(expression: str) -> Callable[[Mapping[str, Any]], Any]:
-    try:
-        return _environment().compile_expression(expression, undefined_to_none=False)
-    except jinja2.TemplateSyntaxError as error:
-        raise InputError(
-            f"The field {expression!r} is not a valid Jinja expression: {str(error).rstrip('.')}."
-        ) from None
-
-
-@cache
-def _compile(source: str) -> jinja2.Template:
-    try:
-        return _environment().from_string(source.replace(SEPARATOR, _MARK))
-    except jinja2.TemplateSyntaxError as error:
-        raise InputError(f"The template {source!r} is not valid Jinja: {str(error).rstrip('.')}.") from None

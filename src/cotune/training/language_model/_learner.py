@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._varied import VariedRuns
 from cotune.training.sketch import Sketch, sketch
+from cotune.training.stages import begin_stage, train_stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,24 +130,21 @@ class LanguageModelLearner(VariedRuns):
         RunError
             If the loss is not finite or explodes.
         """
-        from cotune.training._loop import TrainingRun
-
         subset = tuple(sorted(self.tasks))
         *earlier, last = self.config.method.stages(steps, self.config.training, subset)
         if last.tasks:
             raise InputError("Tasks in sequence have no step on all tasks to look ahead from.")
         try:
             with self._attached(subset, derive_seed(seed, subset)) as attached:
-                for stage in earlier:
-                    self._train(attached, stage, subset, derive_seed(seed, subset))
-                attached.train_only(last.trains)
+                joint = partial(self._batches, subset, derive_seed(seed, subset))
+                train_stages(self.model, attached, earlier, joint)
                 return look_ahead(
                     self.model,
                     attached.module,
-                    TrainingRun(self.model, attached, last.steps, last.training),
-                    self._batches(attached, last, subset, derive_seed(seed, subset)),
+                    begin_stage(self.model, attached, last),
+                    joint(attached, last),
                     [
-                        self._batches(attached, last, (task,), derive_seed(seed, (task,)))
+                        self._batches((task,), derive_seed(seed, (task,)), attached, last)
                         for task in self.tasks
                     ],
                     every=every,

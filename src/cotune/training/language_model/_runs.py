@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,15 @@ from cotune.answering import (
     merge_notes,
     scored_fingerprint,
 )
-from cotune.exceptions import RunError
-from cotune.models import Encoded, locate_model
+from cotune.models import locate_model
 from cotune.tasks import Task
 from cotune.training._log import TrainingLog, total_counts
+from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._config import LanguageModelConfig
 from cotune.training.language_model._warm_start import start_from, stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
+from cotune.training.stages import StagedRun, train_runs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -179,17 +180,36 @@ class LanguageModelRuns:
         RunError
             If the loss is not finite or explodes, in training or in scoring; names the subset.
         """
-        method = self.config.method
-        try:
-            with self._attached(subset, derive_seed(seed, subset)) as attached:
-                stages = method.stages(steps, self.config.training, subset)
-                logs = [self._train(attached, stage, subset, derive_seed(seed, subset)) for stage in stages]
-                scores = self._scores(attached, subset, split)
-                if save_to is not None:
-                    attached.save(save_to)
-        except RunError as error:
-            raise RunError(f"Training {' + '.join(subset)} with seed {seed}: {error}") from error
-        return fit_of(scores, logs)
+        (fit,) = self._fit_all([(subset, seed)], steps=steps, split=split, save_to=save_to)
+        return fit
+
+    def _fit_all(
+        self,
+        runs: Sequence[tuple[Subset, int]],
+        *,
+        steps: int,
+        split: str,
+        save_to: Path | None = None,
+        most: int = 1,
+    ) -> list[Fit]:
+        """Train subsets, each with its seed and up to ``most`` in a pass, and score one after the other."""
+
+        def score(at: int, attached: Attached, logs: list[TrainingLog]) -> Fit:
+            scores = self._scores(attached, runs[at][0], split)
+            if save_to is not None:
+                attached.save(save_to)
+            return fit_of(scores, logs)
+
+        config, staged = self.config, [self._staged(subset, seed) for subset, seed in runs]
+        return train_runs(self.model, config.method, staged, steps, config.training, then=score, most=most)
+
+    def _staged(self, subset: Subset, seed: int) -> StagedRun:
+        return StagedRun(
+            f"Training {' + '.join(subset)} with seed {seed}",
+            subset,
+            partial(self._attached, subset, derive_seed(seed, subset)),
+            partial(self._batches, subset, derive_seed(seed, subset)),
+        )
 
     @property
     def _is_warm(self) -> bool:
@@ -221,18 +241,13 @@ class LanguageModelRuns:
 
         return pass_tokens(self.model.device.type, self.config.training)
 
-    def _train(self, attached: Attached, stage: Stage, subset: Subset, seed: int) -> TrainingLog:
-        from cotune.training._loop import train
-
-        attached.train_only(stage.trains)
-        batches = self._batches(attached, stage, stage.tasks or subset, seed)
-        return train(self.model, attached, batches, stage.steps, stage.training)
-
-    def _batches(
-        self, attached: Attached, stage: Stage, tasks: Sequence[str], seed: int
-    ) -> Iterator[list[Encoded]]:
+    def _batches(self, subset: Subset, seed: int, attached: Attached, stage: Stage) -> Iterator[TaskBatch]:
         return self._data.batches(
-            tasks, stage.training, seed, prompt_ids=attached.prompt_ids, context=self.model.context
+            stage.tasks or subset,
+            stage.training,
+            seed,
+            prompt_ids=attached.prompt_ids,
+            context=self.model.context,
         )
 
     def _scores(self, attached: Attached, subset: Subset, split: str) -> dict[str, Score]:

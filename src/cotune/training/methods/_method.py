@@ -132,6 +132,11 @@ class Method(Config):
         return self.model_copy(update={self.sized_by: size})
 
     @property
+    def is_plain_lora(self) -> bool:
+        """Whether all that a run trains is one LoRA, in one stage, which sees activations as they are."""
+        return False
+
+    @property
     def virtual_tokens(self) -> int:
         """Tokens of a soft prompt before every input."""
         return 0

@@ -102,7 +102,7 @@ class TextWindows:
         return tokens if tokens[-1:] == (self._end,) else (*tokens, self._end)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        return tuple(self._encoder.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return self._encoder.tokens(text)
 
     @property
     def _end(self) -> int:

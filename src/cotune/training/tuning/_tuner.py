@@ -11,12 +11,14 @@ from typing import Any, TypeAlias
 import torch
 
 from cotune.exceptions import RunError
-from cotune.models import Encoded, LanguageModel
+from cotune.models import LanguageModel
 from cotune.tasks import Task
 from cotune.training._log import TrainingLog
-from cotune.training._loop import TrainingRun, dropout_of
+from cotune.training._loop import TrainingRun
+from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.methods import Attached, Method, Stage
+from cotune.training.stages import begin_stage
 from cotune.training.tuning._config import TuningConfig
 from cotune.training.tuning._state import (
     StateFolder,
@@ -113,8 +115,7 @@ class Tuner:
         stage = self._stages[index]
         if state is None and self._reuse(index):
             return
-        self.attached.train_only(stage.trains)
-        run = TrainingRun(self.model, self.attached, stage.steps, stage.training)
+        run = begin_stage(self.model, self.attached, stage)
         if state is None:
             # Every stage has its own stream, so that one that is reused changes nothing in the next.
             torch.manual_seed(_derive(self.seed, index))
@@ -211,7 +212,7 @@ class Tuner:
         self._reused = [stage.name for stage in self._stages[: index + 1]]
         return True
 
-    def _batches(self, stage: Stage, start: int) -> Iterator[list[Encoded]]:
+    def _batches(self, stage: Stage, start: int) -> Iterator[TaskBatch]:
         return self._data.batches(
             stage.tasks or self._names,
             stage.training,
@@ -225,10 +226,6 @@ class Tuner:
         return {**asdict(stage), "training": stage.training.content(self.base)}
 
     def _notes(self) -> Iterator[str]:
-        rate = self.config.training.dropout
-        with dropout_of(self.model.base, rate) as n_places:
-            if rate and not n_places:
-                yield f"The model's architecture has no dropout, so it was trained without instead of {rate}."
         if self.config.training.replay is not None:
             for stage in self._stages:
                 if stage.training.replay is None:

@@ -30,6 +30,11 @@ class Lora(Method):
     target_modules: tuple[str, ...] | None = None
     """Names of the matrices; by default PEFT's choice for the architecture (queries and values)."""
 
+    @property
+    def is_plain_lora(self) -> bool:
+        """Whether it is without dropout."""
+        return self.dropout == 0
+
     def resized(self, size: int) -> Self:
         """Return the LoRA with another rank and an update scaled as before."""
         return self.model_copy(update={"r": size, "alpha": self.alpha * size / self.r})

@@ -9,6 +9,7 @@ from pydantic import PositiveInt
 
 from cotune.exceptions import InputError
 from cotune.tasks.readers._files import read_json_lines, visible
+from cotune.tasks.readers._rows import check_unicode
 from cotune.training.replay.sources._source import Document, TextSource
 
 _SUFFIXES = (".txt", ".jsonl")
@@ -54,8 +55,11 @@ class TextFiles(TextSource):
                 raise InputError(f"{file} is not UTF-8 text, which text to replay has to be.") from None
             return
         for where, row in read_json_lines(file):
+            if isinstance(row, InputError):
+                raise row
             if not isinstance(row.get(self.field), str):
                 raise InputError(
                     f"{where} has no text in the field '{self.field}'; its fields are: {', '.join(row)}."
                 )
+            check_unicode(where, row[self.field])
             yield row[self.field]

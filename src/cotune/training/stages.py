@@ -1,0 +1,204 @@
+"""The one way through the stages of a method: one run after another, or many side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from cotune.exceptions import RunError
+from cotune.training.batches import TaskBatch
+from cotune.training.config import TrainingConfig
+from cotune.training.methods import Attached, Method, Stage
+
+if TYPE_CHECKING:
+    from cotune.models import LanguageModel
+    from cotune.training._log import TrainingLog
+    from cotune.training._loop import TrainingRun
+
+StageBatches: TypeAlias = Callable[[Attached, Stage], Iterator[TaskBatch]]
+"""Gives the batches of a stage, at least as many as it has steps; drawn when they are asked for."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class StagedRun:
+    """A run of all stages of a method.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in an error message.
+    tasks : tuple of str
+        What it is trained on.
+    attach : callable
+        Puts on the base what the run starts with, the same at every call.
+    batches : callable
+        Gives the batches of a stage.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    attach: Callable[[], AbstractContextManager[Attached]]
+    batches: StageBatches
+
+
+def begin_stage(model: LanguageModel, attached: Attached, stage: Stage) -> TrainingRun:
+    """Freeze all but what a stage trains, and return its run, not begun.
+
+    Raises
+    ------
+    InputError
+        If the recipe asks for what the model has not.
+    """
+    from cotune.training._loop import TrainingRun
+
+    attached.train_only(stage.trains)
+    return TrainingRun(model, attached, stage.steps, stage.training)
+
+
+def train_stages(
+    model: LanguageModel, attached: Attached, stages: Sequence[Stage], batches: StageBatches
+) -> list[TrainingLog]:
+    """Train stages one after the other; return what each did.
+
+    Raises
+    ------
+    RunError
+        If the loss is not finite or explodes, or the last step of a stage leaves weights that are not finite.
+    """
+    logs = []
+    for stage in stages:
+        run = begin_stage(model, attached, stage)
+        run.run(batches(attached, stage))
+        logs.append(run.log)
+    return logs
+
+
+def trains_side_by_side(method: Method, training: TrainingConfig, model: LanguageModel | None = None) -> bool:
+    """Tell whether runs can share passes over the base and come out as each does alone, up to rounding.
+
+    They can where all that is trained is one LoRA on the untouched activations of the base (no dropout), the
+    optimiser goes element by element, and a step's gradient is that of its examples' loss and nothing else.
+
+    Parameters
+    ----------
+    method : Method
+        What is trained.
+    training : TrainingConfig
+        The recipe.
+    model : LanguageModel, optional
+        The base; without it a checkpoint's own dropout is not looked at.
+    """
+    if not (method.is_plain_lora and training.optimizer == "adamw" and training.is_plain):
+        return False
+    if training.dropout or model is None:
+        return not training.dropout
+    from cotune.training._loop import drops_out
+
+    return not drops_out(model.base, training.dropout)
+
+
+def train_runs(
+    model: LanguageModel,
+    method: Method,
+    runs: Sequence[StagedRun],
+    steps: int,
+    training: TrainingConfig,
+    *,
+    then: Callable[[int, Attached, list[TrainingLog]], _Result],
+    most: int = 1,
+) -> list[_Result]:
+    """Train runs of equal length, each from its own start, up to ``most`` in a pass where that is possible.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        The base; as before when this returns.
+    method : Method
+        What is trained.
+    runs : sequence of StagedRun
+        The runs.
+    steps : int
+        Optimiser steps of the method's last stage.
+    training : TrainingConfig
+        The recipe.
+    then : callable
+        Called once for each run, in order, while the model is the trained one: with the run's place, what was
+        trained, and what its stages did. Its results are returned.
+    most : int
+        Most runs in a pass.
+
+    Raises
+    ------
+    RunError
+        If a run diverges or ``then`` raises one; names the run.
+    """
+    results: list[_Result] = []
+    for first in range(0, len(runs), most):
+        part = runs[first : first + most]
+        trained = _together(model, method, part, steps, training) or _alone(
+            model, method, part, steps, training
+        )
+        for at, (run, context) in enumerate(zip(part, trained, strict=True), first):
+            with _naming(run), context as (attached, logs):
+                results.append(then(at, attached, logs))
+    return results
+
+
+_Trained: TypeAlias = "AbstractContextManager[tuple[Attached, list[TrainingLog]]]"
+
+
+def _alone(
+    model: LanguageModel, method: Method, runs: Sequence[StagedRun], steps: int, training: TrainingConfig
+) -> Iterator[_Trained]:
+    """Give contexts in which a run is trained and the model is what came out."""
+
+    @contextmanager
+    def trained(run: StagedRun) -> Iterator[tuple[Attached, list[TrainingLog]]]:
+        with run.attach() as attached:
+            stages = method.stages(steps, training, run.tasks)
+            yield attached, train_stages(model, attached, stages, run.batches)
+
+    return map(trained, runs)
+
+
+def _together(
+    model: LanguageModel, method: Method, runs: Sequence[StagedRun], steps: int, training: TrainingConfig
+) -> Iterator[_Trained] | None:
+    """Train runs at once and give contexts in which the model is one of them; None where they cannot be."""
+    if len(runs) < 2 or not trains_side_by_side(method, training, model):
+        return None
+    from cotune.training._lora_stack import LoraStack, adapter_of
+    from cotune.training._side_by_side import train_side_by_side
+
+    fresh, streams = [], []
+    for run in runs:
+        (stage,) = method.stages(steps, training, run.tasks)
+        with run.attach() as attached:
+            adapter = adapter_of(model.base)
+            streams.append(run.batches(attached, stage))
+        if adapter is None:  # on other than linear maps
+            return None
+        # Taken off, the adapter's matrices are nobody else's.
+        fresh.append(adapter)
+    stack = LoraStack(fresh)
+    logs = train_side_by_side(model, stack, streams, steps, training, [run.name for run in runs])
+
+    @contextmanager
+    def trained(index: int) -> Iterator[tuple[Attached, list[TrainingLog]]]:
+        with runs[index].attach() as attached:
+            stack.write(index, adapter_of(model.base) or {})
+            yield attached, [logs[index]]
+
+    return map(trained, range(len(runs)))
+
+
+@contextmanager
+def _naming(run: StagedRun) -> Iterator[None]:
+    try:
+        yield
+    except RunError as error:
+        raise RunError(f"{run.name}: {error}") from error
