@@ -283,20 +283,53 @@ def test_the_tokens_of_a_profile_are_its_own_and_not_those_of_texts():
     assert encoder.decode(encoded.target) == "no <extra_id_1> yes"
 
 
-def test_a_model_that_knows_its_special_tokens_as_words_does_not_find_them_in_texts():
-    pieces = [("<unk>", 0.0), ("</s>", 0.0), ("<pad>", 0.0), ("▁", -2.0), *((c, -3.0) for c in "</s>abunkpd")]
-    inner = Tokenizer(models.Unigram(pieces, unk_id=0))
-    inner.pre_tokenizer = pre_tokenizers.Metaspace()
-    inner.decoder = decoders.Metaspace()
+NAMES = ["<unk>", "</s>", "<pad>"]
+LETTERS = [*"</s>abunkpdm", "▁"]
+VOCABULARY = {token: at for at, token in enumerate([*NAMES, *LETTERS, "s>", "</", "</s>m"])}
+KNOWING = {
+    "Unigram": lambda: models.Unigram([*((t, 0.0) for t in NAMES), *((t, -3.0) for t in LETTERS)], unk_id=0),
+    "BPE that merges it": lambda: models.BPE(
+        VOCABULARY, [("<", "/"), ("s", ">"), ("</", "s>"), ("</s>", "m")], unk_token="<unk>"
+    ),
+    "BPE that looks words up": lambda: models.BPE(VOCABULARY, [], unk_token="<unk>", ignore_merges=True),
+    "WordPiece": lambda: models.WordPiece(
+        {token: at for at, token in enumerate([*NAMES, *LETTERS, *(f"##{t}" for t in LETTERS)])},
+        unk_token="<unk>",
+    ),
+}
+
+
+@pytest.mark.parametrize("model", KNOWING)
+def test_a_model_that_knows_its_special_tokens_as_words_does_not_find_them_in_texts(model):
+    inner = Tokenizer(KNOWING[model]())
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inner.decoder = decoders.WordPiece(cleanup=False) if model == "WordPiece" else decoders.Fuse()
     roles = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **roles)
-    assert 1 in tokenizer("a</s>b", split_special_tokens=True)["input_ids"]
+    assert 1 in tokenizer("a </s>", split_special_tokens=True)["input_ids"]
     encoder = Encoder(tokenizer)
-    encoded = encoder.encode(str, "a</s>b<unk>", " b</s><pad>")
-    assert encoder.tokenizer.decode(encoded.prompt) == "a</s>b<unk>"
+    encoded = encoder.encode(str, "a </s> b<unk>", " b</s><pad> </s>m")
     assert min(encoded.prompt) > 2
-    assert encoder.decode(encoded.target) == "b</s><pad>"
-    assert encoded.target.count(1) == 1
+    assert encoder.tokenizer.decode(encoded.prompt).replace(" ", "") == "a</s>b<unk>"
+    assert encoder.decode(encoded.target).replace(" ", "") == "b</s><pad></s>m"
+    assert encoded.target.index(1) == len(encoded.target) - 1
+
+
+def test_a_tokenizer_that_truncates_and_pads_does_neither(causal_encoder):
+    inner = Tokenizer.from_str(causal_encoder.tokenizer.backend_tokenizer.to_str())
+    inner.enable_truncation(3)
+    inner.enable_padding(length=64)
+    encoder = Encoder(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>"))
+    example = (RENDER, "apple banana", format_target("red green"))
+    assert encoder.encode(*example) == causal_encoder.encode(*example)
+
+
+def test_an_answer_ends_at_its_end_and_keeps_its_blanks():
+    tokenizer = byte_level(trim=False, digits=False, clean_up_tokenization_spaces=True)
+    encoder = Encoder(tokenizer)
+    written = encoder.encode(str, "a", " no , it 's not .").target
+    assert encoder.decode(written) == "no , it 's not ."
+    assert encoder.decode([*written, *written]) == "no , it 's not ."
 
 
 def test_a_line_that_ends_with_the_token_of_its_end_is_found_in_prompts_and_once_in_targets():

@@ -154,6 +154,23 @@ def test_no_text_is_read_as_a_special_token(name, seq2seq, text, target):
         assert spelled == normalize("NFC", target.strip())
 
 
+@pytest.mark.parametrize("name", [*BYTES, *LOSSY])
+@settings(max_examples=10, deadline=None)
+@given(text=texts(ENDS), room=st.integers(0, 20))
+@example(text="猫 42 " * 40 + " " * 200, room=3)
+def test_a_prompt_too_long_is_cut_in_its_input(name, text, room):
+    render = RENDERS[1]
+    most = len(encoder(name).encode(render, "").prompt) + room
+    short = Encoder(sample(name), max_prompt_tokens=most)
+    encoded = short.encode(render, text, " yes")
+    assert len(encoded.prompt) <= most
+    assert encoded.n_cut == len(encoder(name).encode(render, text).prompt) - len(encoded.prompt)
+    prompt = encoder(name).decode(encoded.prompt)
+    assert prompt.startswith(encoder(name).decode(alone(name, "Say what it is.\n\nInput:")))
+    assert prompt.endswith(encoder(name).decode(alone(name, "Output:")))
+    assert short.encode(render, text).prompt == encoded.prompt
+
+
 def test_a_target_opens_with_the_language_it_is_written_in():
     model = json.loads(sample("Metaspace BPE, always").backend_tokenizer.to_str())["model"]
     merges = [tuple(pair) for pair in model["merges"]]
