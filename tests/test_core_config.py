@@ -3,7 +3,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import PositiveInt
 
-from cotune._config import Config, from_table, parse
+from cotune._config import Config, parse
+from cotune._registry import Registry
 from cotune.exceptions import CotuneError, InputError, RunError
 
 
@@ -19,18 +20,22 @@ class Dog(Base):
     good: bool = True
 
 
+PETS = Registry(Base, key="kind", classes={"cat": Cat, "dog": Dog})
+
+
 class House(Config):
     number: PositiveInt
     colour: Literal["red", "white"] = "red"
-    pet: Annotated[Base, from_table({"cat": Cat, "dog": Dog}, "kind")] = Dog()
-    pets: tuple[Annotated[Base, from_table({"cat": Cat, "dog": Dog}, "kind")], ...] = ()
+    pet: Annotated[Base, PETS] = Dog()
+    pets: tuple[Annotated[Base, PETS], ...] = ()
 
 
 def test_a_table_chooses_the_class():
     house = parse(House, {"number": 1, "pet": {"kind": "cat", "lives": 3}, "pets": [{"kind": "dog"}]}, "f")
     assert house.pet == Cat(lives=3)
     assert house.pets == (Dog(),)
-    assert house.plain()["pet"] == {"lives": 3}
+    assert house.plain()["pet"] == {"kind": "cat", "lives": 3}
+    assert parse(House, house.plain(), "f") == house
     assert parse(House, house, "f") is house
 
 

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
 from cotune.exceptions import InputError
 
@@ -17,14 +18,24 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def plain(self) -> dict[str, Any]:
-        """Return plain JSON types, of a field that chose its class by name all fields of that class."""
-        return self.model_dump(mode="json", serialize_as_any=True)
+        """Return plain JSON types with every default filled in; read back they are an equal configuration.
+
+        Only a reader that asks which of two options was given does not take both back.
+        """
+        return plain(self)
+
+
+def plain(config: BaseModel) -> dict[str, Any]:
+    """Return a configuration as plain JSON types."""
+    # Not dumped as JSON at once, which makes 16.0 of a default of 16: stored runs were hashed with 16.
+    content: dict[str, Any] = to_jsonable_python(config.model_dump())
+    return content
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 
-class _ConfigError(ValueError):
+class ConfigError(ValueError):
     """A configuration error and the path of keys that leads to it."""
 
     def __init__(self, path: tuple[str | int, ...], message: str) -> None:
@@ -51,41 +62,10 @@ def parse(cls: type[AnyConfig], data: Any, where: str) -> AnyConfig:
         One sentence: where, which key, what is valid, what came.
     """
     try:
-        return _validate(cls, data)
-    except _ConfigError as problem:
+        return validate(cls, data)
+    except ConfigError as problem:
         key = ".".join(map(str, problem.path))
         raise InputError(f"{where}: {key + ': ' if key else ''}{problem.message}") from None
-
-
-def from_table(table: Mapping[str, type[AnyConfig]], key: str, *, optional: bool = False) -> BeforeValidator:
-    """Make a field choose its class by name: ``{key: name, ...options of table[name]}``.
-
-    Parameters
-    ----------
-    table : mapping of str to configuration class
-        The names a user may write.
-    key : str
-        The key that holds the name.
-    optional : bool
-        Whether the field may be null.
-    """
-
-    def choose(data: Any) -> Any:
-        if isinstance(data, BaseModel) or (optional and data is None):
-            return data
-        if not isinstance(data, Mapping):
-            raise _ConfigError((), f"must be a mapping with the key '{key}', got {data!r}.")
-        names = ", ".join(sorted(table))
-        if key not in data:
-            raise _ConfigError((), f"needs the key '{key}', one of: {names}.")
-        name = data[key]
-        if name not in table:
-            raise _ConfigError(
-                (key,), f"must be one of: {names}; got {name!r}{did_you_mean(str(name), table)}."
-            )
-        return _validate(table[name], {k: v for k, v in data.items() if k != key})
-
-    return BeforeValidator(choose)
 
 
 def did_you_mean(name: str, valid: Any) -> str:
@@ -94,18 +74,25 @@ def did_you_mean(name: str, valid: Any) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def _validate(cls: type[AnyConfig], data: Any) -> AnyConfig:
+def validate(cls: type[AnyConfig], data: Any) -> AnyConfig:
+    """Do as :func:`parse` does, for a part of a file.
+
+    Raises
+    ------
+    ConfigError
+        The first thing that is wrong, with its path.
+    """
     if isinstance(data, cls):
         return data
     if not isinstance(data, Mapping):
-        raise _ConfigError((), f"must be a mapping of keys to values, got {data!r}.")
+        raise ConfigError((), f"must be a mapping of keys to values, got {data!r}.")
     try:
         return cls.model_validate(dict(data))
     except ValidationError as error:
         raise _first_problem(cls, error) from None
 
 
-def _first_problem(cls: type[BaseModel], error: ValidationError) -> _ConfigError:
+def _first_problem(cls: type[BaseModel], error: ValidationError) -> ConfigError:
     # An unknown key explains a missing one (a misspelling), so it is told first.
     errors = error.errors(include_url=False)
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
@@ -114,15 +101,15 @@ def _first_problem(cls: type[BaseModel], error: ValidationError) -> _ConfigError
         valid = _fields_at(cls, path[:-1])
         near = did_you_mean(str(path[-1]), valid)
         listed = f"; valid keys are: {', '.join(sorted(valid))}"
-        return _ConfigError(path, f"unknown key{near or listed}.")
+        return ConfigError(path, f"unknown key{near or listed}.")
     if first["type"] == "missing":
-        return _ConfigError(path, "is required and missing.")
+        return ConfigError(path, "is required and missing.")
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, _ConfigError):
-        return _ConfigError((*path, *cause.path), cause.message)
+    if isinstance(cause, ConfigError):
+        return ConfigError((*path, *cause.path), cause.message)
     if first["type"] == "value_error":
-        return _ConfigError(path, str(cause))
-    return _ConfigError(path, f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}.")
+        return ConfigError(path, str(cause))
+    return ConfigError(path, f"{first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}.")
 
 
 def _fields_at(cls: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:

@@ -13,7 +13,7 @@ scores = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
 
 def arm(name):
-    return Arm(label=name, name=name, method=METHODS[name]())
+    return Arm(label=name, method=METHODS[name]())
 
 
 def run(values, stage="weights", tests=None):

@@ -9,7 +9,7 @@ from cotune.exceptions import InputError
 from cotune.tasks import Example, Task
 from cotune.training.language_model import LanguageModelConfig
 from cotune.training.learner import Subset
-from cotune.training.methods import METHODS, Full, Lora, Prefix, Prompt, method_options
+from cotune.training.methods import METHODS, Full, Lora, Prefix, Prompt
 from cotune.training.varied import VariedLearner, match_parameters
 
 WORDS = ["apple", "banana", "cherry", "damson"]
@@ -109,6 +109,6 @@ def test_a_warm_start_is_of_one_method(tiny_causal):
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_methods_options_say_what_a_file_would(name):
     method = METHODS[name]()
-    options = method_options(method)
+    options = METHODS.plain(method)
     assert options.pop("name") == name
     assert parse(METHODS[name], options, "method") == method

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import NonNegativeInt
 
-from cotune._config import Config, from_table, parse
+from cotune._config import Config, parse
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import read_study_file
 from cotune.studies.readers import READERS
@@ -31,7 +31,7 @@ _TABLES = ("jsonl", "huggingface")
 
 
 class _TaskFile(Config):
-    tasks: tuple[Annotated[ReaderConfig, from_table(READERS, "reader")], ...]
+    tasks: tuple[Annotated[ReaderConfig, READERS], ...]
     seed: NonNegativeInt = SPLIT_SEED
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    FieldSerializationInfo,
     PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
-    field_serializer,
     model_serializer,
     model_validator,
 )
 
-from cotune._config import Config, from_table
+from cotune._config import Config
 from cotune.training.balancing import BALANCING, Balancing, NoBalancing
 from cotune.training.replay import ReplayConfig
 from cotune.training.schemes import SCHEMES, RoundRobin, Scheme
@@ -56,14 +53,14 @@ class TrainingConfig(Config):
     """Tasks a step draws its examples from, each giving an equal part of the batch. Examples of one task
     share the encoding of its instruction. 1 gives batches of one task each; a sampling scheme draws each of
     the tasks independently, so that at ``batch_size`` every example has its own."""
-    scheme: Annotated[Scheme, from_table(SCHEMES, "name")] = RoundRobin()
+    scheme: Annotated[Scheme, SCHEMES] = RoundRobin()
     """How tasks are chosen: {name: round_robin}, {name: uniform}, {name: proportional},
     {name: temperature, temperature: T} or {name: annealed, start: T, end: T, horizon: steps}; every scheme
     sees the same number of examples."""
     task_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Factors of the losses of tasks, by names or patterns such as ``"nli_*"``; the first that fits counts,
     without one it is 1. A task of weight 0 is met, counted and not learned."""
-    balancing: Annotated[Balancing, from_table(BALANCING, "name")] = NoBalancing()
+    balancing: Annotated[Balancing, BALANCING] = NoBalancing()
     """How the tasks of a step share it: {name: none}, {name: pcgrad} or {name: dwa}."""
     replay: ReplayConfig | None = None
     """{text: {source: files, path: ...}, ratio: 0.25, seq_len: 128}: plain text mixed in, as in pretraining;
@@ -105,12 +102,6 @@ class TrainingConfig(Config):
         """Whether a step's gradient is that of its examples' mean loss per target token and nothing else."""
         is_weighted = self.task_weights or not isinstance(self.balancing, NoBalancing)
         return not is_weighted and self.replay is None
-
-    @field_serializer("scheme", "balancing")
-    def _with_name(self, chosen: Config, field: FieldSerializationInfo) -> dict[str, Any]:
-        tables: Mapping[str, Mapping[str, type[Config]]] = {"scheme": SCHEMES, "balancing": BALANCING}
-        name = next(name for name, kind in tables[field.field_name].items() if type(chosen) is kind)
-        return {"name": name, **chosen.plain()}
 
     @model_serializer(mode="wrap")
     def _without_the_unsaid(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
-from cotune._config import Config, from_table
+from cotune._config import Config
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
 
@@ -30,7 +30,7 @@ class TransferConfig(Config):
     input, or the task's own instruction."""
     exemplars: PositiveInt = 4
     """With that marking, how many solved examples; they are none of those fine-tuned on."""
-    method: Annotated[SerializeAsAny[Method], from_table(METHODS, "name")] = Lora()
+    method: Annotated[Method, METHODS] = Lora()
     """What is fine-tuned."""
     steps: PositiveInt = 50
     """Optimiser steps of a fine-tuning, whatever the number of its examples."""

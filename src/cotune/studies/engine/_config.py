@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
-from cotune._config import Config, from_table
+from cotune._config import Config
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.readers import READERS
@@ -38,9 +38,7 @@ class StudyConfig(Config):
     """Name of the study, the title of its report."""
     seed: NonNegativeInt = 0
     """Decides splits, subsets and all training seeds."""
-    tasks: Annotated[
-        tuple[Annotated[ReaderConfig, from_table(READERS, "reader")], ...], BeforeValidator(_as_list)
-    ] = ()
+    tasks: Annotated[tuple[Annotated[ReaderConfig, READERS], ...], BeforeValidator(_as_list)] = ()
     """One reader or a list of them."""
     executor: ExecutorConfig = ExecutorConfig()
     """Where the runs happen."""

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 _IDENTITY = "study.json"
 _LOCK = ".lock"
-_CHOOSING = ("include", "exclude", "max_examples", "instructions")
-"""Options of readers that choose from a source, and so may change while the study stays the same."""
+_CHOOSING = ("include", "exclude", "max_examples", "instructions", "stops", "reader")
+"""Options of readers that choose from a source, or are younger than studies that are to go on, and so may
+change while the study stays the same."""
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 

@@ -8,17 +8,17 @@ from typing import Annotated
 
 from pydantic import PositiveFloat
 
-from cotune._config import Config, from_table, parse
+from cotune._config import Config, parse
 from cotune.exceptions import InputError
 from cotune.training.learner import Learner, Subset
-from cotune.training.methods import METHODS, Method, method_options
+from cotune.training.methods import METHODS, Method
 from cotune.training.varied import VariedLearner, match_parameters
 
 
 class Variation(Config):
     """What of the training is another than the learner's own."""
 
-    method: Annotated[Method | None, from_table(METHODS, "name", optional=True)] = None
+    method: Annotated[Method, METHODS] | None = None
     """What is trained; by default what the learner trains."""
     learning_rate: PositiveFloat | None = None
     """Peak learning rate; by default that of the learner's recipe."""
@@ -30,7 +30,7 @@ class Variation(Config):
 
     def text(self) -> str:
         """Return all of it as a run keeps it."""
-        method = None if self.method is None else method_options(self.method)
+        method = None if self.method is None else METHODS.plain(self.method)
         return json.dumps({"method": method, "learning_rate": self.learning_rate}, sort_keys=True)
 
     @staticmethod

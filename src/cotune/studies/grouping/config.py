@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from cotune._config import Config, did_you_mean, from_table
+from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import StudyConfig
 from cotune.studies.grouping._variation import Variation
@@ -113,9 +113,9 @@ class GroupingStudyConfig(StudyConfig):
 
     kind: Literal["grouping"] = "grouping"
     """What is studied: which tasks should be trained together."""
-    learner: Annotated[LearnerConfig, from_table(LEARNERS, "kind")]
+    learner: Annotated[LearnerConfig, LEARNERS]
     """What is trained."""
-    affinity: Annotated[Estimator, from_table(ESTIMATORS, "estimator")] = GradientCosine()
+    affinity: Annotated[Estimator, ESTIMATORS] = GradientCosine()
     """How affinity is estimated."""
     grouping: GroupingConfig = GroupingConfig()
     """How the tasks are grouped."""

@@ -8,22 +8,23 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    SerializeAsAny,
+    model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from cotune._config import Config, from_table
+from cotune._config import Config
 from cotune.answering import InContextConfig
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import Preset, get_preset
-
-_choose: Any = from_table(METHODS, "name").func
 
 
 def _one_or_many(value: Any) -> Any:
@@ -35,10 +36,37 @@ class Arm(Config):
 
     label: str
     """What the report calls it."""
-    name: str
-    """A key of METHODS."""
-    method: SerializeAsAny[Method]
-    """Its options."""
+    method: Annotated[Method, METHODS]
+    """The method with its options, which a file writes beside the label."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, data: Any) -> Any:
+        """Read ``{name: promot, label: ..., options of the method}``."""
+        if isinstance(data, Mapping) and isinstance(data.get("method"), Method):
+            return data
+        options = {k: v for k, v in data.items() if k != "label"} if isinstance(data, Mapping) else data
+        method = METHODS.choose(options)
+        label = data.get("label")
+        if label is not None and not (isinstance(label, str) and label.strip()):
+            raise ValueError(f"label: must be a text, got {label!r}.")
+        return {"label": label or _default_label(options), "method": method}
+
+    @model_serializer
+    def _as_read(self) -> dict[str, Any]:
+        return {"label": self.label, **METHODS.plain(self.method)}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        label = {"type": "string", "description": cls.model_fields["label"].description}
+        return METHODS.json_schema(handler, beside={"label": label})
+
+    @property
+    def name(self) -> str:
+        """The key of the method in METHODS."""
+        return METHODS.name_of(self.method)
 
     @property
     def tunes_weights(self) -> bool:
@@ -50,18 +78,6 @@ class Arm(Config):
 def changes_weights(parts: tuple[str, ...]) -> bool:
     """Tell whether training these parts changes the model itself, which tasks without their prompt meet."""
     return "weights" in parts
-
-
-def _arm(data: Any) -> Arm:
-    """Read ``{name: promot, label: ..., options of the method}``."""
-    if isinstance(data, Arm):
-        return data
-    options = {k: v for k, v in data.items() if k != "label"} if isinstance(data, Mapping) else data
-    method = _choose(options)
-    label = data.get("label")
-    if label is not None and not (isinstance(label, str) and label.strip()):
-        raise ValueError(f"label: must be a text, got {label!r}.")
-    return Arm(label=label or _default_label(options), name=options["name"], method=method)
 
 
 def _default_label(options: Mapping[str, Any]) -> str:
@@ -105,7 +121,7 @@ class RetentionConfig(ModelStudyConfig):
     """Names of the tasks that are tuned on."""
     evaluation: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = ("*",)
     """Names or patterns of the tasks evaluated in context; the targets are never among them."""
-    methods: Annotated[tuple[Annotated[Arm, BeforeValidator(_arm)], ...], Field(min_length=1)]
+    methods: Annotated[tuple[Arm, ...], Field(min_length=1)]
     """The methods compared: {name: promot, label: ProMoT, prompt_length: 20, ...}."""
     learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
     """Peak learning rates, each tried with every method; by default training.learning_rate alone. The report

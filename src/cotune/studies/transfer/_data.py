@@ -110,7 +110,7 @@ def _arms(study: TransferStudy) -> Iterator[TransferArm]:
 def _recipe(arm: Arm) -> str:
     """Hash all of an arm but its names and its replay."""
     training = {key: value for key, value in arm.training.plain().items() if key != "replay"}
-    content = [type(arm.method).__name__, arm.method.plain(), training, arm.tasks, arm.groups]
+    content = [arm.method.kind, arm.method.plain(), training, arm.tasks, arm.groups]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

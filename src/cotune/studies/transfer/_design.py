@@ -112,7 +112,7 @@ def plan_cells(
 
 
 def _tune_run(arm: Arm, tasks: tuple[str, ...], seed: int, steps: int) -> TuneRun:
-    name = next(name for name, kind in METHODS.items() if type(arm.method) is kind)
+    name = METHODS.name_of(arm.method)
     options = json.dumps(arm.method.plain(), sort_keys=True)
     training = json.dumps(arm.training.plain(), sort_keys=True)
     return TuneRun(name, options, training, tasks, seed, max(steps, 1))

@@ -171,13 +171,13 @@ class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
         """All that the measurement of any model depends on."""
         config = self.config
         asked, transfer = config.in_context.plain(), config.transfer.plain()
-        del asked["batch_tokens"], transfer["examples"]
+        del asked["batch_tokens"], transfer["examples"], transfer["method"]["name"]
         most = config.transfer.most  # decides which examples are exemplars
         return {
             "format": _FORMAT,
             "model": self.model_fingerprint,
             "questions": {"in_context": asked, "transfer": transfer, "most": most, "seed": config.seed},
-            "method": type(config.transfer.method).__name__,
+            "method": config.transfer.method.kind,
         }
 
     def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, SerializeAsAny
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from cotune._config import Config, from_table, parse
+from cotune._config import Config, parse
 from cotune.answering import InContextConfig
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
@@ -16,8 +16,6 @@ from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.schemes import SCHEMES
-
-_METHOD = from_table(METHODS, "name")
 
 
 def _one_or_many(value: Any) -> Any:
@@ -38,7 +36,7 @@ class ArmConfig(Config):
 
     label: Annotated[str, Field(min_length=1)]
     """What the report calls it."""
-    method: Annotated[SerializeAsAny[Method], _METHOD] | None = None
+    method: Annotated[Method, METHODS] | None = None
     """What is trained."""
     scheme: Options | None = None
     """How tasks are sampled: a key of SCHEMES with its options."""
@@ -62,7 +60,7 @@ class Arm(Config):
     """The sampling scheme, in a word or two."""
     replay: float
     """Ratio of replay; 0 for none."""
-    method: SerializeAsAny[Method]
+    method: Annotated[Method, METHODS]
     """What is trained."""
     training: TrainingConfig
     """The whole recipe."""
@@ -81,7 +79,7 @@ class TransferStudyConfig(ModelStudyConfig):
     """Names or patterns of the tasks that are transferred to; never trained on."""
     train: Patterns = ("*",)
     """Names or patterns of the tasks that models are instruction-tuned on; held-out ones are left out."""
-    method: Annotated[SerializeAsAny[Method], _METHOD] = Lora()
+    method: Annotated[Method, METHODS] = Lora()
     """What instruction tuning trains: {name: full, demonstrations: 2, ...}."""
     steps: PositiveInt = 1000
     """Optimiser steps of instruction tuning."""
@@ -137,9 +135,7 @@ class TransferStudyConfig(ModelStudyConfig):
         return tuple(self._arms())
 
     def _arms(self) -> Iterator[Arm]:
-        usual = self.training.scheme
-        name = next(name for name, kind in SCHEMES.items() if type(usual) is kind)
-        common = {"name": name, **usual.plain()}
+        common = SCHEMES.plain(self.training.scheme)
         schemes = self.schemes or (() if self.arms else (common,))
         for at, entry in enumerate(schemes):
             options = {k: v for k, v in entry.items() if k not in ("label", "training")}

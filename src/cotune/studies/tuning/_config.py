@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, field_serializer, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from cotune._config import from_table
 from cotune.answering import InContextConfig
 from cotune.models.config import ModelConfig
 from cotune.training.methods import METHODS, Full, Method
@@ -16,13 +15,11 @@ from cotune.training.tuning import TuningConfig, get_preset
 FULL_LEARNING_RATE = 1e-4
 """Default peak learning rate where every weight is tuned: ten times less than where few parameters are."""
 
-_choose: Any = from_table(METHODS, "name").func
-
 
 class TuneConfig(TuningConfig, ModelConfig):
     """One model, one method, one recipe."""
 
-    method: Annotated[Method, from_table(METHODS, "name")]
+    method: Annotated[Method, METHODS]
     """What is trained: {name: promot, prompt_length: 20, ...}."""
     in_context: InContextConfig = Field(default_factory=InContextConfig)
     """How tasks are put to the model before and after."""
@@ -47,14 +44,10 @@ class TuneConfig(TuningConfig, ModelConfig):
             filled["training"] = {"tasks_per_batch": 1, **rate, **training}
         return filled
 
-    @field_serializer("method")
-    def _with_name(self, method: Method) -> dict[str, Any]:
-        return {"name": self.method_name, **method.plain()}
-
     @property
     def method_name(self) -> str:
         """The key of the method in METHODS."""
-        return next(name for name, kind in METHODS.items() if type(self.method) is kind)
+        return METHODS.name_of(self.method)
 
 
 def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +64,7 @@ def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tunes_every_weight(method: Any) -> bool:
     try:
-        chosen = _choose(method)
+        chosen = METHODS.choose(method)
     except ValueError:  # told by the validation of the field itself
         return False
     return isinstance(getattr(chosen, "weights", chosen), Full)

@@ -1,5 +1,6 @@
 """Readers: from files and data sets to tasks, one reader a format."""
 
+from cotune._registry import Registry
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers._instructions import read_instructions
@@ -9,12 +10,17 @@ from cotune.tasks.readers.jsonl import JsonLinesReader
 from cotune.tasks.readers.natural_instructions import NaturalInstructionsReader
 from cotune.tasks.readers.templates import TemplateOptions
 
-READERS: dict[str, type[ReaderConfig]] = {
-    "huggingface": HuggingFaceReader,
-    "instruction_induction": InstructionInductionReader,
-    "jsonl": JsonLinesReader,
-    "natural_instructions": NaturalInstructionsReader,
-}
+READERS: Registry[ReaderConfig] = Registry(
+    ReaderConfig,
+    key="reader",
+    group="cotune.readers",
+    classes={
+        "huggingface": HuggingFaceReader,
+        "instruction_induction": InstructionInductionReader,
+        "jsonl": JsonLinesReader,
+        "natural_instructions": NaturalInstructionsReader,
+    },
+)
 """Every reader by the name that study files use."""
 
 __all__ = [

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PositiveInt
 
-from cotune._config import from_table
 from cotune.answering import ChoiceConfig
 from cotune.models.config import ModelConfig
 from cotune.tasks import Task
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
     """A pretrained model and how it is trained on subsets of tasks."""
 
-    method: Annotated[Method, from_table(METHODS, "name")] = Lora()
+    method: Annotated[Method, METHODS] = Lora()
     """What is trained: {name: lora, r: 8, ...}."""
     training: TrainingConfig = TrainingConfig()
     """The recipe."""

@@ -96,7 +96,7 @@ class LanguageModelRuns:
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
         if self.config.training.replay is not None:
             recipe["text"] = self.config.training.replay.text.fingerprint(self._base)
-        recipe["method"]["name"] = type(self.config.method).__name__
+        recipe["method"]["name"] = self.config.method.kind
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
     def task_fingerprint(self, task: str) -> str:

@@ -126,6 +126,13 @@ class Method(Config):
     """Solved examples, freshly drawn from the training split, before every input of training and of the
     evaluation on the trained task: the "+1-shot" of the ProMoT paper."""
 
+    @property
+    def kind(self) -> str:
+        """What it is called in hashes of runs: its class, with the module where that is not cotune's."""
+        cls = type(self)
+        ours = cls.__module__.partition(".")[0] == "cotune"
+        return cls.__name__ if ours else f"{cls.__module__}.{cls.__name__}"
+
     def resized(self, size: int) -> Self:
         """Return the method with another value of the option it is sized by."""
         assert self.sized_by is not None, "the caller has looked"

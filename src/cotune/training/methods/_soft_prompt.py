@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_serializer, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from cotune._config import from_table
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._method import Attached, Method, Stage
 from cotune.training.methods._weights import WEIGHTS
@@ -107,7 +106,7 @@ class PromptStageMethod(SoftPromptMethod):
 class PromptedWeightsMethod(SoftPromptMethod):
     """A method that tunes the weights with a soft prompt before the inputs."""
 
-    weights: Annotated[Method, from_table(WEIGHTS, "name")] = Full()
+    weights: Annotated[Method, WEIGHTS] = Full()
     """How the weights are tuned: {name: full} or {name: lora, r: 8, ...}."""
 
     @field_validator("weights")
@@ -118,11 +117,6 @@ class PromptedWeightsMethod(SoftPromptMethod):
                 f"demonstrations belong beside weights, not in it, got {weights.demonstrations} there."
             )
         return weights
-
-    @field_serializer("weights")
-    def _with_name(self, weights: Method) -> dict[str, Any]:
-        name = next(name for name, kind in WEIGHTS.items() if type(weights) is kind)
-        return {"name": name, **weights.plain()}
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

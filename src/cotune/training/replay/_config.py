@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, PositiveFloat, field_serializer
+from pydantic import Field, PositiveFloat
 
-from cotune._config import Config, from_table
+from cotune._config import Config
 from cotune.training.replay.sources import TEXT_SOURCES, TextSource
 
 
@@ -15,7 +15,7 @@ class ReplayConfig(Config):
     It comes on top: with and without it a step sees the same instruction examples.
     """
 
-    text: Annotated[TextSource, from_table(TEXT_SOURCES, "source")]
+    text: Annotated[TextSource, TEXT_SOURCES]
     """Where the text is from: {source: files, path: corpus.txt}, {source: huggingface, path: ...}."""
     ratio: PositiveFloat = 0.25
     """Windows of text for each instruction example, on top of them; 0.25 with batches of 8 is 2 windows a
@@ -37,8 +37,3 @@ class ReplayConfig(Config):
         """Return how many windows the first ``step`` steps of a run see."""
         # The decimal that was written, not the binary number next to it.
         return int(step * batch_size * Fraction(str(self.ratio)))
-
-    @field_serializer("text")
-    def _with_name(self, text: TextSource) -> dict[str, Any]:
-        name = next((name for name, kind in TEXT_SOURCES.items() if type(text) is kind), None)
-        return {"source": name or type(text).__name__, **text.plain()}

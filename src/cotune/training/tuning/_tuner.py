@@ -74,7 +74,7 @@ class Tuner:
         )
         facts = {
             "format": _FORMAT,
-            "method": {"name": type(self.method).__name__, **self.method.plain()},
+            "method": {"name": self.method.kind, **self.method.plain()},
             "checkpoints": [self.config.checkpoint_every, *self.config.checkpoints],
             "seed": self.seed,
             "tasks": [task.fingerprint for task in self.tasks],

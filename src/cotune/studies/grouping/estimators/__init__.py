@@ -3,6 +3,7 @@
 A new one is a file here and a line in :data:`ESTIMATORS`; its arithmetic lives in ``cotune.affinity``.
 """
 
+from cotune._registry import Registry
 from cotune.studies.grouping.estimators._base import (
     Estimate,
     Estimator,
@@ -23,17 +24,22 @@ from cotune.studies.grouping.estimators.linear_surrogate import LinearSurrogate
 from cotune.studies.grouping.estimators.lookahead import Lookahead
 from cotune.studies.grouping.estimators.pairwise import Pairwise
 
-ESTIMATORS: dict[str, type[Estimator]] = {
-    "adaptive": Adaptive,
-    "calibrated": Calibrated,
-    "first_order": FirstOrder,
-    "gradient_cosine": GradientCosine,
-    "higher_order": HigherOrder,
-    "kernel_surrogate": KernelSurrogate,
-    "linear_surrogate": LinearSurrogate,
-    "lookahead": Lookahead,
-    "pairwise": Pairwise,
-}
+ESTIMATORS: Registry[Estimator] = Registry(
+    Estimator,
+    key="estimator",
+    group="cotune.estimators",
+    classes={
+        "adaptive": Adaptive,
+        "calibrated": Calibrated,
+        "first_order": FirstOrder,
+        "gradient_cosine": GradientCosine,
+        "higher_order": HigherOrder,
+        "kernel_surrogate": KernelSurrogate,
+        "linear_surrogate": LinearSurrogate,
+        "lookahead": Lookahead,
+        "pairwise": Pairwise,
+    },
+)
 """The names a study file may write under ``affinity.estimator``."""
 
 __all__ = [
