@@ -16,7 +16,9 @@ from cotune.findings.retention import (
     RetentionScores,
     RetentionTask,
     TargetScore,
+    along_steps,
     retention_findings,
+    target_score,
 )
 
 
@@ -210,3 +212,23 @@ def test_what_was_not_measured_is_null_in_json():
     score = found["runs"][0]["checkpoints"][0]["targets"][0]
     assert score == {"task": "more", "validation": 0.5, "test": None}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_means_along_steps_are_over_the_steps_that_all_runs_have():
+    data = retention_report(methods=("full",), rates=RATES[:1])
+    first, second, third = data.runs
+    second = replace(second, checkpoints=second.checkpoints[1:])
+    unmeasured = replace(third, checkpoints=(RetentionCheckpoint(stage="model", step=20),))
+    curve = along_steps((first, second, unmeasured), target_score)
+    assert [step for step, _ in curve.mean] == [20, 40, 80, 160]
+    assert [len(points) for points in curve.runs] == [5, 4], "a run without any value is left out"
+    assert curve.mean[-1][1] == pytest.approx(
+        np.mean([run.checkpoints[-1].targets[0].test for run in data.runs])
+    )
+    assert along_steps((unmeasured,), target_score) is None
+
+
+def test_only_the_last_stage_counts_along_steps():
+    (run,) = retention_report(methods=("promot",), rates=RATES[:1], seeds=(0,)).runs
+    assert run.checkpoints[0].stage == "prompt"
+    assert [step for step, _ in along_steps([run], target_score).mean] == [0, 20, 40, 80, 160]

@@ -7,7 +7,7 @@ import pytest
 from samples.transfer import ARMS, HARDNESS, checkpoint, transfer_report
 from scipy import stats
 
-from cotune.findings.transfer import transfer_findings
+from cotune.findings.transfer import along_training, by_examples, losses_by_step, transfer_findings
 
 
 def test_points_and_their_correlations():
@@ -91,3 +91,31 @@ def test_what_is_not_known_is_null_in_json():
     assert [claim["agreement"] for claim in found["claims"]] == ["not measured"] * 3
     assert findings.headline == "0 of 0 findings of the paper came out here too."
     json.dumps(found, allow_nan=False)
+
+
+def test_curves_average_models_and_tasks():
+    data = transfer_report(seeds=(0,))
+    pretrained, *arms = by_examples(data, "loss", ["hard"])
+    assert pretrained.arm is None
+    assert pretrained.points == ((0.0, 2.0), (10.0, 1.5), (20.0, 1.0))
+    for at, (curve, (_, _, factor, _)) in enumerate(zip(arms, ARMS.values(), strict=True)):
+        assert curve.arm == at
+        np.testing.assert_allclose([y for _, y in curve.points], factor * np.array([2.0, 1.5, 1.0]))
+
+
+def test_curves_along_training_hold_what_was_measured_at_each_step():
+    data = transfer_report(labels=("proportional",), seeds=(0,))
+    level, curve = along_training(data, "score", lambda result: result.transferred(10))
+    assert level.points == ((2.0, 0.5 * 0.45), (16.0, 0.5 * 0.45))
+    # At step 2 nothing was fine-tuned on 10 examples.
+    assert np.isnan(curve.points[0][1])
+    assert curve.points[1] == (16.0, pytest.approx(0.5 / 1.25 * 0.45))
+    nothing = transfer_report(labels=("proportional",), runs=())
+    assert [one.arm for one in along_training(nothing, "score", lambda result: result.shown(4))] == [None]
+
+
+def test_losses_by_step_are_of_the_steps_that_have_any():
+    data = transfer_report()
+    curves = losses_by_step(data, lambda run: run.replay_losses)
+    assert [data.arms[curve.arm].label for curve in curves] == [label for label in ARMS if "replay" in label]
+    assert [step for step, _ in curves[0].points] == [2.0 + 2 * n for n in range(8)]

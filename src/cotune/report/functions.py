@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cotune.findings.functions import FunctionsFindings, GroupsRow, LawsSection
+from cotune.findings.grouping import less_effects
 from cotune.findings.wording import significant
 from cotune.report.figures.heatmap import ColourScale, HeatMap, heat_map
 from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, legend_of, line_plot, value_range
@@ -61,10 +62,7 @@ def _row(row: GroupsRow) -> tuple[str, str, list[str], str]:
 def _maps(section: LawsSection, number: int) -> tuple[HeatMap, HeatMap]:
     """Draw the affinity as measured, and less the effects of rows and columns, which no grouping sees."""
     T = np.array(section.affinity, dtype=float)
-    rows, columns = T.mean(1, keepdims=True), T.mean(0, keepdims=True)
     layout = _by_type(section)
-    less = T - rows - columns + T.mean()
-
     raw, centred = (
         heat_map(
             f"{name}-{number}",
@@ -76,7 +74,7 @@ def _maps(section: LawsSection, number: int) -> tuple[HeatMap, HeatMap]:
         )
         for name, words, values in (
             ("raw", "as measured", T),
-            ("less", "less row and column effects", less),
+            ("less", "less row and column effects", less_effects(T)),
         )
     )
     return raw, centred

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from statistics import fmean
 
-from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.findings.retention import (
     PRETRAINED,
     At,
+    CheckpointValue,
+    ModuleAlignment,
     RetentionCheckpoint,
     RetentionFindings,
     RetentionRun,
     RetentionScores,
+    along_steps,
     checkpoint_at,
+    last_stage,
+    target_score,
 )
 from cotune.findings.wording import count, significant
 from cotune.report.figures.lines import (
@@ -30,7 +33,6 @@ from cotune.report.figures.lines import (
 )
 
 _GROUPS = ("mlp", "query", "key", "value", "query_key_value")
-CheckpointValue = Callable[[RetentionCheckpoint], float]
 
 
 def learning_curves(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
@@ -148,22 +150,15 @@ def learning_rate_sweep(findings: RetentionFindings, at: At) -> LinePlot | None:
 def _along_steps(
     runs: Sequence[RetentionRun], name: str, style: int, value: CheckpointValue, *, dashed: bool = False
 ) -> list[Series]:
-    """Mean over the runs at every step that all of them have measured, and each run beside it."""
-    curves = [{c.step: y for c in _last_stage(run) if math.isfinite(y := value(c))} for run in runs]
-    curves = [curve for curve in curves if curve]
-    if not curves:
+    """Draw the mean over the runs, and each run beside it where there are several."""
+    curve = along_steps(runs, value)
+    if curve is None:
         return []
-    steps = sorted(set.intersection(*(set(curve) for curve in curves)))
-    mean = [(float(step), fmean(curve[step] for curve in curves)) for step in steps]
-    seeds = f", mean of {count(len(curves), 'seed')}" if len(curves) > 1 else ""
-    tips = [f"{name}, step {int(x):,}: {significant(y)}{seeds}" for x, y in mean]
-    single = [[(float(step), y) for step, y in sorted(curve.items())] for curve in curves]
-    faint = [Series(name, style, points, faint=True) for points in single] if len(curves) > 1 else []
-    return [*faint, Series(name, style, mean, dashed=dashed, marked=not dashed, tooltips=tips)]
-
-
-def _last_stage(run: RetentionRun) -> list[RetentionCheckpoint]:
-    return [c for c in run.checkpoints if c.stage == run.checkpoints[-1].stage]
+    several = len(curve.runs) > 1
+    seeds = f", mean of {count(len(curve.runs), 'seed')}" if several else ""
+    tips = [f"{name}, step {int(x):,}: {significant(y)}{seeds}" for x, y in curve.mean]
+    faint = [Series(name, style, points, faint=True) for points in curve.runs] if several else []
+    return [*faint, Series(name, style, curve.mean, dashed=dashed, marked=not dashed, tooltips=tips)]
 
 
 def _panels(
@@ -231,7 +226,7 @@ def _cloud(
 ) -> tuple[list[Point], list[str]]:
     points, tips = [], []
     for run in runs:
-        for checkpoint in _last_stage(run):
+        for checkpoint in last_stage(run):
             x, y = _target(checkpoint), _average(scores, checkpoint, shots)
             if math.isfinite(x) and math.isfinite(y):
                 chosen = " (best)" if checkpoint is checkpoint_at(run, "best") else ""
@@ -245,7 +240,7 @@ def _cloud(
 
 def _target(checkpoint: RetentionCheckpoint) -> float:
     """Mean test score of the targets in percent; NaN where none was measured."""
-    return 100 * fmean(score.test for score in checkpoint.targets) if checkpoint.targets else math.nan
+    return 100 * target_score(checkpoint)
 
 
 def _share(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:

@@ -9,11 +9,11 @@ from cotune.findings.transfer import Effect, TransferArmRow, TransferData, Trans
 from cotune.findings.wording import DASH, format_number, significant
 from cotune.report.figures.lines import legend_of
 from cotune.report.transfer_figures import (
-    along_training,
+    examples_plots,
     scatter,
-    task_curves,
+    task_plots,
     training_losses,
-    transfer_curves,
+    training_plots,
 )
 
 TEMPLATE = "transfer.html"
@@ -35,9 +35,9 @@ def context(findings: TransferFindings) -> dict[str, object]:
         "legend_of": legend_of,
         "findings": findings,
         "arm_rows": _arm_rows(findings),
-        "curves": transfer_curves(data),
-        "task_curves": task_curves(data),
-        "along": along_training(data),
+        "curves": examples_plots(data),
+        "task_curves": task_plots(data),
+        "along": training_plots(data),
         "scatter": scatter(relation.points, relation.examples, relation.shots),
         "correlations": _correlations(findings),
         "effects": _effects(findings),

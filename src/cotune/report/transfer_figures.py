@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from cotune.findings.transfer import (
-    HeldOutResult,
+    ArmCurve,
+    Measure,
+    Pick,
     ScatterPoint,
-    TransferCheckpoint,
     TransferData,
-    TransferPoint,
     TransferRun,
+    along_training,
+    by_examples,
+    losses_by_step,
     mean,
+    steps_measured,
 )
 from cotune.findings.wording import significant
 from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, line_plot, value_range
@@ -23,86 +25,49 @@ from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, line_p
 _PRETRAINED = "pretrained"
 _STYLES = NEUTRAL
 """Styles for arms and tasks; the last is the pretrained model's."""
-
-PointValue = Callable[[TransferPoint], float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Measure:
-    """Something of a point, and what it is called."""
-
-    label: str
-    value: PointValue
+_LABELS: dict[Measure, str] = {"score": "score", "loss": "loss, nats a token"}
 
 
-_SCORE = _Measure("score", lambda point: point.score)
-_LOSS = _Measure("loss, nats a token", lambda point: point.loss)
-
-
-def transfer_curves(data: TransferData) -> tuple[LinePlot, ...]:
+def examples_plots(data: TransferData) -> tuple[LinePlot, ...]:
     """Score and loss by number of examples fine-tuned on, means over held-out tasks, at the end."""
-    return tuple(
-        _by_examples(data, measure, "all held-out tasks", [task.name for task in data.held_out])
-        for measure in (_SCORE, _LOSS)
-    )
+    tasks = [task.name for task in data.held_out]
+    return tuple(_examples_plot(data, measure, "all held-out tasks", tasks) for measure in _LABELS)
 
 
-def task_curves(data: TransferData) -> tuple[LinePlot, ...]:
+def task_plots(data: TransferData) -> tuple[LinePlot, ...]:
     """Score by number of examples fine-tuned on, a plot for each held-out task."""
-    return tuple(_by_examples(data, _SCORE, task.name, [task.name]) for task in data.held_out)
+    return tuple(_examples_plot(data, "score", task.name, [task.name]) for task in data.held_out)
 
 
-def _by_examples(data: TransferData, measure: _Measure, title: str, tasks: Sequence[str]) -> LinePlot:
-    numbers = [point.examples for point in data.pretrained.held_out[0].transfer]
-
-    def points(models: Sequence[TransferCheckpoint]) -> list[tuple[float, float]]:
-        at = (partial(HeldOutResult.transferred, examples=n) for n in numbers)
-        return [(float(n), _mean(models, tasks, pick, measure)) for n, pick in zip(numbers, at, strict=True)]
-
-    series = [Series(_PRETRAINED, NEUTRAL, points([data.pretrained]), dashed=True)]
-    series += [
-        Series(arm.label, style % _STYLES, points([run.last for run in data.of_arm(arm.label)]))
-        for style, arm in enumerate(data.arms)
-        if data.of_arm(arm.label)
-    ]
-    alt = f"{measure.label} of {title} by number of examples fine-tuned on, {len(series)} lines"
-    return _plot(title, alt, series, f"examples fine-tuned on ({data.marking})", measure.label, numbers)
+def _examples_plot(data: TransferData, measure: Measure, title: str, tasks: Sequence[str]) -> LinePlot:
+    curves, label = by_examples(data, measure, tasks), _LABELS[measure]
+    alt = f"{label} of {title} by number of examples fine-tuned on, {len(curves)} lines"
+    ticks = [int(x) for x, _ in curves[0].points]
+    x_label = f"examples fine-tuned on ({data.marking})"
+    return _plot(title, alt, [_series(data, curve) for curve in curves], x_label, label, ticks)
 
 
-def along_training(data: TransferData) -> tuple[LinePlot, ...]:
+def training_plots(data: TransferData) -> tuple[LinePlot, ...]:
     """Scores and losses along training, after fine-tuning and in context; a logarithmic axis of steps."""
     examples, shots = data.along[-1], data.shots
-    return tuple(
-        _by_step(data, measure, title, pick)
-        for measure in (_SCORE, _LOSS)
-        for title, pick in (
-            (f"fine-tuned on {examples} examples", lambda result: result.transferred(examples)),
-            (f"{shots} examples in context", lambda result: result.shown(shots)),
-        )
+    places: tuple[tuple[str, Pick], ...] = (
+        (f"fine-tuned on {examples} examples", lambda result: result.transferred(examples)),
+        (f"{shots} examples in context", lambda result: result.shown(shots)),
     )
+    return tuple(_steps_plot(data, measure, *place) for measure in _LABELS for place in places)
 
 
-def _by_step(
-    data: TransferData,
-    measure: _Measure,
-    title: str,
-    pick: Callable[[HeldOutResult], TransferPoint | None],
-) -> LinePlot:
-    tasks = [task.name for task in data.held_out]
-    steps = sorted({c.step for run in data.runs for c in run.checkpoints if c.step})
-    level = _mean([data.pretrained], tasks, pick, measure)
-    ends = (float(steps[0]), float(steps[-1])) if steps else (1.0, 2.0)
-    series = [Series(_PRETRAINED, NEUTRAL, [(end, level) for end in ends], dashed=True, marked=False)]
-    for style, arm in enumerate(data.arms):
-        by_step: dict[int, list[TransferCheckpoint]] = {}
-        for checkpoint in chain.from_iterable(run.checkpoints for run in data.of_arm(arm.label)):
-            if checkpoint.step:
-                by_step.setdefault(checkpoint.step, []).append(checkpoint)
-        points = [(float(step), _mean(by_step[step], tasks, pick, measure)) for step in sorted(by_step)]
-        if points:
-            series.append(Series(arm.label, style % _STYLES, points))
-    alt = f"{measure.label} by step of instruction tuning, {title}"
-    return _plot(title, alt, series, "step", measure.label, steps, log=True)
+def _steps_plot(data: TransferData, measure: Measure, title: str, pick: Pick) -> LinePlot:
+    series = [_series(data, curve, level=True) for curve in along_training(data, measure, pick)]
+    label, alt = _LABELS[measure], f"{_LABELS[measure]} by step of instruction tuning, {title}"
+    return _plot(title, alt, series, "step", label, steps_measured(data), log=True)
+
+
+def _series(data: TransferData, curve: ArmCurve, *, level: bool = False) -> Series:
+    """Draw a curve; that of the pretrained model dashed, without markers where it is but a level."""
+    if curve.arm is None:
+        return Series(_PRETRAINED, NEUTRAL, curve.points, dashed=True, marked=not level)
+    return Series(data.arms[curve.arm].label, curve.arm % _STYLES, curve.points)
 
 
 def scatter(points: Sequence[ScatterPoint], examples: int, shots: int) -> tuple[LinePlot, ...]:
@@ -141,15 +106,10 @@ def training_losses(data: TransferData) -> tuple[LinePlot, ...]:
     )
     plots = []
     for title, of in kinds:
-        series = []
-        for style, arm in enumerate(data.arms):
-            steps = zip(*(of(run) for run in data.of_arm(arm.label)), strict=False)
-            known = [[loss for loss in step if loss is not None] for step in steps]
-            points = [(float(at), mean(losses)) for at, losses in enumerate(known, start=1) if losses]
-            if points:
-                series.append(Series(arm.label, style % _STYLES, _thinned(points), marked=False))
+        curves = losses_by_step(data, of)
+        series = [replace(_series(data, c), points=_thinned(c.points), marked=False) for c in curves]
         if series:
-            plots.append(_plot(title, f"Training loss on {title}", series, "step", _LOSS.label, ()))
+            plots.append(_plot(title, f"Training loss on {title}", series, "step", _LABELS["loss"], ()))
     return tuple(plots)
 
 
@@ -158,27 +118,6 @@ def _thinned(points: Sequence[tuple[float, float]], most: int = 60) -> list[tupl
     width = max(1, math.ceil(len(points) / most))
     chunks = (points[at : at + width] for at in range(0, len(points), width))
     return [(mean(x for x, _ in chunk), mean(y for _, y in chunk)) for chunk in chunks]
-
-
-def _mean(
-    models: Sequence[TransferCheckpoint],
-    tasks: Sequence[str],
-    pick: Callable[[HeldOutResult], TransferPoint | None],
-    measure: _Measure,
-) -> float:
-    return mean(measure.value(point) for point in _picked(models, tasks, pick))
-
-
-def _picked(
-    models: Sequence[TransferCheckpoint],
-    tasks: Sequence[str],
-    pick: Callable[[HeldOutResult], TransferPoint | None],
-) -> Iterator[TransferPoint]:
-    for model in models:
-        for result in model.held_out:
-            point = pick(result) if result.task in tasks else None
-            if point is not None:
-                yield point
 
 
 def _plot(

@@ -176,6 +176,12 @@ def means_between(affinity: AffinityData, groups: Sequence[Sequence[int]], n: in
     return np.array([[_mean(values[np.ix_(rows, columns)]) for columns in groups] for rows in groups])
 
 
+def less_effects(matrix: Array) -> Array:
+    """Take the means of rows and columns off, so that what is left is what grouping sees (Xe = e)."""
+    rows, columns = matrix.mean(1, keepdims=True), matrix.mean(0, keepdims=True)
+    return np.asarray(matrix - rows - columns + matrix.mean())
+
+
 def _mean(block: Array) -> float:
     known = block[np.isfinite(block)]
     return float(known.mean()) if known.size else math.nan

@@ -1,5 +1,13 @@
 """What a study of how much in-context learning each tuning method keeps found."""
 
+from cotune.evaluation.format_specialisation import ModuleAlignment
+from cotune.findings.retention._curves import (
+    CheckpointValue,
+    StepCurve,
+    along_steps,
+    last_stage,
+    target_score,
+)
 from cotune.findings.retention._findings import MethodCost, RetentionFindings, retention_findings
 from cotune.findings.retention._records import (
     InContextValue,
@@ -16,10 +24,12 @@ from cotune.findings.retention._verdict import RetentionVerdict, kept_range, thr
 __all__ = [
     "PRETRAINED",
     "At",
+    "CheckpointValue",
     "InContextValue",
     "Kept",
     "Mean",
     "MethodCost",
+    "ModuleAlignment",
     "RetentionCheckpoint",
     "RetentionCost",
     "RetentionData",
@@ -28,9 +38,13 @@ __all__ = [
     "RetentionScores",
     "RetentionTask",
     "RetentionVerdict",
+    "StepCurve",
     "TargetScore",
+    "along_steps",
     "checkpoint_at",
     "kept_range",
+    "last_stage",
     "retention_findings",
+    "target_score",
     "threshold_text",
 ]

@@ -2,6 +2,15 @@
 
 from cotune.findings.transfer._arms import Forgetting, TransferArmRow
 from cotune.findings.transfer._claims import Claim
+from cotune.findings.transfer._curves import (
+    ArmCurve,
+    Measure,
+    Pick,
+    along_training,
+    by_examples,
+    losses_by_step,
+    steps_measured,
+)
 from cotune.findings.transfer._findings import TransferFindings, transfer_findings
 from cotune.findings.transfer._records import (
     HeldOutResult,
@@ -26,11 +35,14 @@ from cotune.findings.transfer._statistics import (
 )
 
 __all__ = [
+    "ArmCurve",
     "Claim",
     "Correlation",
     "Effect",
     "Forgetting",
     "HeldOutResult",
+    "Measure",
+    "Pick",
     "Relation",
     "ReplayEffect",
     "ScatterPoint",
@@ -43,10 +55,14 @@ __all__ = [
     "TransferPoint",
     "TransferRun",
     "TransferTask",
+    "along_training",
+    "by_examples",
     "cluster_bootstrap",
+    "losses_by_step",
     "mean",
     "paired_effect",
     "pooled_correlation",
+    "steps_measured",
     "transfer_findings",
     "within_correlation",
 ]

@@ -8,9 +8,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cotune.findings.grouping import (
     AffinityData,
     ArmRow,
@@ -22,6 +19,7 @@ from cotune.findings.grouping import (
     NegativeTransfer,
     ReferenceLabels,
     TaskRow,
+    less_effects,
 )
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.grouping import SDPClustering, density
@@ -96,7 +94,7 @@ def _affinity(result: GroupingResult) -> AffinityData | None:
     prepared: list[list[float]] | None = None
     steps: tuple[str, ...] = ()
     if result.groups:
-        prepared = _less_effects(result.groups.prepared.matrix).tolist()
+        prepared = less_effects(result.groups.prepared.matrix).tolist()
         shown = "shown less row and column effects, which add the same to every partition (Xe = e)"
         steps = (*result.groups.prepared.steps, shown)
     return AffinityData(
@@ -129,12 +127,6 @@ def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
             for s in estimate.transfer.by_size
         )
     return found
-
-
-def _less_effects(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the means of rows and columns off, so that what is left is what grouping sees."""
-    rows = matrix.mean(1, keepdims=True)
-    return np.asarray(matrix - rows - rows.T + matrix.mean())
 
 
 def _grouping(result: GroupingResult) -> GroupingData | None:
