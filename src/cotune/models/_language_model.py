@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,18 @@ from torch import nn
 from cotune.exceptions import InputError
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
-from cotune.models.exactness import packing_is_exact, rows_are_exact
+from cotune.models.exactness import (
+    Generating,
+    packing_is_exact,
+    right_padding_is_exact,
+    rows_are_exact,
+    try_generating,
+)
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.precision import Precision, default_device, resolve_precision
 from cotune.models.sampling import Sampler, Sampling
+from cotune.models.special_tokens import check_end_tokens, padding_token, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,6 +44,16 @@ class LanguageModel:
     pack : bool, optional
         Whether examples with a common prefix share a row. By default it is tried once on a small batch, and
         done if the model then gives every example the losses it gives it alone.
+
+    Raises
+    ------
+    InputError
+        If the model has no embedding of the token that ends answers, or its decoder begins with nothing.
+
+    Notes
+    -----
+    Models differ in what else of a batch reaches an example. Whether padding does (recurrent models that pass
+    the mask by) is tried too; examples are then batched with others of their length, without padding.
     """
 
     def __init__(
@@ -53,11 +70,15 @@ class LanguageModel:
         self.encoder = encoder
         self.tokenizer = encoder.tokenizer
         self.seq2seq = bool(base.config.is_encoder_decoder)
-        pad = self.tokenizer.pad_token_id
-        self.pad_token = int(self.tokenizer.eos_token_id if pad is None else pad)
+        encoder.vocabulary_size = self.vocabulary_size
+        check_end_tokens(base, encoder, self.vocabulary_size)
+        self.pad_token = padding_token(self.tokenizer, self.vocabulary_size)
+        self.start_token = start_token(base, self.vocabulary_size) if self.seq2seq else None
         self.base.generation_config = greedy_config(self)
         self.keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
+        # A skeleton has nothing to try. Tried now, since later adapters and dropout may be on the base.
+        self._pads_right = self.pack or self.device.type == "meta" or right_padding_is_exact(self)
 
     @classmethod
     def load(
@@ -133,6 +154,12 @@ class LanguageModel:
         with loading(model), torch.device("meta"):
             config = transformers.AutoConfig.from_pretrained(str(model), **hub_options(model, revision))
             base = auto.from_config(config)
+            with suppress(OSError):
+                # Not every checkpoint has one; what a decoder begins with may stand there.
+                found = transformers.GenerationConfig.from_pretrained(
+                    str(model), **hub_options(model, revision)
+                )
+                base.generation_config = found
         return cls(base, encoder, pack=False)
 
     @property
@@ -194,8 +221,8 @@ class LanguageModel:
     ) -> Batch:
         """Put examples into one forward pass, neighbours with a common prefix (and owner) sharing a row."""
         if self.seq2seq:
-            start = self.base.config.decoder_start_token_id
-            return seq2seq_batch(examples, self.pad_token, int(start)).to(self.device)
+            assert self.start_token is not None
+            return seq2seq_batch(examples, self.pad_token, self.start_token).to(self.device)
         rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens, owners=owners)
         return causal_batch(examples, rows, self.pad_token).to(self.device)
 
@@ -325,26 +352,61 @@ class LanguageModel:
     def chunks(
         self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False
     ) -> Iterator[list[int]]:
-        """Split into batches of about ``batch_tokens`` tokens, keeping neighbours with a common prefix."""
+        """Split into batches of about ``batch_tokens`` tokens, keeping neighbours with a common prefix.
+
+        Parameters
+        ----------
+        examples : sequence of Encoded
+            What is batched.
+        batch_tokens : int
+            The longest times their number.
+        by_length : bool
+            Batches of prompts to generate from, the longest first; their targets do not count.
+
+        Yields
+        ------
+        list of int
+            Indices of the examples of a batch: of one length, where padding would change what a model says.
+        """
         keep_order = self.pack and not by_length
+        sizes = [(len(e.prompt), 0 if by_length else len(e.target)) for e in examples]
+        if not self.seq2seq:
+            sizes = [(sum(size), 0) for size in sizes]
+        pads = len(set(sizes)) < 2 or self._pads(left=by_length)
         order = list(range(len(examples)))
         if not keep_order:
-            order.sort(key=lambda i: len(examples[i]), reverse=True)
+            order.sort(key=lambda i: (sum(sizes[i]), *([] if pads else sizes[i])), reverse=True)
         chunk: list[int] = []
         total = longest = 0
         for index in order:
-            tokens = len(examples[index])
+            tokens = sum(sizes[index])
             if keep_order and chunk:
                 grown = total + tokens - shared_prefix([examples[chunk[-1]].prompt, examples[index].prompt])
             else:
                 grown = max(longest, tokens) * (len(chunk) + 1)
-            if chunk and grown > batch_tokens:
+            if chunk and (grown > batch_tokens or not (pads or sizes[index] == sizes[chunk[0]])):
                 yield chunk
                 chunk, longest, grown = [], 0, tokens
             chunk.append(index)
             total, longest = grown, max(longest, tokens)
         if chunk:
             yield chunk
+
+    def caches(self, num_beams: int) -> bool:
+        """Whether generation goes on from what the model has computed, in place of reading all again."""
+        return self._beams.cached if num_beams > 1 else self._greedy.cached
+
+    def _pads(self, *, left: bool) -> bool:
+        """Whether the model gives what it gives each example alone where padding stands on a side."""
+        return self._greedy.pads_left if left and not self.seq2seq else self._pads_right
+
+    @cached_property
+    def _greedy(self) -> Generating:
+        return try_generating(self, num_beams=1)
+
+    @cached_property
+    def _beams(self) -> Generating:
+        return try_generating(self, num_beams=2)
 
     @property
     def _reads_rows(self) -> bool:

@@ -65,6 +65,9 @@ class Encoder:
         early.
     profile : Profile
         What the model's family adds to prompts and targets.
+    vocabulary_size : int, optional
+        Number of tokens that the model has embeddings for; an example with any other is refused. By default
+        all that the tokenizer knows.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Encoder:
         max_prompt_tokens: int = 512,
         max_target_tokens: int = 128,
         profile: Profile = PROFILES["plain"],
+        vocabulary_size: int | None = None,
     ) -> None:
         if not tokenizer.is_fast:
             raise InputError("The model's tokenizer is a slow one; a fast one (tokenizer.json) is needed.")
@@ -93,6 +97,7 @@ class Encoder:
         self.max_prompt_tokens = max_prompt_tokens
         self.max_target_tokens = max_target_tokens
         self.profile = profile
+        self.vocabulary_size = vocabulary_size
         if profile.opening and not seq2seq:
             raise InputError("The profile sentinel is for encoder-decoder models; a causal one needs plain.")
         self._opening, self._closing = map(self._token, (profile.opening, profile.closing))
@@ -135,7 +140,8 @@ class Encoder:
         Raises
         ------
         InputError
-            If the prompt is too long even without any input, or the target has no token of its own.
+            If the prompt is too long even without any input, the target has no token of its own, or the
+            model has no embedding of one of the tokens.
         """
         prompt, answer = self._both(render(text), target)
         if target is not None and not self.decode(answer):
@@ -154,6 +160,8 @@ class Encoder:
             prompt, answer = self._both(render(text), target)
         if len(answer) > self.max_target_tokens:
             return None
+        if self.vocabulary_size is not None and max((*prompt, *answer), default=0) >= self.vocabulary_size:
+            raise self._unknown([*prompt, *answer])
         return Encoded(tuple(prompt), tuple(answer), n_cut=n_whole - len(prompt))
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -173,6 +181,14 @@ class Encoder:
     def tokens(self, text: str) -> tuple[int, ...]:
         """Return the tokens of a text by itself, without any before or after it."""
         return tuple(self._text.ids(text))
+
+    def _unknown(self, ids: Sequence[int]) -> InputError:
+        token = max(ids)
+        name = self.tokenizer.convert_ids_to_tokens(token)
+        return InputError(
+            f"The model has no embedding of {name!r}, which its tokenizer makes token {token} of a text: it "
+            f"knows {self.vocabulary_size}; resize its embeddings, or take the token from its tokenizer."
+        )
 
     def _token(self, text: str) -> int | None:
         """Return the id of one of the profile's tokens, None where the profile has none."""
@@ -247,6 +263,7 @@ def load_encoder(
         max_prompt_tokens=max_prompt_tokens,
         max_target_tokens=max_target_tokens,
         profile=PROFILES[choose_profile(config, tokenizer) if profile == "auto" else profile],
+        vocabulary_size=getattr(config.get_text_config(decoder=True), "vocab_size", None),
     )
 
 

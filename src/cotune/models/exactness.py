@@ -1,13 +1,16 @@
-"""Trying on a few tokens whether a model gives examples that share a row what it gives each alone."""
+"""Trying on a few tokens whether a model gives examples in one batch what it gives each alone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from cotune.models.batching import causal_batch
+from cotune.models.batching import Batch, causal_batch, seq2seq_batch
 from cotune.models.encoding import Encoded
 from cotune.models.likelihood import batch_losses, row_losses
 
@@ -58,6 +61,107 @@ def rows_are_exact(model: LanguageModel) -> bool:
             return False
     tolerance = _tolerance(model)
     return bool(np.allclose(shared, plain, rtol=tolerance, atol=tolerance))
+
+
+def right_padding_is_exact(model: LanguageModel) -> bool:
+    """Try two examples of unequal lengths in one batch: the losses must be those of each alone."""
+    long, short, _ = _examples(model)
+    examples = [long, Encoded(short.prompt[7:], short.target[1:])]
+    with torch.inference_mode():
+        try:
+            together = model.target_losses(model.base, _plain_batch(model, examples))
+        except _REFUSALS:
+            return False
+        alone = [model.target_losses(model.base, _plain_batch(model, [example])) for example in examples]
+    tolerance = _tolerance(model)
+    return torch.allclose(together, torch.cat(alone), rtol=tolerance, atol=tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class Generating:
+    """What transformers' generation does with a model.
+
+    Parameters
+    ----------
+    cached : bool
+        Whether it goes on from what was computed.
+    pads_left : bool
+        Whether a prompt that is padded on the left is completed as it is alone.
+    """
+
+    cached: bool
+    pads_left: bool
+
+
+def try_generating(model: LanguageModel, *, num_beams: int) -> Generating:
+    """Try to write two tokens after prompts of unequal lengths.
+
+    A prompt's own logits are compared, those of the first token and those of a second one that is read after
+    the first: recurrent models may keep padding in their state.
+    """
+    long, short = (list(example.prompt) for example in _examples(model)[:2])
+    prompts = [long, short[7:]]
+    with _evaluating(model), torch.inference_mode():
+        for cached in (True, False):
+            try:
+                alone = [_first_logits(model, [prompt], num_beams, cached=cached) for prompt in prompts]
+                break
+            except _REFUSALS:
+                if not cached:
+                    raise
+        try:
+            together = _first_logits(model, prompts, num_beams, cached=cached)
+        except _REFUSALS:
+            return Generating(cached, pads_left=False)
+    apart = max(_distance(of_one[0], of_all) for of_one, of_all in zip(alone, together, strict=True))
+    return Generating(cached, apart <= (5e-2 if model.base.dtype.itemsize < 4 else 1e-3))
+
+
+def _first_logits(
+    model: LanguageModel, prompts: list[list[int]], num_beams: int, *, cached: bool
+) -> torch.Tensor:
+    """Return the logits of two tokens after each prompt, of its first beam: (prompts, 2, vocabulary)."""
+    width = max(map(len, prompts))
+    ids = [[model.pad_token] * (width - len(prompt)) + prompt for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    if model.seq2seq:
+        ids, mask = [row[::-1] for row in ids], [row[::-1] for row in mask]
+    out = model.base.generate(
+        input_ids=torch.tensor(ids, device=model.device),
+        attention_mask=torch.tensor(mask, device=model.device),
+        min_new_tokens=2,
+        max_new_tokens=2,
+        num_beams=num_beams,
+        use_cache=cached,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    return torch.stack(out.logits, 1)[::num_beams].float()
+
+
+def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Return the largest difference of logits, as a share of the largest of them about their mean."""
+    spread = (a - a.mean(-1, keepdim=True)).abs().max().clamp(min=1e-6)
+    distance = float((a - b).abs().max() / spread)
+    return distance if distance == distance else float("inf")
+
+
+def _plain_batch(model: LanguageModel, examples: list[Encoded]) -> Batch:
+    if model.start_token is not None:
+        return seq2seq_batch(examples, model.pad_token, model.start_token).to(model.device)
+    return causal_batch(examples, [[at] for at in range(len(examples))], model.pad_token).to(model.device)
+
+
+@contextmanager
+def _evaluating(model: LanguageModel) -> Iterator[None]:
+    """Let nothing drop out, whoever asks."""
+    training = [module for module in model.base.modules() if module.training]
+    model.base.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _examples(model: LanguageModel) -> list[Encoded]:

@@ -15,6 +15,7 @@ from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded, Encoder
 from cotune.models.sampling import Perturbed, Sampler
 from cotune.models.shared_row import SharedRow
+from cotune.models.special_tokens import first_written
 
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel
@@ -34,7 +35,8 @@ def greedy_config(model: LanguageModel) -> GenerationConfig:
         # What closes a target in training has to end an answer, whatever ended one before.
         eos_token_id=sorted(model.encoder.end_tokens | {end for end in ends if end is not None}),
         pad_token_id=model.pad_token,
-        decoder_start_token_id=getattr(model.base.config, "decoder_start_token_id", None),
+        decoder_start_token_id=model.start_token,
+        forced_bos_token_id=first_written(model.base, model.encoder),
     )
 
 
@@ -113,7 +115,7 @@ def generate_batches(
             attention_mask=mask.to(model.device),
             max_new_tokens=max_new_tokens,
             num_beams=num_beams,
-            use_cache=True,
+            use_cache=model.caches(num_beams),
             stopping_criteria=StoppingCriteriaList(criteria),
             logits_processor=LogitsProcessorList(drawn),
             **past,
