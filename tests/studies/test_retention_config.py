@@ -164,12 +164,12 @@ def test_a_method_with_its_own_learning_rate_runs_once_for_all_that_are_tried(re
 
 def test_the_folder_of_a_study_of_another_model_is_refused(retention):
     study = retention.study()
-    with study.open_folder():
+    with study.home.hold():
         pass
     assert json.loads((study.folder / "study.json").read_text())["identity"]["name"] == "keep it"
     other = retention.file("other", model=str(retention.folder), name="keep it")
     with pytest.raises(InputError, match="another model"):
-        Study.load(other, study.folder).check_folder()
+        Study.load(other, study.folder).home.check()
 
 
 def test_every_option_is_described():

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from cotune.findings.retention import RetentionCheckpoint, TargetScore
 from cotune.studies.retention import Arm
+from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._design import Cell
-from cotune.studies.retention._selection import Selection
 from cotune.training.methods import METHODS
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=8)

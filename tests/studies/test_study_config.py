@@ -100,7 +100,7 @@ def test_notes_count_what_was_cut_by_reader_and_by_model(workshop):
 def test_the_folder_lies_beside_the_file_and_leads_back_to_it(workshop):
     study = workshop.study()
     assert study.folder == workshop.folder / "study"
-    with study.open_folder():
+    with study.home.hold():
         pass
     again = Study.load(study.folder)
     assert again.path == study.path
@@ -109,26 +109,26 @@ def test_the_folder_lies_beside_the_file_and_leads_back_to_it(workshop):
 
 def test_folders_of_others_are_refused_and_left_alone(workshop):
     study = workshop.study()
-    with study.open_folder():
+    with study.home.hold():
         pass
     before = sorted(p.name for p in study.folder.iterdir())
     with pytest.raises(InputError, match="belongs to the study 'words'"):
-        Study.load(workshop.file("other", name="other"), study.folder).check_folder()
+        Study.load(workshop.file("other", name="other"), study.folder).home.check()
     elsewhere = workshop.file("third", tasks={**workshop.data["tasks"], "path": "elsewhere"})
     with pytest.raises(InputError, match="other tasks or another model"):
-        Study.load(elsewhere, study.folder).check_folder()
+        Study.load(elsewhere, study.folder).home.check()
     assert sorted(p.name for p in study.folder.iterdir()) == before
     with pytest.raises(InputError, match="files of something else"):
-        Study.load(study.path, workshop.tasks).check_folder()
+        Study.load(study.path, workshop.tasks).home.check()
     with pytest.raises(InputError, match="is a file"):
-        Study.load(study.path, study.path).check_folder()
+        Study.load(study.path, study.path).home.check()
     # Editing anything but name, tasks' source and model leaves the folder the study's.
-    workshop.study(seed=4, comparison=None).check_folder()
+    workshop.study(seed=4, comparison=None).home.check()
 
 
 def test_two_processes_do_not_share_a_folder(workshop):
     study = workshop.study()
-    with study.open_folder(), pytest.raises(InputError, match="Another process"), study.open_folder():
+    with study.home.hold(), pytest.raises(InputError, match="Another process"), study.home.hold():
         pass
 
 

@@ -6,7 +6,7 @@ from cotune._config import parse
 from cotune.exceptions import InputError
 from cotune.lab.toy_language import TOY_CHECKPOINT, ToyLanguageText, toy_tasks
 from cotune.studies import plan_study, run_study
-from cotune.studies.engine._seen import seen
+from cotune.studies.engine import seen
 from cotune.studies.engine._store import open_store
 from cotune.studies.tuning import TuneConfig, TuneResult, tune_task
 
@@ -33,7 +33,7 @@ def write_text(folder, n_documents=20):
 
 
 def records(study, kind):
-    with open_store(study.store_path) as store:
+    with open_store(study.home.store) as store:
         return [record for record in store if record.kind == kind]
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from cotune.affinity import AdaptiveGrouping
 from cotune.exceptions import InputError
 from cotune.studies import run_study, study_status
-from cotune.studies.grouping._arrivals import arrivals, note_arrivals
+from cotune.studies.grouping._rounds import arrivals, note_arrivals
 
 ADAPTIVE = {"estimator": "adaptive", "runs_per_task": 6}
 CLEAR = {"tasks": 14, "groups": 2, "noise": 0.1}

@@ -1,4 +1,3 @@
-import io
 import sqlite3
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 from cotune.exceptions import InputError
 from cotune.studies.engine._runs import RunRecord
 from cotune.studies.engine._store import open_store
-from cotune.studies.grouping._design import FeatureRun, FitRun, run_key
+from cotune.studies.grouping._runs import FeatureRun, FitRun, run_key
 from cotune.training import Score
 
 
@@ -47,28 +46,14 @@ def test_records_come_back_as_they_went_in(tmp_path):
         assert store.get("e") is None
 
 
-def test_a_store_of_the_first_release_takes_payloads(tmp_path):
+def test_a_store_with_other_columns_is_refused(tmp_path):
     path = tmp_path / "runs.sqlite"
     with open_store(path) as store:
         store.put([record("old")])
     with sqlite3.connect(path) as db:
         db.execute("ALTER TABLE runs DROP COLUMN payload")
-    with open_store(path) as store:
-        assert store.get("old").scores == record().scores
-        store.put([RunRecord.of("new", FitRun(("a",), 0, 2, "test"), payload={"a": 1})])
-        assert store.get("new").payload == {"a": 1}
-
-
-def test_features_of_a_store_of_the_first_release_are_read(tmp_path):
-    path = tmp_path / "runs.sqlite"
-    stream = io.BytesIO()
-    np.save(stream, np.ones((2, 3), np.float32))
-    with open_store(path) as store:
-        store.put([record("old")])
-    with sqlite3.connect(path) as db:
-        db.execute("UPDATE runs SET features = ?", (stream.getvalue(),))
-    with open_store(path) as store:
-        np.testing.assert_array_equal(store.get("old").arrays["features"], np.ones((2, 3)))
+    with pytest.raises(InputError, match=r"is not a run store .*payload.* move it away"), open_store(path):
+        pass
 
 
 def test_a_record_replaces_one_of_the_same_key(tmp_path):

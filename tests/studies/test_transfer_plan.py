@@ -18,7 +18,7 @@ def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
     assert measuring.steps == 2 * 1 * 2 + pretrained.steps
     assert plan.wall_seconds > 0
     run_study(study)
-    with open_store(study.store_path) as store:
+    with open_store(study.home.store) as store:
         tokens = [record.tokens for record in store if record.kind == "instruct"]
     assert tuning.tokens == pytest.approx(sum(tokens), rel=0.2)
 

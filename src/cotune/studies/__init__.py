@@ -9,11 +9,18 @@ if TYPE_CHECKING:
     from cotune.studies.engine._config import StudyConfig
     from cotune.studies.engine._events import Events
     from cotune.studies.engine._plan import Plan
-    from cotune.studies.engine._result import StudyResult
+    from cotune.studies.engine._results import StudyResult
     from cotune.studies.engine._runs import RunRecord
     from cotune.studies.engine._status import Status
-    from cotune.studies.engine._study import Study
-    from cotune.studies.kinds import KINDS, collect_study, load_config, plan_study, run_study, study_status
+    from cotune.studies.kinds import (
+        KINDS,
+        Study,
+        collect_study,
+        load_config,
+        plan_study,
+        run_study,
+        study_status,
+    )
 
 _HOMES = {
     "KINDS": "kinds",
@@ -21,9 +28,9 @@ _HOMES = {
     "Plan": "engine._plan",
     "RunRecord": "engine._runs",
     "Status": "engine._status",
-    "Study": "engine._study",
+    "Study": "kinds",
     "StudyConfig": "engine._config",
-    "StudyResult": "engine._result",
+    "StudyResult": "engine._results",
     "collect_study": "kinds",
     "load_config": "kinds",
     "plan_study": "kinds",

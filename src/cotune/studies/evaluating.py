@@ -25,7 +25,7 @@ from cotune.answering import (
 from cotune.evaluation.saved_model import OpenModel, SavedModel, open_saved_model
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
-from cotune.studies.engine._tables import cell, csv_text
+from cotune.studies.engine import cell, csv_text
 from cotune.tasks import Task, check_tasks
 
 Progress = Callable[[int, int], None]

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from cotune._config import did_you_mean, parse
-from cotune.exceptions import InputError
-from cotune.studies.engine._config import StudyConfig, read_study_file
-from cotune.studies.engine._events import Events, Silent
+from cotune.studies.engine._events import Events
 from cotune.studies.engine._plan import Plan
-from cotune.studies.engine._result import StudyResult
+from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._status import Status
-from cotune.studies.engine._study import Study
+from cotune.studies.engine._study import KINDS, Study, load_config
 from cotune.studies.grouping import GroupingStudy
 from cotune.studies.retention import RetentionStudy
 from cotune.studies.transfer import TransferStudy
 
-KINDS: dict[str, type[Study[Any, Any]]] = {
+__all__ = ["KINDS", "Study", "collect_study", "load_config", "plan_study", "run_study", "study_status"]
+
+KINDS |= {
     "grouping": GroupingStudy,
     "retention": RetentionStudy,
     "transfer": TransferStudy,
 }
-"""The names a study file may write under ``kind``; a file that writes none is a grouping study's."""
-
-_DEFAULT = "grouping"
-
-
-def load_config(path: Path) -> StudyConfig:
-    """Read a study file of any kind.
-
-    Parameters
-    ----------
-    path : Path
-        The YAML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not YAML, or a key or value is not valid; names file and key.
-    """
-    data = read_study_file(path)
-    kind = data.get("kind", _DEFAULT)
-    if kind not in KINDS:
-        names = ", ".join(KINDS)
-        near = did_you_mean(str(kind), KINDS)
-        raise InputError(f"{path}: kind: must be one of: {names}; got {kind!r}{near}.")
-    config = parse(KINDS[kind].config_class, data, str(path))
-    config.check(str(path))
-    return config
 
 
 def run_study(
@@ -72,7 +43,7 @@ def run_study(
     RunError
         If so many runs failed that nothing can be said, or a worker died.
     """
-    return study.run(events or Silent(), retry_failed=retry_failed)
+    return study.run(events, retry_failed=retry_failed)
 
 
 def collect_study(study: Study[Any, Any]) -> StudyResult:

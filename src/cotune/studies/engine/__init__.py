@@ -1,1 +1,59 @@
-"""The engine of studies: what every kind of study shares, and nothing that any one of them knows."""
+"""The engine of studies: what every kind of study shares, and nothing that any one of them knows.
+
+A kind is a subclass of :class:`Study` with a configuration, runs, a :class:`Worker` and a
+:class:`StudyResult`, and a line in :mod:`cotune.studies.kinds`.
+"""
+
+from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
+from cotune.studies.engine._events import Events
+from cotune.studies.engine._executor import Executor, ExecutorConfig
+from cotune.studies.engine._folder import locked
+from cotune.studies.engine._model_study import ModelStudy, choose
+from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
+from cotune.studies.engine._results import StudyResult, aligned, cell, csv_text, machine_rows, write_json
+from cotune.studies.engine._runner import Runner, StageUsage
+from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
+from cotune.studies.engine._status import Standing, Status
+from cotune.studies.engine._store import RunStore, open_store
+from cotune.studies.engine._study import KINDS, Study, load_config
+from cotune.studies.engine._worker import Job, Worker, artefact_record, peak_memory, write_artefact_record
+
+__all__ = [
+    "KINDS",
+    "Costs",
+    "Events",
+    "Executor",
+    "ExecutorConfig",
+    "Job",
+    "ModelStudy",
+    "ModelStudyConfig",
+    "Plan",
+    "Run",
+    "RunRecord",
+    "RunStore",
+    "Runner",
+    "StagePlan",
+    "StageUsage",
+    "Standing",
+    "Status",
+    "Study",
+    "StudyConfig",
+    "StudyResult",
+    "Usage",
+    "Worker",
+    "aligned",
+    "artefact_record",
+    "cell",
+    "choose",
+    "csv_text",
+    "key_of",
+    "load_config",
+    "locked",
+    "machine_rows",
+    "open_store",
+    "peak_memory",
+    "read_study_file",
+    "seen",
+    "write_artefact_record",
+    "write_json",
+]

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt
 
 from cotune._config import Config
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
+from cotune.studies.engine._executor import ExecutorConfig
 from cotune.studies.readers import READERS
 from cotune.tasks.readers import ReaderConfig
 
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
-
-
-class ExecutorConfig(Config):
-    """Where the runs happen; has no influence on results."""
-
-    workers: NonNegativeInt | Literal["auto"] = "auto"
-    """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
-    threads: PositiveInt = 1
-    """Threads of each."""
 
 
 class StudyConfig(Config):

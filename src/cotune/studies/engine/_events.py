@@ -1,6 +1,8 @@
+"""Who is told how a study goes."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from cotune.studies.engine._runs import RunRecord
@@ -35,8 +37,8 @@ class Silent:
         """Do nothing."""
 
 
-def tell_notes(events: Events, notes: Mapping[str, Sequence[str]]) -> None:
+def note_sentences(notes: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Say what was cut or dropped of every task."""
     for task, of_task in notes.items():
         for note in of_task:
-            events.note(f"{task}: {note}")
+            yield f"{task}: {note}"

@@ -9,15 +9,45 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Literal, Protocol
 
+from pydantic import NonNegativeInt, PositiveInt
+
+from cotune._config import Config
 from cotune.exceptions import RunError
 from cotune.studies.engine._runs import RunRecord, RunT
-from cotune.studies.engine._worker import Job, Worker, WorkerSetup, start_worker
+from cotune.studies.engine._worker import Job, Worker, start_worker
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ExecutorConfig(Config):
+    """Where the runs happen; has no influence on results."""
+
+    workers: NonNegativeInt | Literal["auto"] = "auto"
+    """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
+    threads: PositiveInt = 1
+    """Threads of each."""
+
+    @property
+    def processes(self) -> int:
+        """Number of worker processes; 0 means the command's own."""
+        return available_cores() if self.workers == "auto" else self.workers
+
+    @contextmanager
+    def open(self, worker: Worker[RunT]) -> Iterator[Executor[RunT]]:
+        """Make the executor; when the block ends, so do its workers."""
+        if self.processes == 0:
+            yield InlineExecutor(worker, self.threads)
+            return
+        executor = LocalExecutor(worker, self.processes, self.threads)
+        with _few_threads(self.threads):
+            try:
+                yield executor
+                executor.close()
+            finally:
+                executor.kill()
 
 
 class Executor(Protocol[RunT]):
@@ -28,19 +58,26 @@ class Executor(Protocol[RunT]):
         ...
 
 
-@dataclass
 class InlineExecutor(Generic[RunT]):
-    """Does jobs one after the other in this process; for debugging, and for runs that are quick."""
+    """Does jobs one after the other in this process; for debugging, and for runs that are quick.
 
-    setup: WorkerSetup[RunT]
+    Parameters
+    ----------
+    worker : Worker
+        Does them; started with the first.
+    threads : int
+        Of numerical libraries.
+    """
 
-    def __post_init__(self) -> None:
-        self._worker: Worker[RunT] | None = None
+    def __init__(self, worker: Worker[RunT], threads: int = 1) -> None:
+        self._worker, self._threads = worker, threads
+        self._started = False
 
     def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
         """Do jobs in their order."""
-        if self._worker is None:
-            self._worker = start_worker(self.setup)
+        if not self._started:
+            start_worker(self._worker, self._threads)
+            self._started = True
         for job in jobs:
             yield self._worker.do(job)
 
@@ -50,15 +87,16 @@ class LocalExecutor(Generic[RunT]):
 
     Parameters
     ----------
-    setup : WorkerSetup
-        What the workers need.
-    workers : int
-        Number of processes.
+    worker : Worker
+        A copy of it is started in every process.
+    processes : int
+        How many.
+    threads : int
+        Of numerical libraries, in each.
     """
 
-    def __init__(self, setup: WorkerSetup[RunT], workers: int) -> None:
-        self._setup = setup
-        self._workers = workers
+    def __init__(self, worker: Worker[RunT], processes: int, threads: int = 1) -> None:
+        self._worker, self._processes, self._threads = worker, processes, threads
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
@@ -73,7 +111,10 @@ class LocalExecutor(Generic[RunT]):
             return
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                self._workers, get_context("spawn"), initializer=_start_worker, initargs=(self._setup,)
+                self._processes,
+                get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self._worker, self._threads),
             )
         pending: set[Future[list[RunRecord]]] = {self._pool.submit(_do, job) for job in jobs}
         try:
@@ -110,22 +151,7 @@ class LocalExecutor(Generic[RunT]):
 
 
 @contextmanager
-def open_executor(setup: WorkerSetup[RunT], workers: int) -> Iterator[Executor[RunT]]:
-    """Make the executor for a number of workers; 0 means in this process."""
-    if workers == 0:
-        yield InlineExecutor(setup)
-        return
-    executor = LocalExecutor(setup, workers)
-    with _threads(setup.threads):
-        try:
-            yield executor
-            executor.close()
-        finally:
-            executor.kill()
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
+def _few_threads(threads: int) -> Iterator[None]:
     """Let child processes start with few threads: libraries read these variables when they are loaded."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
@@ -148,12 +174,13 @@ _worker: Worker[Any] | None = None
 """The worker of this process, when it is one."""
 
 
-def _start_worker(setup: WorkerSetup[Any]) -> None:
+def _start_worker(worker: Worker[Any], threads: int) -> None:
     global _worker
     # Ctrl-C reaches the whole process group; the parent decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _worker = start_worker(setup)
+    start_worker(worker, threads)
+    _worker = worker
 
 
 def _follow_parent() -> None:

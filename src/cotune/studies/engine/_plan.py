@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +35,53 @@ class StagePlan:
     prompts: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a probe says a study will use.
+
+    Parameters
+    ----------
+    process_bytes : int
+        Resident memory of a process.
+    kept_bytes : int
+        Disk for runs and what they keep.
+    in_flight_bytes : int
+        Disk for the state of a run in flight.
+    processes_beside : int
+        Processes beside the workers that take as much memory as one.
+    alone_seconds : float
+        Processor time that no second worker shortens.
+    """
+
+    process_bytes: int
+    kept_bytes: int
+    in_flight_bytes: int = 0
+    processes_beside: int = 0
+    alone_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a kind says its study will cost, whatever the number of workers.
+
+    Parameters
+    ----------
+    tasks : int
+        Number of tasks.
+    stages : tuple of StagePlan
+        The stages in their order.
+    usage : Usage or None
+        What was measured, None if nothing was.
+    notes : tuple of str
+        What the figures assume.
+    """
+
+    tasks: int
+    stages: tuple[StagePlan, ...]
+    usage: Usage | None = None
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Plan:
     """Cost of a study, nothing reused.
@@ -64,6 +112,18 @@ class Plan:
     wall_seconds: float | None
     memory_bytes: int | None
     disk_bytes: int | None
+
+    @classmethod
+    def of(cls, name: str, notes: Iterable[str], costs: Costs, processes: int) -> Plan:
+        """Tell what costs come to on a number of worker processes; 0 means the command's own."""
+        workers, usage = max(1, processes), costs.usage
+        wall = memory = disk = None
+        if usage is not None:
+            seconds = sum(stage.cpu_seconds or 0.0 for stage in costs.stages)
+            wall = usage.alone_seconds + (seconds - usage.alone_seconds) / workers
+            memory = usage.process_bytes * (workers + usage.processes_beside)
+            disk = usage.kept_bytes + usage.in_flight_bytes * workers
+        return cls(name, costs.tasks, (*notes, *costs.notes), costs.stages, workers, wall, memory, disk)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

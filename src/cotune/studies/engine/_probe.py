@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from cotune.studies.engine._worker import peak_memory
 from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
@@ -21,6 +22,96 @@ if TYPE_CHECKING:
 
 _FEW, _MORE = 2, 8
 """Examples in the probes' batches: a step costs something of its own, and something for each example."""
+
+
+RecipeT = TypeVar("RecipeT")
+"""What tells tunings apart that take as long as one another."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A method with its stages on some tasks."""
+
+    method: Method
+    stages: Sequence[Stage]
+    tasks: Sequence[Task]
+
+
+@dataclass(frozen=True)
+class ModelSpeed(Generic[RecipeT]):
+    """What a probe measured of a model.
+
+    Parameters
+    ----------
+    prompt : float
+        Seconds of a prompt.
+    step : mapping of recipe to tuple of float
+        Seconds of a step, by stage.
+    trained_bytes : mapping of recipe to int
+        Of what is trained.
+    peak_bytes : int
+        Largest resident memory.
+    """
+
+    prompt: float
+    step: Mapping[RecipeT, tuple[float, ...]]
+    trained_bytes: Mapping[RecipeT, int]
+    peak_bytes: int
+
+    def training(self, recipe: RecipeT, stages: Sequence[Stage]) -> float:
+        """Return the seconds of a whole tuning."""
+        pairs = zip(stages, self.step[recipe], strict=True)
+        return sum(stage.steps * seconds for stage, seconds in pairs)
+
+
+def state_bytes(trained: int) -> int:
+    """Return the size of a tuning's state: parameters, the best of them, and two moments of the optimiser."""
+    return 4 * trained
+
+
+def measure_model(
+    model: LanguageModel,
+    tasks: Sequence[Task],
+    in_context: InContextConfig,
+    tunings: Mapping[RecipeT, Tuning],
+    *,
+    prompts: int,
+    seed: int,
+    base: Path,
+) -> ModelSpeed[RecipeT]:
+    """Answer a few prompts, and do a few steps of every stage of every tuning.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        The base; afterwards as before.
+    tasks : sequence of Task
+        Put to it in context.
+    in_context : InContextConfig
+        How.
+    tunings : mapping of recipe to Tuning
+        One of each kind.
+    prompts : int
+        Examples of each task that are asked.
+    seed : int
+        Of the demonstrations.
+    base : Path
+        Folder that relative paths of text to replay start from.
+    """
+    from cotune.answering import evaluate_in_context
+
+    few = in_context.model_copy(update={"draws": 1, "max_examples": prompts})
+    evaluate_in_context(model, model.base, tasks[:1], few, seed=seed)
+    begin = time.process_time()
+    evaluate_in_context(model, model.base, tasks, few, seed=seed)
+    prompt = (time.process_time() - begin) / count_prompts(tasks, few)
+    timed = {
+        recipe: time_method(model, tuning.method, tuning.tasks, tuning.stages, base)
+        for recipe, tuning in tunings.items()
+    }
+    steps = {recipe: seconds for recipe, (seconds, _) in timed.items()}
+    sizes = {recipe: trained for recipe, (_, trained) in timed.items()}
+    return ModelSpeed(prompt, steps, sizes, peak_memory())
 
 
 def count_prompts(tasks: Sequence[Task], config: InContextConfig) -> int:

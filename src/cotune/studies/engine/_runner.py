@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import ClassVar, Generic, Protocol
 
 from cotune.studies.engine._events import Events
-from cotune.studies.engine._executor import Executor, available_cores, open_executor
+from cotune.studies.engine._executor import Executor
 from cotune.studies.engine._runs import RunRecord, RunT
-from cotune.studies.engine._store import RunStore, open_store
-from cotune.studies.engine._study import Study
+from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._worker import Job, artefact_record
+
+
+class Design(Protocol[RunT]):
+    """What a runner asks of a study about its runs."""
+
+    def key(self, run: RunT) -> str:
+        """Hash everything that determines a run; its key in the store."""
+        ...
+
+    def batches(self, runs: Sequence[RunT]) -> list[Sequence[RunT]]:
+        """Say which runs one worker does in one pass."""
+        ...
+
+    def stored(self, record: RunRecord) -> None:
+        """Tidy up after a run whose record is in the store."""
+        ...
 
 
 @dataclass
@@ -31,11 +46,25 @@ class StageUsage:
         self.reused += len(self.records) - before
 
 
-class Runner(Protocol[RunT]):
-    """Gives the records of runs."""
+class Runner(ABC, Generic[RunT]):
+    """Gives the records of runs.
 
-    stages: list[StageUsage]
+    Parameters
+    ----------
+    design : Design
+        Knows the runs' keys.
+    store : RunStore
+        Has those that are done.
+    """
 
+    executes: ClassVar[bool]
+    """Whether runs the store has not are done."""
+
+    def __init__(self, design: Design[RunT], store: RunStore) -> None:
+        self._design, self._store = design, store
+        self.stages: list[StageUsage] = []
+
+    @abstractmethod
     def get(
         self,
         title: str,
@@ -45,7 +74,7 @@ class Runner(Protocol[RunT]):
         leave: Mapping[RunT, Path] | None = None,
         note: str = "",
     ) -> dict[RunT, RunRecord]:
-        """Return the records of runs.
+        """Return the records of runs; a failed run's record carries its error.
 
         Parameters
         ----------
@@ -60,20 +89,25 @@ class Runner(Protocol[RunT]):
         note : str
             Said first if some of these runs are done now.
         """
-        ...
 
     def stored(self, runs: Iterable[RunT]) -> set[RunT]:
         """Return those runs that the store has."""
-        ...
+        known = self._store.keys()
+        return {run for run in runs if self._design.key(run) in known}
+
+    def _stage(self, title: str) -> StageUsage:
+        """Return the stage of a title, begun if it is new."""
+        found = next((stage for stage in self.stages if stage.title == title), None)
+        if found is None:
+            found = StageUsage(title)
+            self.stages.append(found)
+        return found
 
 
-class StoredRunner(Generic[RunT]):
+class StoredRunner(Runner[RunT]):
     """Gives what the store has and leaves out the rest."""
 
-    def __init__(self, study: Study[Any, RunT], store: RunStore) -> None:
-        self._study = study
-        self._store = store
-        self.stages: list[StageUsage] = []
+    executes: ClassVar[bool] = False
 
     def get(
         self,
@@ -85,27 +119,34 @@ class StoredRunner(Generic[RunT]):
         note: str = "",
     ) -> dict[RunT, RunRecord]:
         """Return the records of those runs that are in the store."""
-        found = {run: self._store.get(self._study.key(run)) for run in dict.fromkeys(runs)}
+        found = {run: self._store.get(self._design.key(run)) for run in dict.fromkeys(runs)}
         records = {run: record for run, record in found.items() if record is not None}
-        _stage(self.stages, title).reuse(records.values())
+        self._stage(title).reuse(records.values())
         return records
 
-    def stored(self, runs: Iterable[RunT]) -> set[RunT]:
-        """Return those runs that the store has."""
-        return _stored(self._study, self._store, runs)
 
+class ExecutingRunner(Runner[RunT]):
+    """Does the runs the store has not, storing each as it ends.
 
-class ExecutingRunner(Generic[RunT]):
-    """Does the runs the store has not, storing each as it ends."""
+    Parameters
+    ----------
+    design : Design
+        Knows the runs' keys, and which are done together.
+    store : RunStore
+        Where records go.
+    executor : Executor
+        Does them.
+    events : Events
+        Is told how it goes.
+    """
+
+    executes: ClassVar[bool] = True
 
     def __init__(
-        self, study: Study[Any, RunT], store: RunStore, executor: Executor[RunT], events: Events
+        self, design: Design[RunT], store: RunStore, executor: Executor[RunT], events: Events
     ) -> None:
-        self._study = study
-        self._store = store
-        self._executor = executor
-        self._events = events
-        self.stages: list[StageUsage] = []
+        super().__init__(design, store)
+        self._executor, self._events = executor, events
 
     def get(
         self,
@@ -116,16 +157,16 @@ class ExecutingRunner(Generic[RunT]):
         leave: Mapping[RunT, Path] | None = None,
         note: str = "",
     ) -> dict[RunT, RunRecord]:
-        """Return the records of all runs; a failed run's record carries its error."""
+        """Return the records of all runs."""
         save = save or {}
-        wanted = {run: self._study.key(run) for run in dict.fromkeys(runs)}
+        wanted = {run: self._design.key(run) for run in dict.fromkeys(runs)}
         records: dict[RunT, RunRecord] = {}
         for run, key in wanted.items():
             record = self._store.get(key)
             if record is not None and (record.error or not _artefact_missing(save.get(run), key)):
                 records[run] = record
         missing = {run: key for run, key in wanted.items() if run not in records}
-        stage = _stage(self.stages, title)
+        stage = self._stage(title)
         begun = bool(stage.records)
         stage.reuse(records.values())
         if missing and note:
@@ -138,58 +179,18 @@ class ExecutingRunner(Generic[RunT]):
             for record in finished:
                 records[by_key[record.key]] = record
                 stage.records.append(record)
-                self._study.stored(record)
+                self._design.stored(record)
                 self._events.finished(record)
         return {run: records[run] for run in wanted}
-
-    def stored(self, runs: Iterable[RunT]) -> set[RunT]:
-        """Return those runs that the store has."""
-        return _stored(self._study, self._store, runs)
 
     def _jobs(self, missing: Mapping[RunT, str], folders: Mapping[RunT, Path]) -> list[Job[RunT]]:
         """Make jobs of runs, the longest first: one begun last would leave the other workers idle."""
         jobs = [Job((run,), (key,), folders[run]) for run, key in missing.items() if run in folders]
-        for together in self._study.batches([run for run in missing if run not in folders]):
+        for together in self._design.batches([run for run in missing if run not in folders]):
             jobs.append(Job(tuple(together), tuple(missing[run] for run in together)))
         return sorted(jobs, key=lambda job: sum(run.size for run in job.runs), reverse=True)
-
-
-def _stored(study: Study[Any, RunT], store: RunStore, runs: Iterable[RunT]) -> set[RunT]:
-    known = store.keys()
-    return {run for run in runs if study.key(run) in known}
-
-
-def _stage(stages: list[StageUsage], title: str) -> StageUsage:
-    """Return the stage of a title, begun if it is new."""
-    found = next((stage for stage in stages if stage.title == title), None)
-    if found is None:
-        found = StageUsage(title)
-        stages.append(found)
-    return found
 
 
 def _artefact_missing(folder: Path | None, key: str) -> bool:
     """Whether a folder that should hold what a run trained holds something else, or nothing."""
     return folder is not None and artefact_record(folder).get("run") != key
-
-
-@contextmanager
-def executing(
-    study: Study[Any, RunT], events: Events, *, retry_failed: bool = False
-) -> Iterator[ExecutingRunner[RunT]]:
-    """Hold the study's folder, its store and its workers while the block does runs."""
-    with (
-        study.open_folder(),
-        open_store(study.store_path) as store,
-        open_executor(study.worker_setup(), workers_of(study)) as executor,
-    ):
-        if retry_failed:
-            store.forget([record.key for record in store if record.error is not None])
-        study.prepare()
-        yield ExecutingRunner(study, store, executor, events)
-
-
-def workers_of(study: Study[Any, RunT]) -> int:
-    """Return the number of worker processes of a study; 0 means the command's own."""
-    workers: int | str = study.config.executor.workers
-    return available_cores() if isinstance(workers, str) else workers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -90,3 +90,19 @@ class RunRecord:
     def of(cls, key: str, run: Run, **outcome: Any) -> RunRecord:
         """Make the record of a run."""
         return cls(key, run.kind, asdict(run), **outcome)
+
+
+def seen(examples: Mapping[str, int], replay_losses: Sequence[float | None]) -> dict[str, Any]:
+    """Return what a record says of the data a run saw, and nothing of what there was none of.
+
+    Parameters
+    ----------
+    examples : mapping of str to int
+        Training examples by task, repetitions counted; empty of a learner that does not count them.
+    replay_losses : sequence of float or None
+        By step, the loss of the text replayed; None in a step without.
+    """
+    found: dict[str, Any] = {"instructions": dict(examples)} if examples else {}
+    if any(loss is not None for loss in replay_losses):
+        found["replay_losses"] = list(replay_losses)
+    return found

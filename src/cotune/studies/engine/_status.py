@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic
 
-from cotune.studies.engine._runner import StageUsage, StoredRunner
-from cotune.studies.engine._runs import RunT
-from cotune.studies.engine._store import open_store
-from cotune.studies.engine._study import Study
+from cotune.studies.engine._runs import RunRecord, RunT
+
+
+@dataclass(frozen=True)
+class Standing(Generic[RunT]):
+    """What a kind says of how far its study is.
+
+    Parameters
+    ----------
+    stages : mapping of str to sequence of runs, or None
+        By stage all runs wanted up to now, in the order of the stages; None while they are not known.
+    known : mapping of str to Any
+        What is known already, as plain JSON types.
+    sentences : sequence of str
+        The same, a line each.
+    """
+
+    stages: Mapping[str, Sequence[RunT] | None]
+    known: Mapping[str, Any] = field(default_factory=dict)
+    sentences: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -20,12 +36,6 @@ class StageStatus:
     wanted: int | None
     done: int
     failed: int
-
-    @classmethod
-    def of(cls, usage: StageUsage, wanted: int) -> StageStatus:
-        """Count the records of a stage."""
-        failed = sum(record.error is not None for record in usage.records)
-        return cls(usage.title, wanted, len(usage.records), failed)
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,49 @@ class Status:
         The stages in their order.
     errors : tuple of str
         One sentence for each failed run.
+    known : mapping of str to Any
+        What is known already, as plain JSON types.
+    lines : sequence of str
+        The same, a line each.
     """
 
     name: str
     folder: str
     stages: tuple[StageStatus, ...]
     errors: tuple[str, ...]
+    known: Mapping[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        folder: str,
+        standing: Standing[RunT],
+        found: Mapping[str, Sequence[RunRecord]],
+    ) -> Status:
+        """Count records.
+
+        Parameters
+        ----------
+        name, folder : str
+            The study, and its folder.
+        standing : Standing
+            What the kind says.
+        found : mapping of str to sequence of RunRecord
+            By stage, what is stored of the runs wanted.
+        """
+        stages = tuple(
+            StageStatus(
+                title,
+                None if wanted is None else len(dict.fromkeys(wanted)),
+                len(found.get(title, ())),
+                sum(record.error is not None for record in found.get(title, ())),
+            )
+            for title, wanted in standing.stages.items()
+        )
+        errors = tuple(r.error for records in found.values() for r in records if r.error is not None)
+        return cls(name, folder, stages, errors, standing.known, standing.sentences)
 
     @property
     def complete(self) -> bool:
@@ -56,35 +103,9 @@ class Status:
 
     def sentences(self) -> Sequence[str]:
         """Say what is known already, a line each."""
-        return ()
+        return self.lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {**asdict(self), "complete": self.complete}
-
-
-def stored_status(study: Study[Any, RunT], wanted: Mapping[str, Sequence[RunT]]) -> Status:
-    """Look up which of a study's runs are in its store; runs and writes nothing.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    wanted : mapping of str to sequence of runs
-        All its runs by stage, in the order of the stages.
-
-    Raises
-    ------
-    InputError
-        If the study was never run.
-    """
-    study.require_folder()
-    with open_store(study.store_path) as store:
-        runner = StoredRunner(study, store)
-        for title, runs in wanted.items():
-            runner.get(title, runs)
-    stages = tuple(
-        StageStatus.of(usage, len(runs)) for usage, runs in zip(runner.stages, wanted.values(), strict=True)
-    )
-    errors = tuple(r.error for stage in runner.stages for r in stage.records if r.error)
-    return Status(study.config.name, str(study.folder), stages, errors)
+        counted = {"name": self.name, "folder": self.folder, "stages": [asdict(s) for s in self.stages]}
+        return {**counted, "errors": list(self.errors), **self.known, "complete": self.complete}

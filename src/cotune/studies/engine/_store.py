@@ -60,9 +60,7 @@ class RunStore:
             # A commit returns when the run is on the disk: a power cut loses at most the runs in flight.
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(_SCHEMA)
-            # Stores of the first release know no payload.
-            if "payload" not in {row[1] for row in self._db.execute("PRAGMA table_info(runs)")}:
-                self._db.execute("ALTER TABLE runs ADD COLUMN payload TEXT")
+            self._db.execute(f"SELECT {_COLUMNS} FROM runs LIMIT 0")
         except sqlite3.DatabaseError as error:
             raise InputError(f"{path} is not a run store ({error}); move it away to start afresh.") from error
 
@@ -159,6 +157,4 @@ def _pack(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
 
 
 def _unpack(data: bytes) -> dict[str, NDArray[np.floating]]:
-    content = np.load(io.BytesIO(data), allow_pickle=False)
-    # Stores of the first release hold one array, the features of a task.
-    return {"features": content} if isinstance(content, np.ndarray) else dict(content)
+    return dict(np.load(io.BytesIO(data), allow_pickle=False))

@@ -1,35 +1,32 @@
-"""A study made ready: its configuration and tasks, the folder it lives in, and what its kind can do."""
+"""A study made ready: its configuration and tasks, its folder, and the way every kind goes."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from cotune._config import Config
-from cotune._files import write_text
+from cotune._config import Config, did_you_mean, parse
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import StudyConfig
+from cotune.studies.engine._config import StudyConfig, read_study_file
+from cotune.studies.engine._events import Events, Silent, note_sentences
+from cotune.studies.engine._folder import StudyFolder, study_file_of
+from cotune.studies.engine._plan import Costs, Plan
+from cotune.studies.engine._results import StudyResult
+from cotune.studies.engine._runner import ExecutingRunner, Runner, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
+from cotune.studies.engine._status import Standing, Status
+from cotune.studies.engine._store import open_store
+from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
 
-if TYPE_CHECKING:
-    from cotune.studies.engine._events import Events
-    from cotune.studies.engine._plan import Plan
-    from cotune.studies.engine._result import StudyResult
-    from cotune.studies.engine._status import Status
-    from cotune.studies.engine._worker import WorkerSetup
-
-_IDENTITY = "study.json"
-_LOCK = ".lock"
-_CHOOSING = ("include", "exclude", "max_examples", "instructions", "stops", "reader")
+_NO_SOURCE = ("include", "exclude", "max_examples", "instructions", "stops", "reader")
 """Options of readers that choose from a source, or are younger than studies that are to go on, and so may
 change while the study stays the same."""
 
@@ -39,6 +36,9 @@ ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 @dataclass(frozen=True)
 class Study(ABC, Generic[ConfigT, RunT]):
     """A study file that has been read and checked; the base of every kind of study.
+
+    A kind gives its configuration, its runs (:meth:`key`, :meth:`batches`), the worker that does them, and
+    what follows from their records (:meth:`follow`, :meth:`standing`, :meth:`costs`).
 
     Parameters
     ----------
@@ -73,10 +73,8 @@ class Study(ABC, Generic[ConfigT, RunT]):
         InputError
             If the file is not a valid study.
         """
-        from cotune.studies.kinds import KINDS, load_config
-
         if path.is_dir():
-            folder, path = folder or path, _file_of(path)
+            folder, path = folder or path, study_file_of(path)
         config = load_config(path)
         return KINDS[config.kind](config, path, (folder or path.with_suffix("")).resolve())
 
@@ -102,6 +100,11 @@ class Study(ABC, Generic[ConfigT, RunT]):
         check_tasks(tasks)
         return tuple(tasks)
 
+    @property
+    @abstractmethod
+    def model(self) -> Config:
+        """The part of the configuration that says which model the runs share."""
+
     @abstractmethod
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check all that can be checked before compute is spent.
@@ -118,33 +121,16 @@ class Study(ABC, Generic[ConfigT, RunT]):
         """
 
     @abstractmethod
-    def run(self, events: Events, *, retry_failed: bool = False) -> StudyResult:
-        """Do what the study still lacks and write its results; see :func:`run_study`."""
-
-    @abstractmethod
-    def collect(self) -> StudyResult:
-        """Put together what the store holds, running nothing; see :func:`collect_study`."""
-
-    @abstractmethod
-    def plan(self, *, measure: bool = True) -> Plan:
-        """Tell what the study will cost; see :func:`plan_study`."""
-
-    @abstractmethod
-    def status(self) -> Status:
-        """Look up what is done; see :func:`study_status`."""
-
-    @abstractmethod
     def key(self, run: RunT) -> str:
         """Hash everything that determines a run; its key in the store."""
 
-    @abstractmethod
-    def worker_setup(self) -> WorkerSetup[RunT]:
-        """Return what a process needs to do the study's runs."""
+    def batches(self, runs: Sequence[RunT]) -> list[Sequence[RunT]]:
+        """Say which runs one worker does in one pass; by default each by itself."""
+        return [(run,) for run in runs]
 
-    @property
     @abstractmethod
-    def model(self) -> Config:
-        """The part of the configuration that says which model the runs share."""
+    def worker(self) -> Worker[RunT]:
+        """Return what does the study's runs, not started yet."""
 
     def prepare(self) -> None:
         """Make what all runs share, in the study's folder, before the first of them; by default nothing."""
@@ -152,19 +138,87 @@ class Study(ABC, Generic[ConfigT, RunT]):
     def stored(self, record: RunRecord) -> None:
         """Tidy up after a run whose record is in the store; by default there is nothing to tidy."""
 
-    def batches(self, runs: Sequence[RunT]) -> list[Sequence[RunT]]:
-        """Say which runs one worker does in one pass; by default each by itself."""
-        return [(run,) for run in runs]
+    @abstractmethod
+    def follow(self, runner: Runner[RunT], notes: Mapping[str, tuple[str, ...]]) -> StudyResult:
+        """Go from stage to stage as far as the runs allow, and write what follows from their records.
+
+        Parameters
+        ----------
+        runner : Runner
+            Gives the records, of those runs that are done or can be.
+        notes : mapping of str to tuple of str
+            What :meth:`check` returned.
+        """
+
+    @abstractmethod
+    def standing(self, runner: Runner[RunT]) -> Standing[RunT]:
+        """Say which runs are wanted by stage, and what is known already; writes nothing.
+
+        Parameters
+        ----------
+        runner : Runner
+            Gives the records of those runs that are done.
+        """
+
+    @abstractmethod
+    def costs(self, *, measure: bool) -> Costs:
+        """Count runs, steps and tokens; ``measure`` says whether a probe tells what they take."""
+
+    def run(self, events: Events | None = None, *, retry_failed: bool = False) -> StudyResult:
+        """Do what the study still lacks and write its results; see :func:`cotune.studies.run_study`."""
+        events = events or Silent()
+        self.home.check()
+        notes = self.check()
+        for sentence in note_sentences(notes):
+            events.note(sentence)
+        with self._executing(events, retry_failed=retry_failed) as runner:
+            return self.follow(runner, notes)
+
+    @contextmanager
+    def _executing(self, events: Events, *, retry_failed: bool) -> Iterator[ExecutingRunner[RunT]]:
+        """Hold the folder, the store and the workers while the block does runs."""
+        with (
+            self.home.hold(),
+            open_store(self.home.store) as store,
+            self.config.executor.open(self.worker()) as executor,
+        ):
+            if retry_failed:
+                store.forget([record.key for record in store if record.error is not None])
+            self.prepare()
+            yield ExecutingRunner(self, store, executor, events)
+
+    def collect(self) -> StudyResult:
+        """Put together what the store holds, running nothing; see :func:`cotune.studies.collect_study`."""
+        self.home.require()
+        notes = self.check()
+        with open_store(self.home.store) as store:
+            return self.follow(StoredRunner(self, store), notes)
+
+    def status(self) -> Status:
+        """Look up what is done; see :func:`cotune.studies.study_status`."""
+        self.home.require()
+        with open_store(self.home.store) as store:
+            standing = self.standing(StoredRunner(self, store))
+            runner = StoredRunner(self, store)
+            wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
+            found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
+        return Status.of(self.config.name, str(self.folder), standing, found)
+
+    def plan(self, *, measure: bool = True) -> Plan:
+        """Tell what the study will cost; see :func:`cotune.studies.plan_study`."""
+        self.home.check()
+        notes = note_sentences(self.check())
+        return Plan.of(self.config.name, notes, self.costs(measure=measure), self.config.executor.processes)
+
+    @cached_property
+    def home(self) -> StudyFolder:
+        """The folder with what makes it this study's."""
+        return StudyFolder(self.folder, self.identity, self.path)
 
     @property
     def shared(self) -> Path:
         """Folder for what all runs share, and for the state of runs in flight."""
         return self.folder / "shared"
-
-    @property
-    def store_path(self) -> Path:
-        """The run store."""
-        return self.folder / "runs.sqlite"
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -173,81 +227,36 @@ class Study(ABC, Generic[ConfigT, RunT]):
         Everything else may be edited: runs are kept under the hash of all that determines them.
         """
         config = self.config.plain()
-        sources = [{k: v for k, v in reader.items() if k not in _CHOOSING} for reader in config["tasks"]]
+        sources = [{k: v for k, v in reader.items() if k not in _NO_SOURCE} for reader in config["tasks"]]
         model = {"class": type(self.model).__name__, "model": getattr(self.model, "model", None)}
         content = json.dumps([sources, model], sort_keys=True, default=str)
         return {"name": self.config.name, "sources": hashlib.sha256(content.encode()).hexdigest()}
 
-    def check_folder(self) -> None:
-        """Check that the folder is this study's, or free to become it; writes nothing.
 
-        Raises
-        ------
-        InputError
-            If the folder belongs to another study, or holds files that are not a study's.
-        """
-        if not self.folder.exists():
-            return
-        if not self.folder.is_dir():
-            raise InputError(f"The study folder {self.folder} is a file; name a folder with --folder.")
-        file = self.folder / _IDENTITY
-        if not file.is_file():
-            if any(self.folder.iterdir()):
-                raise InputError(
-                    f"The folder {self.folder} holds files of something else; name another with --folder."
-                )
-            return
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))["identity"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file} does not say which study the folder belongs to.") from error
-        if found != self.identity:
-            other = "a study of other tasks or another model"
-            if found.get("name") != self.config.name:
-                other = f"the study '{found.get('name')}'"
-            raise InputError(
-                f"The folder {self.folder} belongs to {other}, not to '{self.config.name}' of {self.path}; "
-                "name another with --folder."
-            )
-
-    def require_folder(self) -> None:
-        """Check that the study was run here before.
-
-        Raises
-        ------
-        InputError
-            If it was not, or the folder is another study's.
-        """
-        self.check_folder()
-        if not self.store_path.is_file():
-            raise InputError(f"There is no run of the study in {self.folder}; start with 'cotune run'.")
-
-    @contextmanager
-    def open_folder(self) -> Iterator[None]:
-        """Make the folder this study's and hold it: no second process runs the study meanwhile.
-
-        Raises
-        ------
-        InputError
-            If the folder is another study's, or another process is at work in it.
-        """
-        self.check_folder()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"Another process is running the study in {self.folder}.") from None
-            content = {"identity": self.identity, "file": str(self.path.resolve())}
-            write_text(self.folder / _IDENTITY, json.dumps(content, indent=2) + "\n")
-            yield
+KINDS: dict[str, type[Study[Any, Any]]] = {}
+"""The kinds by the name a study file writes; :mod:`cotune.studies.kinds` fills the table, so that the engine
+knows none of them. A file that writes none is of the first."""
 
 
-def _file_of(folder: Path) -> Path:
-    file = folder / _IDENTITY
-    if not file.is_file():
-        raise InputError(f"{folder} is not a study's folder; give a study file (YAML) or a study's folder.")
-    path = Path(json.loads(file.read_text(encoding="utf-8"))["file"])
-    if not path.is_file():
-        raise InputError(f"The study file {path} of the folder {folder} is gone; give its new place.")
-    return path
+def load_config(path: Path) -> StudyConfig:
+    """Read a study file of any kind.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not YAML, or a key or value is not valid; names file and key.
+    """
+    data = read_study_file(path)
+    kind = data.get("kind", next(iter(KINDS), None))
+    if kind not in KINDS:
+        names = ", ".join(KINDS)
+        near = did_you_mean(str(kind), KINDS)
+        raise InputError(f"{path}: kind: must be one of: {names}; got {kind!r}{near}.")
+    config = parse(KINDS[kind].config_class, data, str(path))
+    config.check(str(path))
+    return config

@@ -1,3 +1,5 @@
+"""The process that does the work: jobs in, records out."""
+
 from __future__ import annotations
 
 import json
@@ -35,7 +37,15 @@ class Job(Generic[RunT]):
 
 
 class Worker(ABC, Generic[RunT]):
-    """Does jobs, with a model loaded once."""
+    """Does jobs, with a model loaded once.
+
+    It is made where the study is read and sent to the process that does the work, so until it is started it
+    holds no more than what says what to load.
+    """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Load what all jobs need; called once, in the process that does the work."""
 
     def do(self, job: Job[RunT]) -> list[RunRecord]:
         """Do a job; a run that fails by itself becomes a record with its error."""
@@ -71,23 +81,12 @@ class Worker(ABC, Generic[RunT]):
         """
 
 
-class WorkerSetup(ABC, Generic[RunT]):
-    """What a process needs to do runs; small enough to be sent to it."""
-
-    threads: int
-    """Threads of numerical libraries."""
-
-    @abstractmethod
-    def make(self) -> Worker[RunT]:
-        """Make the worker in the process that is to do the work."""
-
-
-def start_worker(setup: WorkerSetup[RunT]) -> Worker[RunT]:
-    """Make a worker in this process, on as many threads as it may use."""
+def start_worker(worker: Worker[Any], threads: int) -> None:
+    """Start a worker in this process, on as many threads as it may use."""
     import torch
 
-    torch.set_num_threads(setup.threads)
-    return setup.make()
+    torch.set_num_threads(threads)
+    worker.start()
 
 
 def write_artefact_record(folder: Path, content: Mapping[str, Any]) -> None:

@@ -8,21 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cotune.exceptions import InputError
 from cotune.findings.comparison import ArmScore
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._design import AnyRun, FitRun, VariedRun
+from cotune.studies.engine import RunRecord
+from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun
 from cotune.studies.grouping._variation import Variation, trained_parameters
 from cotune.studies.grouping.arms import ARMS, Partition
 from cotune.studies.grouping.config import ArmConfig, ComparisonConfig
 from cotune.tasks import Task
 from cotune.training.learner import Learner
-
-if TYPE_CHECKING:
-    from cotune.studies.grouping._grouping import Groups
-    from cotune.studies.grouping._study import GroupingStudy
 
 Cell = tuple[str, int, int]
 """Arm, budget, seed."""
@@ -123,14 +118,6 @@ class ArmRuns:
                         arms[-1].run(subset, seed + number, budget * len(subset)) for subset in partition
                     ]
         return cls(cells, tuple(arms))
-
-    @classmethod
-    def of(cls, study: GroupingStudy, groups: Groups) -> ArmRuns:
-        """Lay out the runs for the groups that were found."""
-        config = study.config.comparison
-        assert config is not None, "the caller has looked"
-        others = {other.name: other.labels for other in groups.others}
-        return cls.plan(study.learner, groups.labels, config, study.config.seed, baselines=others)
 
     @property
     def runs(self) -> list[FitRun]:

@@ -1,144 +1,65 @@
-"""The runs of a grouping study: fits on subsets of tasks, and what is measured in place of them."""
+"""What a grouping study runs: its learner, and which runs of it are done together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
 
-from cotune.studies.engine._runs import key_of
-from cotune.training.learner import Learner, Subset
+from cotune.studies.engine import Study
+from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun, run_key
+from cotune.studies.grouping.config import GroupingStudyConfig
+from cotune.training.learner import EnsembleLearner, Learner
+from cotune.training.learner_config import LearnerConfig
 
 
-@dataclass(frozen=True, slots=True)
-class FitRun:
-    """Train on a subset and score its tasks.
+@dataclass(frozen=True)
+class GroupingDesign(Study[GroupingStudyConfig, AnyRun]):
+    """The learner of a grouping study, its runs and their keys."""
 
-    Parameters
-    ----------
-    subset : tuple of str
-        The tasks, sorted.
-    seed : int
-        The run's seed.
-    steps : int
-        Optimiser steps of the whole run.
-    split : str
-        Examples scored on.
-    """
-
-    kind: ClassVar[str] = "fit"
-    subset: Subset
-    seed: int
-    steps: int
-    split: str
+    @cached_property
+    def learner(self) -> Learner:
+        """The learner; it loads no model before it is used."""
+        return self.config.learner.build(self.tasks, self.base)
 
     @property
-    def size(self) -> int:
-        """Its steps."""
-        return self.steps
+    def model(self) -> LearnerConfig:
+        """The learner's options."""
+        return self.config.learner
 
+    def key(self, run: AnyRun) -> str:
+        """Hash learner, data of the run's tasks, and the run's fields."""
+        return run_key(run, self.learner)
 
-@dataclass(frozen=True, slots=True)
-class VariedRun(FitRun):
-    """Train on a subset otherwise than the study's learner does, and score its tasks.
+    def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
+        """Put fits that train side by side into passes as wide as the learner can."""
+        own = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
+        alike: dict[tuple[int, str, str], list[FitRun]] = {}
+        batches: list[Sequence[AnyRun]] = []
+        for run in runs:
+            if isinstance(run, VariedRun):
+                alike.setdefault((run.steps, run.split, run.variation), []).append(run)
+            elif isinstance(run, FitRun):
+                alike.setdefault((run.steps, run.split, ""), []).append(run)
+            else:
+                batches.append((run,))
+        for (_, _, variation), fits in alike.items():
+            # Other methods than LoRA train one at a time, and those who wait can be shared out.
+            width = own if not variation else 1
+            batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]
+        return batches
 
-    Parameters
-    ----------
-    variation : str
-        What is another, from :meth:`Variation.text`.
-    """
+    def compared(self, labels: Sequence[int], others: Mapping[str, Sequence[int]]) -> ArmRuns | None:
+        """Lay out the comparison for the groups that were found; None where nothing is compared.
 
-    kind: ClassVar[str] = "varied_fit"
-    variation: str
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRun:
-    """Describe one task by its gradient at the base model.
-
-    Parameters
-    ----------
-    subset : tuple of str
-        The one task.
-    seed : int
-        Shared by all tasks of a study.
-    examples : int
-        Examples in each half.
-    dimension : int
-        Longer gradients are sketched to this length.
-    """
-
-    kind: ClassVar[str] = "features"
-    subset: Subset
-    seed: int
-    examples: int
-    dimension: int
-
-    @property
-    def size(self) -> int:
-        """Its examples."""
-        return self.examples
-
-
-@dataclass(frozen=True, slots=True)
-class LinearRun:
-    """Take one task's margins at the starting point of all runs, and their projected gradients.
-
-    Parameters
-    ----------
-    subset : tuple of str
-        The one task.
-    seed : int
-        Shared by all tasks of a study.
-    examples : int
-        Most examples of each split.
-    dimension : int
-        Longer gradients are projected to this length.
-    """
-
-    kind: ClassVar[str] = "linear"
-    subset: Subset
-    seed: int
-    examples: int
-    dimension: int
-
-    @property
-    def size(self) -> int:
-        """Its examples."""
-        return self.examples
-
-
-@dataclass(frozen=True, slots=True)
-class LookaheadRun:
-    """Train jointly on all tasks, now and then looking what a step on each does to the losses of all.
-
-    Parameters
-    ----------
-    subset : tuple of str
-        All tasks, in the learner's order.
-    seed : int
-        The run's seed.
-    steps : int
-        Steps of the joint run.
-    every : int
-        Steps between measurements.
-    """
-
-    kind: ClassVar[str] = "lookahead"
-    subset: Subset
-    seed: int
-    steps: int
-    every: int
-
-    @property
-    def size(self) -> int:
-        """Its steps."""
-        return self.steps
-
-
-AnyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
-
-
-def run_key(run: AnyRun, learner: Learner) -> str:
-    """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
-    tasks = {task: learner.task_fingerprint(task) for task in run.subset}
-    return key_of(run, learner=learner.fingerprint, tasks=tasks)
+        Parameters
+        ----------
+        labels : sequence of int
+            The group of every task.
+        others : mapping of str to sequence of int
+            The groups that other groupers found, by their names.
+        """
+        if self.config.comparison is None:
+            return None
+        return ArmRuns.plan(self.learner, labels, self.config.comparison, self.config.seed, baselines=others)

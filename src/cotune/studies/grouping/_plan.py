@@ -8,15 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cotune.studies.engine._plan import Plan, StagePlan
-from cotune.studies.engine._runner import workers_of
-from cotune.studies.engine._worker import peak_memory
+from cotune.studies.engine import Costs, StagePlan, Usage, peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._design import (
+from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._rounds import STAGE
+from cotune.studies.grouping._runs import (
     AnyRun,
     FeatureRun,
     FitRun,
@@ -24,15 +23,13 @@ from cotune.studies.grouping._design import (
     LookaheadRun,
     VariedRun,
 )
-from cotune.studies.grouping._rounds import STAGE
 from cotune.studies.grouping._variation import learner_of
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES
 from cotune.training.learner import EnsembleLearner, Learner, Subset
 from cotune.training.varied import WarmLearner
 
-if TYPE_CHECKING:
-    from cotune.studies.grouping._study import GroupingStudy
+_RECORD_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -49,12 +46,10 @@ class _Speed:
     peak_bytes: int
 
 
-def plan_grouping(study: GroupingStudy, *, measured: bool = True) -> Plan:
+def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     """Count runs, steps and tokens, and measure on one task what they take."""
-    study.check_folder()
     config, learner = study.config, study.learner
-    notes = [f"{task}: {note}" for task, of_task in study.check().items() for note in of_task]
-    notes += config.affinity.plan_notes(learner)
+    notes = [*config.affinity.plan_notes(learner)]
     wanted: dict[str, Sequence[AnyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
     k = 0
     if config.comparison is not None:
@@ -63,28 +58,34 @@ def plan_grouping(study: GroupingStudy, *, measured: bool = True) -> Plan:
         if not k:
             k = max(2, round(math.sqrt(len(names))))
             notes.append(f"The comparison is counted for {k} groups; the number is known after grouping.")
-        labels = tuple(i * k // len(names) for i in range(len(names)))
-        # As if the others found groups of the same sizes with other tasks in them.
-        shifted = {name: np.roll(labels, at) for at, name in enumerate(BASELINES, start=1)}
-        baselines = {name: tuple(map(int, found)) for name, found in shifted.items()}
-        arms = ArmRuns.plan(learner, labels, config.comparison, config.seed, baselines=baselines)
-        wanted["comparison"] = arms.runs
+        arms = _made_up_arms(study, k)
+        wanted["comparison"] = arms.runs if arms is not None else []
     every = [run for runs in wanted.values() for run in runs]
     start = learner.start if isinstance(learner, WarmLearner) else None
     cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
-    speed = _measure(cold, every) if measured else None
+    speed = _measure(cold, every) if measure else None
     stages = tuple(_stage(title, runs, learner, speed) for title, runs in wanted.items())
     if start is not None:
         stages = (_start_stage(learner, start, speed), *stages)
-    workers = max(1, workers_of(study))
-    wall = memory = disk = None
+    usage = None
     if speed is not None:
-        alone = (stages[0].cpu_seconds or 0.0) if start is not None else 0.0
-        wall = alone + (sum(stage.cpu_seconds or 0.0 for stage in stages) - alone) / workers
-        memory = speed.peak_bytes * (workers + 1)
         arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
-        disk = k * speed.adapter_bytes + arrays + 20_000 * len(every)
-    return Plan(config.name, len(learner.tasks), tuple(notes), stages, workers, wall, memory, disk)
+        usage = Usage(
+            process_bytes=speed.peak_bytes,
+            processes_beside=1,
+            kept_bytes=k * speed.adapter_bytes + arrays + _RECORD_BYTES * len(every),
+            alone_seconds=(stages[0].cpu_seconds or 0.0) if start is not None else 0.0,
+        )
+    return Costs(len(learner.tasks), stages, usage, tuple(notes))
+
+
+def _made_up_arms(study: GroupingDesign, k: int) -> ArmRuns | None:
+    """Lay out the comparison as if k groups of one size had been found."""
+    n = len(study.learner.tasks)
+    labels = tuple(i * k // n for i in range(n))
+    # As if the others found groups of the same sizes with other tasks in them.
+    shifted = {name: np.roll(labels, at) for at, name in enumerate(BASELINES, start=1)}
+    return study.compared(labels, {name: tuple(map(int, found)) for name, found in shifted.items()})
 
 
 def _numbers(run: AnyRun, n: int) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cotune.findings.grouping import (
     AffinityData,
@@ -24,15 +24,11 @@ from cotune.findings.grouping import (
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.grouping import SDPClustering, density
 from cotune.report import write_report
-from cotune.studies.engine._provenance import machine_rows
-from cotune.studies.engine._runner import StageUsage
-from cotune.studies.engine._runs import RunRecord
+from cotune.studies.engine import RunRecord, StageUsage, machine_rows
+from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate
-
-if TYPE_CHECKING:
-    from cotune.studies.grouping._study import GroupingStudy
 
 _K_RULES = {
     "entry_cv": "entry cross-validation",
@@ -220,7 +216,7 @@ def _provenance(result: GroupingResult) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _describe(study: GroupingStudy) -> str:
+def _describe(study: GroupingDesign) -> str:
     learner = study.config.learner
     model = getattr(learner, "model", None)
     return f"{type(study.learner).__name__}" + (f", model {model}" if model else "")

@@ -1,32 +1,32 @@
+"""What a grouping study found, and the files it leaves: affinity, groups, test scores."""
+
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cotune._files import write_text
 from cotune.findings.comparison import ArmScore, Comparison
-from cotune.studies.engine._runner import StageUsage
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._comparison import TrainedArm
-from cotune.studies.grouping._design import AnyRun
+from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
+from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
+from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import Groups, describe_groups
+from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate
 
-if TYPE_CHECKING:
-    from cotune.studies.grouping._study import GroupingStudy
 
-
-@dataclass
-class GroupingResult:
+@dataclass(kw_only=True)
+class GroupingResult(StudyResult):
     """What a grouping study found so far; what was not done yet is None.
 
     Parameters
     ----------
-    study : GroupingStudy
+    study : GroupingDesign
         The study.
-    notes : mapping of str to tuple of str
-        By task, what was cut or dropped.
     estimate : Estimate or None
         The affinity.
     affinity_records : mapping of run to RunRecord
@@ -39,22 +39,15 @@ class GroupingResult:
         What every arm of the comparison trains.
     comparison : Comparison or None
         What the scores say.
-    stages : list of StageUsage
-        What was run.
-    report : Path or None
-        The report.
     """
 
-    study: GroupingStudy
-    notes: Mapping[str, tuple[str, ...]]
+    study: GroupingDesign
     estimate: Estimate | None = None
     affinity_records: Mapping[AnyRun, RunRecord] = field(default_factory=dict)
     groups: Groups | None = None
     scores: list[ArmScore] = field(default_factory=list)
     arms: tuple[TrainedArm, ...] = ()
     comparison: Comparison | None = None
-    stages: list[StageUsage] = field(default_factory=list)
-    report: Path | None = None
 
     def sentences(self) -> Sequence[str]:
         """Name the groups, one a line, and say what the comparison decided."""
@@ -70,3 +63,86 @@ class GroupingResult:
             "groups": self.groups.to_dict() if self.groups else None,
             "comparison": self.comparison.to_dict() if self.comparison else None,
         }
+
+
+def write_affinity(
+    folder: Path, tasks: Sequence[str], estimate: Estimate, records: Mapping[AnyRun, RunRecord]
+) -> None:
+    """Write ``affinity.csv`` with its counts and standard errors, and the runs' scores if there are any.
+
+    All are square with task names on both sides; row i is the task that is helped. A blank is a pair that was
+    never measured. ``scores.csv`` is the table that ``cotune group`` reads. Where they are known:
+    ``gains.csv``, scores in company less those alone; ``negative_transfer.csv``, the F1 of predicting it by
+    subset size; ``prediction_agreement.csv``, how far predicted scores of a task agree with trained ones.
+    """
+    affinity = estimate.affinity
+    for name, matrix in (
+        ("affinity", affinity.matrix.tolist()),
+        ("affinity_stderr", affinity.stderr.tolist()),
+        ("affinity_counts", affinity.counts.tolist()),
+    ):
+        rows = ([task, *map(cell, row)] for task, row in zip(tasks, matrix, strict=True))
+        write_text(folder / f"{name}.csv", csv_text(["task", *tasks], rows))
+    gains = estimate.gains
+    if gains is not None:
+        rows = ([task, *map(cell, row)] for task, row in zip(tasks, gains.matrix.tolist(), strict=True))
+        write_text(folder / "gains.csv", csv_text(["task", *tasks], rows))
+    if estimate.transfer is not None:
+        header = ["subset_size", "f1", "tasks", "scores", "prevalence"]
+        found = [
+            [s.size, cell(s.f1), s.n_tasks, s.n_scores, cell(s.prevalence)] for s in estimate.transfer.by_size
+        ]
+        write_text(folder / "negative_transfer.csv", csv_text(header, found))
+    if estimate.trust is not None:
+        agreement = [[task, cell(value)] for task, value in estimate.trust.by_task.items()]
+        write_text(folder / "prediction_agreement.csv", csv_text(["task", "rank_correlation"], agreement))
+    scored = [record for record in records.values() if record.scores]
+    if scored:
+        rows = (
+            [cell(record.scores[task].value) if task in record.scores else "" for task in tasks]
+            for record in scored
+        )
+        write_text(folder / "scores.csv", csv_text(tasks, rows))
+
+
+def write_groups(folder: Path, groups: Groups) -> None:
+    """Write ``groups.json`` and take away adapters that were trained on other groups."""
+    write_text(folder / "groups.json", json.dumps(groups.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    members = {f"group-{number}": sorted(group) for number, group in enumerate(groups.members)}
+    for adapter in (folder / "adapters").glob("group-*"):
+        if artefact_record(adapter).get("tasks") != members.get(adapter.name, ()):
+            shutil.rmtree(adapter)
+
+
+def write_results(folder: Path, plan: ArmRuns, records: Mapping[AnyRun, RunRecord]) -> None:
+    """Write ``results.csv``: the test score of every arm, budget, seed and task, failed runs with a blank."""
+    header = ["arm", "steps_per_task", "seed", "trained_with", "task", "metric", "value", "higher_is_better"]
+    rows = [
+        [arm, budget, seed, " + ".join(run.subset), task, *_score(records.get(run), task)]
+        for (arm, budget, seed), runs in plan.cells.items()
+        for run in runs
+        for task in run.subset
+    ]
+    write_text(folder / "results.csv", csv_text(header, rows))
+
+
+def write_arms(folder: Path, arms: Sequence[TrainedArm], comparison: Comparison) -> None:
+    """Write ``arms.csv``: what every arm trained, and what it came to over the tasks of each metric."""
+    trained = {arm.title: arm for arm in arms}
+    header = ["arm", "adapters", "trained_parameters", "steps_per_task", "metric", "tasks", "mean", "stderr"]
+    header += ["spread_over_tasks", "worst_task", "worst"]
+    rows: list[list[object]] = []
+    for average in comparison.averages:
+        arm = trained[average.arm]
+        parameters = "" if arm.parameters is None else arm.parameters
+        rows.append([average.arm, arm.adapters, parameters, average.budget, average.metric])
+        rows[-1] += [len(average.tasks), cell(average.score.mean), cell(average.score.stderr)]
+        rows[-1] += [cell(average.spread), average.worst.task, cell(average.worst.value)]
+    write_text(folder / "arms.csv", csv_text(header, rows))
+
+
+def _score(record: RunRecord | None, task: str) -> list[object]:
+    if record is None or task not in record.scores:
+        return ["", "", ""]
+    score = record.scores[task]
+    return [score.metric, cell(score.value), score.higher_is_better]

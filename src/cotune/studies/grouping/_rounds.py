@@ -1,22 +1,26 @@
-"""The affinity stage: rounds of runs, as many as the estimator asks for."""
+"""The affinity stage: rounds of runs, as many as the estimator asks for.
+
+In which order the tasks came into the study is noted: what was found without the later ones is built upon.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from cotune._files import write_text
 from cotune.exceptions import RunError
-from cotune.studies.engine._runner import Runner, StoredRunner
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._arrivals import arrivals
-from cotune.studies.grouping._design import AnyRun
+from cotune.studies.engine import Runner, RunRecord
+from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators import Estimate, Memory
-
-if TYPE_CHECKING:
-    from cotune.studies.grouping._study import GroupingStudy
 
 STAGE = "affinity"
 """The stage's title."""
+
+_ARRIVALS = "arrivals.json"
 
 
 @dataclass
@@ -27,47 +31,75 @@ class Gathered:
     ----------
     records : dict of run to RunRecord
         The runs that are done.
-    wanted : int
-        Runs asked for up to now; after the last of a round there may be further rounds.
+    wanted : dict of run to None
+        Runs asked for up to now, each once; after the last of a round there may be further rounds.
     estimate : Estimate or None
         The affinity, when no more runs are asked for.
     """
 
     records: dict[AnyRun, RunRecord] = field(default_factory=dict)
-    wanted: int = 0
+    wanted: dict[AnyRun, None] = field(default_factory=dict)
     estimate: Estimate | None = None
 
+    def gather(self, study: GroupingDesign, runner: Runner[AnyRun]) -> None:
+        """Get round after round of runs, up to one that is not complete.
 
-def gather(study: GroupingStudy, runner: Runner[AnyRun]) -> Gathered:
-    """Get round after round of runs, up to one that is not complete.
-
-    Raises
-    ------
-    RunError
-        If all runs failed, or so many that the estimator can say nothing.
-    """
-    result = Gathered()
-    names = arrivals(study.shared, study.learner.tasks)
-    memory = Memory(study.shared / "rounds.npz", writable=not isinstance(runner, StoredRunner))
-    rounds = study.config.affinity.rounds(study.learner, study.config.seed, names, memory)
-    wanted: set[AnyRun] = set()
-    try:
-        asked = next(rounds)
-        while True:
-            found = runner.get(STAGE, asked.runs, note=asked.note)
-            result.records |= found
-            wanted |= set(asked.runs)
-            result.wanted = len(wanted)
-            if len(result.records) < result.wanted:
-                return result
-            _require_some(result.records)
-            asked = rounds.send(found)
-    except StopIteration as end:
-        result.estimate = end.value
-    return result
+        Raises
+        ------
+        RunError
+            If all runs failed, or so many that the estimator can say nothing.
+        """
+        learner, shared, config = study.learner, study.shared, study.config
+        memory = Memory(shared / "rounds.npz", writable=runner.executes)
+        rounds = config.affinity.rounds(learner, config.seed, arrivals(shared, learner.tasks), memory)
+        try:
+            asked = next(rounds)
+            while True:
+                self.wanted |= dict.fromkeys(asked.runs)
+                found = runner.get(STAGE, asked.runs, note=asked.note)
+                self.records |= found
+                if len(self.records) < len(self.wanted):
+                    return
+                _require_some(self.records)
+                asked = rounds.send(found)
+        except StopIteration as end:
+            self.estimate = end.value
 
 
 def _require_some(records: dict[AnyRun, RunRecord]) -> None:
     errors = [record.error for record in records.values() if record.error is not None]
     if len(errors) == len(records):
         raise RunError(f"All {len(records)} runs for the affinity failed, the first so: {errors[0]}")
+
+
+def arrivals(folder: Path, tasks: Sequence[str]) -> list[list[str]]:
+    """Return the tasks in the order of their arrival, those that came at one time together.
+
+    Parameters
+    ----------
+    folder : Path
+        What the study's runs share.
+    tasks : sequence of str
+        All tasks of the study now. Those that no earlier run of the study knew are the last to arrive; where
+        a task was taken out of the study, all arrive together, as for a new one.
+    """
+    earlier = _read(folder / _ARRIVALS)
+    known = {task for batch in earlier for task in batch}
+    if not known <= set(tasks):
+        return [list(tasks)]
+    new = [task for task in tasks if task not in known]
+    return [*earlier, new] if new else earlier
+
+
+def note_arrivals(folder: Path, batches: Sequence[Sequence[str]]) -> None:
+    """Write down the order of arrival, for later runs of the study."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _ARRIVALS, json.dumps(batches, ensure_ascii=False) + "\n")
+
+
+def _read(file: Path) -> list[list[str]]:
+    try:
+        batches: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return batches

@@ -1,41 +1,41 @@
+"""A grouping study: estimate affinity, group, train the groups and what they are compared with, report."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
-from cotune.exceptions import InputError
-from cotune.studies.engine._events import Events
-from cotune.studies.engine._plan import Plan
-from cotune.studies.engine._study import Study
-from cotune.studies.grouping._comparison import check_arms
-from cotune.studies.grouping._design import AnyRun, FitRun, VariedRun, run_key
-from cotune.studies.grouping._pipeline import collect_grouping, run_grouping
-from cotune.studies.grouping._plan import plan_grouping
-from cotune.studies.grouping._result import GroupingResult
-from cotune.studies.grouping._status import GroupingStatus, grouping_status
-from cotune.studies.grouping._worker import LearnerSetup
+from cotune.exceptions import InputError, RunError
+from cotune.findings.comparison import compare
+from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.grouping._comparison import ArmRuns, check_arms
+from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._grouping import describe_groups, group_estimate, groups_of
+from cotune.studies.grouping._plan import grouping_costs
+from cotune.studies.grouping._report import write_report_of
+from cotune.studies.grouping._result import (
+    GroupingResult,
+    write_affinity,
+    write_arms,
+    write_groups,
+    write_results,
+)
+from cotune.studies.grouping._rounds import STAGE, Gathered, arrivals, note_arrivals
+from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
-from cotune.training.learner import EnsembleLearner, Learner
-from cotune.training.learner_config import LearnerConfig
+from cotune.studies.grouping.estimators import Estimate
+
+Labels = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
+class GroupingStudy(GroupingDesign):
     """Which tasks should be trained together: affinity, groups, and what grouping is worth."""
 
     config_class: ClassVar[type[GroupingStudyConfig]] = GroupingStudyConfig
-
-    @cached_property
-    def learner(self) -> Learner:
-        """The learner; it loads no model before it is used."""
-        return self.config.learner.build(self.tasks, self.base)
-
-    @property
-    def model(self) -> LearnerConfig:
-        """The learner's options."""
-        return self.config.learner
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, model and the number of groups; return what was cut or dropped by task."""
@@ -54,49 +54,72 @@ class GroupingStudy(Study[GroupingStudyConfig, AnyRun]):
         read = {task.name: task.notes for task in self.tasks}
         return {name: read.get(name, ()) + notes for name, notes in self.learner.check().items()}
 
-    def run(self, events: Events, *, retry_failed: bool = False) -> GroupingResult:
-        """Do what the study still lacks and write its results."""
-        return run_grouping(self, events, retry_failed=retry_failed)
-
-    def collect(self) -> GroupingResult:
-        """Put together what the store holds, running nothing."""
-        return collect_grouping(self)
-
-    def plan(self, *, measure: bool = True) -> Plan:
-        """Tell what the study will cost."""
-        return plan_grouping(self, measured=measure)
-
-    def status(self) -> GroupingStatus:
-        """Look up what is done."""
-        return grouping_status(self)
-
-    def key(self, run: AnyRun) -> str:
-        """Hash learner, data of the run's tasks, and the run's fields."""
-        return run_key(run, self.learner)
-
-    def worker_setup(self) -> LearnerSetup:
-        """Return what a process needs to use the learner."""
-        config = self.config
-        return LearnerSetup(config.learner, self.tasks, self.base, self.shared, config.executor.threads)
+    def worker(self) -> LearnerWorker:
+        """Return what uses the learner."""
+        return LearnerWorker(
+            options=self.config.learner, tasks=self.tasks, base=self.base, shared=self.shared
+        )
 
     def prepare(self) -> None:
-        """Let the learner make what its runs share."""
+        """Let the learner make what its runs share, and note which tasks have come."""
         self.learner.prepare(self.shared)
+        note_arrivals(self.shared, arrivals(self.shared, self.learner.tasks))
 
-    def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
-        """Put fits that train side by side into passes as wide as the learner can."""
-        own = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
-        alike: dict[tuple[int, str, str], list[FitRun]] = {}
-        batches: list[Sequence[AnyRun]] = []
-        for run in runs:
-            if isinstance(run, VariedRun):
-                alike.setdefault((run.steps, run.split, run.variation), []).append(run)
-            elif isinstance(run, FitRun):
-                alike.setdefault((run.steps, run.split, ""), []).append(run)
-            else:
-                batches.append((run,))
-        for (_, _, variation), fits in alike.items():
-            # Other methods than LoRA train one at a time, and those who wait can be shared out.
-            width = own if not variation else 1
-            batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]
-        return batches
+    def costs(self, *, measure: bool) -> Costs:
+        """Count runs, steps and tokens."""
+        return grouping_costs(self, measure=measure)
+
+    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+        """Say which runs are wanted up to now, and name the groups when affinity is complete."""
+        gathered = Gathered()
+        with suppress(RunError):  # too many runs failed; their errors are told
+            gathered.gather(self, runner)
+        stages: dict[str, list[AnyRun] | None] = {STAGE: list(gathered.wanted)}
+        members = None
+        if self.config.comparison is not None:
+            stages["comparison"] = None
+        if gathered.estimate is not None:
+            labels, others = self._partitions(gathered.estimate)
+            members = groups_of(tuple(self.learner.tasks), labels)
+            arms = self.compared(labels, others)
+            if arms is not None:
+                stages["comparison"] = list(arms.runs)
+        return Standing(stages, {"groups": members}, describe_groups(members or []))
+
+    def _partitions(self, estimate: Estimate) -> tuple[Labels, Mapping[str, Labels]]:
+        """Return the study's groups, and those of other groupers where they are trained as well."""
+        config = self.config
+        baselines = config.comparison is not None and config.comparison.needs_baselines
+        if estimate.found is not None and not baselines:
+            return tuple(int(label) for label in estimate.found.labels), {}  # what their bound is may wait
+        groups = group_estimate(tuple(self.learner.tasks), estimate, config, baselines=baselines)
+        return groups.labels, {other.name: other.labels for other in groups.others}
+
+    def follow(self, runner: Runner[AnyRun], notes: Mapping[str, tuple[str, ...]]) -> GroupingResult:
+        """Go from stage to stage as far as the runs allow, writing each stage's results when it is done."""
+        result = GroupingResult(study=self, notes=notes, stages=runner.stages)
+        gathered = Gathered()
+        gathered.gather(self, runner)
+        result.affinity_records, result.estimate = gathered.records, gathered.estimate
+        if result.estimate is not None:
+            names = tuple(self.learner.tasks)
+            write_affinity(self.folder, names, result.estimate, result.affinity_records)
+            result.groups = group_estimate(names, result.estimate, self.config)
+            write_groups(self.folder, result.groups)
+            others = {other.name: other.labels for other in result.groups.others}
+            arms = self.compared(result.groups.labels, others)
+            if arms is not None:
+                self._compare(result, arms, runner)
+        result.report = write_report_of(result)
+        return result
+
+    def _compare(self, result: GroupingResult, arms: ArmRuns, runner: Runner[AnyRun]) -> None:
+        """Train the arms and compare their scores."""
+        result.arms = arms.arms
+        records = runner.get("comparison", arms.runs, arms.kept(self.folder / "adapters"))
+        result.scores = arms.scores(records, self.tasks)
+        titles = [arm.title for arm in arms.arms]
+        if result.scores and len(titles) > 1:
+            result.comparison = compare(result.scores, titles)
+            write_results(self.folder, arms, records)
+            write_arms(self.folder, arms.arms, result.comparison)

@@ -1,7 +1,9 @@
+"""The process that uses the learner."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,8 @@ from numpy.typing import NDArray
 
 from cotune._files import new_folder
 from cotune.exceptions import InputError
-from cotune.studies.engine._seen import seen
-from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
-from cotune.studies.grouping._design import (
+from cotune.studies.engine import Job, Worker, seen, write_artefact_record
+from cotune.studies.grouping._runs import (
     AnyRun,
     FeatureRun,
     FitRun,
@@ -36,13 +37,13 @@ from cotune.training.learner_config import LearnerConfig
 Floats = NDArray[np.floating]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnerSetup(WorkerSetup[AnyRun]):
-    """What a process needs to use a learner.
+@dataclass(kw_only=True)
+class LearnerWorker(Worker[AnyRun]):
+    """Does jobs with one learner, made and prepared once.
 
     Parameters
     ----------
-    learner : LearnerConfig
+    options : LearnerConfig
         The learner's options.
     tasks : tuple of Task
         The study's tasks.
@@ -50,29 +51,18 @@ class LearnerSetup(WorkerSetup[AnyRun]):
         Folder that relative paths in the options start from.
     shared : Path
         Folder for what all runs share.
-    threads : int
-        Threads of numerical libraries.
     """
 
-    learner: LearnerConfig
+    options: LearnerConfig
     tasks: tuple[Task, ...]
     base: Path
     shared: Path
-    threads: int
+    _varied: dict[str, Learner] = field(default_factory=dict, init=False)
 
-    def make(self) -> LearnerWorker:
+    def start(self) -> None:
         """Make the learner and prepare it."""
-        learner = self.learner.build(self.tasks, self.base)
-        learner.prepare(self.shared)
-        return LearnerWorker(learner)
-
-
-class LearnerWorker(Worker[AnyRun]):
-    """Does jobs with one learner, made and prepared once."""
-
-    def __init__(self, learner: Learner) -> None:
-        self.learner = learner
-        self._varied: dict[str, Learner] = {}
+        self.learner = self.options.build(self.tasks, self.base)
+        self.learner.prepare(self.shared)
 
     def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
         """Train and score, or measure what takes the place of training."""

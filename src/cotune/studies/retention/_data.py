@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
 
 from cotune.findings.retention import (
     RetentionCheckpoint,
@@ -15,17 +14,11 @@ from cotune.findings.retention import (
     RetentionTask,
 )
 from cotune.findings.runs import FailedRun
-from cotune.studies.engine._provenance import machine_rows
-from cotune.studies.engine._runner import StageUsage
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.retention._design import Cell, TuneRun
+from cotune.studies.engine import RunRecord, StageUsage, machine_rows
+from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
+from cotune.studies.retention._design import Cell, RetentionDesign, TuneRun
 from cotune.studies.retention._measure import label_set
-from cotune.studies.retention._payload import checkpoint_from_dict
-from cotune.studies.retention._selection import Selection
 from cotune.tasks import Task, get_metric
-
-if TYPE_CHECKING:
-    from cotune.studies.retention._study import RetentionStudy
 
 _GIVEN = "given in the study"
 _AUTO = (
@@ -73,10 +66,9 @@ def finished_runs(
 
 
 def retention_data(
-    study: RetentionStudy,
+    study: RetentionDesign,
     notes: Mapping[str, tuple[str, ...]],
     pretrained: RunRecord,
-    cells: Mapping[Cell, TuneRun],
     records: Mapping[TuneRun, RunRecord],
     stages: Sequence[StageUsage],
 ) -> RetentionData:
@@ -90,17 +82,15 @@ def retention_data(
         By task, what was cut or dropped.
     pretrained : RunRecord
         Of the model before any tuning.
-    cells : mapping of Cell to TuneRun
-        The comparison.
     records : mapping of TuneRun to RunRecord
         Those of the runs done so far.
     stages : sequence of StageUsage
         What was run.
     """
     assert pretrained.payload is not None
-    config, choose = study.config, study.selection
+    config, choose = study.config, Selection.by(study.targets)
     before = checkpoint_from_dict(pretrained.payload["checkpoints"][0])
-    done = finished_runs(cells, records, before)
+    done = finished_runs(study.cells, records, before)
     threshold, rule = _threshold(study, done)
     return RetentionData(
         title=config.name,
@@ -117,16 +107,16 @@ def retention_data(
         threshold=threshold,
         threshold_rule=rule,
         labels=label_set(study.targets),
-        failures=_failures(cells, records),
+        failures=_failures(study.cells, records),
         provenance=_provenance(study, stages),
         notes=tuple(_notes(pretrained.payload["cut"])),
     )
 
 
-def _threshold(study: RetentionStudy, done: Mapping[Cell, Finished]) -> tuple[float | None, str]:
+def _threshold(study: RetentionDesign, done: Mapping[Cell, Finished]) -> tuple[float | None, str]:
     if study.config.equal_target != "auto":
         return study.config.equal_target, _GIVEN
-    return study.selection.common_target({cell: f.checkpoints for cell, f in done.items()}), _AUTO
+    return Selection.by(study.targets).common_target({cell: f.checkpoints for cell, f in done.items()}), _AUTO
 
 
 def _task(task: Task, split: str, most: int | None, notes: Mapping[str, tuple[str, ...]]) -> RetentionTask:
@@ -165,7 +155,7 @@ def _failures(cells: Mapping[Cell, TuneRun], records: Mapping[TuneRun, RunRecord
     )
 
 
-def _provenance(study: RetentionStudy, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
+def _provenance(study: RetentionDesign, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
     config = study.config
     model = config.model + (f" at {config.revision}" if config.revision else "")
     return (
@@ -178,7 +168,7 @@ def _provenance(study: RetentionStudy, stages: Sequence[StageUsage]) -> tuple[tu
     )
 
 
-def _recipe(study: RetentionStudy) -> str:
+def _recipe(study: RetentionDesign) -> str:
     training = study.config.training
     return (
         f"{study.config.steps} steps of {training.batch_size} examples, {training.optimizer}, "

@@ -1,13 +1,21 @@
-"""The runs of a retention study: the pretrained model, and one for every method, learning rate and seed."""
+"""What a retention study runs: the pretrained model, and every method, learning rate and seed."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
-from cotune._config import parse
+from cotune._config import did_you_mean, parse
+from cotune.answering import scored_fingerprint
+from cotune.exceptions import InputError
+from cotune.studies.engine import ModelStudy, choose, key_of
 from cotune.studies.retention.config import Arm, RetentionConfig
+from cotune.tasks import Task
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import TuningConfig
 
@@ -54,6 +62,9 @@ class TuneRun:
         """Its steps."""
         return self.steps
 
+
+_FORMAT = 2
+"""Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
 AnyRun = PretrainedRun | TuneRun
 
@@ -104,3 +115,95 @@ def tuning_config(config: RetentionConfig, learning_rate: float) -> TuningConfig
         checkpoints=config.extra_checkpoints,
         training=config.training.model_copy(update={"learning_rate": learning_rate}),
     )
+
+
+@dataclass(frozen=True)
+class RetentionDesign(ModelStudy[RetentionConfig, AnyRun]):
+    """The tasks of a retention study by their part in it, its runs and their keys."""
+
+    @cached_property
+    def targets(self) -> tuple[Task, ...]:
+        """The tasks tuned on.
+
+        Raises
+        ------
+        InputError
+            If a target is not among the tasks read.
+        """
+        by_name = {task.name: task for task in self.tasks}
+        for name in self.config.targets:
+            if name not in by_name:
+                near = did_you_mean(name, by_name)
+                raise InputError(f"{self.path}: targets: there is no task '{name}' among those read{near}.")
+        return tuple(by_name[name] for name in self.config.targets)
+
+    @cached_property
+    def evaluation(self) -> tuple[Task, ...]:
+        """The tasks only evaluated on, in context.
+
+        Raises
+        ------
+        InputError
+            If a name or pattern fits no task, or none is left beside the targets.
+        """
+        names = choose(self.config.evaluation, [task.name for task in self.tasks], f"{self.path}: evaluation")
+        chosen = tuple(
+            task for task in self.tasks if task.name in names and task.name not in self.config.targets
+        )
+        if not chosen:
+            raise InputError(
+                f"{self.path}: evaluation: no task is left to evaluate beside the targets; read more."
+            )
+        return chosen
+
+    @cached_property
+    def cells(self) -> dict[Cell, TuneRun]:
+        """The comparison: a run for every method, learning rate and seed."""
+        return plan_cells(self.config, self.config.targets)
+
+    @property
+    def runs(self) -> dict[str, list[AnyRun]]:
+        """All runs, by stage."""
+        return {"pretrained": [PretrainedRun()], "tuning": list(dict.fromkeys(self.cells.values()))}
+
+    def key(self, run: AnyRun) -> str:
+        """Hash model, tasks, questions and recipe with the run's fields."""
+        config = self.config
+        if not isinstance(run, TuneRun):
+            return key_of(run, **self._questions)
+        gradients = {"steps": config.gradient_steps, "examples": config.gradient_examples}
+        return key_of(
+            run,
+            **self._questions,
+            tuning=tuning_config(config, run.learning_rate).plain(),
+            gradients=gradients if config.gradient_steps else None,
+            **self._text,
+        )
+
+    @cached_property
+    def _text(self) -> dict[str, str]:
+        """The hash of the text replayed, where there is one."""
+        replay = self.config.training.replay
+        return {} if replay is None else {"text": replay.text.fingerprint(self.base)}
+
+    @cached_property
+    def _questions(self) -> dict[str, Any]:
+        """All that the measurement of any model depends on."""
+        asked = self.config.in_context.plain()
+        del asked["batch_tokens"]
+        return {
+            "format": _FORMAT,
+            "model": self.model_fingerprint,
+            "questions": {"in_context": asked, "seed": self.config.seed},
+            "targets": self._fingerprints(self.targets),
+            "evaluation": self._fingerprints(self.evaluation),
+        }
+
+    @property
+    def stages(self) -> Path:
+        """Folder of the stages that several runs have in common, as long as the same is asked of them."""
+        content = json.dumps(self._questions, sort_keys=True)
+        return self.shared / "stages" / hashlib.sha256(content.encode()).hexdigest()
+
+    def _fingerprints(self, tasks: Sequence[Task]) -> dict[str, str]:
+        return {task.name: scored_fingerprint(task, self.config.in_context) for task in tasks}

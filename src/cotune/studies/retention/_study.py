@@ -1,86 +1,55 @@
+"""A retention study: measure the pretrained model, tune it by every method, compare, report."""
+
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
+from urllib.parse import quote
 
-from cotune._config import did_you_mean
-from cotune.answering import check_in_context, merge_notes, scored_fingerprint
-from cotune.exceptions import InputError
-from cotune.studies.engine._events import Events
-from cotune.studies.engine._model_study import ModelStudy, choose
-from cotune.studies.engine._plan import Plan
-from cotune.studies.engine._runs import key_of
-from cotune.studies.retention._design import AnyRun, Cell, TuneRun, plan_cells, tuning_config
+from cotune.answering import check_in_context, merge_notes
+from cotune.exceptions import InputError, RunError
+from cotune.findings.retention import RetentionData, retention_findings
+from cotune.report import write_report
+from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.retention._checkpoints import Selection
+from cotune.studies.retention._data import retention_data
+from cotune.studies.retention._design import AnyRun, Cell, PretrainedRun, RetentionDesign, TuneRun
 from cotune.studies.retention._measure import label_set
-from cotune.studies.retention._pipeline import collect_retention, run_retention
-from cotune.studies.retention._plan import plan_retention
-from cotune.studies.retention._result import RetentionResult
-from cotune.studies.retention._selection import Selection
-from cotune.studies.retention._status import RetentionStatus, retention_status
-from cotune.studies.retention._worker import RetentionSetup
-from cotune.studies.retention.config import RetentionConfig
-from cotune.tasks import Task, get_metric
+from cotune.studies.retention._plan import retention_costs
+from cotune.studies.retention._result import RetentionResult, write_results
+from cotune.studies.retention._watcher import MEASURED, Notebook
+from cotune.studies.retention._worker import RetentionWorker
+from cotune.studies.retention.config import Arm, RetentionConfig
+from cotune.tasks import get_metric
 from cotune.training.encoded_tasks import EncodedTasks
 
-_FORMAT = 2
-"""Raised whenever the same study would give other results, so that no stored run is mistaken."""
+Notes = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
+class RunUnderWay:
+    """A run that has begun and not ended; ``step`` is the last one measured in its last stage, if any was."""
+
+    method: str
+    learning_rate: float
+    seed: int
+    step: int | None
+    steps: int
+
+    def sentence(self) -> str:
+        """Say how far it is."""
+        far = "before its last stage" if self.step is None else f"step {self.step} of {self.steps}"
+        return f"{self.method} at learning rate {self.learning_rate:g} with seed {self.seed}: {far}"
+
+
+@dataclass(frozen=True)
+class RetentionStudy(RetentionDesign):
     """What tuning on targets leaves of a model's in-context learning, method by method."""
 
     config_class: ClassVar[type[RetentionConfig]] = RetentionConfig
-
-    @cached_property
-    def targets(self) -> tuple[Task, ...]:
-        """The tasks tuned on.
-
-        Raises
-        ------
-        InputError
-            If a target is not among the tasks read.
-        """
-        by_name = {task.name: task for task in self.tasks}
-        for name in self.config.targets:
-            if name not in by_name:
-                near = did_you_mean(name, by_name)
-                raise InputError(f"{self.path}: targets: there is no task '{name}' among those read{near}.")
-        return tuple(by_name[name] for name in self.config.targets)
-
-    @cached_property
-    def evaluation(self) -> tuple[Task, ...]:
-        """The tasks only evaluated on, in context.
-
-        Raises
-        ------
-        InputError
-            If a name or pattern fits no task, or none is left beside the targets.
-        """
-        names = choose(self.config.evaluation, [task.name for task in self.tasks], f"{self.path}: evaluation")
-        chosen = tuple(
-            task for task in self.tasks if task.name in names and task.name not in self.config.targets
-        )
-        if not chosen:
-            raise InputError(
-                f"{self.path}: evaluation: no task is left to evaluate beside the targets; read more."
-            )
-        return chosen
-
-    @property
-    def selection(self) -> Selection:
-        """How checkpoints are chosen."""
-        return Selection(get_metric(self.targets[0].metric).higher_is_better)
-
-    @cached_property
-    def cells(self) -> dict[Cell, TuneRun]:
-        """The comparison: a run for every method, learning rate and seed."""
-        return plan_cells(self.config, self.config.targets)
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check targets, other tasks and numbers; return by task what was cut or dropped."""
@@ -117,72 +86,83 @@ class RetentionStudy(ModelStudy[RetentionConfig, AnyRun]):
                 "give it choices or leave gradient_steps out."
             )
 
-    def run(self, events: Events, *, retry_failed: bool = False) -> RetentionResult:
-        """Do what the study still lacks and write its results."""
-        return run_retention(self, events, retry_failed=retry_failed)
-
-    def collect(self) -> RetentionResult:
-        """Put together what the store holds, running nothing."""
-        return collect_retention(self)
-
-    def plan(self, *, measure: bool = True) -> Plan:
-        """Tell what the study will cost."""
-        return plan_retention(self, measure=measure)
-
-    def status(self) -> RetentionStatus:
-        """Look up what is done."""
-        return retention_status(self)
-
-    def key(self, run: AnyRun) -> str:
-        """Hash model, tasks, questions and recipe with the run's fields."""
-        config = self.config
-        if not isinstance(run, TuneRun):
-            return key_of(run, **self._questions)
-        gradients = {"steps": config.gradient_steps, "examples": config.gradient_examples}
-        return key_of(
-            run,
-            **self._questions,
-            tuning=tuning_config(config, run.learning_rate).plain(),
-            gradients=gradients if config.gradient_steps else None,
-            **self._text,
-        )
-
-    @cached_property
-    def _text(self) -> dict[str, str]:
-        """The hash of the text replayed, where there is one."""
-        replay = self.config.training.replay
-        return {} if replay is None else {"text": replay.text.fingerprint(self.base)}
-
-    @cached_property
-    def _questions(self) -> dict[str, Any]:
-        """All that the measurement of any model depends on."""
-        asked = self.config.in_context.plain()
-        del asked["batch_tokens"]
-        return {
-            "format": _FORMAT,
-            "model": self.model_fingerprint,
-            "questions": {"in_context": asked, "seed": self.config.seed},
-            "targets": self._fingerprints(self.targets),
-            "evaluation": self._fingerprints(self.evaluation),
-        }
-
-    def worker_setup(self) -> RetentionSetup:
-        """Return what a process needs to tune and measure."""
-        return RetentionSetup(
+    def worker(self) -> RetentionWorker:
+        """Return what tunes and measures."""
+        return RetentionWorker(
             config=self.config,
             targets=self.targets,
             evaluation=self.evaluation,
             base=self.base,
             states=self.states,
             stages=self.stages,
-            threads=self.config.executor.threads,
         )
 
-    @property
-    def stages(self) -> Path:
-        """Folder of the stages that several runs have in common, as long as the same is asked of them."""
-        content = json.dumps(self._questions, sort_keys=True)
-        return self.shared / "stages" / hashlib.sha256(content.encode()).hexdigest()
+    def costs(self, *, measure: bool) -> Costs:
+        """Count runs, steps, tokens and prompts."""
+        return retention_costs(self, measure=measure)
 
-    def _fingerprints(self, tasks: Sequence[Task]) -> dict[str, str]:
-        return {task.name: scored_fingerprint(task, self.config.in_context) for task in tasks}
+    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+        """Say how far every run under way is."""
+        under_way = list(self._under_way())
+        known = {"under_way": [asdict(run) for run in under_way]}
+        return Standing(self.runs, known, [run.sentence() for run in under_way])
+
+    def _under_way(self) -> Iterator[RunUnderWay]:
+        for run, cell in {run: cell for cell, run in self.cells.items()}.items():
+            folder = self.states / self.key(run)
+            if folder.is_dir():
+                pages = Notebook(folder / MEASURED).pages()
+                step = pages[-1]["checkpoint"]["step"] if pages else None
+                place = (cell.arm.label, run.learning_rate, run.seed)
+                yield RunUnderWay(*place, step=step, steps=self.config.steps)
+
+    def follow(self, runner: Runner[AnyRun], notes: Notes) -> RetentionResult:
+        """Measure the pretrained model, tune it by every method, compare, report."""
+        result = RetentionResult(study=self, notes=notes, stages=runner.stages)
+        before = runner.get("pretrained", [PretrainedRun()])
+        pretrained = next(iter(before.values()), None)
+        if pretrained is None:
+            return result
+        if pretrained.error is not None:
+            raise RunError(f"The pretrained model could not be measured: {pretrained.error}")
+        runs = self.runs["tuning"]
+        leave = {run: self._left / self.key(run) for run in runs} if self.config.keep else {}
+        found = runner.get("tuning", runs, leave=leave)
+        records = {run: record for run, record in found.items() if isinstance(run, TuneRun)}
+        data = retention_data(self, notes, pretrained, records, runner.stages)
+        result.findings = retention_findings(data)
+        write_results(self.folder, result.findings, self.config.in_context.split)
+        result.report = write_report(result.findings, self.folder / "report.html")
+        if self.config.keep and runner.executes:
+            self._keep_best(data, runner)
+        return result
+
+    def _keep_best(self, data: RetentionData, runner: Runner[AnyRun]) -> None:
+        """Keep the best model of every method and take the others away; one that is lost is trained again."""
+        best = {arm.label: self._best_cell(data, arm) for arm in self.config.methods}
+        folders: dict[AnyRun, Path] = {
+            self.cells[cell]: self.folder / "models" / quote(label, safe=" ")
+            for label, cell in best.items()
+            if cell is not None
+        }
+        for run, folder in folders.items():
+            fresh = self._left / self.key(run)
+            if fresh.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.parent.mkdir(exist_ok=True)
+                fresh.rename(folder)
+        shutil.rmtree(self._left, ignore_errors=True)
+        runner.get("keeping", list(folders), folders)
+
+    @property
+    def _left(self) -> Path:
+        """Folder of the models of all runs, until the best are chosen."""
+        return self.shared / "models"
+
+    def _best_cell(self, data: RetentionData, arm: Arm) -> Cell | None:
+        runs = {
+            Cell(arm, run.learning_rate, run.seed): run.checkpoints
+            for run in data.runs
+            if run.method == arm.label
+        }
+        return Selection.by(self.targets).best_run(runs)

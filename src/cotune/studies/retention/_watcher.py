@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune._files import write_text
 from cotune.findings.retention import RetentionCheckpoint
+from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
 from cotune.studies.retention._measure import Measure
-from cotune.studies.retention._payload import checkpoint_from_dict, checkpoint_to_dict
-from cotune.studies.retention._selection import Selection
 from cotune.studies.retention.config import changes_weights
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Notebook:
 
     def add(self, checkpoint: RetentionCheckpoint, cost: Mapping[str, float]) -> None:
         """Note a checkpoint and what the steps before it cost."""
-        page = {"checkpoint": checkpoint_to_dict(checkpoint), "cost": dict(cost)}
+        page = {"checkpoint": asdict(checkpoint), "cost": dict(cost)}
         write_text(self._path, json.dumps([*self.pages(), page]))
 
 

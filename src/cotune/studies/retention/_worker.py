@@ -1,3 +1,5 @@
+"""The process that tunes and measures."""
+
 from __future__ import annotations
 
 import hashlib
@@ -10,25 +12,22 @@ from typing import TYPE_CHECKING, Any
 from cotune._files import new_folder
 from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
-from cotune.studies.engine._seen import seen
-from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.engine import Job, Worker, seen, write_artefact_record
+from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._design import AnyRun, PretrainedRun, TuneRun, tuning
 from cotune.studies.retention._measure import Measure
-from cotune.studies.retention._payload import checkpoint_to_dict
-from cotune.studies.retention._selection import Selection
 from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig
-from cotune.tasks import Task, get_metric
+from cotune.tasks import Task
 
 if TYPE_CHECKING:
-    from cotune.models import LanguageModel
     from cotune.training.methods import Stage
     from cotune.training.tuning import TuningConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetentionSetup(WorkerSetup[AnyRun]):
-    """What a process needs to tune and measure.
+@dataclass(kw_only=True)
+class RetentionWorker(Worker[AnyRun]):
+    """Tunes and measures one model, loaded once; every run leaves it as it was.
 
     Parameters
     ----------
@@ -42,8 +41,6 @@ class RetentionSetup(WorkerSetup[AnyRun]):
         Folder for the states of runs in flight.
     stages : Path
         Folder for stages that several runs have in common.
-    threads : int
-        Threads of numerical libraries.
     """
 
     config: RetentionConfig
@@ -52,26 +49,17 @@ class RetentionSetup(WorkerSetup[AnyRun]):
     base: Path
     states: Path
     stages: Path
-    threads: int
 
-    def make(self) -> RetentionWorker:
+    def start(self) -> None:
         """Load the model."""
-        return RetentionWorker(self, self.config.load(self.base))
-
-
-class RetentionWorker(Worker[AnyRun]):
-    """Tunes and measures one model, loaded once; every run leaves it as it was."""
-
-    def __init__(self, setup: RetentionSetup, model: LanguageModel) -> None:
-        self._setup = setup
-        self._model = model
+        self._model = self.config.load(self.base)
         self._measure = Measure(
-            model,
-            setup.targets,
-            setup.evaluation,
-            setup.config.in_context,
-            seed=setup.config.seed,
-            gradient_examples=setup.config.gradient_examples,
+            self._model,
+            self.targets,
+            self.evaluation,
+            self.config.in_context,
+            seed=self.config.seed,
+            gradient_examples=self.config.gradient_examples,
         )
 
     def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
@@ -99,34 +87,33 @@ class RetentionWorker(Worker[AnyRun]):
         cut: dict[str, int] = {}
         for score in scores:
             cut[score.task] = max(cut.get(score.task, 0), score.n_cut)
-        return {"payload": {"checkpoints": [checkpoint_to_dict(checkpoint)], "cut": cut}}
+        return {"payload": {"checkpoints": [asdict(checkpoint)], "cut": cut}}
 
     def _tune(self, run: TuneRun, key: str, save_to: Path | None = None) -> dict[str, Any]:
         from cotune.training.tuning import tune
 
-        setup = self._setup
-        method, config = tuning(run, setup.config)
-        names = [task.name for task in setup.targets]
+        method, config = tuning(run, self.config)
+        names = [task.name for task in self.targets]
         stages = method.stages(config.steps, config.training, names)
-        state = setup.states / key
+        state = self.states / key
         watcher = RunWatcher(
             self._measure,
-            Selection(get_metric(setup.targets[0].metric).higher_is_better),
+            Selection.by(self.targets),
             stages,
             demonstrations=method.demonstrations,
-            gradient_steps=setup.config.gradient_steps,
+            gradient_steps=self.config.gradient_steps,
             notebooks={
                 **{
-                    stage.name: setup.stages / f"{_stage_key(run, config, stages[: at + 1], setup.base)}.json"
+                    stage.name: self.stages / f"{_stage_key(run, config, stages[: at + 1], self.base)}.json"
                     for at, stage in enumerate(stages)
                 },
                 stages[-1].name: state / MEASURED,
             },
         )
-        options: dict[str, Any] = {"state": state / "tuning", "shared": setup.stages, "base": setup.base}
+        options: dict[str, Any] = {"state": state / "tuning", "shared": self.stages, "base": self.base}
         try:
             with tune(
-                self._model, method, setup.targets, config, seed=run.seed, watch=watcher, **options
+                self._model, method, self.targets, config, seed=run.seed, watch=watcher, **options
             ) as tuned:
                 if save_to is not None:
                     tuned.attached.save(save_to)

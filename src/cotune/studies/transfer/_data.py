@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 from cotune.findings.runs import FailedRun
 from cotune.findings.transfer import (
@@ -19,19 +18,14 @@ from cotune.findings.transfer import (
     TransferRun,
     TransferTask,
 )
-from cotune.studies.engine._provenance import machine_rows
-from cotune.studies.engine._runner import StageUsage
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.transfer._design import AnyRun, Cell, TuneRun, due_of
+from cotune.studies.engine import RunRecord, StageUsage, machine_rows
+from cotune.studies.transfer._design import AnyRun, Cell, TransferDesign, TuneRun, due_of
 from cotune.studies.transfer.config import Arm
 from cotune.tasks import Task, get_metric
 
-if TYPE_CHECKING:
-    from cotune.studies.transfer._study import TransferStudy
-
 
 def transfer_data(
-    study: TransferStudy,
+    study: TransferDesign,
     notes: Mapping[str, tuple[str, ...]],
     before: Mapping[AnyRun, RunRecord],
     tuned: Mapping[AnyRun, RunRecord],
@@ -71,7 +65,7 @@ def transfer_data(
     )
 
 
-def _tasks(study: TransferStudy, notes: Mapping[str, tuple[str, ...]]) -> Iterator[TransferTask]:
+def _tasks(study: TransferDesign, notes: Mapping[str, tuple[str, ...]]) -> Iterator[TransferTask]:
     config = study.config
     for tasks, split, most in (
         (study.train, "test", config.seen_examples),
@@ -93,7 +87,7 @@ def _task(task: Task, held_out: bool, test: int, notes: tuple[str, ...]) -> Tran
     )
 
 
-def _arms(study: TransferStudy) -> Iterator[TransferArm]:
+def _arms(study: TransferDesign) -> Iterator[TransferArm]:
     for arm in study.config.compared:
         runs = [run for cell, run in study.cells.items() if cell.arm == arm.label]
         groups = {cell.group for cell in study.cells if cell.arm == arm.label}
@@ -115,7 +109,7 @@ def _recipe(arm: Arm) -> str:
 
 
 def _run(
-    study: TransferStudy,
+    study: TransferDesign,
     cell: Cell,
     run: TuneRun,
     record: RunRecord,
@@ -172,7 +166,7 @@ def _points(rows: Sequence[Sequence[float]]) -> tuple[TransferPoint, ...]:
     )
 
 
-def _failures(study: TransferStudy, records: Mapping[AnyRun, RunRecord]) -> Iterator[FailedRun]:
+def _failures(study: TransferDesign, records: Mapping[AnyRun, RunRecord]) -> Iterator[FailedRun]:
     places = {run: f"{cell.arm}, seed {cell.seed}" for cell, run in study.cells.items()}
     for run, record in records.items():
         if record.error is not None:
@@ -181,7 +175,7 @@ def _failures(study: TransferStudy, records: Mapping[AnyRun, RunRecord]) -> Iter
             yield FailedRun(kind=record.kind, name=name, error=record.error)
 
 
-def _provenance(study: TransferStudy, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
+def _provenance(study: TransferDesign, stages: Sequence[StageUsage]) -> tuple[tuple[str, str], ...]:
     config, training, few = study.config, study.config.training, study.config.transfer
     return (
         ("study", config.name),

@@ -1,17 +1,26 @@
-"""The runs of a transfer study: instruction tunings, and measurements of what they leave behind."""
+"""What a transfer study runs: instruction tunings, and measurements of what they leave behind."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 from cotune._config import parse
+from cotune.answering import scored_fingerprint
+from cotune.exceptions import InputError
+from cotune.studies.engine import ModelStudy, choose, key_of
+from cotune.studies.transfer._groups import groups_of
 from cotune.studies.transfer.config import Arm, TransferStudyConfig
+from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import TuningConfig
+
+_FORMAT = 1
+"""Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
 PRETRAINED = ""
 """The ``source`` of measurements of the pretrained model."""
@@ -145,3 +154,114 @@ def measurements(
         for step in due_of(run, config)
         for task in tasks
     ]
+
+
+@dataclass(frozen=True)
+class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
+    """The tasks of a transfer study by their part in it, its runs and their keys."""
+
+    @cached_property
+    def held_out(self) -> tuple[Task, ...]:
+        """The tasks that are transferred to.
+
+        Raises
+        ------
+        InputError
+            If a name or pattern fits no task.
+        """
+        return self._chosen(self.config.held_out, "held_out", ())
+
+    @cached_property
+    def train(self) -> tuple[Task, ...]:
+        """The tasks that models are instruction-tuned on; no held-out task is among them.
+
+        Raises
+        ------
+        InputError
+            If a name or pattern fits no task, or none is left.
+        """
+        chosen = self._chosen(self.config.train, "train", {task.name for task in self.held_out})
+        if not chosen:
+            raise InputError(f"{self.path}: train: no task is left to train on beside those held out.")
+        return chosen
+
+    def _chosen(self, patterns: Sequence[str], key: str, without: Iterable[str]) -> tuple[Task, ...]:
+        names = choose(patterns, [task.name for task in self.tasks], f"{self.path}: {key}")
+        return tuple(task for task in self.tasks if task.name in names and task.name not in set(without))
+
+    @cached_property
+    def cells(self) -> dict[Cell, TuneRun]:
+        """The comparison: a tuning for every arm, seed and group."""
+        names = [task.name for task in self.train]
+        where = str(self.path)
+        groups = {arm.label: groups_of(arm, names, self.base, where) for arm in self.config.compared}
+        return plan_cells(self.config, groups)
+
+    @cached_property
+    def tunings(self) -> dict[str, TuneRun]:
+        """All tunings by key."""
+        return {key: run for run, key in self._tuning_keys.items()}
+
+    @property
+    def pretrained(self) -> list[MeasureRun]:
+        """The measurements of the model before any tuning."""
+        examples = self.config.transfer.examples
+        return [MeasureRun(PRETRAINED, 0, task.name, examples) for task in self.held_out]
+
+    def measurements(self, run: TuneRun) -> list[MeasureRun]:
+        """Return the measurements of a tuning's checkpoints."""
+        return measurements(run, self.key(run), self.config, [task.name for task in self.held_out])
+
+    @property
+    def runs(self) -> dict[str, list[AnyRun]]:
+        """All runs, by stage."""
+        tunings = list(self.tunings.values())
+        return {
+            "pretrained": list(self.pretrained),
+            "tuning": list(tunings),
+            "measuring": [run for tuning in tunings for run in self.measurements(tuning)],
+        }
+
+    def key(self, run: AnyRun) -> str:
+        """Hash model, tasks, questions and recipe with the run's fields."""
+        if isinstance(run, TuneRun):
+            return self._tuning_keys[run]
+        return key_of(
+            run,
+            **self._questions,
+            fingerprint=scored_fingerprint(self._by_name[run.task], self.config.in_context),
+        )
+
+    @cached_property
+    def _tuning_keys(self) -> dict[TuneRun, str]:
+        return {run: self._tuning_key(run) for run in self.cells.values()}
+
+    def _tuning_key(self, run: TuneRun) -> str:
+        config, replay = self.config, tuning(run, self.config)[1].training.replay
+        return key_of(
+            run,
+            format=_FORMAT,
+            model=self.model_fingerprint,
+            text=None if replay is None else replay.text.fingerprint(self.base),
+            fingerprints=[self._by_name[name].fingerprint for name in run.tasks],
+            due=config.due,
+            seen_examples=config.seen_examples,
+        )
+
+    @cached_property
+    def _by_name(self) -> dict[str, Task]:
+        return {task.name: task for task in self.tasks}
+
+    @cached_property
+    def _questions(self) -> dict[str, Any]:
+        """All that the measurement of any model depends on."""
+        config = self.config
+        asked, transfer = config.in_context.plain(), config.transfer.plain()
+        del asked["batch_tokens"], transfer["examples"], transfer["method"]["name"]
+        most = config.transfer.most  # decides which examples are exemplars
+        return {
+            "format": _FORMAT,
+            "model": self.model_fingerprint,
+            "questions": {"in_context": asked, "transfer": transfer, "most": most, "seed": config.seed},
+            "method": config.transfer.method.kind,
+        }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cotune.exceptions import InputError
-from cotune.studies.engine._model_study import choose
+from cotune.studies.engine import choose
 from cotune.studies.transfer.config import Arm
 
 _FILE = "groups.json"

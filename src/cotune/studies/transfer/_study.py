@@ -1,100 +1,34 @@
+"""A transfer study: tune every arm, measure the pretrained model and all checkpoints, compare, report."""
+
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from cotune.answering import check_in_context, merge_notes, scored_fingerprint
+from cotune.answering import check_in_context, merge_notes
 from cotune.evaluation.transfer import check_transfer
-from cotune.exceptions import InputError
-from cotune.studies.engine._events import Events
-from cotune.studies.engine._model_study import ModelStudy, choose
-from cotune.studies.engine._plan import Plan
-from cotune.studies.engine._runs import key_of
-from cotune.studies.engine._status import Status, stored_status
-from cotune.studies.transfer._design import (
-    PRETRAINED,
-    AnyRun,
-    Cell,
-    MeasureRun,
-    TuneRun,
-    measurements,
-    plan_cells,
-    tuning,
-)
-from cotune.studies.transfer._groups import groups_of
-from cotune.studies.transfer._pipeline import collect_transfer, run_transfer
-from cotune.studies.transfer._plan import plan_transfer
-from cotune.studies.transfer._result import TransferResult
-from cotune.studies.transfer._worker import TransferSetup
+from cotune.exceptions import RunError
+from cotune.findings.transfer import transfer_findings
+from cotune.report import write_report
+from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.transfer._data import transfer_data
+from cotune.studies.transfer._design import AnyRun, MeasureRun, TransferDesign, TuneRun
+from cotune.studies.transfer._plan import transfer_costs
+from cotune.studies.transfer._result import TransferResult, write_results
+from cotune.studies.transfer._worker import TransferWorker
 from cotune.studies.transfer.config import TransferStudyConfig
-from cotune.tasks import Task
 from cotune.training.encoded_tasks import EncodedTasks
-
-_FORMAT = 1
-"""Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
 
 @dataclass(frozen=True)
-class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
+class TransferStudy(TransferDesign):
     """What instruction tuning does to learning new tasks, by fine-tuning and in context."""
 
     config_class: ClassVar[type[TransferStudyConfig]] = TransferStudyConfig
-
-    @cached_property
-    def held_out(self) -> tuple[Task, ...]:
-        """The tasks that are transferred to.
-
-        Raises
-        ------
-        InputError
-            If a name or pattern fits no task.
-        """
-        return self._chosen(self.config.held_out, "held_out", ())
-
-    @cached_property
-    def train(self) -> tuple[Task, ...]:
-        """The tasks that models are instruction-tuned on; no held-out task is among them.
-
-        Raises
-        ------
-        InputError
-            If a name or pattern fits no task, or none is left.
-        """
-        chosen = self._chosen(self.config.train, "train", {task.name for task in self.held_out})
-        if not chosen:
-            raise InputError(f"{self.path}: train: no task is left to train on beside those held out.")
-        return chosen
-
-    def _chosen(self, patterns: Sequence[str], key: str, without: Iterable[str]) -> tuple[Task, ...]:
-        names = choose(patterns, [task.name for task in self.tasks], f"{self.path}: {key}")
-        return tuple(task for task in self.tasks if task.name in names and task.name not in set(without))
-
-    @cached_property
-    def cells(self) -> dict[Cell, TuneRun]:
-        """The comparison: a tuning for every arm, seed and group."""
-        names = [task.name for task in self.train]
-        where = str(self.path)
-        groups = {arm.label: groups_of(arm, names, self.base, where) for arm in self.config.compared}
-        return plan_cells(self.config, groups)
-
-    @cached_property
-    def tunings(self) -> dict[str, TuneRun]:
-        """All tunings by key."""
-        return {key: run for run, key in self._tuning_keys.items()}
-
-    @property
-    def pretrained(self) -> list[MeasureRun]:
-        """The measurements of the model before any tuning."""
-        examples = self.config.transfer.examples
-        return [MeasureRun(PRETRAINED, 0, task.name, examples) for task in self.held_out]
-
-    def measurements(self, run: TuneRun) -> list[MeasureRun]:
-        """Return the measurements of a tuning's checkpoints."""
-        return measurements(run, self.key(run), self.config, [task.name for task in self.held_out])
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, mixtures and numbers; return by task what was cut or dropped."""
@@ -110,76 +44,6 @@ class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
         notes = merge_notes({task.name: task.notes for task in told}, found)
         return merge_notes(notes, {name: of_task for name, of_task in cut.items() if name in notes})
 
-    def run(self, events: Events, *, retry_failed: bool = False) -> TransferResult:
-        """Do what the study still lacks and write its results."""
-        return run_transfer(self, events, retry_failed=retry_failed)
-
-    def collect(self) -> TransferResult:
-        """Put together what the store holds, running nothing."""
-        return collect_transfer(self)
-
-    def plan(self, *, measure: bool = True) -> Plan:
-        """Tell what the study will cost."""
-        return plan_transfer(self, measure=measure)
-
-    def status(self) -> Status:
-        """Look up what is done."""
-        return stored_status(self, self.wanted)
-
-    @property
-    def wanted(self) -> dict[str, list[AnyRun]]:
-        """All runs, by stage."""
-        tunings = list(self.tunings.values())
-        return {
-            "pretrained": list(self.pretrained),
-            "tuning": list(tunings),
-            "measuring": [run for tuning in tunings for run in self.measurements(tuning)],
-        }
-
-    def key(self, run: AnyRun) -> str:
-        """Hash model, tasks, questions and recipe with the run's fields."""
-        if isinstance(run, TuneRun):
-            return self._tuning_keys[run]
-        return key_of(
-            run,
-            **self._questions,
-            fingerprint=scored_fingerprint(self._by_name[run.task], self.config.in_context),
-        )
-
-    @cached_property
-    def _tuning_keys(self) -> dict[TuneRun, str]:
-        return {run: self._tuning_key(run) for run in self.cells.values()}
-
-    def _tuning_key(self, run: TuneRun) -> str:
-        config, replay = self.config, tuning(run, self.config)[1].training.replay
-        return key_of(
-            run,
-            format=_FORMAT,
-            model=self.model_fingerprint,
-            text=None if replay is None else replay.text.fingerprint(self.base),
-            fingerprints=[self._by_name[name].fingerprint for name in run.tasks],
-            due=config.due,
-            seen_examples=config.seen_examples,
-        )
-
-    @cached_property
-    def _by_name(self) -> dict[str, Task]:
-        return {task.name: task for task in self.tasks}
-
-    @cached_property
-    def _questions(self) -> dict[str, Any]:
-        """All that the measurement of any model depends on."""
-        config = self.config
-        asked, transfer = config.in_context.plain(), config.transfer.plain()
-        del asked["batch_tokens"], transfer["examples"], transfer["method"]["name"]
-        most = config.transfer.most  # decides which examples are exemplars
-        return {
-            "format": _FORMAT,
-            "model": self.model_fingerprint,
-            "questions": {"in_context": asked, "transfer": transfer, "most": most, "seed": config.seed},
-            "method": config.transfer.method.kind,
-        }
-
     def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
         """Measure all tasks of a checkpoint together: their fine-tunings share a pass."""
         single: list[Sequence[AnyRun]] = [(run,) for run in runs if isinstance(run, TuneRun)]
@@ -187,19 +51,54 @@ class TransferStudy(ModelStudy[TransferStudyConfig, AnyRun]):
         together = groupby(measured, lambda run: (run.source, run.step, run.examples))
         return [*single, *(tuple(of_checkpoint) for _, of_checkpoint in together)]
 
-    def worker_setup(self) -> TransferSetup:
-        """Return what a process needs to tune and measure."""
-        return TransferSetup(
+    def worker(self) -> TransferWorker:
+        """Return what tunes and measures."""
+        return TransferWorker(
             config=self.config,
             tasks={task.name: task for task in (*self.train, *self.held_out)},
             tunings=self.tunings,
             base=self.base,
             states=self.states,
             checkpoints=self.checkpoints,
-            threads=self.config.executor.threads,
         )
 
     @property
     def checkpoints(self) -> Path:
         """Folder of what tunings leave until all of it is measured, by key."""
         return self.shared / "checkpoints"
+
+    def costs(self, *, measure: bool) -> Costs:
+        """Count runs, steps, tokens and prompts."""
+        return transfer_costs(self, measure=measure)
+
+    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+        """Say which runs are wanted."""
+        return Standing(self.runs)
+
+    def follow(self, runner: Runner[AnyRun], notes: Mapping[str, tuple[str, ...]]) -> TransferResult:
+        """Measure the pretrained model, tune every arm, measure its checkpoints, compare, report."""
+        result = TransferResult(study=self, notes=notes, stages=runner.stages)
+        before = runner.get("pretrained", self.pretrained)
+        if not before:
+            return result
+        failed = next((record.error for record in before.values() if record.error), None)
+        if failed is not None:
+            raise RunError(f"The pretrained model could not be measured: {failed}")
+        tunings = list(self.tunings.values())
+        asked = {run: self.measurements(run) for run in tunings}
+        # Weights are needed where something is still to be measured; elsewhere they may be gone.
+        needed: dict[AnyRun, Path] = {
+            run: self.checkpoints / self.key(run)
+            for run, wanted in asked.items()
+            if len(runner.stored(wanted)) < len(wanted)
+        }
+        tuned = runner.get("tuning", tunings, save=needed)
+        good = [run for run in tunings if run in tuned and tuned[run].error is None]
+        measured = runner.get("measuring", [wanted for run in good for wanted in asked[run]])
+        data = transfer_data(self, notes, before, tuned, measured, runner.stages)
+        result.findings = transfer_findings(data)
+        write_results(self.folder, result.findings)
+        result.report = write_report(result.findings, self.folder / "report.html")
+        if runner.executes and not self.config.keep:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+        return result

@@ -1,27 +1,26 @@
+"""The process that tunes and measures."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, checkpoint_as_base
 from cotune.exceptions import RunError
-from cotune.studies.engine._worker import Job, Worker, WorkerSetup, write_artefact_record
+from cotune.studies.engine import Job, Worker, write_artefact_record
 from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher
 from cotune.studies.transfer._design import PRETRAINED, AnyRun, MeasureRun, TuneRun, due_of, method_of, tuning
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.tasks import Task
 from cotune.training.encoded_tasks import EncodedTasks
 
-if TYPE_CHECKING:
-    from cotune.models import LanguageModel
 
-
-@dataclass(frozen=True, kw_only=True)
-class TransferSetup(WorkerSetup[AnyRun]):
-    """What a process needs to tune and measure.
+@dataclass(kw_only=True)
+class TransferWorker(Worker[AnyRun]):
+    """Tunes and measures one model, loaded once; every job leaves it as it was.
 
     Parameters
     ----------
@@ -35,8 +34,6 @@ class TransferSetup(WorkerSetup[AnyRun]):
         Folder that relative paths start from.
     states, checkpoints : Path
         Folders for the states of tunings in flight, and for what tunings leave; by key.
-    threads : int
-        Threads of numerical libraries.
     """
 
     config: TransferStudyConfig
@@ -45,21 +42,12 @@ class TransferSetup(WorkerSetup[AnyRun]):
     base: Path
     states: Path
     checkpoints: Path
-    threads: int
-
-    def make(self) -> TransferWorker:
-        """Load the model."""
-        return TransferWorker(self, self.config.load(self.base))
-
-
-@dataclass
-class TransferWorker(Worker[AnyRun]):
-    """Tunes and measures one model, loaded once; every job leaves it as it was."""
-
-    setup: TransferSetup
-    model: LanguageModel
     _transfers: dict[tuple[str, ...], TransferEvaluation] = field(default_factory=dict, init=False)
     _questions: dict[tuple[str, ...], Questions] = field(default_factory=dict, init=False)
+
+    def start(self) -> None:
+        """Load the model."""
+        self.model = self.config.load(self.base)
 
     def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
         """Tune the model, or measure one checkpoint on some tasks."""
@@ -71,17 +59,17 @@ class TransferWorker(Worker[AnyRun]):
     def _tune(self, run: TuneRun, key: str) -> dict[str, Any]:
         from cotune.training.tuning import tune
 
-        setup, config = self.setup, self.setup.config
+        config = self.config
         method, recipe = tuning(run, config)
-        tasks = [setup.tasks[name] for name in run.tasks]
+        tasks = [self.tasks[name] for name in run.tasks]
         data = EncodedTasks(tasks, lambda: self.model.encoder, demonstrations=method.demonstrations)
-        left = Checkpoints(setup.checkpoints / key)
+        left = Checkpoints(self.checkpoints / key)
         last = method.stages(run.steps, recipe.training, run.tasks)[-1].name
         watcher = CheckpointWatcher(self.model, data, config.seen_examples, last, left)
-        state = setup.states / key
+        state = self.states / key
         try:
             with tune(
-                self.model, method, tasks, recipe, seed=run.seed, watch=watcher, state=state, base=setup.base
+                self.model, method, tasks, recipe, seed=run.seed, watch=watcher, state=state, base=self.base
             ) as tuned:
                 log = tuned.logs[last]
         except RunError as error:
@@ -111,16 +99,16 @@ class TransferWorker(Worker[AnyRun]):
         if run.source == PRETRAINED:
             yield
             return
-        tuned = self.setup.tunings[run.source]
-        parts = Checkpoints(self.setup.checkpoints / run.source).load(run.step)
+        tuned = self.tunings[run.source]
+        parts = Checkpoints(self.checkpoints / run.source).load(run.step)
         with checkpoint_as_base(self.model, method_of(tuned), tuned.tasks, parts):
             yield
 
     def _transfer(self, names: tuple[str, ...]) -> TransferEvaluation:
         if names not in self._transfers:
-            config = self.setup.config
+            config = self.config
             self._transfers[names] = TransferEvaluation(
-                [self.setup.tasks[name] for name in names],
+                [self.tasks[name] for name in names],
                 config.transfer,
                 config.in_context,
                 self.model.encoder,
@@ -131,9 +119,9 @@ class TransferWorker(Worker[AnyRun]):
 
     def _asked(self, names: tuple[str, ...]) -> Questions:
         if names not in self._questions:
-            config = self.setup.config
+            config = self.config
             self._questions[names] = Questions(
-                [self.setup.tasks[name] for name in names],
+                [self.tasks[name] for name in names],
                 config.in_context,
                 self.model.encoder,
                 seed=config.seed,

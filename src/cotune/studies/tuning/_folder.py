@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from cotune._files import new_folder, write_text
 from cotune.exceptions import InputError
+from cotune.studies.engine import locked
 from cotune.studies.tuning._result import TuneResult
 
 _KEY = "run.txt"
@@ -84,12 +84,7 @@ class TuneFolder:
         InputError
             If another process is at work in it.
         """
-        self._unfinished.mkdir(parents=True, exist_ok=True)
-        with (self._unfinished / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InputError(f"Another process is tuning a model for {self.path}.") from None
+        with locked(self._unfinished / _LOCK, f"Another process is tuning a model for {self.path}."):
             write_text(self._unfinished / _KEY, self._key + "\n")
             yield
 

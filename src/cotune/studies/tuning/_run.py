@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cotune._files import write_text
 from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
-from cotune.studies.engine._seen import seen
+from cotune.studies.engine import seen
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cotune._config import Config
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._design import AnyRun
+from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators._memory import Memory
 from cotune.training.learner import Learner
 

@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import FirstOrder, Linearised, rank_agreement
 from cotune.exceptions import InputError
-from cotune.studies.grouping._design import AnyRun, LinearRun
+from cotune.studies.grouping._runs import AnyRun, LinearRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Records, Trust
 from cotune.studies.grouping.estimators._table import RunTable, arrays_by_task
 from cotune.studies.grouping.estimators._trained import TaskCount, Trained, few_subsets, named

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity import AdaptiveGrouping
-from cotune.studies.grouping._design import FitRun
+from cotune.studies.grouping._runs import FitRun
 from cotune.studies.grouping.estimators._base import Array, Records
 from cotune.studies.grouping.estimators._memory import Memory
 from cotune.training.learner import Learner, Subset

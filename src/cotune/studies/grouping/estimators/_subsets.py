@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from cotune.affinity import KernelSurrogate, LinearSurrogate, cover_pairs
-from cotune.studies.grouping._design import AnyRun
+from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Records, Transfer
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import TaskCount, Trained, named

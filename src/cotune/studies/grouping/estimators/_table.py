@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cotune.affinity import Affinity, gains
 from cotune.exceptions import RunError
-from cotune.studies.grouping._design import FitRun
+from cotune.studies.grouping._runs import FitRun
 from cotune.studies.grouping.estimators._base import Array, Records
 from cotune.training.learner import Learner
 

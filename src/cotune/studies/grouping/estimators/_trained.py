@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from cotune._config import Config
 from cotune.affinity import cover_pairs, fewest_covering, spread_tasks
 from cotune.exceptions import InputError
-from cotune.studies.grouping._design import AnyRun, FitRun
+from cotune.studies.grouping._runs import AnyRun, FitRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Round, Rounds
 from cotune.studies.grouping.estimators._memory import Memory
 from cotune.studies.grouping.estimators._table import RunTable

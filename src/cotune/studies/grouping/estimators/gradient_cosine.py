@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import gradient_cosine
 from cotune.exceptions import InputError
-from cotune.studies.grouping._design import AnyRun, FeatureRun
+from cotune.studies.grouping._runs import AnyRun, FeatureRun
 from cotune.studies.grouping.estimators._base import Estimate, Estimator, Records
 from cotune.studies.grouping.estimators._table import arrays_by_task
 from cotune.training.learner import FeatureLearner, Learner

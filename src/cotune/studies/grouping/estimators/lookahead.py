@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import lookahead
 from cotune.exceptions import InputError, RunError
-from cotune.studies.grouping._design import AnyRun, LookaheadRun
+from cotune.studies.grouping._runs import AnyRun, LookaheadRun
 from cotune.studies.grouping.estimators._base import Estimate, Estimator, Records
 from cotune.training.learner import Learner, LookaheadLearner
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from cotune.affinity import mean_of_pairs, pairwise
-from cotune.studies.grouping._design import AnyRun
+from cotune.studies.grouping._runs import AnyRun
 from cotune.studies.grouping.estimators._base import Estimate, Records
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import Trained, named

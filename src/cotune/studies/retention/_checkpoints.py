@@ -1,4 +1,4 @@
-"""Which checkpoints are compared: the best of a run, and the first at which a target score is reached.
+"""Checkpoints as records keep them, and which are compared: the best, and the first at a target score.
 
 Both are chosen by validation scores; test scores are only reported.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from cotune.findings.retention import RetentionCheckpoint
+from cotune.evaluation.format_specialisation import ModuleAlignment
+from cotune.findings.retention import InContextValue, RetentionCheckpoint, TargetScore
 from cotune.studies.retention._design import Cell
+from cotune.tasks import Task, get_metric
 
 Checkpoints = Sequence[RetentionCheckpoint]
 """Those of one run, in the order of training."""
@@ -28,6 +31,11 @@ class Selection:
     """
 
     higher_is_better: bool
+
+    @classmethod
+    def by(cls, targets: Sequence[Task]) -> Selection:
+        """Choose by the metric of some targets, which have one direction."""
+        return cls(get_metric(targets[0].metric).higher_is_better)
 
     def utility(self, checkpoint: RetentionCheckpoint) -> float:
         """Return the mean validation score, its sign turned so that higher is better."""
@@ -69,3 +77,16 @@ class Selection:
 
 def _last_stage(checkpoints: Checkpoints) -> list[int]:
     return [at for at, checkpoint in enumerate(checkpoints) if checkpoint.stage == checkpoints[-1].stage]
+
+
+def checkpoint_from_dict(data: Mapping[str, Any]) -> RetentionCheckpoint:
+    """Read a checkpoint as a record keeps it."""
+    return RetentionCheckpoint(
+        stage=data["stage"],
+        step=data["step"],
+        targets=tuple(TargetScore(**score) for score in data["targets"]),
+        in_context=tuple(
+            InContextValue(**{**value, "draws": tuple(value["draws"])}) for value in data["in_context"]
+        ),
+        alignment=tuple(ModuleAlignment(**alignment) for alignment in data["alignment"]),
+    )

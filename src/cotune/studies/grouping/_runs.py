@@ -1,0 +1,144 @@
+"""The runs of a grouping study: fits on subsets of tasks, and what is measured in place of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cotune.studies.engine._runs import key_of
+from cotune.training.learner import Learner, Subset
+
+
+@dataclass(frozen=True, slots=True)
+class FitRun:
+    """Train on a subset and score its tasks.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The tasks, sorted.
+    seed : int
+        The run's seed.
+    steps : int
+        Optimiser steps of the whole run.
+    split : str
+        Examples scored on.
+    """
+
+    kind: ClassVar[str] = "fit"
+    subset: Subset
+    seed: int
+    steps: int
+    split: str
+
+    @property
+    def size(self) -> int:
+        """Its steps."""
+        return self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class VariedRun(FitRun):
+    """Train on a subset otherwise than the study's learner does, and score its tasks.
+
+    Parameters
+    ----------
+    variation : str
+        What is another, from :meth:`Variation.text`.
+    """
+
+    kind: ClassVar[str] = "varied_fit"
+    variation: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRun:
+    """Describe one task by its gradient at the base model.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The one task.
+    seed : int
+        Shared by all tasks of a study.
+    examples : int
+        Examples in each half.
+    dimension : int
+        Longer gradients are sketched to this length.
+    """
+
+    kind: ClassVar[str] = "features"
+    subset: Subset
+    seed: int
+    examples: int
+    dimension: int
+
+    @property
+    def size(self) -> int:
+        """Its examples."""
+        return self.examples
+
+
+@dataclass(frozen=True, slots=True)
+class LinearRun:
+    """Take one task's margins at the starting point of all runs, and their projected gradients.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        The one task.
+    seed : int
+        Shared by all tasks of a study.
+    examples : int
+        Most examples of each split.
+    dimension : int
+        Longer gradients are projected to this length.
+    """
+
+    kind: ClassVar[str] = "linear"
+    subset: Subset
+    seed: int
+    examples: int
+    dimension: int
+
+    @property
+    def size(self) -> int:
+        """Its examples."""
+        return self.examples
+
+
+@dataclass(frozen=True, slots=True)
+class LookaheadRun:
+    """Train jointly on all tasks, now and then looking what a step on each does to the losses of all.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        All tasks, in the learner's order.
+    seed : int
+        The run's seed.
+    steps : int
+        Steps of the joint run.
+    every : int
+        Steps between measurements.
+    """
+
+    kind: ClassVar[str] = "lookahead"
+    subset: Subset
+    seed: int
+    steps: int
+    every: int
+
+    @property
+    def size(self) -> int:
+        """Its steps."""
+        return self.steps
+
+
+AnyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
+
+
+def run_key(run: AnyRun, learner: Learner) -> str:
+    """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
+    tasks = {task: learner.task_fingerprint(task) for task in run.subset}
+    return key_of(run, learner=learner.fingerprint, tasks=tasks)
