@@ -138,7 +138,11 @@ KEYS = {
         "varied_fit": "8ad366c675479392",
         "folder": "c0cef4ee3fdc696a",
     },
-    "retention": {"tune": "c2ef5ab5452e6eee", "folder": "b1bbfcba20811b57"},
+    "retention": {
+        "pretrained": "60307392374ff18f",
+        "tune": "c2ef5ab5452e6eee",
+        "folder": "b1bbfcba20811b57",
+    },
     "transfer": {
         "instruct": "7d96c8ec0e584aa8",
         "measure": "f1011a44f96335f8",
@@ -150,13 +154,13 @@ KEYS = {
 def keys_of(study: Study) -> dict:
     """One key of every kind of run there is."""
     if study.config.kind == "grouping":
-        from cotune.studies.grouping._design import FitRun, VariedRun
+        from cotune.studies.grouping._runs import FitRun, VariedRun
 
         varied = study.config.comparison.every_arm[-1]
         fit = FitRun(("alpha", "beta"), 3, 2, "test")
         other = VariedRun(("alpha", "beta"), 3, 2, "test", varied.text())
         return {run.kind: study.key(run) for run in (fit, other)}
-    runs = [run for runs in study.wanted.values() for run in runs] if hasattr(study, "wanted") else []
+    runs = [run for runs in study.runs.values() for run in runs]
     return {run.kind: study.key(run) for run in [*runs, *study.cells.values()]}
 
 

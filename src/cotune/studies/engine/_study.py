@@ -101,9 +101,9 @@ class Study(ABC, Generic[ConfigT, RunT]):
         return tuple(tasks)
 
     @property
-    @abstractmethod
     def model(self) -> Config:
-        """The part of the configuration that says which model the runs share."""
+        """The part of the configuration that says which model the runs share; by default all of it."""
+        return self.config
 
     @abstractmethod
     def check(self) -> dict[str, tuple[str, ...]]:
