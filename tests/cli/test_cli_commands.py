@@ -345,6 +345,31 @@ def test_run_status_and_report_with_json(tmp_path, capsys, tiny_causal):
     assert "affinity: 2 runs" in out
 
 
+def test_notes_of_tasks_alike_are_one_line_unless_each_is_asked_for(tmp_path, capsys, tiny_causal):
+    for name in ("one", "two", "three", "four"):
+        task_file(tmp_path / "tasks", name, instances=40)
+    one = tmp_path / "tasks" / "one.json"
+    one.write_text(one.read_text().replace('"out 7"', '""'))
+    caps = {"train": 4, "validation": 1, "test": 2}
+    tasks = {"reader": "natural_instructions", "path": "tasks", "max_examples": caps}
+    learner = {"kind": "language_model", "model": str(tiny_causal)}
+    file = study_file(tmp_path, tasks=tasks, learner=learner, comparison=None, executor={"workers": 0})
+    plan = ("plan", file, "--no-measure")
+    capped = "capped at 4 / 1 / 2 examples"
+    lines = cotune(capsys, *plan)[1].splitlines()
+    assert [line for line in lines if "capped" in line] == [f"  all 4 tasks: {capped}"]
+    (dropped,) = [line for line in lines if "dropped" in line]
+    assert dropped.startswith("  one: 1 of 40 examples dropped as unusable (the first: one.json, instance 8 ")
+    lines = cotune(capsys, *plan, "--verbose")[1].splitlines()
+    each = [line for line in lines if "capped" in line]
+    assert {line.partition(": ")[0].strip() for line in each} == {"one", "two", "three", "four"}
+    assert all(f": {capped} (of " in line for line in each)
+    notes = json.loads(cotune(capsys, *plan, "--json")[1])["notes"]
+    assert sum("capped" in note for note in notes) == 4
+    assert f"  all 4 tasks: {capped}" in cotune(capsys, "run", file)[1].splitlines()
+    assert "  four: " + capped in cotune(capsys, "run", file, "--verbose")[1]
+
+
 def test_debug_prints_a_traceback(tmp_path, capsys):
     status, _, error = cotune(capsys, "group", tmp_path / "none.csv", "--debug")
     assert status == 2

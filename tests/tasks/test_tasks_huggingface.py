@@ -92,7 +92,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
         file.write('{"text": null, "label": 1}\n{"text": "x", "label": 7}\n')
     (task,) = read(tmp_path, path="reviews", labels=["bad", "good"])
     assert task.notes == (
-        "2 of 32 examples were dropped as unusable (the first: The dataset 'reviews', split train, row 31: "
+        "2 of 32 examples dropped as unusable (the first: The dataset 'reviews', split train, row 31: "
         "the template cannot be filled in: it prints a value that is null; its fields are text, label)",
     )
 

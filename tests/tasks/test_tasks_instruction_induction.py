@@ -181,7 +181,7 @@ def test_an_example_that_cannot_be_used_is_dropped_and_counted(tmp_path, row):
     task = read(tmp_path)
     note = next(note for note in task.notes if "unusable" in note)
     assert note.startswith(
-        f"1 of {rows + 1} examples was dropped as unusable (the first: some.json, execute, example 2"
+        f"1 of {rows + 1} examples dropped as unusable (the first: some.json, execute, example 2"
     )
     data["execute"] = [row]
     path.write_text(json.dumps(data))

@@ -134,7 +134,7 @@ def test_a_row_that_cannot_be_used_is_dropped_and_counted(tmp_path, kind):
     (task,) = read(path)
     assert sum(len(task[split]) for split in SPLITS) == 20
     (note,) = task.notes
-    assert note.startswith("2 of 22 examples were dropped as unusable (the first: t.jsonl, line 4")
+    assert note.startswith("2 of 22 examples dropped as unusable (the first: t.jsonl, line 4")
     path.write_text(BAD_LINES[kind])
     with pytest.raises(InputError, match=r"t\.jsonl, line 1"):
         read(path)
@@ -145,7 +145,7 @@ def test_bytes_that_are_not_utf8_cost_their_line_alone(tmp_path):
     path.write_bytes(path.read_bytes() + b'{"input": "\xff"}\n')
     (task,) = read(path)
     assert task.notes == (
-        "1 of 21 examples was dropped as unusable (the first: t.jsonl, line 21 is not UTF-8 text, which JSON "
+        "1 of 21 examples dropped as unusable (the first: t.jsonl, line 21 is not UTF-8 text, which JSON "
         "lines have to be)",
     )
 
@@ -164,7 +164,7 @@ def test_empty_outputs_beside_others_are_dropped_and_counted(tmp_path):
     path.write_text(path.read_text() + '{"input": "x", "target": ["", "y"]}\n')
     (task,) = read(path)
     assert task.notes == (
-        "1 of 10 examples has empty outputs beside others, which were dropped (the first: t.jsonl, line 10)",
+        "empty outputs beside others dropped from 1 of 10 examples (the first: t.jsonl, line 10)",
     )
     assert ("y",) in {example.targets for split in SPLITS for example in task[split]}
 
@@ -173,7 +173,7 @@ def test_too_few_examples_because_others_were_dropped_is_said(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text('{"input": "a", "target": "b"}\n' + '{"input": "a", "target": ""}\n' * 8)
     with pytest.raises(
-        InputError, match=r"at least 3 examples .* instead\. 8 of 9 examples were dropped .*line 2"
+        InputError, match=r"at least 3 examples .* instead\. 8 of 9 examples dropped .*line 2"
     ):
         read(path)
 

@@ -49,7 +49,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path):
 def test_repeated_instances_are_dropped_and_counted(tmp_path):
     instances = content()["Instances"]
     (task,) = read(write(tmp_path / "t.json", content(Instances=instances + instances[:3])))
-    assert task.notes == ("3 of 23 examples repeat another and were dropped",)
+    assert task.notes == ("3 of 23 examples dropped as repetitions",)
 
 
 def test_a_task_without_category_is_fine(tmp_path):
@@ -83,9 +83,7 @@ def test_an_instance_that_cannot_be_used_is_dropped_and_counted(tmp_path, instan
         write(tmp_path / "task293.json", content(Instances=instances)), max_examples={"train": None}
     )
     note, *capped = task.notes
-    assert note.startswith(
-        "1 of 501 examples was dropped as unusable (the first: task293.json, instance 293 "
-    )
+    assert note.startswith("1 of 501 examples dropped as unusable (the first: task293.json, instance 293 ")
     assert all("capped" in other for other in capped)
     with pytest.raises(InputError, match=r"task293\.json, instance 1 "):
         read(write(tmp_path / "task293.json", content(Instances=[instance] * 9)))

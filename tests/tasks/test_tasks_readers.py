@@ -69,7 +69,7 @@ def test_metric_fractions_and_caps(folder):
     (task,) = JsonLinesReader(path="summary.jsonl", **options).read(base=folder, seed=0)
     assert task.metric == "token_f1"
     assert [len(task[split]) for split in SPLITS] == [3, 5, 5]
-    assert task.notes == ("train capped at 3 of 10 examples",)
+    assert task.notes == ("train capped at 3 examples (of 10)",)
 
 
 @pytest.mark.parametrize(

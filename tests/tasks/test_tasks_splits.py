@@ -81,7 +81,7 @@ def test_seed_and_name_decide():
 def test_fractions_and_caps():
     splits, notes = split({"test": numbered(0, 400)}, caps={"train": 256, "validation": None, "test": 64})
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 256, "validation": 40, "test": 64}
-    assert notes == ("train capped at 256 of 280 examples", "test capped at 64 of 80 examples")
+    assert notes == ("train / test capped at 256 / 64 examples (of 280 / 80)",)
 
 
 def test_a_cap_keeps_what_a_smaller_cap_keeps():
@@ -94,9 +94,9 @@ def test_a_cap_keeps_what_a_smaller_cap_keeps():
 def test_repeats_are_dropped_and_counted():
     splits, notes = split({"train": numbered(0, 10) + numbered(0, 3)})
     assert sum(map(len, splits.values())) == 10
-    assert notes == ("3 of 13 examples repeat another and were dropped",)
+    assert notes == ("3 of 13 examples dropped as repetitions",)
     assert split({"train": [*numbered(0, 10), *numbered(0, 1)]})[1] == (
-        "1 of 11 examples repeats another and was dropped",
+        "1 of 11 examples dropped as repetitions",
     )
 
 
@@ -112,8 +112,8 @@ def test_held_out_inputs_are_dropped_from_train():
     splits, notes = split(source)
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 8, "validation": 5, "test": 7}
     assert notes == (
-        "1 of 6 validation examples shares an input with a held-out split and was dropped",
-        "2 of 10 train examples share an input with a held-out split and were dropped",
+        "1 of 6 validation examples dropped, whose input a held-out split has",
+        "2 of 10 train examples dropped, whose input a held-out split has",
     )
 
 

@@ -23,4 +23,7 @@ TemplateOption: TypeAlias = Annotated[
 ChoicesOption: TypeAlias = Annotated[
     str | None, typer.Option(help="The answers of tasks of JSON lines, parted by commas.")
 ]
+VerboseOption: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", help="List what was cut or dropped task by task.")
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

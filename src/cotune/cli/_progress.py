@@ -17,7 +17,8 @@ _EVERY_SECONDS = 10.0
 class PlainEvents:
     """Writes a line when a stage begins and ends, and now and then between."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
         self._title = ""
         self._total = self._done = self._reused = 0
         self._began = self._told = time.monotonic()
@@ -53,7 +54,8 @@ class PlainEvents:
 class BarEvents:
     """Shows a bar with the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -103,6 +105,8 @@ class BarEvents:
 class JsonEvents:
     """Writes every event as a JSON object on a line of its own."""
 
+    verbose = True
+
     def stage(self, title: str, total: int, reused: int) -> None:
         """Write the stage."""
         emit({"event": "stage", "stage": title, "runs": total, "stored": reused})
@@ -130,18 +134,18 @@ def emit(value: Any) -> None:
 
 
 @contextmanager
-def progress(as_json: bool) -> Iterator[Events]:
+def progress(as_json: bool, *, verbose: bool = False) -> Iterator[Events]:
     """Choose how progress is shown."""
     if as_json:
         yield JsonEvents()
     elif sys.stdout.isatty():
-        bar = BarEvents()
+        bar = BarEvents(verbose=verbose)
         try:
             yield bar
         finally:
             bar.stop()
     else:
-        yield PlainEvents()
+        yield PlainEvents(verbose=verbose)
 
 
 def plural(number: int, noun: str) -> str:

@@ -32,7 +32,8 @@ class Work(Protocol):
 class PlainWork:
     """Writes lines to the error stream: the end of every piece, and now and then between."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
         self._title = ""
         self._first = 0
         self._began = self._told = 0.0
@@ -62,7 +63,8 @@ class PlainWork:
 class BarWork:
     """Shows a bar with the time left for every piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
+        self.verbose = verbose
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -102,6 +104,8 @@ class BarWork:
 class JsonWork:
     """Writes what happens as JSON objects, each on a line of its own, to the output."""
 
+    verbose = True
+
     def advance(self, title: str, done: int, total: int, detail: str = "") -> None:
         """Write the end of a piece."""
         if done == total:
@@ -117,15 +121,15 @@ class JsonWork:
 
 
 @contextmanager
-def show_work(as_json: bool = False) -> Iterator[Work]:
+def show_work(as_json: bool = False, *, verbose: bool = False) -> Iterator[Work]:
     """Choose how work is shown."""
     if as_json:
         yield JsonWork()
     elif sys.stderr.isatty():
-        bar = BarWork()
+        bar = BarWork(verbose=verbose)
         try:
             yield bar
         finally:
             bar.stop()
     else:
-        yield PlainWork()
+        yield PlainWork(verbose=verbose)

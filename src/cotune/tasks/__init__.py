@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cotune.tasks._notes import note_lines
 from cotune.tasks._task import SPLITS, Example, Task, check_tasks
 from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
@@ -38,6 +39,7 @@ __all__ = [
     "format_target",
     "get_format",
     "get_metric",
+    "note_lines",
     "stops_of",
 ]
 

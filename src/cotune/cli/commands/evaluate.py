@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TasksArgument, TemplateOption
+from cotune.cli._options import (
+    ChoicesOption,
+    JsonOption,
+    ReaderOption,
+    TasksArgument,
+    TemplateOption,
+    VerboseOption,
+)
 
 if TYPE_CHECKING:
     from cotune.studies.evaluating import Evaluation
@@ -57,6 +64,7 @@ def evaluate(
         ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table as CSV, with all digits.")] = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on tasks in context."""
@@ -68,6 +76,7 @@ def evaluate(
     from cotune.cli._settings import given, nested, numbers, words
     from cotune.cli._work import show_work
     from cotune.evaluation.saved_model import find_saved_model
+    from cotune.studies.engine import tell_notes
     from cotune.studies.evaluating import EvaluateConfig, evaluate_saved_model
     from cotune.studies.task_files import merged, read_tasks
 
@@ -86,7 +95,8 @@ def evaluate(
         for path in tasks
         for task in read_tasks(path, reader=reader, options=of_task, table_options=of_table)
     ]
-    with show_work() as work:
+    with show_work(verbose=verbose) as work:
+        tell_notes(work, {task.name: task.notes for task in found})
         evaluation = evaluate_saved_model(model, saved, found, config, partial(work.advance, "in context"))
     if csv is not None:
         write_text(csv, evaluation.csv())

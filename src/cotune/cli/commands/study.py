@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cotune.cli._options import JsonOption
+from cotune.cli._options import JsonOption, VerboseOption
 
 if TYPE_CHECKING:
     from cotune.studies import StudyResult
@@ -25,18 +25,20 @@ def plan(
     study: StudyArgument,
     folder: FolderOption = None,
     measure: Annotated[bool, typer.Option(help="Do a few steps to tell time, memory and disk.")] = True,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a study will cost: runs, steps, tokens, time, memory, disk. Writes nothing."""
     from cotune.cli._progress import duration, emit, plural
     from cotune.studies import Study, plan_study
+    from cotune.tasks import note_lines
 
     result = plan_study(Study.load(study, folder), measure=measure)
     if as_json:
         emit(result.to_dict())
         return
     print(f"{result.name}: {result.tasks} tasks, {result.workers} worker processes")
-    for note in result.notes:
+    for note in (*note_lines(result.task_notes, each=verbose), *result.notes):
         print(f"  {note}")
     for stage in result.stages:
         tokens = "" if stage.tokens is None or not stage.steps else f", {stage.tokens:,} tokens"
@@ -55,6 +57,7 @@ def run(
     study: StudyArgument,
     folder: FolderOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do what a study still lacks, write its results and its report.
@@ -65,7 +68,7 @@ def run(
     from cotune.studies import Study, run_study
 
     loaded = Study.load(study, folder)
-    with progress(as_json) as events:
+    with progress(as_json, verbose=verbose) as events:
         result = run_study(loaded, events, retry_failed=retry_failed)
     if as_json:
         found = {"event": "done", "folder": str(loaded.folder), "report": str(result.report)}

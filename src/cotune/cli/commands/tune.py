@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption
+from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption, VerboseOption
 from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def tune(
             "in_context.num_beams=4, precision=fp32, max_prompt_tokens=1024. May be repeated.",
         ),
     ] = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tune a model on one task, and tell what it could do before and after.
@@ -108,7 +109,7 @@ def tune(
     config = parse(TuneConfig, options, "cotune tune")
     target = _only(read_tasks(task, reader=reader, options=of_task, table_options=of_table), task)
     others = [found for path in evaluation or [] for found in read_tasks(path)]
-    with show_work(as_json) as work:
+    with show_work(as_json, verbose=verbose) as work:
         result = tune_task(config, target, out, work, evaluation=others)
     if as_json:
         emit({"event": "done", "folder": str(out), **result.to_dict()})

@@ -5,7 +5,7 @@ A kind is a subclass of :class:`Study` with a configuration, runs, a :class:`Wor
 """
 
 from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
-from cotune.studies.engine._events import Events
+from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._folder import locked
 from cotune.studies.engine._model_study import ModelStudy, choose
@@ -54,6 +54,7 @@ __all__ = [
     "peak_memory",
     "read_study_file",
     "seen",
+    "tell_notes",
     "write_artefact_record",
     "write_json",
 ]

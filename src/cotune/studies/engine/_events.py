@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cotune.studies.engine._runs import RunRecord
+from cotune.tasks import note_lines
 
 
 class Events(Protocol):
@@ -37,8 +38,15 @@ class Silent:
         """Do nothing."""
 
 
-def note_sentences(notes: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Say what was cut or dropped of every task."""
-    for task, of_task in notes.items():
-        for note in of_task:
-            yield f"{task}: {note}"
+class Listener(Protocol):
+    """Who is told sentences; ``verbose`` where it wants each task's."""
+
+    def note(self, text: str) -> None:
+        """Say something in one sentence."""
+        ...
+
+
+def tell_notes(listener: Listener, notes: Mapping[str, Sequence[str]]) -> None:
+    """Say what was cut or dropped, in one line for all tasks alike; to the verbose in one for each."""
+    for line in note_lines(notes, each=getattr(listener, "verbose", False)):
+        listener.note(line)

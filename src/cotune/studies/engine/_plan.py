@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from cotune.tasks import note_lines
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,10 @@ class Plan:
         The study.
     tasks : int
         Number of tasks.
+    task_notes : mapping of str to tuple of str
+        What was cut or dropped, by task.
     notes : tuple of str
-        What was cut or dropped, and what the figures assume.
+        What the figures assume.
     stages : tuple of StagePlan
         The stages in their order.
     workers : int
@@ -106,6 +110,7 @@ class Plan:
 
     name: str
     tasks: int
+    task_notes: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
     stages: tuple[StagePlan, ...]
     workers: int
@@ -114,7 +119,7 @@ class Plan:
     disk_bytes: int | None
 
     @classmethod
-    def of(cls, name: str, notes: Iterable[str], costs: Costs, processes: int) -> Plan:
+    def of(cls, name: str, task_notes: Mapping[str, tuple[str, ...]], costs: Costs, processes: int) -> Plan:
         """Tell what costs come to on a number of worker processes; 0 means the command's own."""
         workers, usage = max(1, processes), costs.usage
         wall = memory = disk = None
@@ -123,8 +128,10 @@ class Plan:
             wall = usage.alone_seconds + (seconds - usage.alone_seconds) / workers
             memory = usage.process_bytes * (workers + usage.processes_beside)
             disk = usage.kept_bytes + usage.in_flight_bytes * workers
-        return cls(name, costs.tasks, (*notes, *costs.notes), costs.stages, workers, wall, memory, disk)
+        return cls(name, costs.tasks, task_notes, costs.notes, costs.stages, workers, wall, memory, disk)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return asdict(self)
+        """Return plain JSON types, with all notes in one list."""
+        plain = asdict(self)
+        plain["notes"] = [*note_lines(plain.pop("task_notes"), each=True), *self.notes]
+        return plain

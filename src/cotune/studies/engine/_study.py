@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from cotune._config import Config, did_you_mean, parse
 from cotune.exceptions import InputError
 from cotune.studies.engine._config import StudyConfig, read_study_file
-from cotune.studies.engine._events import Events, Silent, note_sentences
+from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, study_file_of
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._results import StudyResult
@@ -169,8 +169,7 @@ class Study(ABC, Generic[ConfigT, RunT]):
         events = events or Silent()
         self.home.check()
         notes = self.check()
-        for sentence in note_sentences(notes):
-            events.note(sentence)
+        tell_notes(events, notes)
         with self._executing(events, retry_failed=retry_failed) as runner:
             return self.follow(runner, notes)
 
@@ -207,7 +206,7 @@ class Study(ABC, Generic[ConfigT, RunT]):
     def plan(self, *, measure: bool = True) -> Plan:
         """Tell what the study will cost; see :func:`cotune.studies.plan_study`."""
         self.home.check()
-        notes = note_sentences(self.check())
+        notes = self.check()
         return Plan.of(self.config.name, notes, self.costs(measure=measure), self.config.executor.processes)
 
     @cached_property

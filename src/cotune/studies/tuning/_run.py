@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cotune._files import write_text
 from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
-from cotune.studies.engine import seen
+from cotune.studies.engine import seen, tell_notes
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
@@ -22,7 +22,7 @@ from cotune.studies.tuning._folder import TuneFolder
 from cotune.studies.tuning._result import TuneResult
 from cotune.studies.tuning._scores import Questions, TuneScores
 from cotune.studies.tuning._watcher import TargetWatcher
-from cotune.tasks import SPLITS, Task, check_tasks
+from cotune.tasks import SPLITS, Task, check_tasks, note_lines
 from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
@@ -111,12 +111,11 @@ class _Tuning:
             self.events.note(f"{self.out} is finished already.")
             return done
         notes = self._check(self.config.encoder(self.base))
-        for note in notes:
-            self.events.note(note)
+        tell_notes(self.events, notes)
         model = self.config.load(self.base)
         self._check_method(model)
         with folder.open():
-            return self._tune(model, folder, notes)
+            return self._tune(model, folder, note_lines(notes, each=True))
 
     def _tune(self, model: LanguageModel, folder: TuneFolder, notes: Sequence[str]) -> TuneResult:
         from cotune.training.tuning import tune
@@ -164,8 +163,8 @@ class _Tuning:
     def _fingerprint(self) -> dict[str, Any]:
         return self.config.fingerprint(self.base)
 
-    def _check(self, encoder: Encoder) -> list[str]:
-        """Check without any weights what can be; return a sentence for everything cut or dropped."""
+    def _check(self, encoder: Encoder) -> Mapping[str, Sequence[str]]:
+        """Check without any weights what can be; return by task what was cut or dropped."""
         check_tasks([self.target, *self.evaluation])
         in_context, shots = self.config.in_context, self.config.method.demonstrations
         found = EncodedTasks([self.target], lambda: encoder).check()
@@ -174,7 +173,7 @@ class _Tuning:
             found = merge_notes(found, check_in_context([self.target], asked, encoder))
         found = merge_notes(found, check_in_context(self.evaluation, in_context, encoder))
         read = {task.name: task.notes for task in (self.target, *self.evaluation)}
-        return [f"{name}: {note}" for name, notes in merge_notes(read, found).items() for note in notes]
+        return merge_notes(read, found)
 
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""

@@ -81,16 +81,14 @@ class Unusable:
         """A sentence for the examples dropped, and one for those with fewer outputs than their rows."""
         notes = []
         if self._dropped:
-            were = "was" if self._dropped == 1 else "were"
             notes.append(
-                f"{self._dropped} of {self._rows} examples {were} dropped as unusable (the first: "
+                f"{self._dropped} of {self._rows} examples dropped as unusable (the first: "
                 f"{self._first_dropped})"
             )
         if self._without:
-            have = "has" if self._without == 1 else "have"
             notes.append(
-                f"{self._without} of {self._rows} examples {have} empty outputs beside others, which were "
-                f"dropped (the first: {self._first_without})"
+                f"empty outputs beside others dropped from {self._without} of {self._rows} examples "
+                f"(the first: {self._first_without})"
             )
         return tuple(note.replace(self._folder, "") if self._folder else note for note in notes)
 

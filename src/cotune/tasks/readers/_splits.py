@@ -57,13 +57,17 @@ def split_examples(
     order = _order(seed, task)
     splits = _distinct(source, notes)
     splits = _three_splits(splits, task, fractions, order, notes)
-    capped = {}
-    for name in SPLITS:
-        examples = sorted(splits[name], key=lambda e: order(e.input, *e.targets))
-        cap = caps[name]
-        if cap is not None and len(examples) > cap:
-            notes.append(f"{name} capped at {cap} of {len(examples)} examples")
-        capped[name] = tuple(examples[:cap])
+    capped = {
+        name: tuple(sorted(splits[name], key=lambda e: order(e.input, *e.targets))[: caps[name]])
+        for name in SPLITS
+    }
+    cut = [name for name in SPLITS if len(capped[name]) < len(splits[name])]
+    if cut:
+        notes.append(
+            f"{'' if cut == list(SPLITS) else ' / '.join(cut) + ' '}capped at "
+            f"{' / '.join(str(len(capped[name])) for name in cut)} examples "
+            f"(of {' / '.join(str(len(splits[name])) for name in cut)})"
+        )
     return capped, tuple(notes)
 
 
@@ -84,15 +88,9 @@ def _distinct(source: Mapping[str, Sequence[Example]], notes: list[str]) -> Spli
         fresh = [example for example in examples if example.input not in held_out]
         kept = list({(example.input, example.targets): example for example in fresh}.values())
         if leaked := len(examples) - len(fresh):
-            notes.append(
-                f"{leaked} of {len(examples)} {kind} {_verb(leaked, 'share')} an input with a held-out split "
-                f"and {_verb(leaked, 'were')} dropped"
-            )
+            notes.append(f"{leaked} of {len(examples)} {kind} dropped, whose input a held-out split has")
         if repeated := len(fresh) - len(kept):
-            notes.append(
-                f"{repeated} of {len(examples)} {kind} {_verb(repeated, 'repeat')} another "
-                f"and {_verb(repeated, 'were')} dropped"
-            )
+            notes.append(f"{repeated} of {len(examples)} {kind} dropped as repetitions")
         distinct[split] = kept
         held_out.update(example.input for example in kept)
     return distinct
@@ -145,8 +143,3 @@ def _divide(examples: Sequence[Example], shares: Mapping[str, float], task: str,
 def _listed(names: Iterable[str]) -> str:
     *head, last = names
     return f"{', '.join(head)} and {last}"
-
-
-def _verb(count: int, plural: str) -> str:
-    singular = {"share": "shares", "repeat": "repeats", "were": "was"}
-    return singular[plural] if count == 1 else plural
