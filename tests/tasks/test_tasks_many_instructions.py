@@ -43,14 +43,14 @@ def test_every_instruction_is_a_task_over_the_very_same_examples(table):
 
 def test_the_source_is_read_once(table, monkeypatch):
     loads = []
-    source = JsonLinesReader._sources
+    source = JsonLinesReader.sources
 
     def counted(self, base):
         return {
             name: lambda load=load: loads.append(1) or load() for name, load in source(self, base).items()
         }
 
-    monkeypatch.setattr(JsonLinesReader, "_sources", counted)
+    monkeypatch.setattr(JsonLinesReader, "sources", counted)
     assert len(read(table, include=["echo"], instructions=[str(i) for i in range(20)])) == 20
     assert loads == [1]
 

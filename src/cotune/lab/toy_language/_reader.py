@@ -25,7 +25,8 @@ class ToyLanguageReader(ReaderConfig):
     True/false tasks are balanced: as many examples are true as false, in every split.
     """
 
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return what makes each task."""
         return {name: partial(_source, task) for name, task in TOY_TASKS.items()}
 
 

@@ -68,7 +68,7 @@ class Gathered:
 
 def _require_some(records: dict[AnyRun, RunRecord]) -> None:
     errors = [record.error for record in records.values() if record.error is not None]
-    if len(errors) == len(records):
+    if errors and len(errors) == len(records):  # an estimator may need no runs at all
         raise RunError(f"All {len(records)} runs for the affinity failed, the first so: {errors[0]}")
 
 

@@ -1,7 +1,7 @@
 """Readers: from files and data sets to tasks, one reader a format."""
 
 from cotune._registry import Registry
-from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig
+from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig, Source
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers._instructions import read_instructions
 from cotune.tasks.readers.huggingface import HuggingFaceReader
@@ -34,6 +34,7 @@ __all__ = [
     "MaxExamples",
     "NaturalInstructionsReader",
     "ReaderConfig",
+    "Source",
     "TemplateOptions",
     "read_instructions",
 ]

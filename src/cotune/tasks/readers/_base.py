@@ -166,15 +166,21 @@ class ReaderConfig(Options, ABC):
         InputError
             If a path, a name or an example is not usable.
         """
-        sources = self._sources(base)
+        sources = self.sources(base)
         selected = self._selected(list(sources))
         instructions = instructions_of(self.instructions, selected, base)
         tasks = [self._task(name, sources[name](), seed) for name in selected]
         return [each for task in tasks for each in _instructed(task, instructions.get(task.name))]
 
     @abstractmethod
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
-        """Return, by task name and in order, what loads each task."""
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return, by task name and in order, what loads each task.
+
+        Parameters
+        ----------
+        base : Path
+            The folder that relative paths start from.
+        """
 
     def _selected(self, names: list[str]) -> list[str]:
         for option, patterns in (("include", self.include or []), ("exclude", self.exclude)):

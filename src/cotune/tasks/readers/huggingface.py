@@ -33,7 +33,8 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
     name: str | None = None
     """The task's name; by default the last part of the path, with the configuration."""
 
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return what loads the data set."""
         path = (base / self.path).resolve()
         last = path.stem if path.suffix in _BUILDERS else path.name
         name = self.name or "_".join(part for part in (last, self.config) if part)

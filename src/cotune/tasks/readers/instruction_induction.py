@@ -57,7 +57,8 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
     target: str = "{{ outputs | join('|||') }}"
     """Template of the acceptable outputs, parted by "|||"."""
 
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return what loads each task of the folder or file."""
         path = _files.existing(base, self.path)
         published = path / "raw" / "induce"
         folder = published if published.is_dir() else path

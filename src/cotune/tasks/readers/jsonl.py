@@ -27,7 +27,8 @@ class JsonLinesReader(TaskTemplates, ReaderConfig):
     name: str | None = None
     """The name of the task, where there is a single one."""
 
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return what loads each file of lines."""
         path = _files.existing(base, self.path)
         tasks = _tasks(path)
         if self.name is not None:

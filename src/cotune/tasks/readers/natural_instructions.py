@@ -22,7 +22,8 @@ class NaturalInstructionsReader(ReaderConfig):
     path: Annotated[Path, Field(strict=False)]
     """A task file, or a folder of task files (*.json)."""
 
-    def _sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+    def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
+        """Return what loads each task file."""
         path = _files.existing(base, self.path)
         files = _files.visible(path, "*.json") if path.is_dir() else [path]
         if not files:
