@@ -1,6 +1,5 @@
 """Function classes learned in context: a grouping problem whose answer is known."""
 
-from cotune.lab.function_classes._config import FunctionClassConfig
 from cotune.lab.function_classes._laws import (
     FUNCTION_CLASSES,
     LAW_SETS,
@@ -9,7 +8,7 @@ from cotune.lab.function_classes._laws import (
     ReluLaw,
     TreeLaw,
 )
-from cotune.lab.function_classes._learner import FunctionClassLearner
+from cotune.lab.function_classes._learner import FunctionClassConfig, FunctionClassLearner
 
 __all__ = [
     "FUNCTION_CLASSES",

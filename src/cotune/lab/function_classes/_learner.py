@@ -5,24 +5,39 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cotune._config import did_you_mean
 from cotune.exceptions import InputError
-from cotune.lab.function_classes._config import FunctionClassConfig
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
+from cotune.lab.function_classes._settings import FunctionClassSettings
+from cotune.tasks import Task
 from cotune.training.learner import Fit, Score, Subset
+from cotune.training.learner_config import LearnerConfig
 
 if TYPE_CHECKING:
-    from cotune.lab.function_classes._runs import Run, Runner
+    from cotune.lab.function_classes._runs import CopyTrainer, TrainedCopy
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
 
 _SPLITS = ("validation", "test")
+
+
+class FunctionClassConfig(LearnerConfig, FunctionClassSettings):
+    """Function classes learned in context by small transformers: Appendix B.1 of Li et al. (AdaGroup).
+
+    One model is trained on all classes; every run starts from a copy of it.
+    """
+
+    reads_tasks: ClassVar[bool] = False
+
+    def build(self, tasks: Sequence[Task] = (), base: Path = Path()) -> FunctionClassLearner:
+        """Make the learner, which brings its own tasks and reads no files; both arguments are ignored."""
+        return FunctionClassLearner(self)
 
 
 class FunctionClassLearner:
@@ -57,10 +72,10 @@ class FunctionClassLearner:
         return self.config.ensemble
 
     @cached_property
-    def _runner(self) -> Runner:
-        from cotune.lab.function_classes._runs import Runner
+    def _runner(self) -> CopyTrainer:
+        from cotune.lab.function_classes._runs import CopyTrainer
 
-        return Runner(self.config)
+        return CopyTrainer(self.config)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -227,7 +242,7 @@ class FunctionClassLearner:
 
     def _run(
         self, subsets: Sequence[Subset], seeds: Sequence[int], steps: Sequence[int], split: str
-    ) -> list[Run]:
+    ) -> list[TrainedCopy]:
         if split not in _SPLITS:
             raise InputError(f"split must be one of: {', '.join(_SPLITS)}; got {split!r}.")
         for subset in subsets:
@@ -248,7 +263,7 @@ class FunctionClassLearner:
             raise InputError(f"A subset must hold at least one class, and none twice; got {list(subset)}.")
 
 
-def _fit(run: Run) -> Fit:
+def _fit(run: TrainedCopy) -> Fit:
     return Fit({name: _score(errors) for name, errors in run.errors.items()}, run.losses)
 
 

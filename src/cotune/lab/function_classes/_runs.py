@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cotune.exceptions import RunError
-from cotune.lab.function_classes._config import FunctionClassConfig
 from cotune.lab.function_classes._first_order import linearise, look_ahead
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
 from cotune.lab.function_classes._model import EnsembleRegressor
 from cotune.lab.function_classes._prompts import batches, generator
+from cotune.lab.function_classes._settings import FunctionClassSettings
 from cotune.lab.function_classes._storage import load, save
 from cotune.lab.function_classes._training import Training, train
 from cotune.training.ensembles import passes
@@ -24,7 +24,7 @@ from cotune.training.learner import Subset
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class TrainedCopy:
     """A trained copy of the base model.
 
     Parameters
@@ -42,10 +42,10 @@ class Run:
     errors: dict[str, NDArray[np.float64]]
 
 
-class Runner:
+class CopyTrainer:
     """Trains and scores runs of one configuration."""
 
-    def __init__(self, config: FunctionClassConfig) -> None:
+    def __init__(self, config: FunctionClassSettings) -> None:
         self.config = config
         self._base: EnsembleRegressor | None = None
         self._eval_prompts: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
@@ -69,9 +69,9 @@ class Runner:
 
     def run(
         self, subsets: Sequence[Subset], seeds: Sequence[int], steps: Sequence[int], split: str
-    ) -> list[Run]:
+    ) -> list[TrainedCopy]:
         """Train and score, runs of equal length together; return them in the order asked for."""
-        done: dict[int, Run] = {}
+        done: dict[int, TrainedCopy] = {}
         for part in passes(len(subsets), len(seeds), steps, self.config.ensemble):
             length = steps[part[0]]
             runs = self._one_pass([subsets[r] for r in part], [seeds[r] for r in part], length, split)
@@ -80,7 +80,7 @@ class Runner:
 
     def _one_pass(
         self, subsets: Sequence[Subset], seeds: Sequence[int], steps: int, split: str
-    ) -> Iterator[Run]:
+    ) -> Iterator[TrainedCopy]:
         pairs = list(zip(subsets, seeds, strict=True))
         names = [f"{' + '.join(subset)} with seed {seed}" for subset, seed in pairs]
         streams = [self._batches(subset, ("run", seed)) for subset, seed in pairs]
@@ -91,7 +91,7 @@ class Runner:
             errors = {name: self._errors(model, name, split) for name in subset}
             if not all(np.isfinite(e).all() for e in errors.values()):
                 raise RunError(f"The error of {names[index]} is not finite after step {steps}.")
-            yield Run(model, tuple(losses[:, index].tolist()), errors)
+            yield TrainedCopy(model, tuple(losses[:, index].tolist()), errors)
 
     def linearise(
         self, task: str, *, examples: int, seed: int, dimension: int

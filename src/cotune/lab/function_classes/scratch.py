@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cotune.lab.function_classes._config import FunctionClassConfig
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
 from cotune.lab.function_classes._model import EnsembleRegressor
 from cotune.lab.function_classes._prompts import batches, generator
+from cotune.lab.function_classes._settings import FunctionClassSettings
 from cotune.lab.function_classes._training import train
 from cotune.training.learner import Subset
 
@@ -20,7 +20,7 @@ _TIMES = 5
 
 
 def errors_from_scratch(
-    config: FunctionClassConfig, subsets: Sequence[Subset]
+    config: FunctionClassSettings, subsets: Sequence[Subset]
 ) -> list[dict[str, NDArray[np.float64]]]:
     """Train a model from the same random weights on every subset, in one pass, and score it on each class.
 
@@ -29,7 +29,7 @@ def errors_from_scratch(
 
     Parameters
     ----------
-    config : FunctionClassConfig
+    config : FunctionClassSettings
         Model, recipe of the base model, and its seed.
     subsets : sequence of tuple of str
         Names of function classes, all subsets of one size.
@@ -72,7 +72,7 @@ def errors_from_scratch(
     ]
 
 
-def _errors(config: FunctionClassConfig, model: EnsembleRegressor, name: str) -> NDArray[np.float64]:
+def _errors(config: FunctionClassSettings, model: EnsembleRegressor, name: str) -> NDArray[np.float64]:
     source = generator("test", config.base_seed, name)
     count = _TIMES * config.eval_prompts
     x, y = FUNCTION_CLASSES[name].prompts(count, config.points, config.dimension, source)

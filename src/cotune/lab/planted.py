@@ -1,3 +1,5 @@
+"""Tasks in planted groups whose scores follow a formula: as many as wanted, in no time."""
+
 from __future__ import annotations
 
 import hashlib
@@ -5,14 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from cotune.exceptions import InputError, RunError
-from cotune.lab.planted._config import PlantedConfig
+from cotune.tasks import Task
 from cotune.training.learner import Fit, Score, Subset
+from cotune.training.learner_config import LearnerConfig
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
@@ -22,6 +26,41 @@ _LENGTH = 16
 _OWN = 0.3
 """Length of what is a task's own in its gradient, beside its group's part of length 1."""
 _OWN_SEED, _RUN_SEED, _LINEAR_SEED = 1, 2, 3
+
+
+class PlantedConfig(LearnerConfig):
+    """Tasks in planted groups, which trains nothing: scores follow a formula, see :class:`PlantedLearner`."""
+
+    reads_tasks: ClassVar[bool] = False
+
+    tasks: Annotated[int, Field(ge=1, le=9999)] = 12
+    """Number of tasks; more of them leave the others as they are."""
+    groups: PositiveInt = 3
+    """Number of planted groups; tasks are dealt out in turn."""
+    effect: NonNegativeFloat = 1.0
+    """What a company all of a task's own group adds to its score."""
+    harm: NonNegativeFloat = 0.5
+    """What a company all of other groups takes off."""
+    noise: NonNegativeFloat = 0.3
+    """Standard deviation of a run's noise."""
+    failures: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the runs that diverge."""
+    examples: PositiveInt = 8
+    """Examples behind a score."""
+    world_seed: NonNegativeInt = 0
+    """Decides the tasks' own levels and gradients."""
+    ensemble: PositiveInt = 64
+    """Runs done in one pass; sets the speed, not the result."""
+
+    @model_validator(mode="after")
+    def _groups_have_tasks(self) -> PlantedConfig:
+        if self.groups > self.tasks:
+            raise ValueError(f"groups must be at most the number of tasks {self.tasks}, got {self.groups}.")
+        return self
+
+    def build(self, tasks: Sequence[Task] = (), base: Path = Path()) -> PlantedLearner:
+        """Make the learner, which brings its own tasks and reads no files; both arguments are ignored."""
+        return PlantedLearner(self)
 
 
 class PlantedLearner:

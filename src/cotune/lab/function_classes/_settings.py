@@ -1,27 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-
 from pydantic import PositiveFloat, PositiveInt, field_validator, model_validator
 
-from cotune._config import did_you_mean
+from cotune._config import Config, did_you_mean
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES, LAW_SETS
-from cotune.tasks import Task
-from cotune.training.learner_config import LearnerConfig
-
-if TYPE_CHECKING:
-    from cotune.lab.function_classes._learner import FunctionClassLearner
 
 
-class FunctionClassConfig(LearnerConfig):
-    """Function classes learned in context by small transformers: Appendix B.1 of Li et al. (AdaGroup).
-
-    One model is trained on all classes; every run starts from a copy of it.
-    """
-
-    reads_tasks: ClassVar[bool] = False
+class FunctionClassSettings(Config):
+    """Which function classes there are, and how models learn them."""
 
     classes: tuple[str, ...] = LAW_SETS["scales"]
     """Names of the function classes; three scales of each of three types by default."""
@@ -64,13 +50,7 @@ class FunctionClassConfig(LearnerConfig):
         return classes
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> FunctionClassConfig:
+    def _heads_divide_width(self) -> FunctionClassSettings:
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads {self.heads}, got {self.width}.")
         return self
-
-    def build(self, tasks: Sequence[Task] = (), base: Path = Path()) -> FunctionClassLearner:
-        """Make the learner, which brings its own tasks and reads no files; both arguments are ignored."""
-        from cotune.lab.function_classes._learner import FunctionClassLearner
-
-        return FunctionClassLearner(self)
