@@ -18,7 +18,8 @@ from cotune.training.methods import METHODS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # of PEFT's own
 
-SHORT = ["--steps", 4, "--set", "precision=fp32", "--set", "checkpoint_every=2", "--learning-rate", 0.003]
+RATE = ["--learning-rate", 0.003]
+SHORT = ["--steps", 4, "--set", "precision=fp32", "--set", "checkpoint_every=2"]
 PROMPT = ["--prompt-length", 6, "--prompt-learning-rate", 0.05]
 STAGES = [*PROMPT, "--prompt-steps", 4]
 CASES = {
@@ -34,7 +35,8 @@ CASES = {
 
 
 def tune(file, model, out, case, *more):
-    options = [*CASES[case], *SHORT, *more]
+    rate = [] if case == "prompt" else RATE  # it has one of its own
+    options = [*CASES[case], *SHORT, *rate, *more]
     return ["tune", file, "--model", model, "--out", out, "--method", *case.split(), *options]
 
 
@@ -279,7 +281,7 @@ def test_mistakes_cost_one_sentence_and_nothing_is_written(
     before = contents(tmp_path)
     status, out, error = cotune(
         *("tune", change["file"], "--model", change["model"], "--out", inside / "out"),
-        *("--method", change["method"], *SHORT, *prompt, *change["options"]),
+        *("--method", change["method"], *SHORT, *RATE, *prompt, *change["options"]),
     )
     assert status == 2, error
     assert error.splitlines()[-1].startswith("error: ")

@@ -87,7 +87,10 @@ def learner_of(tiny_causal: Path, tiny_seq2seq: Path, one_thread: None):
     folders = {"causal": tiny_causal, "seq2seq": tiny_seq2seq}
 
     def make(kind: str, tasks, **options) -> LanguageModelLearner:
-        config = LanguageModelConfig(model=str(folders[kind]), **{**RECIPE, **options})
+        recipe = RECIPE
+        if options.get("method", {}).get("name") == "prompt":  # it has a learning rate of its own
+            recipe = {**RECIPE, "training": {"batch_size": 4}}
+        config = LanguageModelConfig(model=str(folders[kind]), **{**recipe, **options})
         return LanguageModelLearner(config, tasks)
 
     return make

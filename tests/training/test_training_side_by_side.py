@@ -7,6 +7,7 @@ import torch
 from cotune.exceptions import InputError, RunError
 from cotune.models.batching import plan_rows
 from cotune.training import EnsembleLearner
+from cotune.training._loop import dropout_of
 from cotune.training._lora_stack import LoraStack, adapter_of
 from cotune.training.methods import Lora
 
@@ -75,12 +76,26 @@ def test_other_matrices_and_ranks_are_stacked_too(learner_of, tasks):
     ids=["dropout of the LoRA", "another method", "another optimiser", "dropout of the base"],
 )
 def test_what_would_come_out_otherwise_is_run_one_by_one(options, learner_of, tasks):
-    learner = learner_of("seq2seq", tasks, ensemble=4, **options)
-    subsets, seeds = SUBSETS[:2], SEEDS[:2]
-    together = learner.fit_many(subsets, seeds, steps=[2, 2], split="validation")
-    for subset, seed, fit in zip(subsets, seeds, together, strict=True):
+    with pytest.raises(ValueError, match=r"ensemble must be 1 or left out, since runs share passes only"):
+        learner_of("seq2seq", tasks, ensemble=4, **options)
+    learner = learner_of("seq2seq", tasks, **options)
+    assert_one_by_one(learner)
+
+
+def assert_one_by_one(learner):
+    """Ask for all runs in one pass, and compare them with those of separate passes to the last digit."""
+    runs = list(zip(SUBSETS[:2], SEEDS[:2], strict=True))
+    together = learner._fit_all(runs, steps=2, split="validation", most=2)
+    for (subset, seed), fit in zip(runs, together, strict=True):
         alone = learner.fit(subset, seed, steps=2, split="validation")
         assert (fit.losses, fit.scores) == (alone.losses, alone.scores)
+
+
+def test_dropout_of_the_checkpoint_itself_is_seen_when_it_is_loaded(learner_of, tasks):
+    learner = learner_of("seq2seq", tasks, ensemble=2)
+    assert learner.ensemble == 2
+    with dropout_of(learner.model.base, 0.3):
+        assert_one_by_one(learner)
 
 
 def test_the_size_of_a_pass_is_no_part_of_the_fingerprint(learner_of, tasks):
@@ -97,7 +112,7 @@ def test_the_size_of_a_pass_is_no_part_of_the_fingerprint(learner_of, tasks):
         ({"training": {"batch_size": 12}}, 1),
         ({"training": {"batch_size": 12}, "ensemble": 5}, 5),
         ({"training": {"batch_size": 4}, "method": {"name": "lora", "dropout": 0.1}}, 1),
-        ({"training": {"batch_size": 4}, "method": {"name": "full"}, "ensemble": 5}, 1),
+        ({"training": {"batch_size": 4}, "method": {"name": "full"}}, 1),
     ],
 )
 def test_a_pass_holds_as_many_as_fill_it(options, expected, learner_of, make_task):

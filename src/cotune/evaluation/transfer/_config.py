@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from cotune._config import Config
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
+from cotune.training.options import idle_in_stages, idle_on_one_task, idle_without_checkpoints, refuse
 
 
 def _increasing(numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -36,6 +37,24 @@ class TransferConfig(Config):
     """Optimiser steps of a fine-tuning, whatever the number of its examples."""
     training: TrainingConfig = TrainingConfig()
     """The recipe of a fine-tuning; a batch is never larger than the number of examples."""
+
+    @model_validator(mode="after")
+    def _options_act(self) -> TransferConfig:
+        place = "a fine-tuning"
+        if self.training.replay is not None:
+            raise ValueError(
+                "training.replay is for instruction tuning, and a fine-tuning sees its few examples alone; "
+                "leave it out."
+            )
+        if self.method.demonstrations:
+            raise ValueError(
+                "method.demonstrations must be 0, since a fine-tuning shows the solved examples of marking: "
+                f"exemplars, got {self.method.demonstrations}."
+            )
+        refuse(idle_on_one_task(self.training, place))
+        refuse(idle_in_stages(self.training, [self.method]))
+        refuse(idle_without_checkpoints(self.method, place))
+        return self
 
     @property
     def most(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +24,8 @@ from cotune.exceptions import InputError
 from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
-from cotune.training.tuning import Preset, get_preset
+from cotune.training.options import idle_in_stages, idle_learning_rate, idle_on_one_task
+from cotune.training.tuning import Preset, get_preset, preset_training
 
 
 def _one_or_many(value: Any) -> Any:
@@ -164,6 +165,17 @@ class RetentionConfig(ModelStudyConfig):
         """Steps of the last stage measured besides the regular ones."""
         return tuple(sorted({*self.checkpoints, *self.gradient_steps}))
 
+    def _idle(self) -> Iterator[str]:
+        """Tell options that change nothing."""
+        methods, filled = [arm.method for arm in self.methods], preset_training(self.preset)
+        if len(self.targets) == 1:
+            yield from idle_on_one_task(self.training, "a study of one target")
+        yield from idle_in_stages(self.training, methods, filled=filled)
+        if self.learning_rates:
+            told = [list(idle_learning_rate(one, self.rates[0], "learning_rates")) for one in methods]
+            if all(told):
+                yield told[0][0]
+
     def check(self, where: str) -> None:
         """Check what no single key can tell."""
         if not self.tasks:
@@ -177,6 +189,8 @@ class RetentionConfig(ModelStudyConfig):
             if twice is not None:
                 cure = "; give one of them another label" if key == "methods" else ""
                 raise InputError(f"{where}: {key}: {twice!r} stands twice{cure}.")
+        for sentence in self._idle():
+            raise InputError(f"{where}: {sentence}")
         if self.learning_rates and "learning_rate" in self.training.model_fields_set:
             raise InputError(
                 f"{where}: training.learning_rate: learning_rates names the learning rates; leave one out."

@@ -15,6 +15,7 @@ from cotune.exceptions import InputError
 from cotune.studies.engine._config import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
+from cotune.training.options import changed
 from cotune.training.schemes import SCHEMES
 
 
@@ -136,7 +137,7 @@ class TransferStudyConfig(ModelStudyConfig):
 
     def _arms(self) -> Iterator[Arm]:
         common = SCHEMES.plain(self.training.scheme)
-        schemes = self.schemes or (() if self.arms else (common,))
+        schemes = self.schemes or ((common,) if self._has_schemes else ())
         for at, entry in enumerate(schemes):
             options = {k: v for k, v in entry.items() if k not in ("label", "training")}
             own, label = entry.get("training", {}), entry.get("label") or _label(options)
@@ -165,12 +166,40 @@ class TransferStudyConfig(ModelStudyConfig):
             data["replay"] = {**(self.replay or {}), "ratio": ratio}
         return parse(TrainingConfig, data, where)
 
+    def _idle(self) -> Iterator[str]:
+        """Tell options that change nothing, or that another key is for."""
+        if self.training.replay is not None:
+            yield "training.replay: must be left out; replay names the text and replay_ratios the ratios."
+        ratios = (*(self.replay_ratios if self._has_schemes else ()), *(arm.replay for arm in self.arms))
+        if self.replay is not None and not any(ratios):
+            yield "replay: every ratio is 0, so it must be left out; replay_ratios names the ratios."
+        if "ratio" in (self.replay or {}):
+            yield "replay.ratio: must be left out; replay_ratios names the ratios."
+        if any(self.replay_ratios) and not self._has_schemes:
+            yield "replay_ratios: is for schemes, and there are arms alone; write replay beside each arm."
+        named = (*self.schemes, *({"name": arm.scheme} for arm in self.arms if arm.scheme))
+        if "scheme" in changed(self.training) and named and len(named) == len(self.schemes) + len(self.arms):
+            yield "training.scheme: must be left out, since every arm names its scheme."
+        own = [(f"schemes.{at}", one.get("training", {})) for at, one in enumerate(self.schemes)]
+        own += [(f"arms.{at}", arm.training) for at, arm in enumerate(self.arms)]
+        for place, recipe in own:
+            for key in ("scheme", "replay"):
+                if key in recipe:
+                    yield f"{place}.training.{key}: must be left out; arms have keys of their own for it."
+
+    @property
+    def _has_schemes(self) -> bool:
+        """Whether there are arms for every scheme and ratio, beside those written out."""
+        return bool(self.schemes) or not self.arms
+
     def check(self, where: str) -> None:
         """Check what no single key can tell."""
         if not self.tasks:
             raise InputError(f"{where}: tasks: a transfer study needs tasks; name a reader.")
         if self.replay is None and any(self.replay_ratios + tuple(arm.replay for arm in self.arms)):
             raise InputError(f"{where}: replay: is missing, and a replay ratio is not 0; name its text.")
+        for sentence in self._idle():
+            raise InputError(f"{where}: {sentence}")
         late = next((step for step in self.checkpoints or () if step > self.steps), None)
         if late is not None:
             raise InputError(f"{where}: checkpoints: must be at most steps {self.steps}, got {late}.")

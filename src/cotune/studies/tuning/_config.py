@@ -10,7 +10,8 @@ from pydantic import Field, NonNegativeInt, model_validator
 from cotune.answering import InContextConfig
 from cotune.models.config import ModelConfig
 from cotune.training.methods import METHODS, Full, Method
-from cotune.training.tuning import TuningConfig, get_preset
+from cotune.training.options import idle_in_stages, idle_on_one_task, refuse
+from cotune.training.tuning import TuningConfig, get_preset, preset_training
 
 FULL_LEARNING_RATE = 1e-4
 """Default peak learning rate where every weight is tuned: ten times less than where few parameters are."""
@@ -43,6 +44,12 @@ class TuneConfig(TuningConfig, ModelConfig):
             rate = {"learning_rate": FULL_LEARNING_RATE} if _tunes_every_weight(data.get("method")) else {}
             filled["training"] = {"tasks_per_batch": 1, **rate, **training}
         return filled
+
+    @model_validator(mode="after")
+    def _options_act(self) -> TuneConfig:
+        refuse(idle_on_one_task(self.training, "cotune tune"))
+        refuse(idle_in_stages(self.training, [self.method], filled=preset_training(self.preset)))
+        return self
 
     @property
     def method_name(self) -> str:

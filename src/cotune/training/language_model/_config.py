@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from cotune.answering import ChoiceConfig
 from cotune.models.config import ModelConfig
@@ -13,6 +13,8 @@ from cotune.training.config import TrainingConfig
 from cotune.training.language_model._warm_start import WarmStart
 from cotune.training.learner_config import LearnerConfig
 from cotune.training.methods import METHODS, Lora, Method
+from cotune.training.options import idle_in_stages, idle_learning_rate, idle_without_checkpoints, refuse
+from cotune.training.stages import trains_side_by_side
 
 if TYPE_CHECKING:
     from cotune.training.language_model._learner import LanguageModelLearner
@@ -31,9 +33,23 @@ class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
     ensemble: PositiveInt | None = None
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
     as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
-    LoRA, dropout and Adafactor train one at a time."""
+    LoRA, dropout, Adafactor, weights of tasks, balancing and replay train one at a time."""
     scoring_tokens: PositiveInt | None = None
     """About how many tokens one forward pass holds while scoring; by default what suits the device."""
+
+    @model_validator(mode="after")
+    def _options_act(self) -> LanguageModelConfig:
+        refuse(idle_in_stages(self.training, [self.method]))
+        refuse(idle_without_checkpoints(self.method, "a run of a learner"))
+        if self.warm_start is not None:
+            rate = self.warm_start.learning_rate
+            refuse(idle_learning_rate(self.method, rate, "warm_start.learning_rate"))
+        if self.ensemble not in (None, 1) and not trains_side_by_side(self.method, self.training):
+            raise ValueError(
+                "ensemble must be 1 or left out, since runs share passes only under lora without dropout, "
+                f"trained by adamw without task_weights, balancing and replay, got {self.ensemble}."
+            )
+        return self
 
     def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
         """Make the learner; the model is loaded on first use."""

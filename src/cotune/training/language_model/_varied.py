@@ -9,6 +9,7 @@ from cotune.exceptions import InputError
 from cotune.training.language_model._batched import BatchedRuns
 from cotune.training.learner import Subset
 from cotune.training.methods import Method
+from cotune.training.options import idle_learning_rate
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
@@ -36,13 +37,16 @@ class VariedRuns(BatchedRuns):
         Raises
         ------
         InputError
-            If runs start warm, from what the learner's own method has trained.
+            If runs start warm, from what the learner's own method has trained, or no stage of the method
+            takes the learning rate.
         """
         if self.config.warm_start is not None:
             raise InputError(
                 "Runs that start warm start from what one method has trained; leave warm_start out to "
                 "compare methods."
             )
+        for sentence in idle_learning_rate(method, learning_rate, "learning_rate"):
+            raise InputError(sentence)
         training = self.config.training
         if learning_rate is not None:
             training = training.model_copy(update={"learning_rate": learning_rate})

@@ -122,6 +122,9 @@ class Method(Config):
     sized_by: ClassVar[str | None] = None
     """The option that the number of trained parameters grows with, linearly; None where there is none."""
 
+    stage_options: ClassVar[Mapping[str, str]] = {}
+    """By what a stage of its own replaces (of the recipe, or how often there are checkpoints), the option."""
+
     demonstrations: NonNegativeInt = 0
     """Solved examples, freshly drawn from the training split, before every input of training and of the
     evaluation on the trained task: the "+1-shot" of the ProMoT paper."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
@@ -69,6 +69,12 @@ class SoftPromptMethod(Method):
 
 class PromptStageMethod(SoftPromptMethod):
     """A method with a stage that trains the prompt while the model is frozen."""
+
+    stage_options: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "prompt_learning_rate",
+        "weight_decay": "prompt_weight_decay",
+        "checkpoint_every": "prompt_checkpoint_every",
+    }
 
     prompt_steps: PositiveInt | None = None
     """Steps of the stage that trains the prompt; by default those of the run for prompt tuning, and five

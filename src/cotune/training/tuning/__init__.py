@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cotune.training.tuning._config import PRESETS, Preset, TuningConfig, get_preset
+from cotune.training.tuning._config import PRESETS, Preset, TuningConfig, get_preset, preset_training
 from cotune.training.tuning._types import Checkpoint, Tuned, Watcher
 
 if TYPE_CHECKING:
     from cotune.training.tuning._tune import tune
 
-__all__ = ["PRESETS", "Checkpoint", "Preset", "Tuned", "TuningConfig", "Watcher", "get_preset", "tune"]
+__all__ = [
+    "PRESETS",
+    "Checkpoint",
+    "Preset",
+    "Tuned",
+    "TuningConfig",
+    "Watcher",
+    "get_preset",
+    "preset_training",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

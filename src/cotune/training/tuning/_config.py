@@ -120,6 +120,12 @@ class TuningConfig(Config):
         return frozenset({*regular, steps, *(step for step in self.checkpoints if step < steps)})
 
 
+def preset_training(name: str | None) -> Mapping[str, Any]:
+    """Return the options of the recipe that a preset fills in; none without one."""
+    recipe: Mapping[str, Any] = {} if name is None else get_preset(name).tuning["training"]
+    return recipe
+
+
 def get_preset(name: str) -> Preset:
     """Return the preset of a name.
 
