@@ -56,6 +56,20 @@ class VerdictRow:
     gains: tuple[Entry, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """One arm at one budget in one metric, as text."""
+
+    arm: str
+    adapters: str
+    parameters: str
+    budget: str
+    metric: str
+    average: str
+    spread: str
+    worst: str
+
+
 def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
     """Tabulate the contrasts, the metric that decides first."""
     decisions: dict[int | None, str] = {v.budget: v.decision for v in comparison.verdicts}
@@ -177,20 +191,6 @@ def _decimals(scores: Sequence[Estimate]) -> int:
     if not scale > 0:
         return 2
     return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 6)
-
-
-@dataclass(frozen=True, slots=True)
-class ArmLine:
-    """One arm at one budget in one metric, as text."""
-
-    arm: str
-    adapters: str
-    parameters: str
-    budget: str
-    metric: str
-    average: str
-    spread: str
-    worst: str
 
 
 def arm_lines(data: GroupingFindings) -> tuple[ArmLine, ...]:

@@ -9,24 +9,34 @@ from cotune.exceptions import InputError
 from cotune.findings.grouping import GroupingFindings, groups_in_words, headline
 from cotune.findings.runs import RunKind, total
 from cotune.findings.wording import DASH, duration
-from cotune.report.affinity import (
-    affinity_facts,
-    affinity_maps,
-    agreement_rows,
-    co_assignment_map,
-    gain_rows,
-    gains_map,
-    group_means,
-    negative_transfer_plot,
-    negative_transfer_rows,
-)
+from cotune.report.affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
 from cotune.report.comparison import arm_lines, others, score_tables, verdict_rows
 from cotune.report.figures.curves import curve
 from cotune.report.figures.dotplot import dot_plots
+from cotune.report.gains import (
+    agreement_rows,
+    gain_rows,
+    gains_map,
+    negative_transfer_plot,
+    negative_transfer_rows,
+)
 from cotune.report.groups import confidence_rows, group_views, grouper_rows, label_rows, proof_facts
 from cotune.report.layout import Layout
 
 TEMPLATE = "grouping.html"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One kind of run as text."""
+
+    kind: str
+    done: str
+    reused: str
+    failed: str
+    cpu: str
+    wall: str
+    tokens: str
 
 
 def context(data: GroupingFindings) -> dict[str, object]:
@@ -42,7 +52,7 @@ def context(data: GroupingFindings) -> dict[str, object]:
         "affinity": _affinity(data, layout),
         "grouping": _grouping(data, layout),
         "comparison": _comparison(data, layout),
-        "runs": {"rows": run_rows(data.runs), "total": _row(total(data.runs))} if data.runs else None,
+        "runs": _runs(data.runs) if data.runs else None,
     }
 
 
@@ -100,25 +110,11 @@ def _comparison(data: GroupingFindings, layout: Layout) -> dict[str, object] | N
     }
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One kind of run as text."""
-
-    kind: str
-    done: str
-    reused: str
-    failed: str
-    cpu: str
-    wall: str
-    tokens: str
+def _runs(kinds: Sequence[RunKind]) -> dict[str, object]:
+    return {"rows": [_run_row(kind) for kind in kinds], "total": _run_row(total(kinds))}
 
 
-def run_rows(kinds: Sequence[RunKind]) -> list[RunRow]:
-    """Every kind in the order given."""
-    return [_row(kind) for kind in kinds]
-
-
-def _row(kind: RunKind) -> RunRow:
+def _run_row(kind: RunKind) -> RunRow:
     return RunRow(
         kind=kind.kind,
         done=f"{kind.done:,}",

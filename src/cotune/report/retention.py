@@ -43,6 +43,19 @@ class SweepRow:
     kept: dict[At, tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One method: its runs, and the mean of one run, as text."""
+
+    method: str
+    runs: str
+    cpu: str
+    wall: str
+    tokens: str
+    parameters: str
+    disk: str
+
+
 def context(findings: RetentionFindings) -> dict[str, object]:
     """Return what the template shows; see :func:`cotune.report.render_report`."""
     data, shots = findings.data, findings.scores.most_shots
@@ -87,19 +100,6 @@ def _kept_text(kept: Kept) -> tuple[str, str]:
     if not kept.shares:
         return "not reached", ""
     return percent(kept.mean), kept_range(list(kept.shares.values()), kept.runs)
-
-
-@dataclass(frozen=True, slots=True)
-class CostRow:
-    """One method: its runs, and the mean of one run, as text."""
-
-    method: str
-    runs: str
-    cpu: str
-    wall: str
-    tokens: str
-    parameters: str
-    disk: str
 
 
 def cost_rows(findings: RetentionFindings) -> list[CostRow]:
