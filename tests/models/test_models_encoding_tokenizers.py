@@ -189,3 +189,9 @@ def test_an_encoder_goes_to_other_processes():
         copy = pickle.loads(pickle.dumps(encoder(name)))
         example = (str, "猫 </s>   12", " yes <unk>")
         assert copy.encode(*example) == encoder(name).encode(*example)
+
+
+def test_which_tokenizers_write_line_breaks():
+    written = {name for name in (*BYTES, *LOSSY) if Encoder(sample(name)).line_breaks}
+    assert written >= set(BYTES)
+    assert not written & {"WordPiece", "words", "words between blanks"}

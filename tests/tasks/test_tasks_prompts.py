@@ -111,6 +111,24 @@ def test_stops_of_its_own_go_before_those_of_the_format():
     assert stops_of(_task("C# and ###", stops=("###", "END"))) == ("END",)
 
 
+def test_a_tokenizer_without_line_breaks_has_blanks_before_the_next_prompt():
+    assert stops_of(_task("yes"), line_breaks=False) == (" Input:",)
+    assert stops_of(_task("yes", format="qa"), line_breaks=False) == (" Q:",)
+    assert stops_of(_task("yes", format="plain"), line_breaks=False) == ()
+    assert stops_of(_task("yes", stops=("###", "\n")), line_breaks=False) == ("###",)
+    assert stops_of(_task("a\nQ: b", format="qa"), line_breaks=False) == ()
+    assert (
+        cut_answer("Paris Q: And of Spain?", stops_of(_task("x", format="qa"), line_breaks=False)) == "Paris"
+    )
+
+
+@given(st.lists(st.text(alphabet="ab Q:\nInput", min_size=1), min_size=1), st.sampled_from(sorted(FORMATS)))
+def test_no_answer_is_cut_either_where_line_breaks_become_blanks(targets, format):
+    stops = stops_of(_task(*targets, format=format), line_breaks=False)
+    written = [" ".join(format_target(target).split()) for target in targets]
+    assert [cut_answer(text, stops) for text in written] == written
+
+
 @given(st.lists(st.text(alphabet="ab Q:\nInput", min_size=1), min_size=1), st.sampled_from(sorted(FORMATS)))
 def test_whatever_the_answers_none_is_cut(targets, format):
     stops = stops_of(_task(*targets, format=format))

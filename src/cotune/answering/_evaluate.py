@@ -268,7 +268,7 @@ def _answer(
     open_ended = [at for at, is_closed in enumerate(closed) if not is_closed]
     if open_ended:
         encoded = prompts.prompts(shots, draw)
-        stops = stops_of(prompts.task)
+        stops = stops_of(prompts.task, line_breaks=model.encoder.line_breaks)
         texts = model.generate(
             module,
             [encoded[at] for at in open_ended],

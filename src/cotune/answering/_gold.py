@@ -41,7 +41,7 @@ def gold_notes(task: Task, encoder: Encoder, config: ChoiceConfig, split: str) -
     metric = get_metric(task.metric)
     if metric.needs == "likelihood":
         return ()
-    stops = stops_of(task)
+    stops = stops_of(task, line_breaks=encoder.line_breaks)
     known: dict[Example, str | None] = {}
     reasons: Counter[str] = Counter()
     such: dict[str, str] = {}
@@ -69,8 +69,8 @@ def gold_notes(task: Task, encoder: Encoder, config: ChoiceConfig, split: str) -
 def _sentences(reasons: Counter[str], such: dict[str, str], all_: str) -> Iterator[str]:
     for reason, count in reasons.items():
         yield (
-            f"the right answers of {count} of {all_} examples score less than 1, since {reason}, such as "
-            f"{such[reason]!r:.60}."
+            f"the right answers of {count} of {all_} examples score less than 1, since {reason} (such as "
+            f"{such[reason]!r:.60})."
         )
 
 

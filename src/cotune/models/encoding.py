@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,11 @@ class Encoder:
     def end_tokens(self) -> set[int]:
         """Tokens after which nothing of an answer follows."""
         return {self._end, *([] if self._closing is None else [self._closing])}
+
+    @cached_property
+    def line_breaks(self) -> bool:
+        """Whether the tokenizer writes line breaks: many of encoder-decoder models write blanks instead."""
+        return any("\n" in self.decode(self.tokens(text)) for text in ("a\na", "1\n1"))
 
     def encode(self, render: Callable[[str], str], text: str, target: str | None = None) -> Encoded | None:
         """Encode one example.

@@ -75,4 +75,4 @@ def _without_detail(note: str) -> str:
         depth += (note[at] == ")") - (note[at] == "(")
         if not depth:
             return note[:at].rstrip() or note
-    return note
+    return note.partition(" (")[0]  # what is quoted in it may hold any parenthesis

@@ -115,7 +115,7 @@ def format_target(target: str) -> str:
     return " " + target
 
 
-def stops_of(task: Task) -> tuple[str, ...]:
+def stops_of(task: Task, *, line_breaks: bool = True) -> tuple[str, ...]:
     r"""Return the strings before which an answer to a task ends, if the model does not end it before.
 
     They are the task's own, if it has any, else the opening of the next prompt of its format, and the end of
@@ -126,6 +126,9 @@ def stops_of(task: Task) -> tuple[str, ...]:
     ----------
     task : Task
         The targets and choices of all its splits are its answers.
+    line_breaks : bool
+        Whether the model's tokenizer writes any. Where it writes a blank for a line break, a blank stands
+        before the opening of the next prompt.
 
     Examples
     --------
@@ -136,7 +139,16 @@ def stops_of(task: Task) -> tuple[str, ...]:
     ('\n\nInput:',)
     """
     stops = (*get_format(task.format).stops, LINE_BREAK) if task.stops is None else task.stops
+    if not line_breaks:
+        written = [(" " if stop[:1] == LINE_BREAK else "") + " ".join(stop.split()) for stop in stops]
+        stops = tuple(stop for stop in written if not stop.isspace())
+        return tuple(stop for stop in stops if not any(map(task.answers_hold, _read_as(stop))))
     return tuple(stop for stop in stops if not task.answers_hold(stop))
+
+
+def _read_as(stop: str) -> tuple[str, ...]:
+    """Return what a tokenizer without line breaks writes as the stop."""
+    return (stop, LINE_BREAK + stop.lstrip(), "\t" + stop.lstrip()) if stop[:1] == " " else (stop,)
 
 
 def cut_answer(text: str, stops: Sequence[str]) -> str:
