@@ -24,7 +24,7 @@ from cotune.models.exactness import (
 )
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
-from cotune.models.precision import Precision, default_device, resolve_precision
+from cotune.models.precision import Precision, default_device, layer_shape, resolve_precision
 from cotune.models.sampling import Sampler, Sampling
 from cotune.models.special_tokens import check_end_tokens, padding_token, start_token
 
@@ -117,7 +117,9 @@ class LanguageModel:
 
         encoder = encoder or load_encoder(model, revision=revision)
         device = device or default_device()
-        dtype = torch.bfloat16 if resolve_precision(precision, device) == "bf16" else torch.float32
+        shape = layer_shape(model, revision) if precision == "auto" else None
+        chosen = resolve_precision(precision, device, shape=shape)
+        dtype = torch.bfloat16 if chosen == "bf16" else torch.float32
         auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
         with loading(model):
             base, report = auto.from_pretrained(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, PrivateAttr
 
 from cotune._config import Config
 from cotune.models.fingerprint import locate_model, model_fingerprint
@@ -13,6 +13,7 @@ from cotune.models.fingerprint import locate_model, model_fingerprint
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel
     from cotune.models.encoding import Encoder
+    from cotune.models.precision import ChosenPrecision
 
 
 class ModelConfig(Config):
@@ -23,7 +24,7 @@ class ModelConfig(Config):
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the frozen weights; "auto" takes bf16 where the hardware multiplies it natively."""
+    """Type of the frozen weights; "auto" takes bf16 where it is measured to be faster than fp32."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets: "sentinel" for models pretrained on span
     corruption alone (T5 v1.1, mT5), "plain" for all others; by default told from the checkpoint."""
@@ -31,6 +32,9 @@ class ModelConfig(Config):
     """A longer prompt has its example's input cut at the end."""
     max_target_tokens: PositiveInt = 128
     """An example with a longer target is dropped; also the most tokens generated."""
+    # What "auto" was found to mean. It goes where the configuration goes, to copies and to other processes: a
+    # second measurement might say otherwise, and runs would not be what their keys say.
+    _chosen: ChosenPrecision | None = PrivateAttr(default=None)
 
     def encoder(self, base: Path) -> Encoder:
         """Load the tokenizer with the limits of prompts and targets; needs no weights.
@@ -74,7 +78,10 @@ class ModelConfig(Config):
 
         location = locate_model(self.model, base)
         return LanguageModel.load(
-            location, encoder or self.encoder(base), revision=self.revision, precision=self.precision
+            location,
+            encoder or self.encoder(base),
+            revision=self.revision,
+            precision=self.resolved_precision(base),
         )
 
     def skeleton(self, base: Path, encoder: Encoder) -> LanguageModel:
@@ -96,13 +103,47 @@ class ModelConfig(Config):
 
         return LanguageModel.skeleton(locate_model(self.model, base), encoder, revision=self.revision)
 
+    def chosen_precision(self, base: Path) -> ChosenPrecision | None:
+        """Return what "auto" means here, measured when it is asked for first; None where a type is given.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that a relative model path starts from.
+        """
+        from cotune.models.precision import choose_precision, default_device, layer_shape
+
+        if self.precision != "auto":
+            return None
+        # Remembered for a machine of another kind, it would say nothing of this one.
+        if self._chosen is None or self._chosen.device != default_device():
+            shape = layer_shape(locate_model(self.model, base), self.revision)
+            self._chosen = choose_precision(shape=shape)
+        return self._chosen
+
+    def recall_precision(self, chosen: ChosenPrecision | None) -> None:
+        """Let "auto" mean what it meant before, if that is known."""
+        self._chosen = chosen or self._chosen
+
+    def resolved_precision(self, base: Path) -> Literal["fp32", "bf16"]:
+        """Return the type of the frozen weights; see :meth:`chosen_precision`."""
+        chosen = self.chosen_precision(base)
+        if chosen is not None:
+            return chosen.precision
+        assert self.precision != "auto"
+        return self.precision
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all options are equal; what was measured is not one."""
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = Config.__hash__
+
     def fingerprint(self, base: Path) -> dict[str, Any]:
         """Return all of the model that a run's results depend on, as plain JSON types."""
-        from cotune.models.precision import resolve_precision
-
         return {
             "model": model_fingerprint(locate_model(self.model, base), self.revision),
-            "precision": resolve_precision(self.precision),
+            "precision": self.resolved_precision(base),
             "profile": self.profile,
             "max_prompt_tokens": self.max_prompt_tokens,
             "max_target_tokens": self.max_target_tokens,

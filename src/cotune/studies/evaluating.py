@@ -58,7 +58,7 @@ class EvaluateConfig(InContextConfig):
     seed: NonNegativeInt = 0
     """Decides the demonstrations."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the weights; "auto" takes bf16 where the hardware multiplies it natively."""
+    """Type of the weights; "auto" takes bf16 where it is measured to be faster than fp32."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets; by default told from the checkpoint."""
     max_target_tokens: PositiveInt = 128

@@ -131,7 +131,7 @@ class Objective:
                 if weights is not None:
                     factors = torch.tensor([weights[i] for i in indices], device=losses.device)
                     objective = (losses * factors[batch.example]).sum() / n_targets
-            objective.backward()
+            objective.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
             of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
             for index, value in zip(indices, of_example.tolist(), strict=True):

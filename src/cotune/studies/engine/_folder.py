@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cotune._files import write_text
 from cotune.exceptions import InputError
@@ -85,8 +86,13 @@ class StudyFolder:
             raise InputError(f"There is no run of the study in {self.path}; start with 'cotune run'.")
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, known: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Make the folder this study's and hold it: no second process runs the study meanwhile.
+
+        Parameters
+        ----------
+        known : mapping of str to Any, optional
+            What was found out of the machine, for :func:`known_of`.
 
         Raises
         ------
@@ -95,9 +101,18 @@ class StudyFolder:
         """
         self.check()
         with locked(self.path / _LOCK, f"Another process is running the study in {self.path}."):
-            content = {"identity": dict(self.identity), "file": str(self.file.resolve())}
+            content = {"identity": dict(self.identity), "file": str(self.file.resolve()), **(known or {})}
             write_text(self.path / _IDENTITY, json.dumps(content, indent=2) + "\n")
             yield
+
+
+def known_of(folder: Path) -> Mapping[str, Any]:
+    """Return what a study's folder says of itself; nothing where it is none."""
+    try:
+        content = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def study_file_of(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
+from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._runner import StageUsage
 
 _LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
@@ -73,13 +74,15 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def machine_rows(stages: Iterable[StageUsage]) -> list[tuple[str, str]]:
-    """Return machine, versions and memory: name and value of each, as every report says them."""
+def machine_rows(stages: Iterable[StageUsage], precision: ChosenPrecision | None) -> list[tuple[str, str]]:
+    """Return machine, versions, precision and memory: name and value of each, as every report says them."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     rows = [
         ("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"),
         ("versions", f"Python {platform.python_version()}, {versions}"),
     ]
+    if precision is not None:
+        rows.append(("precision", str(precision)))
     peaks = [record.peak_bytes for stage in stages for record in stage.records]
     if peaks:
         rows.append(("largest memory of a worker process", f"{max(peaks) / 2**30:.2f} GiB"))

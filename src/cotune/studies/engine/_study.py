@@ -7,16 +7,18 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cotune._config import Config, did_you_mean, parse
 from cotune.exceptions import InputError
+from cotune.models.config import ModelConfig
+from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, Silent, tell_notes
-from cotune.studies.engine._folder import StudyFolder, study_file_of
+from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StoredRunner
@@ -77,6 +79,16 @@ class Study(ABC, Generic[ConfigT, RunT]):
             folder, path = folder or path, study_file_of(path)
         config = load_config(path)
         return KINDS[config.kind](config, path, (folder or path.with_suffix("")).resolve())
+
+    def __post_init__(self) -> None:
+        """Take over what the folder knows of the machine, on which the keys of its runs depend."""
+        if isinstance(self.model, ModelConfig):
+            self.model.recall_precision(ChosenPrecision.from_dict(known_of(self.folder).get("precision")))
+
+    @property
+    def precision(self) -> ChosenPrecision | None:
+        """What the precision ``auto`` of the model means; None where the file says which, or has no model."""
+        return self.model.chosen_precision(self.base) if isinstance(self.model, ModelConfig) else None
 
     @property
     def base(self) -> Path:
@@ -177,7 +189,7 @@ class Study(ABC, Generic[ConfigT, RunT]):
     def _executing(self, events: Events, *, retry_failed: bool) -> Iterator[ExecutingRunner[RunT]]:
         """Hold the folder, the store and the workers while the block does runs."""
         with (
-            self.home.hold(),
+            self.home.hold({} if self.precision is None else {"precision": self.precision.to_dict()}),
             open_store(self.home.store) as store,
             self.config.executor.open(self.worker()) as executor,
         ):
@@ -207,7 +219,10 @@ class Study(ABC, Generic[ConfigT, RunT]):
         """Tell what the study will cost; see :func:`cotune.studies.plan_study`."""
         self.home.check()
         notes = self.check()
-        return Plan.of(self.config.name, notes, self.costs(measure=measure), self.config.executor.processes)
+        costs = self.costs(measure=measure)
+        if self.precision is not None:
+            costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
+        return Plan.of(self.config.name, notes, costs, self.config.executor.processes)
 
     @cached_property
     def home(self) -> StudyFolder:

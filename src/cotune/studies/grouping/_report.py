@@ -212,7 +212,7 @@ def _provenance(result: GroupingResult) -> tuple[tuple[str, str], ...]:
         ("learner", _describe(study)),
         ("seed", str(study.config.seed)),
         ("fingerprint of model and recipe", study.learner.fingerprint[:16]),
-        *machine_rows(result.stages),
+        *machine_rows(result.stages, study.precision),
     )
 
 

@@ -42,6 +42,11 @@ class TuneFolder:
         """File of what the pretrained model can do."""
         return self._unfinished / "before.json"
 
+    @property
+    def precision(self) -> Path:
+        """File of what the precision ``auto`` means to the run."""
+        return self._unfinished / "precision.json"
+
     def finished(self) -> TuneResult | None:
         """Return the result if the run has been done; writes nothing.
 

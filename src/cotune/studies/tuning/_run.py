@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cotune._files import write_text
 from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
+from cotune.models.precision import ChosenPrecision, default_device
 from cotune.studies.engine import seen, tell_notes
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.tuning._card import write_card
@@ -90,7 +91,23 @@ def tune_task(
     RunError
         If the loss is not finite or explodes.
     """
+    config = config.model_copy()
+    # The key depends on what "auto" meant to the run that stands there, finished or not.
+    config.recall_precision(_known_precision(out))
     return _Tuning(config, target, tuple(evaluation), out, base or Path(), events).run()
+
+
+def _known_precision(out: Path) -> ChosenPrecision | None:
+    """Return what the precision ``auto`` meant to the run of a folder; None where there was none."""
+    try:
+        result = TuneResult.find(out)
+        if result is not None:
+            known = {"precision": result.config["precision"], "device": default_device()}
+        else:
+            known = json.loads(TuneFolder(out, "").precision.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+    return ChosenPrecision.from_dict(known)
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,9 @@ class _Tuning:
         model = self.config.load(self.base)
         self._check_method(model)
         with folder.open():
+            chosen = self.config.chosen_precision(self.base)
+            if chosen is not None:
+                write_text(folder.precision, json.dumps(chosen.to_dict()) + "\n")
             return self._tune(model, folder, note_lines(notes, each=True))
 
     def _tune(self, model: LanguageModel, folder: TuneFolder, notes: Sequence[str]) -> TuneResult:
@@ -218,7 +238,7 @@ class _Tuning:
         stages = self.config.method.stages(self.config.steps, self.config.training, [self.target.name])
         return TuneResult(
             key=self.key,
-            config=self.config.plain(),
+            config={**self.config.plain(), "precision": self._fingerprint["precision"]},
             base=str(locate_model(self.config.model, self.base)),
             base_fingerprint=str(self._fingerprint["model"]),
             target=_facts(self.target),
