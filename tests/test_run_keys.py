@@ -29,6 +29,7 @@ RECIPE = {
     "replay": TEXT,
     "batch_size": 4,
 }
+OF_ONE_TASK = {"schedule": "linear", "label_smoothing": 0.1, "replay": TEXT, "batch_size": 4}
 PROMOT = {"name": "promot", "prompt_length": 4, "weights": {"name": "lora", "r": 2}}
 
 
@@ -111,7 +112,7 @@ STUDIES = {
         "targets": "alpha",
         "methods": [{"name": "full"}, {"label": "two stages", **PROMOT}],
         "steps": 4,
-        "training": RECIPE,
+        "training": OF_ONE_TASK,
         "seeds": 1,
     },
     "transfer": {
@@ -122,7 +123,7 @@ STUDIES = {
         "schemes": ["uniform", {"name": "temperature", "temperature": 2.0}],
         "arms": [{"label": "two stages", "method": PROMOT}],
         "training": {"batch_size": 4, "balancing": {"name": "pcgrad"}},
-        "replay": TEXT,
+        "replay": {"text": TEXT["text"]},
         "replay_ratios": [0, 0.5],
         "transfer": {"examples": [0, 2], "method": {"name": "full"}},
         "along": 2,
@@ -140,7 +141,7 @@ KEYS = {
     },
     "retention": {
         "pretrained": "60307392374ff18f",
-        "tune": "c2ef5ab5452e6eee",
+        "tune": "42a5630c36e16e9e",
         "folder": "b1bbfcba20811b57",
     },
     "transfer": {
@@ -178,7 +179,7 @@ def test_runs_and_folders_of_studies(kind, home):
 
 
 def test_tuning_of_one_task(home):
-    data = {"model": "model", "precision": "fp32", "method": PROMOT, "training": RECIPE}
+    data = {"model": "model", "precision": "fp32", "method": PROMOT, "training": OF_ONE_TASK}
     config = parse(TuneConfig, data, "tune")
     tuning = _Tuning(config, task("alpha"), (task("beta"),), home / "out", home, events=None)
-    assert tuning.key[:16] == "6d566582970b5a72"
+    assert tuning.key[:16] == "58ef985ebe0814ca"
