@@ -17,6 +17,11 @@ def test_a_task_is_indexed_by_split():
     assert make_task()["test"][0].input == "test input"
 
 
+def test_a_task_is_shown_in_a_line():
+    text = repr(make_task(splits=dict.fromkeys(SPLITS, (Example("x" * 9999, ("y",)),) * 999)))
+    assert text == "<Task 'a': 999 train, 999 validation, 999 test examples, accuracy, format default>"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

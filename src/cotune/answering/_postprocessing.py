@@ -54,9 +54,10 @@ def extract_answer(text: str, stops: Sequence[str], example: Example) -> str:
 _LETTER = rf"(?![{UNSPACED}\p{{Hangul}}])[\p{{L}}\p{{N}}]"
 _NUMERAL = r"\p{Nd}零〇一二三四五六七八九十百千万萬億亿兆两"
 _AFTER_NUMBER = (
-    # A fraction, a group of thousands, a time, a range; a power, a product; digits parted by spaces.
+    # A fraction, a group of thousands, a time, a range; a power, a product
+    # After a blank a group of thousands or a fraction.
     rf"(?![.,'·:/\-\u2013\u066b\u066c点點]\p{{Nd}}|[点點][{_NUMERAL}]|\ ?[+*^/\xd7\xf7]\ ?\p{{Nd}}"
-    rf"|\ \p{{Nd}}{{3}}(?!\p{{Nd}})|[{_NUMERAL}])"
+    rf"|\ \p{{Nd}}{{3}}(?!\p{{Nd}})|\ \p{{Nd}}+/\p{{Nd}}|[{_NUMERAL}])"
 )
 _PARTICLE = (
     r"(?:입니다|이다|이에요|예요|이예요|에요|요|이요|임|이며|이고|이라고|라고|적|적인|적입니다|적이다|은|는|이|가|을|를|도|로|으로)"

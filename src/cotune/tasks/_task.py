@@ -31,7 +31,7 @@ class Example:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Task:
     """A named task: an instruction and its examples by split.
 
@@ -64,6 +64,10 @@ class Task:
     notes: tuple[str, ...] = field(default=(), compare=False)
     format: str = "default"
     stops: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(examples)} {split}" for split, examples in self.splits.items())
+        return f"<Task {self.name!r}: {sizes} examples, {self.metric}, format {self.format}>"
 
     def __getitem__(self, split: str) -> tuple[Example, ...]:
         """Return the examples of a split."""
