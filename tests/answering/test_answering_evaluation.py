@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ from cotune._config import parse
 from cotune.answering import (
     InContextConfig,
     check_in_context,
+    encode_choices,
     evaluate_in_context,
     match_choice,
     summarise,
@@ -299,3 +301,48 @@ def test_a_context_without_room_is_told_with_its_numbers(model):
 def test_options_that_make_no_sense_are_refused_by_name(data, message):
     with pytest.raises(InputError, match=rf"^study.yaml: {message}"):
         parse(InContextConfig, data, "study.yaml")
+
+
+def test_the_end_counts_where_one_choice_begins_another(model):
+    def encode(choice):
+        return model.encoder.encode(lambda text: f"Output:{text}", "", format_target(choice))
+
+    end = model.tokenizer.eos_token_id
+    apart = encode_choices(encode, ("red", "blue"))
+    nested = encode_choices(encode, ("red", "red and blue", "blue"))
+    assert all(option.target[-1] != end for option in apart)
+    assert all(option.target[-1] == end for option in nested)
+
+
+def test_a_choice_is_asked_for_by_likelihood_and_free_text_is_written_in_one_task(model):
+    task = make_task("accuracy", CHOICES)
+    free = tuple(replace(e, choices=()) for e in task["test"][:3])
+    mixed = replace(task, splits={**task.splits, "test": (*free, *task["test"][3:])})
+    (closed,), (score,) = evaluate(model, task), evaluate(model, mixed)
+    (written,) = evaluate(model, replace(mixed, splits={**task.splits, "test": free}))
+    assert score.answers == (*written.answers, *closed.answers[3:])
+
+
+def test_examples_with_targets_too_long_are_left_out_and_said(model):
+    task = make_task()
+    long = Example("apple", ("apple " * 80,))
+    more = replace(task, splits={**task.splits, "test": (task["test"][0], long, *task["test"][1:])})
+    encoder = copy.copy(model.encoder)
+    encoder.max_target_tokens = 40
+    config = InContextConfig(shots=(2,), draws=1)
+    notes = check_in_context([more], config, encoder)
+    assert notes["words"] == ("1 of 7 test examples have targets of more than 40 tokens and were dropped.",)
+    prompts = TaskPrompts(more, config, encoder, seed=0)
+    assert prompts.examples == task["test"]
+    none = replace(task, splits={**task.splits, "test": (long,)})
+    with pytest.raises(InputError, match=r"^Every test example of task words has a target of more than"):
+        check_in_context([none], config, encoder)
+
+
+def test_the_room_for_an_answer_holds_the_longest_right_one_of_any_split(model):
+    task = make_task()
+    long = Example("apple", (" ".join(WORDS[:6]),))
+    more = replace(task, splits={**task.splits, "test": (*task["test"], long)})
+    rooms = [TaskPrompts(t, InContextConfig(), model.encoder, seed=0).max_new_tokens for t in (task, more)]
+    n_long = len(model.encoder.encode(lambda _: "x", "", format_target(long.targets[0])).target)
+    assert rooms[0] < n_long < rooms[1]

@@ -77,7 +77,6 @@ def test_the_best_are_kept_that_differ_and_are_better_than_none():
 def test_scores_are_the_mean_log_likelihood_or_the_accuracy(model):
     from functools import partial
 
-    from cotune.answering import open_ended
     from cotune.tasks import format_prompt, format_target
 
     task = make_task(choices=("yes", "no"))
@@ -86,7 +85,10 @@ def test_scores_are_the_mean_log_likelihood_or_the_accuracy(model):
     def nll(example, answer):
         render = partial(format_prompt, GIVEN[0], choices=example.choices)
         encoded = model.encoder.encode(render, example.input, format_target(answer))
-        return float(model.nll(model.base, [open_ended(encoded) if example.choices else encoded])[0])
+        if not example.choices:
+            return float(model.nll(model.base, [encoded])[0])
+        bare = dataclasses.replace(encoded, target=encoded.target[:-1])
+        return float(model.nll(model.base, [bare])[0]) * len(bare.target)
 
     likelihood = score_instruction(model, task, GIVEN[0], examples, "likelihood")
     shares = [

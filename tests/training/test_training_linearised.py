@@ -1,11 +1,13 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from cotune.answering import encode_fitting, open_ended
+from cotune.answering import encode_choices, encode_fitting
 from cotune.exceptions import InputError
+from cotune.models import Encoded
 from cotune.training.gradients import example_gradients, mean_gradient
 from cotune.training.language_model._linearised import Question, margins
 from cotune.training.methods import Full, Lora, Prefix, Prompt
@@ -76,20 +78,23 @@ def test_a_soft_prompt_has_gradients_of_each_example_too(model, encode):
     np.testing.assert_allclose(gradients.mean(0), mean, atol=1e-6)
 
 
-def test_a_margin_is_the_log_odds_of_the_answer_and_its_slope_the_chain_rule():
+@pytest.mark.parametrize("label_score", ["sum", "mean"])
+def test_a_margin_is_the_log_odds_of_the_answer_and_its_slope_the_chain_rule(label_score):
     rng = np.random.default_rng(0)
     start, slopes = rng.uniform(0.1, 3, 6), rng.normal(size=(6, 4)).astype(np.float32)
+    long, short = Encoded((1,), (2, 3, 4)), Encoded((1,), (2,))
     questions = [
-        Question(("a",)),
-        Question(("b", "c", "d"), (False, True, False)),
-        Question(("e", "f"), (False, True)),
+        Question((long,)),
+        Question((short, long, short), (False, True, False)),
+        Question((long, short), (False, True)),
     ]
 
     def at(w):
-        return margins(questions, lambda answers: (start + slopes @ w, slopes))
+        return margins(questions, lambda answers: (start + slopes @ w, slopes), label_score=label_score)
 
     values, gradients = at(np.zeros(4))
-    p = np.exp(-start)
+    # A single answer is a target, whose loss is by the token whatever choices are compared by.
+    p = np.exp(-start * (np.array([1, 1, 3, 1, 3, 1]) if label_score == "sum" else 1))
     expected = [
         np.log(p[0] / (1 - p[0])),
         np.log(p[2] / (p[1] + p[3])),
@@ -103,7 +108,9 @@ def test_a_margin_is_the_log_odds_of_the_answer_and_its_slope_the_chain_rule():
 
 def test_a_certain_answer_has_a_finite_margin():
     (margin,), (row,) = margins(
-        [Question(("a",))], lambda answers: (np.zeros(1), np.ones((1, 2), dtype=np.float32))
+        [Question((Encoded((1,), (2,)),))],
+        lambda answers: (np.zeros(1), np.ones((1, 2), dtype=np.float32)),
+        label_score="sum",
     )
     assert 13 < margin < 14
     assert np.isfinite(row).all()
@@ -128,8 +135,12 @@ def test_margins_of_choices_are_positive_where_the_right_one_is_likeliest(learne
     arrays = learner.linearise("last", examples=100, seed=0, dimension=64)
     with learner._attached(("last",), 0) as attached:
         encoder, asked = learner.model.encoder, learner._tasks["last"]
-        options = [open_ended(encode_fitting(encoder, asked, e, c)) for e in validation for c in e.choices]
-        losses = learner.model.nll(attached.module, options)
+        options = [
+            option
+            for e in validation
+            for option in encode_choices(partial(encode_fitting, encoder, asked, e), e.choices)
+        ]
+        losses = learner.model.nll(attached.module, options) * [len(option.target) for option in options]
         score = learner.score(attached.module, "last", "validation")
     p = np.exp(-losses).reshape(12, 4)
     of_right = p[np.arange(12), np.arange(12) % 4]

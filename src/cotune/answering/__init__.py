@@ -4,7 +4,7 @@ Learners, in-context evaluation (ProMoT, section 5), ``cotune tune`` and ``cotun
 and of transfer all score here, so that one model, one task and one metric have one score.
 """
 
-from cotune.answering._choices import choice_scores
+from cotune.answering._choices import LabelScore, choice_scores, encode_choices, label_weight
 from cotune.answering._config import ChoiceConfig, InContextConfig
 from cotune.answering._encode import answer_tokens, encode_example, encode_fitting
 from cotune.answering._evaluate import (
@@ -16,7 +16,7 @@ from cotune.answering._evaluate import (
 )
 from cotune.answering._gold import gold_notes
 from cotune.answering._postprocessing import extract_answer, match_choice
-from cotune.answering._prompts import TaskPrompts, open_ended
+from cotune.answering._prompts import TaskPrompts
 from cotune.answering._score import InContextScore, scored_fingerprint
 from cotune.answering._summary import (
     InContextSummary,
@@ -32,20 +32,22 @@ __all__ = [
     "InContextEvaluation",
     "InContextScore",
     "InContextSummary",
+    "LabelScore",
     "NormalisedAverage",
     "TaskPrompts",
     "answer_tokens",
     "check_in_context",
     "choice_scores",
+    "encode_choices",
     "encode_example",
     "encode_fitting",
     "evaluate_in_context",
     "extract_answer",
     "gold_notes",
+    "label_weight",
     "match_choice",
     "merge_notes",
     "normalised_average",
-    "open_ended",
     "scored_fingerprint",
     "summarise",
 ]

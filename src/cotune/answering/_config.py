@@ -18,9 +18,9 @@ class ChoiceConfig(Config):
 
     classification: Literal["likelihood", "generation"] = "likelihood"
     """How one of a closed set of answers is chosen: as the likeliest, or by what the output begins with."""
-    label_score: Literal["mean", "sum"] = "mean"
-    """What makes an answer the likeliest: the mean log-likelihood of its tokens, or their sum. The end of
-    the sequence is not one of them: in context an answer is followed by whatever follows it there."""
+    label_score: Literal["sum", "mean"] = "sum"
+    """What makes an answer the likeliest: the log-likelihood of all its tokens, or their mean. The end of the
+    sequence is one of them only where one choice begins another."""
 
 
 class InContextConfig(ChoiceConfig):

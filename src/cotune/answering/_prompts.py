@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 
+from cotune.answering._choices import encode_choices
 from cotune.answering._config import InContextConfig
 from cotune.answering._encode import answer_tokens, encode_example, encode_fitting
 from cotune.exceptions import InputError
@@ -99,9 +100,9 @@ class TaskPrompts:
         ]
 
     def _options(self, shots: int, draw: int) -> list[list[Encoded]]:
-        """Encode the prompt of every example with each of its choices, without the end of the sequence."""
+        """Encode the prompt of every example with each of its choices; see :func:`encode_choices`."""
         return [
-            [open_ended(self._encode(example, shown, choice)) for choice in example.choices]
+            encode_choices(partial(self._encode, example, shown), example.choices)
             for example, shown in self._shown(shots, draw)
         ]
 
@@ -164,8 +165,3 @@ class TaskPrompts:
 
     def _encode(self, example: Example, shown: tuple[Example, ...], target: str) -> Encoded:
         return encode_fitting(self._encoder, self.task, example, target, shown).under(self._soft_prompt)
-
-
-def open_ended(encoded: Encoded) -> Encoded:
-    """Leave out the end of the sequence: in context an answer is followed by whatever follows it there."""
-    return replace(encoded, target=encoded.target[:-1])

@@ -23,8 +23,8 @@ class InstructionsConfig(Config):
     examples: PositiveInt = 16
     """Training examples that instructions are scored on; none of them is ever shown."""
     score: Literal["likelihood", "accuracy"] = "likelihood"
-    """Mean log-likelihood of the targets by the token, among the choices of an example where it has any, or
-    accuracy among the choices."""
+    """Mean log-likelihood of the targets, by the token, or among the choices of an example where it has any;
+    or accuracy among the choices."""
     temperature: PositiveFloat = 0.9
     """Of the draws."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from cotune.answering import choice_scores, encode_fitting, open_ended
+from cotune.answering import ChoiceConfig, choice_scores, encode_choices, encode_fitting
 from cotune.exceptions import InputError
 from cotune.models import LanguageModel
 from cotune.tasks import Example, Task
@@ -36,9 +37,9 @@ def score_instruction(
     examples : sequence of Example
         The same for all instructions that are compared.
     by : {"likelihood", "accuracy"}
-        Mean over examples of the log of the right choices' share in the likelihoods by the token of all
-        choices, where an example has choices, else of the target's log-likelihood by the token, in nats; or
-        share of the examples whose likeliest choice by the token is right.
+        Mean over examples of the log of the right choices' share in the likelihoods of all choices, where an
+        example has choices, else of the target's log-likelihood by the token, in nats; or share of the
+        examples whose likeliest choice is right.
 
     Returns
     -------
@@ -57,10 +58,10 @@ def score_instruction(
     asked = replace(task, instruction=instruction)
     closed = [example for example in examples if example.choices]
     options = [
-        [open_ended(encode_fitting(model.encoder, asked, example, choice)) for choice in example.choices]
+        encode_choices(partial(encode_fitting, model.encoder, asked, example), example.choices)
         for example in closed
     ]
-    scores = choice_scores(model, model.base, options, "mean") if closed else []
+    scores = choice_scores(model, model.base, options, ChoiceConfig().label_score) if closed else []
     values = [_of_choices(of, example, by) for of, example in zip(scores, closed, strict=True)]
     free = [e for e in examples if not e.choices]
     values += (

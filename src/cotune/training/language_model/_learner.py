@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune.answering import open_ended
+from cotune.answering import encode_choices
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
-from cotune.tasks import get_metric
+from cotune.tasks import Example, get_metric
 from cotune.training.language_model._linearised import Question, margins
 from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
@@ -104,8 +104,14 @@ class LanguageModelLearner(VariedRuns):
                     self.model, attached, parameters, under, projection, pass_tokens=self._pass_tokens
                 )
 
-            train = margins(self._questions(task, "train", examples, seed), gradients)
-            scored = margins(self._questions(task, "validation", examples, seed), gradients)
+            train, scored = (
+                margins(
+                    self._questions(task, split, examples, seed),
+                    gradients,
+                    label_score=self.config.label_score,
+                )
+                for split in ("train", "validation")
+            )
         return {
             "train_margins": train[0],
             "train_gradients": train[1],
@@ -176,13 +182,15 @@ class LanguageModelLearner(VariedRuns):
         questions = []
         for example, encoded in (kept[i] for i in sorted(order)):
             right = tuple(choice in example.targets for choice in example.choices)
-            answers: Sequence[Encoded | None] = [encoded]
+            answers: Sequence[Encoded] = [encoded]
             if compared and any(right) and not all(right):
-                choices = (self._data.encode(task, example, choice) for choice in example.choices)
-                answers = [None if choice is None else open_ended(choice) for choice in choices]
+                answers = encode_choices(partial(self._fitting, task, example), example.choices)
             elif demonstrated:
-                answers = [self._data.encode(task, example, example.targets[0])]
-            fitting = tuple(answer for answer in answers if answer is not None)
-            assert len(fitting) == len(answers), "the check has encoded all of them"
-            questions.append(Question(fitting, right if len(fitting) > 1 else (True,)))
+                answers = [self._fitting(task, example, example.targets[0])]
+            questions.append(Question(tuple(answers), right if len(answers) > 1 else (True,)))
         return questions
+
+    def _fitting(self, task: str, example: Example, target: str) -> Encoded:
+        encoded = self._data.encode(task, example, target)
+        assert encoded is not None, "the check has encoded all of them"
+        return encoded

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
+from cotune.answering import LabelScore, label_weight
 from cotune.models import Encoded
 
 _LEAST_LOSS = 1e-6
@@ -36,20 +37,22 @@ class Question:
 
 
 def margins(
-    questions: Sequence[Question], gradients: Gradients
+    questions: Sequence[Question], gradients: Gradients, *, label_score: LabelScore
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute ``h = log(p / (1 - p))`` of every question's answer, and its gradient by the chain rule.
 
     With L the mean loss per target token, p is ``exp(-L)``, the geometric mean of the target tokens'
     probabilities, where there is one answer; the logistic loss of h is then L itself. Where there are
-    several, p is the share of the right ones in the sum of ``exp(-L)``: choices are compared by the token, as
-    they are in scoring.
+    several, p is the share of the right ones in the sum of ``exp(-L)``, with L the loss of the whole choice
+    or by the token: choices are compared as they are in scoring.
 
     Parameters
     ----------
     questions : sequence of Question
     gradients : callable
         Of losses of encoded examples; all answers are asked for at once.
+    label_score : {"sum", "mean"}
+        See :class:`cotune.answering.ChoiceConfig`.
 
     Returns
     -------
@@ -66,7 +69,9 @@ def margins(
         if size == 1:
             values[at], by_loss = _of_target(losses[own])
         else:
-            values[at], by_loss = _of_choices(losses[own], np.array(question.right))
+            weights = np.array([label_weight(answer, label_score) for answer in question.answers])
+            values[at], by_loss = _of_choices(weights * losses[own], np.array(question.right))
+            by_loss *= weights
         rows[at] = by_loss @ slopes[own]
     return values, rows
 
