@@ -58,8 +58,8 @@ def test_an_answer_that_is_no_choice_is_said(encoder):
     task = task_of(("yes", "no", "perhaps"), choices=("yes", "no"))
     (note,) = gold_notes(task, encoder, ChoiceConfig(), "test")
     assert note == (
-        "the right answers of 1 of 3 test examples score less than 1, since they are none of the choices, "
-        "such as 'perhaps'."
+        "the right answers of 1 of 3 test examples score less than 1, since they are none of the choices "
+        "(such as 'perhaps')."
     )
     # Written, it can be given.
     assert gold_notes(task, encoder, ChoiceConfig(classification="generation"), "test") == ()
