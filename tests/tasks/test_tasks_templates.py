@@ -65,6 +65,10 @@ def test_words_of_a_list_are_those_of_the_labels():
 def test_join_takes_an_attribute_and_prints_as_templates_do():
     row = {"input": "x", "answers": [{"text": "a"}, {"text": 1}]}
     assert render(row, target="{{ answers | join(', ', attribute='text') }}").targets == ("a, 1",)
+    row = {"question": "x", "answers": {"text": ["a", "b"]}}
+    with pytest.raises(InputError, match="joins a value that is an object"):
+        render(row, builtin="qa")
+    assert render(row, builtin="qa", fields={"answers": "answers.text"}).targets == ("a", "b")
     row = {"input": "x", "answers": ["a", None]}
     with pytest.raises(InputError, match="prints a value that is null"):
         render(row, target="{{ answers | join('|||') }}")

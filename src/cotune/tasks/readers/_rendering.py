@@ -78,6 +78,8 @@ def _join(value: Any, d: str = "", attribute: str | int | None = None) -> str:
     """Join as Jinja does, entries as they would be printed; a text in place of a list is one output."""
     if isinstance(value, str) and d == _MARK:
         return value
+    if isinstance(value, Mapping):
+        raise jinja2.UndefinedError("it joins a value that is an object")  # Jinja would join its keys
     if attribute is not None:
         value = map(jinja2.filters.make_attrgetter(_environment(), attribute), value)
     return d.join(map(_printed, value))
