@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from cotune.findings.transfer import (
     ArmCurve,
-    Measure,
     Pick,
+    Quantity,
     ScatterPoint,
     TransferData,
     TransferRun,
@@ -25,7 +25,7 @@ from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, line_p
 _PRETRAINED = "pretrained"
 _STYLES = NEUTRAL
 """Styles for arms and tasks; the last is the pretrained model's."""
-_LABELS: dict[Measure, str] = {"score": "score", "loss": "loss, nats a token"}
+_LABELS: dict[Quantity, str] = {"score": "score", "loss": "loss, nats a token"}
 
 
 def examples_plots(data: TransferData) -> tuple[LinePlot, ...]:
@@ -39,7 +39,7 @@ def task_plots(data: TransferData) -> tuple[LinePlot, ...]:
     return tuple(_examples_plot(data, "score", task.name, [task.name]) for task in data.held_out)
 
 
-def _examples_plot(data: TransferData, measure: Measure, title: str, tasks: Sequence[str]) -> LinePlot:
+def _examples_plot(data: TransferData, measure: Quantity, title: str, tasks: Sequence[str]) -> LinePlot:
     curves, label = by_examples(data, measure, tasks), _LABELS[measure]
     alt = f"{label} of {title} by number of examples fine-tuned on, {len(curves)} lines"
     ticks = [int(x) for x, _ in curves[0].points]
@@ -57,7 +57,7 @@ def training_plots(data: TransferData) -> tuple[LinePlot, ...]:
     return tuple(_steps_plot(data, measure, *place) for measure in _LABELS for place in places)
 
 
-def _steps_plot(data: TransferData, measure: Measure, title: str, pick: Pick) -> LinePlot:
+def _steps_plot(data: TransferData, measure: Quantity, title: str, pick: Pick) -> LinePlot:
     series = [_series(data, curve, level=True) for curve in along_training(data, measure, pick)]
     label, alt = _LABELS[measure], f"{_LABELS[measure]} by step of instruction tuning, {title}"
     return _plot(title, alt, series, "step", label, steps_measured(data), log=True)

@@ -4,8 +4,8 @@ from cotune.findings.transfer._arms import Forgetting, TransferArmRow
 from cotune.findings.transfer._claims import Claim
 from cotune.findings.transfer._curves import (
     ArmCurve,
-    Measure,
     Pick,
+    Quantity,
     along_training,
     by_examples,
     losses_by_step,
@@ -41,8 +41,8 @@ __all__ = [
     "Effect",
     "Forgetting",
     "HeldOutResult",
-    "Measure",
     "Pick",
+    "Quantity",
     "Relation",
     "ReplayEffect",
     "ScatterPoint",

@@ -16,7 +16,7 @@ from cotune.findings.transfer._records import (
     mean,
 )
 
-Measure = Literal["score", "loss"]
+Quantity = Literal["score", "loss"]
 Pick = Callable[[HeldOutResult], TransferPoint | None]
 """Which measurement of a held-out task."""
 
@@ -37,7 +37,7 @@ class ArmCurve:
     points: tuple[tuple[float, float], ...]
 
 
-def by_examples(data: TransferData, measure: Measure, tasks: Sequence[str]) -> tuple[ArmCurve, ...]:
+def by_examples(data: TransferData, measure: Quantity, tasks: Sequence[str]) -> tuple[ArmCurve, ...]:
     """Average over models and tasks by number of examples fine-tuned on: pretrained, and arms at the end."""
     numbers = [point.examples for point in data.pretrained.held_out[0].transfer]
 
@@ -49,7 +49,7 @@ def by_examples(data: TransferData, measure: Measure, tasks: Sequence[str]) -> t
     return (curve(None, [data.pretrained]), *(curve(at, models) for at, models in arms if models))
 
 
-def along_training(data: TransferData, measure: Measure, pick: Pick) -> tuple[ArmCurve, ...]:
+def along_training(data: TransferData, measure: Quantity, pick: Pick) -> tuple[ArmCurve, ...]:
     """Average over models and held-out tasks by step; the pretrained model is level from first to last."""
     tasks = [task.name for task in data.held_out]
     steps = steps_measured(data)
@@ -86,7 +86,7 @@ def losses_by_step(
     return tuple(curves)
 
 
-def _mean(models: Sequence[TransferCheckpoint], tasks: Sequence[str], pick: Pick, measure: Measure) -> float:
+def _mean(models: Sequence[TransferCheckpoint], tasks: Sequence[str], pick: Pick, measure: Quantity) -> float:
     return mean(getattr(point, measure) for point in _picked(models, tasks, pick))
 
 

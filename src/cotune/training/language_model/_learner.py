@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 from cotune.answering import encode_choices
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded
-from cotune.tasks import Example, get_metric
+from cotune.tasks import Example, Task, get_metric
 from cotune.training.language_model._linearised import Question, margins
 from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
+from cotune.training.language_model._settings import LanguageModelSettings
 from cotune.training.language_model._varied import VariedRuns
+from cotune.training.learner_config import LearnerConfig
 from cotune.training.sketch import Sketch, sketch
 from cotune.training.stages import begin_stage, train_stages
 
@@ -22,6 +25,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.training.methods import Attached
+
+
+class LanguageModelConfig(LearnerConfig, LanguageModelSettings):
+    """A pretrained model and how it is trained on subsets of tasks."""
+
+    def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
+        """Make the learner; the model is loaded on first use."""
+        return LanguageModelLearner(self, tasks, base)
 
 
 class LanguageModelLearner(VariedRuns):

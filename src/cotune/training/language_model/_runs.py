@@ -25,7 +25,7 @@ from cotune.tasks import Task
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
-from cotune.training.language_model._config import LanguageModelConfig
+from cotune.training.language_model._settings import LanguageModelSettings
 from cotune.training.language_model._warm_start import start_from, stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
 from cotune.training.stages import StagedRun, train_runs
@@ -47,7 +47,7 @@ class LanguageModelRuns:
 
     Parameters
     ----------
-    config : LanguageModelConfig
+    config : LanguageModelSettings
         Model and recipe.
     tasks : sequence of Task
         All tasks of the study.
@@ -60,7 +60,7 @@ class LanguageModelRuns:
         If the model folder does not exist, or the warm start names a task that does not.
     """
 
-    def __init__(self, config: LanguageModelConfig, tasks: Sequence[Task], base: Path = Path()) -> None:
+    def __init__(self, config: LanguageModelSettings, tasks: Sequence[Task], base: Path = Path()) -> None:
         locate_model(config.model, base)  # so that a wrong name is known at once
         self.config = config
         self._base = base

@@ -13,7 +13,7 @@ from cotune.training.options import idle_learning_rate
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
-    from cotune.training.language_model._config import LanguageModelConfig
+    from cotune.training.language_model._settings import LanguageModelSettings
 
 
 class VariedRuns(BatchedRuns):
@@ -63,7 +63,7 @@ class VariedRuns(BatchedRuns):
         """Return a learner on the same base without the warm start."""
         return self._with(self.config.model_copy(update={"warm_start": None}))
 
-    def _with(self, config: LanguageModelConfig) -> Self:
+    def _with(self, config: LanguageModelSettings) -> Self:
         other = type(self)(config, list(self._tasks.values()), self._base)
         if config.method.demonstrations == self.config.method.demonstrations:
             other._data = self._data

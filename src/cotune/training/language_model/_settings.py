@@ -1,27 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import PositiveInt, model_validator
 
 from cotune.answering import ChoiceConfig
 from cotune.models.config import ModelConfig
-from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
 from cotune.training.language_model._warm_start import WarmStart
-from cotune.training.learner_config import LearnerConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.options import idle_in_stages, idle_learning_rate, idle_without_checkpoints, refuse
 from cotune.training.stages import trains_side_by_side
 
-if TYPE_CHECKING:
-    from cotune.training.language_model._learner import LanguageModelLearner
 
-
-class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
-    """A pretrained model and how it is trained on subsets of tasks."""
+class LanguageModelSettings(ModelConfig, ChoiceConfig):
+    """What the runs of a language model are determined by."""
 
     method: Annotated[Method, METHODS] = Lora()
     """What is trained: {name: lora, r: 8, ...}."""
@@ -38,7 +31,7 @@ class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
     """About how many tokens one forward pass holds while scoring; by default what suits the device."""
 
     @model_validator(mode="after")
-    def _options_act(self) -> LanguageModelConfig:
+    def _options_act(self) -> LanguageModelSettings:
         refuse(idle_in_stages(self.training, [self.method]))
         refuse(idle_without_checkpoints(self.method, "a run of a learner"))
         if self.warm_start is not None:
@@ -50,9 +43,3 @@ class LanguageModelConfig(LearnerConfig, ModelConfig, ChoiceConfig):
                 f"trained by adamw without task_weights, balancing and replay, got {self.ensemble}."
             )
         return self
-
-    def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
-        """Make the learner; the model is loaded on first use."""
-        from cotune.training.language_model._learner import LanguageModelLearner
-
-        return LanguageModelLearner(self, tasks, base)
