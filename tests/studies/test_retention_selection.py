@@ -4,16 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotune.findings.retention import RetentionCheckpoint, TargetScore
-from cotune.studies.retention import Arm
+from cotune.studies.retention import MethodArm
 from cotune.studies.retention._checkpoints import Selection
-from cotune.studies.retention._design import Cell
+from cotune.studies.retention._design import RateCell
 from cotune.training.methods import METHODS
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
 
 def arm(name):
-    return Arm(label=name, method=METHODS[name]())
+    return MethodArm(label=name, method=METHODS[name]())
 
 
 def run(values, stage="weights", tests=None):
@@ -61,12 +61,12 @@ def test_several_targets_are_averaged():
 
 def test_the_common_target_is_what_every_method_reaches_with_every_seed_at_its_best_rate():
     runs = {
-        Cell(arm("full"), 0.1, 0): run([0.2, 0.9]),
-        Cell(arm("full"), 0.1, 1): run([0.2, 0.8]),
-        Cell(arm("full"), 0.5, 1): run([0.85, 0.1]),
-        Cell(arm("promot"), 0.1, 0): run([0.95]),
-        Cell(arm("promot"), 0.1, 1): run([0.99]),
-        Cell(arm("prompt"), 0.1, 0): run([0.3], "prompt"),
+        RateCell(arm("full"), 0.1, 0): run([0.2, 0.9]),
+        RateCell(arm("full"), 0.1, 1): run([0.2, 0.8]),
+        RateCell(arm("full"), 0.5, 1): run([0.85, 0.1]),
+        RateCell(arm("promot"), 0.1, 0): run([0.95]),
+        RateCell(arm("promot"), 0.1, 1): run([0.99]),
+        RateCell(arm("prompt"), 0.1, 0): run([0.3], "prompt"),
     }
     assert Selection(True).common_target(runs) == 0.85
     assert Selection(False).common_target(runs) == 0.99
@@ -75,7 +75,7 @@ def test_the_common_target_is_what_every_method_reaches_with_every_seed_at_its_b
 
 
 def test_the_best_run_is_the_one_with_the_best_best_checkpoint():
-    runs = {Cell(arm("full"), rate, 0): run([rate, 1 - rate]) for rate in (0.1, 0.4, 0.7)}
+    runs = {RateCell(arm("full"), rate, 0): run([rate, 1 - rate]) for rate in (0.1, 0.4, 0.7)}
     assert Selection(True).best_run(runs).learning_rate == 0.1
     assert Selection(False).best_run(runs).learning_rate == 0.1
     assert Selection(True).best_run({}) is None

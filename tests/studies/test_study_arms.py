@@ -9,7 +9,7 @@ from cotune.studies import plan_study, run_study
 from cotune.studies.grouping import ComparisonConfig
 from cotune.studies.grouping._comparison import ArmRuns, shared_examples
 from cotune.studies.grouping._runs import VariedRun
-from cotune.studies.grouping._variation import Variation
+from cotune.studies.grouping.arms import Variation
 from cotune.tasks import Example, Task
 from cotune.training.methods import Lora, Prefix
 

@@ -125,15 +125,15 @@ def test_negative_transfer_is_predicted_on_held_out_subsets(planted, estimator):
     by_size = {int(row[0]): row for row in table[1:]}
     assert {2, 4} >= set(by_size) >= {4}
     assert 0.6 < float(by_size[4][1]) <= 1
-    assert [s.size for s in result.estimate.transfer.by_size] == sorted(by_size)
+    assert [s.size for s in result.estimate.negative_transfer.by_size] == sorted(by_size)
 
 
 def test_own_runs_are_predicted_from_one_another(planted):
     result = run_study(planted.study(affinity={"estimator": "linear_surrogate"}, learner=CLEAR))
-    (found,) = result.estimate.transfer.by_size
+    (found,) = result.estimate.negative_transfer.by_size
     assert found.size == 3
     assert found.f1 > 0.8
-    assert "fitted to other runs" in result.estimate.transfer.predictor
+    assert "fitted to other runs" in result.estimate.negative_transfer.predictor
 
 
 def test_predictions_that_disagree_with_training_are_named(planted):

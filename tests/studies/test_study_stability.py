@@ -7,7 +7,7 @@ import pytest
 
 from cotune.affinity import higher_order
 from cotune.studies.grouping import GroupingConfig, group_tasks
-from cotune.studies.grouping._stability import group_stability
+from cotune.studies.grouping._grouping import group_stability
 
 TRUTH = np.repeat([0, 1], 4)
 

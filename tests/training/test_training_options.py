@@ -9,7 +9,7 @@ import pytest
 from cotune._config import parse
 from cotune.evaluation.transfer import FineTuning, TransferConfig, fine_tune
 from cotune.exceptions import InputError, RunError
-from cotune.studies.grouping._variation import Variation
+from cotune.studies.grouping.arms import Variation
 from cotune.studies.retention._design import tuning_config
 from cotune.studies.retention.config import RetentionConfig
 from cotune.studies.transfer._design import plan_cells

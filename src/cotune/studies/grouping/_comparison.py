@@ -12,14 +12,13 @@ from pathlib import Path
 from cotune.exceptions import InputError
 from cotune.findings.comparison import ArmScore
 from cotune.studies.engine import RunRecord
-from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun
-from cotune.studies.grouping._variation import Variation, trained_parameters
-from cotune.studies.grouping.arms import ARMS, Partition
+from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun
+from cotune.studies.grouping.arms import ARMS, Partition, Variation, trained_parameters
 from cotune.studies.grouping.config import ArmConfig, ComparisonConfig
 from cotune.tasks import Task
 from cotune.training.learner import Learner
 
-Cell = tuple[str, int, int]
+BudgetCell = tuple[str, int, int]
 """Arm, budget, seed."""
 
 
@@ -75,7 +74,7 @@ class ArmRuns:
         What every arm trains, that of the groups first.
     """
 
-    cells: Mapping[Cell, list[FitRun]]
+    cells: Mapping[BudgetCell, list[FitRun]]
     arms: tuple[TrainedArm, ...] = ()
 
     @classmethod
@@ -105,7 +104,7 @@ class ArmRuns:
         """
         found = {"grouped": labels, **(baselines or {})}
         tasks = learner.tasks
-        cells: dict[Cell, list[FitRun]] = {}
+        cells: dict[BudgetCell, list[FitRun]] = {}
         arms: list[TrainedArm] = []
         groups = ARMS["grouped"](tasks, found, seed)
         target = trained_parameters(learner, groups) if config.counts_parameters else None
@@ -124,12 +123,14 @@ class ArmRuns:
         """All runs, each once."""
         return list(dict.fromkeys(run for runs in self.cells.values() for run in runs))
 
-    def kept(self, folder: Path) -> dict[AnyRun, Path]:
+    def kept(self, folder: Path) -> dict[GroupingStudyRun, Path]:
         """Return the runs whose adapters are kept: the groups' at the largest budget, first seed."""
         budget = max(budget for _, budget, _ in self.cells)
         return {run: folder / f"group-{i}" for i, run in enumerate(self.cells["grouped", budget, 0])}
 
-    def scores(self, records: Mapping[AnyRun, RunRecord], tasks: Iterable[Task] = ()) -> list[ArmScore]:
+    def scores(
+        self, records: Mapping[GroupingStudyRun, RunRecord], tasks: Iterable[Task] = ()
+    ) -> list[ArmScore]:
         """Collect test scores; those of failed or missing runs are left out.
 
         Parameters

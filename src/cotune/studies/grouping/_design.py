@@ -8,14 +8,14 @@ from functools import cached_property
 
 from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._runs import AnyRun, FitRun, VariedRun, run_key
+from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun, run_key
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.training.learner import EnsembleLearner, Learner
 from cotune.training.learner_config import LearnerConfig
 
 
 @dataclass(frozen=True)
-class GroupingDesign(Study[GroupingStudyConfig, AnyRun]):
+class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
     """The learner of a grouping study, its runs and their keys."""
 
     @cached_property
@@ -28,15 +28,15 @@ class GroupingDesign(Study[GroupingStudyConfig, AnyRun]):
         """The learner's options."""
         return self.config.learner
 
-    def key(self, run: AnyRun) -> str:
+    def key(self, run: GroupingStudyRun) -> str:
         """Hash learner, data of the run's tasks, and the run's fields."""
         return run_key(run, self.learner)
 
-    def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
+    def batches(self, runs: Sequence[GroupingStudyRun]) -> list[Sequence[GroupingStudyRun]]:
         """Put fits that train side by side into passes as wide as the learner can."""
         own = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
         alike: dict[tuple[int, str, str], list[FitRun]] = {}
-        batches: list[Sequence[AnyRun]] = []
+        batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:
             if isinstance(run, VariedRun):
                 alike.setdefault((run.steps, run.split, run.variation), []).append(run)

@@ -16,16 +16,15 @@ from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._rounds import STAGE
 from cotune.studies.grouping._runs import (
-    AnyRun,
     FeatureRun,
     FitRun,
+    GroupingStudyRun,
     LinearRun,
     LookaheadRun,
     VariedRun,
 )
-from cotune.studies.grouping._variation import learner_of
 from cotune.studies.grouping._worker import measure
-from cotune.studies.grouping.arms import BASELINES
+from cotune.studies.grouping.arms import BASELINES, learner_of
 from cotune.training.learner import EnsembleLearner, Learner, Subset
 from cotune.training.varied import WarmLearner
 
@@ -50,7 +49,7 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     """Count runs, steps and tokens, and measure on one task what they take."""
     config, learner = study.config, study.learner
     notes = [*config.affinity.plan_notes(learner)]
-    wanted: dict[str, Sequence[AnyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
+    wanted: dict[str, Sequence[GroupingStudyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
     k = 0
     if config.comparison is not None:
         names = tuple(learner.tasks)
@@ -88,7 +87,7 @@ def _made_up_arms(study: GroupingDesign, k: int) -> ArmRuns | None:
     return study.compared(labels, {name: tuple(map(int, found)) for name, found in shifted.items()})
 
 
-def _numbers(run: AnyRun, n: int) -> int:
+def _numbers(run: GroupingStudyRun, n: int) -> int:
     """Count the numbers that a run which trains no subset leaves in the store."""
     match run:
         case FeatureRun():
@@ -101,7 +100,7 @@ def _numbers(run: AnyRun, n: int) -> int:
             return 0
 
 
-def _stage(title: str, runs: Sequence[AnyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
+def _stage(title: str, runs: Sequence[GroupingStudyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
     fits = [run for run in runs if isinstance(run, FitRun)]
     trained = [run for run in runs if isinstance(run, FitRun | LookaheadRun)]
     learners = {text: learner_of(learner, text) for text in map(_variation, trained)}
@@ -128,15 +127,15 @@ def _start_stage(learner: Learner, start: tuple[Subset, int], speed: _Speed | No
     return StagePlan("warm start", 1, steps, tokens, seconds)
 
 
-def _variation(run: AnyRun) -> str:
+def _variation(run: GroupingStudyRun) -> str:
     return run.variation if isinstance(run, VariedRun) else ""
 
 
-def _measurements(run: AnyRun) -> int:
+def _measurements(run: GroupingStudyRun) -> int:
     return math.ceil(run.steps / run.every) if isinstance(run, LookaheadRun) else 1
 
 
-def _measure(learner: Learner, runs: Sequence[AnyRun]) -> _Speed:
+def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
     """Do fits of one and of three steps, whose difference is training and the rest scoring, and one other."""
     fits = [run for run in runs if isinstance(run, FitRun)]
     scoring: dict[tuple[str, str], float] = {}

@@ -114,13 +114,13 @@ def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
     if estimate.trust is not None:
         found["agreement"] = tuple(estimate.trust.by_task[task] for task in tasks)
         found["agreement_measure"] = estimate.trust.measure
-    if estimate.transfer is not None:
-        found["negative_transfer_predictor"] = estimate.transfer.predictor
+    if estimate.negative_transfer is not None:
+        found["negative_transfer_predictor"] = estimate.negative_transfer.predictor
         found["negative_transfer"] = tuple(
             NegativeTransfer(
                 size=s.size, f1=s.f1, tasks=s.n_tasks, scores=s.n_scores, prevalence=s.prevalence
             )
-            for s in estimate.transfer.by_size
+            for s in estimate.negative_transfer.by_size
         )
     return found
 

@@ -15,7 +15,7 @@ from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell,
 from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import Groups, describe_groups
-from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators import Estimate
 
 
@@ -43,7 +43,7 @@ class GroupingResult(StudyResult):
 
     study: GroupingDesign
     estimate: Estimate | None = None
-    affinity_records: Mapping[AnyRun, RunRecord] = field(default_factory=dict)
+    affinity_records: Mapping[GroupingStudyRun, RunRecord] = field(default_factory=dict)
     groups: Groups | None = None
     scores: list[ArmScore] = field(default_factory=list)
     arms: tuple[TrainedArm, ...] = ()
@@ -66,7 +66,7 @@ class GroupingResult(StudyResult):
 
 
 def write_affinity(
-    folder: Path, tasks: Sequence[str], estimate: Estimate, records: Mapping[AnyRun, RunRecord]
+    folder: Path, tasks: Sequence[str], estimate: Estimate, records: Mapping[GroupingStudyRun, RunRecord]
 ) -> None:
     """Write ``affinity.csv`` with its counts and standard errors, and the runs' scores if there are any.
 
@@ -87,10 +87,11 @@ def write_affinity(
     if gains is not None:
         rows = ([task, *map(cell, row)] for task, row in zip(tasks, gains.matrix.tolist(), strict=True))
         write_text(folder / "gains.csv", csv_text(["task", *tasks], rows))
-    if estimate.transfer is not None:
+    if estimate.negative_transfer is not None:
         header = ["subset_size", "f1", "tasks", "scores", "prevalence"]
         found = [
-            [s.size, cell(s.f1), s.n_tasks, s.n_scores, cell(s.prevalence)] for s in estimate.transfer.by_size
+            [s.size, cell(s.f1), s.n_tasks, s.n_scores, cell(s.prevalence)]
+            for s in estimate.negative_transfer.by_size
         ]
         write_text(folder / "negative_transfer.csv", csv_text(header, found))
     if estimate.trust is not None:
@@ -114,7 +115,7 @@ def write_groups(folder: Path, groups: Groups) -> None:
             shutil.rmtree(adapter)
 
 
-def write_results(folder: Path, plan: ArmRuns, records: Mapping[AnyRun, RunRecord]) -> None:
+def write_results(folder: Path, plan: ArmRuns, records: Mapping[GroupingStudyRun, RunRecord]) -> None:
     """Write ``results.csv``: the test score of every arm, budget, seed and task, failed runs with a blank."""
     header = ["arm", "steps_per_task", "seed", "trained_with", "task", "metric", "value", "higher_is_better"]
     rows = [

@@ -14,7 +14,7 @@ from cotune._files import write_text
 from cotune.exceptions import RunError
 from cotune.studies.engine import Runner, RunRecord
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators import Estimate, Memory
 
 STAGE = "affinity"
@@ -37,11 +37,11 @@ class Gathered:
         The affinity, when no more runs are asked for.
     """
 
-    records: dict[AnyRun, RunRecord] = field(default_factory=dict)
-    wanted: dict[AnyRun, None] = field(default_factory=dict)
+    records: dict[GroupingStudyRun, RunRecord] = field(default_factory=dict)
+    wanted: dict[GroupingStudyRun, None] = field(default_factory=dict)
     estimate: Estimate | None = None
 
-    def gather(self, study: GroupingDesign, runner: Runner[AnyRun]) -> None:
+    def gather(self, study: GroupingDesign, runner: Runner[GroupingStudyRun]) -> None:
         """Get round after round of runs, up to one that is not complete.
 
         Raises
@@ -66,7 +66,7 @@ class Gathered:
             self.estimate = end.value
 
 
-def _require_some(records: dict[AnyRun, RunRecord]) -> None:
+def _require_some(records: dict[GroupingStudyRun, RunRecord]) -> None:
     errors = [record.error for record in records.values() if record.error is not None]
     if errors and len(errors) == len(records):  # an estimator may need no runs at all
         raise RunError(f"All {len(records)} runs for the affinity failed, the first so: {errors[0]}")

@@ -135,10 +135,10 @@ class LookaheadRun:
         return self.steps
 
 
-AnyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
+GroupingStudyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
 
 
-def run_key(run: AnyRun, learner: Learner) -> str:
+def run_key(run: GroupingStudyRun, learner: Learner) -> str:
     """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
     tasks = {task: learner.task_fingerprint(task) for task in run.subset}
     return key_of(run, learner=learner.fingerprint, tasks=tasks)

@@ -23,12 +23,10 @@ from cotune.studies.grouping._result import (
     write_results,
 )
 from cotune.studies.grouping._rounds import STAGE, Gathered, arrivals, note_arrivals
-from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate
-
-Labels = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class GroupingStudy(GroupingDesign):
         """Count runs, steps and tokens."""
         return grouping_costs(self, measure=measure)
 
-    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+    def standing(self, runner: Runner[GroupingStudyRun]) -> Standing[GroupingStudyRun]:
         """Say which runs are wanted up to now, and name the groups when affinity is complete."""
         gathered = Gathered()
         with suppress(RunError):  # too many runs failed; their errors are told
             gathered.gather(self, runner)
-        stages: dict[str, list[AnyRun] | None] = {STAGE: list(gathered.wanted)}
+        stages: dict[str, list[GroupingStudyRun] | None] = {STAGE: list(gathered.wanted)}
         members = None
         if self.config.comparison is not None:
             stages["comparison"] = None
@@ -86,7 +84,7 @@ class GroupingStudy(GroupingDesign):
                 stages["comparison"] = list(arms.runs)
         return Standing(stages, {"groups": members}, describe_groups(members or []))
 
-    def _partitions(self, estimate: Estimate) -> tuple[Labels, Mapping[str, Labels]]:
+    def _partitions(self, estimate: Estimate) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
         """Return the study's groups, and those of other groupers where they are trained as well."""
         config = self.config
         baselines = config.comparison is not None and config.comparison.needs_baselines
@@ -95,7 +93,9 @@ class GroupingStudy(GroupingDesign):
         groups = group_estimate(tuple(self.learner.tasks), estimate, config, baselines=baselines)
         return groups.labels, {other.name: other.labels for other in groups.others}
 
-    def follow(self, runner: Runner[AnyRun], notes: Mapping[str, tuple[str, ...]]) -> GroupingResult:
+    def follow(
+        self, runner: Runner[GroupingStudyRun], notes: Mapping[str, tuple[str, ...]]
+    ) -> GroupingResult:
         """Go from stage to stage as far as the runs allow, writing each stage's results when it is done."""
         result = GroupingResult(study=self, notes=notes, stages=runner.stages)
         gathered = Gathered()
@@ -113,7 +113,7 @@ class GroupingStudy(GroupingDesign):
         result.report = write_report_of(result)
         return result
 
-    def _compare(self, result: GroupingResult, arms: ArmRuns, runner: Runner[AnyRun]) -> None:
+    def _compare(self, result: GroupingResult, arms: ArmRuns, runner: Runner[GroupingStudyRun]) -> None:
         """Train the arms and compare their scores."""
         result.arms = arms.arms
         records = runner.get("comparison", arms.runs, arms.kept(self.folder / "adapters"))

@@ -14,14 +14,14 @@ from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.grouping._runs import (
-    AnyRun,
     FeatureRun,
     FitRun,
+    GroupingStudyRun,
     LinearRun,
     LookaheadRun,
     VariedRun,
 )
-from cotune.studies.grouping._variation import learner_of
+from cotune.studies.grouping.arms import learner_of
 from cotune.tasks import Task
 from cotune.training.learner import (
     AnsweringLearner,
@@ -38,7 +38,7 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(kw_only=True)
-class LearnerWorker(Worker[AnyRun]):
+class LearnerWorker(Worker[GroupingStudyRun]):
     """Does jobs with one learner, made and prepared once.
 
     Parameters
@@ -64,7 +64,7 @@ class LearnerWorker(Worker[AnyRun]):
         self.learner = self.options.build(self.tasks, self.base)
         self.learner.prepare(self.shared)
 
-    def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, job: Job[GroupingStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Train and score, or measure what takes the place of training."""
         first = job.runs[0]
         if not isinstance(first, FitRun):

@@ -2,6 +2,6 @@
 
 from cotune.studies.retention._result import RetentionResult
 from cotune.studies.retention._study import RetentionStudy
-from cotune.studies.retention.config import Arm, RetentionConfig
+from cotune.studies.retention.config import MethodArm, RetentionConfig
 
-__all__ = ["Arm", "RetentionConfig", "RetentionResult", "RetentionStudy"]
+__all__ = ["MethodArm", "RetentionConfig", "RetentionResult", "RetentionStudy"]

@@ -13,10 +13,10 @@ import numpy as np
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
 from cotune.findings.retention import InContextValue, RetentionCheckpoint, TargetScore
-from cotune.studies.retention._design import Cell
+from cotune.studies.retention._design import RateCell
 from cotune.tasks import Task, get_metric
 
-Checkpoints = Sequence[RetentionCheckpoint]
+RunCheckpoints = Sequence[RetentionCheckpoint]
 """Those of one run, in the order of training."""
 
 
@@ -45,17 +45,17 @@ class Selection:
         """Turn a score so that higher is better, or back."""
         return score if self.higher_is_better else -score
 
-    def best(self, checkpoints: Checkpoints) -> int:
+    def best(self, checkpoints: RunCheckpoints) -> int:
         """Return the position of the best checkpoint of the last stage, the first of those alike."""
         return max(_last_stage(checkpoints), key=lambda at: self.utility(checkpoints[at]))
 
-    def first_reaching(self, checkpoints: Checkpoints, threshold: float) -> int | None:
+    def first_reaching(self, checkpoints: RunCheckpoints, threshold: float) -> int | None:
         """Return the position of the first checkpoint of the last stage that is as good as a threshold."""
         wanted = self.turned(threshold)
         good = (at for at in _last_stage(checkpoints) if self.utility(checkpoints[at]) >= wanted)
         return next(good, None)
 
-    def common_target(self, runs: Mapping[Cell, Checkpoints]) -> float | None:
+    def common_target(self, runs: Mapping[RateCell, RunCheckpoints]) -> float | None:
         """Return the best validation score that every method which tunes weights reaches with every seed.
 
         Of each method and seed the best checkpoint at the best of its learning rates counts. Methods that
@@ -70,12 +70,12 @@ class Selection:
                 reached[place] = max(reached.get(place, -np.inf), utility)
         return self.turned(min(reached.values())) if reached else None
 
-    def best_run(self, runs: Mapping[Cell, Checkpoints]) -> Cell | None:
+    def best_run(self, runs: Mapping[RateCell, RunCheckpoints]) -> RateCell | None:
         """Return the run whose best checkpoint is the best of all, None without runs."""
         return max(runs, key=lambda cell: self.utility(runs[cell][self.best(runs[cell])]), default=None)
 
 
-def _last_stage(checkpoints: Checkpoints) -> list[int]:
+def _last_stage(checkpoints: RunCheckpoints) -> list[int]:
     return [at for at, checkpoint in enumerate(checkpoints) if checkpoint.stage == checkpoints[-1].stage]
 
 

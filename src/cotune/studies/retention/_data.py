@@ -16,7 +16,7 @@ from cotune.findings.retention import (
 from cotune.findings.runs import FailedRun
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
 from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
-from cotune.studies.retention._design import Cell, RetentionDesign, TuneRun
+from cotune.studies.retention._design import RateCell, RetentionDesign, TuneRun
 from cotune.studies.retention._measure import label_set
 from cotune.tasks import Task, get_metric
 
@@ -44,10 +44,10 @@ class Finished:
 
 
 def finished_runs(
-    cells: Mapping[Cell, TuneRun],
+    cells: Mapping[RateCell, TuneRun],
     records: Mapping[TuneRun, RunRecord],
     pretrained: RetentionCheckpoint,
-) -> dict[Cell, Finished]:
+) -> dict[RateCell, Finished]:
     """Read the checkpoints of all runs that went well.
 
     Where a run's weights were those of the pretrained model, it was not evaluated in context again: without
@@ -113,7 +113,7 @@ def retention_data(
     )
 
 
-def _threshold(study: RetentionDesign, done: Mapping[Cell, Finished]) -> tuple[float | None, str]:
+def _threshold(study: RetentionDesign, done: Mapping[RateCell, Finished]) -> tuple[float | None, str]:
     if study.config.equal_target != "auto":
         return study.config.equal_target, _GIVEN
     return Selection.by(study.targets).common_target({cell: f.checkpoints for cell, f in done.items()}), _AUTO
@@ -129,7 +129,7 @@ def _task(task: Task, split: str, most: int | None, notes: Mapping[str, tuple[st
     )
 
 
-def _run(cell: Cell, finished: Finished, choose: Selection, threshold: float | None) -> RetentionRun:
+def _run(cell: RateCell, finished: Finished, choose: Selection, threshold: float | None) -> RetentionRun:
     assert finished.record.payload is not None
     checkpoints = finished.checkpoints
     return RetentionRun(
@@ -143,7 +143,9 @@ def _run(cell: Cell, finished: Finished, choose: Selection, threshold: float | N
     )
 
 
-def _failures(cells: Mapping[Cell, TuneRun], records: Mapping[TuneRun, RunRecord]) -> tuple[FailedRun, ...]:
+def _failures(
+    cells: Mapping[RateCell, TuneRun], records: Mapping[TuneRun, RunRecord]
+) -> tuple[FailedRun, ...]:
     return tuple(
         FailedRun(
             kind="tuning",

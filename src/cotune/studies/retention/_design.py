@@ -14,7 +14,7 @@ from cotune._config import did_you_mean, parse
 from cotune.answering import scored_fingerprint
 from cotune.exceptions import InputError
 from cotune.studies.engine import ModelStudy, choose, key_of
-from cotune.studies.retention.config import Arm, RetentionConfig
+from cotune.studies.retention.config import MethodArm, RetentionConfig
 from cotune.tasks import Task
 from cotune.training.methods import METHODS, Method
 from cotune.training.tuning import TuningConfig
@@ -66,33 +66,35 @@ class TuneRun:
 _FORMAT = 2
 """Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
-AnyRun = PretrainedRun | TuneRun
+RetentionStudyRun = PretrainedRun | TuneRun
 
 
 @dataclass(frozen=True)
-class Cell:
+class RateCell:
     """A place in the comparison: an arm at one of the learning rates tried, with a seed."""
 
-    arm: Arm
+    arm: MethodArm
     learning_rate: float
     seed: int
 
 
-def plan_cells(config: RetentionConfig, tasks: tuple[str, ...]) -> dict[Cell, TuneRun]:
+def plan_cells(config: RetentionConfig, tasks: tuple[str, ...]) -> dict[RateCell, TuneRun]:
     """Lay out the comparison.
 
     A method with a learning rate of its own in the last stage, such as prompt tuning, has one run for all the
     learning rates tried.
     """
     return {
-        Cell(arm, rate, seed): tune_run(arm, rate, seed, config, tasks)
+        RateCell(arm, rate, seed): tune_run(arm, rate, seed, config, tasks)
         for arm in config.methods
         for rate in config.rates
         for seed in range(config.seed, config.seed + config.seeds)
     }
 
 
-def tune_run(arm: Arm, rate: float, seed: int, config: RetentionConfig, tasks: tuple[str, ...]) -> TuneRun:
+def tune_run(
+    arm: MethodArm, rate: float, seed: int, config: RetentionConfig, tasks: tuple[str, ...]
+) -> TuneRun:
     """Return the run of an arm."""
     recipe = tuning_config(config, rate)
     stages = arm.method.stages(recipe.steps, recipe.training, tasks)
@@ -118,7 +120,7 @@ def tuning_config(config: RetentionConfig, learning_rate: float) -> TuningConfig
 
 
 @dataclass(frozen=True)
-class RetentionDesign(ModelStudy[RetentionConfig, AnyRun]):
+class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
     """The tasks of a retention study by their part in it, its runs and their keys."""
 
     @cached_property
@@ -157,16 +159,16 @@ class RetentionDesign(ModelStudy[RetentionConfig, AnyRun]):
         return chosen
 
     @cached_property
-    def cells(self) -> dict[Cell, TuneRun]:
+    def cells(self) -> dict[RateCell, TuneRun]:
         """The comparison: a run for every method, learning rate and seed."""
         return plan_cells(self.config, self.config.targets)
 
     @property
-    def runs(self) -> dict[str, list[AnyRun]]:
+    def runs(self) -> dict[str, list[RetentionStudyRun]]:
         """All runs, by stage."""
         return {"pretrained": [PretrainedRun()], "tuning": list(dict.fromkeys(self.cells.values()))}
 
-    def key(self, run: AnyRun) -> str:
+    def key(self, run: RetentionStudyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""
         config = self.config
         if not isinstance(run, TuneRun):

@@ -21,7 +21,7 @@ from cotune.tasks import Task
 _PROBE_PROMPTS = 16
 _RECORD_BYTES = 50_000
 
-Recipe = tuple[str, str]
+_Recipe = tuple[str, str]
 """A method and its options."""
 
 
@@ -104,15 +104,15 @@ def _target_prompts(targets: Sequence[Task]) -> int:
     return sum(len(task[split]) for task in targets for split in ("validation", "test"))
 
 
-def _recipe(run: TuneRun) -> Recipe:
+def _recipe(run: TuneRun) -> _Recipe:
     return run.method, run.options
 
 
-def _seconds(run: TuneRun, work: _Work, speed: ModelSpeed[Recipe]) -> float:
+def _seconds(run: TuneRun, work: _Work, speed: ModelSpeed[_Recipe]) -> float:
     return speed.training(_recipe(run), work.tuning.stages) + work.prompts * speed.prompt
 
 
-def _measure(study: RetentionDesign, work: dict[TuneRun, _Work]) -> ModelSpeed[Recipe]:
+def _measure(study: RetentionDesign, work: dict[TuneRun, _Work]) -> ModelSpeed[_Recipe]:
     """Answer a few prompts, and do a few steps of every stage of every method."""
     # At another learning rate a step takes as long: the first run of a recipe stands for all.
     tunings = {_recipe(run): of_run.tuning for run, of_run in reversed(work.items())}

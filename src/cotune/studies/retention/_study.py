@@ -16,13 +16,19 @@ from cotune.report import write_report
 from cotune.studies.engine import Costs, Runner, Standing
 from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._data import retention_data
-from cotune.studies.retention._design import AnyRun, Cell, PretrainedRun, RetentionDesign, TuneRun
+from cotune.studies.retention._design import (
+    PretrainedRun,
+    RateCell,
+    RetentionDesign,
+    RetentionStudyRun,
+    TuneRun,
+)
 from cotune.studies.retention._measure import label_set
 from cotune.studies.retention._plan import retention_costs
 from cotune.studies.retention._result import RetentionResult, write_results
 from cotune.studies.retention._watcher import MEASURED, Notebook
 from cotune.studies.retention._worker import RetentionWorker
-from cotune.studies.retention.config import Arm, RetentionConfig
+from cotune.studies.retention.config import MethodArm, RetentionConfig
 from cotune.tasks import get_metric
 from cotune.training.encoded_tasks import EncodedTasks
 
@@ -101,7 +107,7 @@ class RetentionStudy(RetentionDesign):
         """Count runs, steps, tokens and prompts."""
         return retention_costs(self, measure=measure)
 
-    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+    def standing(self, runner: Runner[RetentionStudyRun]) -> Standing[RetentionStudyRun]:
         """Say how far every run under way is."""
         under_way = list(self._under_way())
         known = {"under_way": [asdict(run) for run in under_way]}
@@ -116,7 +122,7 @@ class RetentionStudy(RetentionDesign):
                 place = (cell.arm.label, run.learning_rate, run.seed)
                 yield RunUnderWay(*place, step=step, steps=self.config.steps)
 
-    def follow(self, runner: Runner[AnyRun], notes: Notes) -> RetentionResult:
+    def follow(self, runner: Runner[RetentionStudyRun], notes: Notes) -> RetentionResult:
         """Measure the pretrained model, tune it by every method, compare, report."""
         result = RetentionResult(study=self, notes=notes, stages=runner.stages)
         before = runner.get("pretrained", [PretrainedRun()])
@@ -137,10 +143,10 @@ class RetentionStudy(RetentionDesign):
             self._keep_best(data, runner)
         return result
 
-    def _keep_best(self, data: RetentionData, runner: Runner[AnyRun]) -> None:
+    def _keep_best(self, data: RetentionData, runner: Runner[RetentionStudyRun]) -> None:
         """Keep the best model of every method and take the others away; one that is lost is trained again."""
         best = {arm.label: self._best_cell(data, arm) for arm in self.config.methods}
-        folders: dict[AnyRun, Path] = {
+        folders: dict[RetentionStudyRun, Path] = {
             self.cells[cell]: self.folder / "models" / quote(label, safe=" ")
             for label, cell in best.items()
             if cell is not None
@@ -159,9 +165,9 @@ class RetentionStudy(RetentionDesign):
         """Folder of the models of all runs, until the best are chosen."""
         return self.shared / "models"
 
-    def _best_cell(self, data: RetentionData, arm: Arm) -> Cell | None:
+    def _best_cell(self, data: RetentionData, arm: MethodArm) -> RateCell | None:
         runs = {
-            Cell(arm, run.learning_rate, run.seed): run.checkpoints
+            RateCell(arm, run.learning_rate, run.seed): run.checkpoints
             for run in data.runs
             if run.method == arm.label
         }

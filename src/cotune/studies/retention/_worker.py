@@ -14,7 +14,7 @@ from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.retention._checkpoints import Selection
-from cotune.studies.retention._design import AnyRun, PretrainedRun, TuneRun, tuning
+from cotune.studies.retention._design import PretrainedRun, RetentionStudyRun, TuneRun, tuning
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class RetentionWorker(Worker[AnyRun]):
+class RetentionWorker(Worker[RetentionStudyRun]):
     """Tunes and measures one model, loaded once; every run leaves it as it was.
 
     Parameters
@@ -62,7 +62,7 @@ class RetentionWorker(Worker[AnyRun]):
             gradient_examples=self.config.gradient_examples,
         )
 
-    def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, job: Job[RetentionStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Measure the pretrained model, or tune it and measure it along the way."""
         (run,), (key,) = job.runs, job.keys
         if isinstance(run, PretrainedRun):

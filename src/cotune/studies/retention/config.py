@@ -32,7 +32,7 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class Arm(Config):
+class MethodArm(Config):
     """One of the methods compared."""
 
     label: str
@@ -122,7 +122,7 @@ class RetentionConfig(ModelStudyConfig):
     """Names of the tasks that are tuned on."""
     evaluation: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = ("*",)
     """Names or patterns of the tasks evaluated in context; the targets are never among them."""
-    methods: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    methods: Annotated[tuple[MethodArm, ...], Field(min_length=1)]
     """The methods compared: {name: promot, label: ProMoT, prompt_length: 20, ...}."""
     learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
     """Peak learning rates, each tried with every method; by default training.learning_rate alone. The report

@@ -2,6 +2,6 @@
 
 from cotune.studies.transfer._result import TransferResult
 from cotune.studies.transfer._study import TransferStudy
-from cotune.studies.transfer.config import Arm, ArmConfig, TransferStudyConfig
+from cotune.studies.transfer.config import Arm, FurtherArm, TransferStudyConfig
 
-__all__ = ["Arm", "ArmConfig", "TransferResult", "TransferStudy", "TransferStudyConfig"]
+__all__ = ["Arm", "FurtherArm", "TransferResult", "TransferStudy", "TransferStudyConfig"]

@@ -19,7 +19,7 @@ from cotune.findings.transfer import (
     TransferTask,
 )
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
-from cotune.studies.transfer._design import AnyRun, Cell, TransferDesign, TuneRun, due_of
+from cotune.studies.transfer._design import ArmCell, InstructRun, TransferDesign, TransferStudyRun, due_of
 from cotune.studies.transfer.config import Arm
 from cotune.tasks import Task, get_metric
 
@@ -27,9 +27,9 @@ from cotune.tasks import Task, get_metric
 def transfer_data(
     study: TransferDesign,
     notes: Mapping[str, tuple[str, ...]],
-    before: Mapping[AnyRun, RunRecord],
-    tuned: Mapping[AnyRun, RunRecord],
-    measured: Mapping[AnyRun, RunRecord],
+    before: Mapping[TransferStudyRun, RunRecord],
+    tuned: Mapping[TransferStudyRun, RunRecord],
+    measured: Mapping[TransferStudyRun, RunRecord],
     stages: Sequence[StageUsage],
 ) -> TransferData:
     """Gather what the report shows.
@@ -110,10 +110,10 @@ def _recipe(arm: Arm) -> str:
 
 def _run(
     study: TransferDesign,
-    cell: Cell,
-    run: TuneRun,
+    cell: ArmCell,
+    run: InstructRun,
     record: RunRecord,
-    measured: Mapping[AnyRun, RunRecord],
+    measured: Mapping[TransferStudyRun, RunRecord],
 ) -> TransferRun:
     assert record.payload is not None
     payload, wanted = record.payload, study.measurements(run)
@@ -166,12 +166,12 @@ def _points(rows: Sequence[Sequence[float]]) -> tuple[TransferPoint, ...]:
     )
 
 
-def _failures(study: TransferDesign, records: Mapping[AnyRun, RunRecord]) -> Iterator[FailedRun]:
+def _failures(study: TransferDesign, records: Mapping[TransferStudyRun, RunRecord]) -> Iterator[FailedRun]:
     places = {run: f"{cell.arm}, seed {cell.seed}" for cell, run in study.cells.items()}
     for run, record in records.items():
         if record.error is not None:
-            tuning = run if isinstance(run, TuneRun) else study.tunings[run.source]
-            name = places[tuning] + ("" if isinstance(run, TuneRun) else f", step {run.step}, {run.task}")
+            tuning = run if isinstance(run, InstructRun) else study.tunings[run.source]
+            name = places[tuning] + ("" if isinstance(run, InstructRun) else f", step {run.step}, {run.task}")
             yield FailedRun(kind=record.kind, name=name, error=record.error)
 
 

@@ -27,7 +27,7 @@ PRETRAINED = ""
 
 
 @dataclass(frozen=True, slots=True)
-class TuneRun:
+class InstructRun:
     """Instruction-tune the model on a mixture of tasks; leaves its checkpoints.
 
     Parameters
@@ -86,11 +86,11 @@ class MeasureRun:
         return len(self.examples)
 
 
-AnyRun = TuneRun | MeasureRun
+TransferStudyRun = InstructRun | MeasureRun
 
 
 @dataclass(frozen=True)
-class Cell:
+class ArmCell:
     """A place in the comparison: an arm, by label; a seed; a group of tasks where it has several models."""
 
     arm: str
@@ -100,7 +100,7 @@ class Cell:
 
 def plan_cells(
     config: TransferStudyConfig, groups: Mapping[str, Mapping[str, Sequence[str]]]
-) -> dict[Cell, TuneRun]:
+) -> dict[ArmCell, InstructRun]:
     """Lay out the comparison.
 
     Parameters
@@ -111,7 +111,7 @@ def plan_cells(
         By label of the arm, by name of the group (empty where there is one model) the training tasks.
     """
     return {
-        Cell(arm.label, seed, group): _tune_run(
+        ArmCell(arm.label, seed, group): _tune_run(
             arm, tuple(tasks), seed, config.steps // len(groups[arm.label])
         )
         for arm in config.compared
@@ -120,19 +120,19 @@ def plan_cells(
     }
 
 
-def _tune_run(arm: Arm, tasks: tuple[str, ...], seed: int, steps: int) -> TuneRun:
+def _tune_run(arm: Arm, tasks: tuple[str, ...], seed: int, steps: int) -> InstructRun:
     name = METHODS.name_of(arm.method)
     options = json.dumps(arm.method.plain(), sort_keys=True)
     training = json.dumps(arm.training.plain(), sort_keys=True)
-    return TuneRun(name, options, training, tasks, seed, max(steps, 1))
+    return InstructRun(name, options, training, tasks, seed, max(steps, 1))
 
 
-def method_of(run: TuneRun) -> Method:
+def method_of(run: InstructRun) -> Method:
     """Return what a run trains."""
     return parse(METHODS[run.method], json.loads(run.options), run.method)
 
 
-def tuning(run: TuneRun, config: TransferStudyConfig) -> tuple[Method, TuningConfig]:
+def tuning(run: InstructRun, config: TransferStudyConfig) -> tuple[Method, TuningConfig]:
     """Return the method and the recipe of a run."""
     training = parse(TrainingConfig, json.loads(run.training), "training")
     due = due_of(run, config)
@@ -140,13 +140,13 @@ def tuning(run: TuneRun, config: TransferStudyConfig) -> tuple[Method, TuningCon
     return method_of(run), recipe
 
 
-def due_of(run: TuneRun, config: TransferStudyConfig) -> tuple[int, ...]:
+def due_of(run: InstructRun, config: TransferStudyConfig) -> tuple[int, ...]:
     """Return the steps after which a run is measured: those of the study, and its last."""
     return tuple(sorted({*(step for step in config.due if step < run.steps), run.steps}))
 
 
 def measurements(
-    run: TuneRun, key: str, config: TransferStudyConfig, tasks: Sequence[str]
+    run: InstructRun, key: str, config: TransferStudyConfig, tasks: Sequence[str]
 ) -> list[MeasureRun]:
     """Return the measurements of a run's checkpoints."""
     return [
@@ -157,7 +157,7 @@ def measurements(
 
 
 @dataclass(frozen=True)
-class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
+class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
     """The tasks of a transfer study by their part in it, its runs and their keys."""
 
     @cached_property
@@ -190,7 +190,7 @@ class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
         return tuple(task for task in self.tasks if task.name in names and task.name not in set(without))
 
     @cached_property
-    def cells(self) -> dict[Cell, TuneRun]:
+    def cells(self) -> dict[ArmCell, InstructRun]:
         """The comparison: a tuning for every arm, seed and group."""
         names = [task.name for task in self.train]
         where = str(self.path)
@@ -198,7 +198,7 @@ class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
         return plan_cells(self.config, groups)
 
     @cached_property
-    def tunings(self) -> dict[str, TuneRun]:
+    def tunings(self) -> dict[str, InstructRun]:
         """All tunings by key."""
         return {key: run for run, key in self._tuning_keys.items()}
 
@@ -208,12 +208,12 @@ class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
         examples = self.config.transfer.examples
         return [MeasureRun(PRETRAINED, 0, task.name, examples) for task in self.held_out]
 
-    def measurements(self, run: TuneRun) -> list[MeasureRun]:
+    def measurements(self, run: InstructRun) -> list[MeasureRun]:
         """Return the measurements of a tuning's checkpoints."""
         return measurements(run, self.key(run), self.config, [task.name for task in self.held_out])
 
     @property
-    def runs(self) -> dict[str, list[AnyRun]]:
+    def runs(self) -> dict[str, list[TransferStudyRun]]:
         """All runs, by stage."""
         tunings = list(self.tunings.values())
         return {
@@ -222,9 +222,9 @@ class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
             "measuring": [run for tuning in tunings for run in self.measurements(tuning)],
         }
 
-    def key(self, run: AnyRun) -> str:
+    def key(self, run: TransferStudyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""
-        if isinstance(run, TuneRun):
+        if isinstance(run, InstructRun):
             return self._tuning_keys[run]
         return key_of(
             run,
@@ -233,10 +233,10 @@ class TransferDesign(ModelStudy[TransferStudyConfig, AnyRun]):
         )
 
     @cached_property
-    def _tuning_keys(self) -> dict[TuneRun, str]:
+    def _tuning_keys(self) -> dict[InstructRun, str]:
         return {run: self._tuning_key(run) for run in self.cells.values()}
 
-    def _tuning_key(self, run: TuneRun) -> str:
+    def _tuning_key(self, run: InstructRun) -> str:
         config, replay = self.config, tuning(run, self.config)[1].training.replay
         return key_of(
             run,

@@ -13,17 +13,24 @@ from cotune.studies.engine._probe import (
     measure_model,
     state_bytes,
 )
-from cotune.studies.transfer._design import AnyRun, MeasureRun, TransferDesign, TuneRun, due_of, tuning
+from cotune.studies.transfer._design import (
+    InstructRun,
+    MeasureRun,
+    TransferDesign,
+    TransferStudyRun,
+    due_of,
+    tuning,
+)
 
 _PROBE_PROMPTS = 8
 
-Recipe = tuple[str, ...]
+_Recipe = tuple[str, ...]
 """A method, its options and the recipe of its training."""
 
-_FINE_TUNING: Recipe = ()
+_FINE_TUNING: _Recipe = ()
 """That of fine-tuning on held-out tasks."""
 
-_Speed = ModelSpeed[Recipe]
+_Speed = ModelSpeed[_Recipe]
 
 
 def transfer_costs(study: TransferDesign, *, measure: bool) -> Costs:
@@ -47,17 +54,17 @@ def transfer_costs(study: TransferDesign, *, measure: bool) -> Costs:
     return Costs(len(study.train) + len(study.held_out), stages, usage, (note,))
 
 
-def _recipe(run: TuneRun) -> Recipe:
+def _recipe(run: InstructRun) -> _Recipe:
     return run.method, run.options, run.training
 
 
-def _tuning_of(study: TransferDesign, run: TuneRun) -> Tuning:
+def _tuning_of(study: TransferDesign, run: InstructRun) -> Tuning:
     method, recipe = tuning(run, study.config)
     tasks = [task for task in study.train if task.name in run.tasks]
     return Tuning(method, method.stages(run.steps, recipe.training, run.tasks), tasks)
 
 
-def _tuning(study: TransferDesign, runs: Sequence[TuneRun], speed: _Speed | None) -> StagePlan:
+def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | None) -> StagePlan:
     steps, tokens, seconds = 0, 0.0, 0.0
     for run in runs:
         of_run = _tuning_of(study, run)
@@ -70,7 +77,9 @@ def _tuning(study: TransferDesign, runs: Sequence[TuneRun], speed: _Speed | None
     return StagePlan("tuning", len(runs), steps, round(tokens), None if speed is None else seconds)
 
 
-def _measuring(study: TransferDesign, title: str, runs: Sequence[AnyRun], speed: _Speed | None) -> StagePlan:
+def _measuring(
+    study: TransferDesign, title: str, runs: Sequence[TransferStudyRun], speed: _Speed | None
+) -> StagePlan:
     config, few = study.config, study.config.transfer
     by_name = {task.name: task for task in study.held_out}
     steps = prompts = 0
@@ -88,7 +97,7 @@ def _measuring(study: TransferDesign, title: str, runs: Sequence[AnyRun], speed:
     return StagePlan(title, len(runs), steps, round(tokens), seconds, prompts)
 
 
-def _measure(study: TransferDesign, runs: Sequence[TuneRun]) -> _Speed:
+def _measure(study: TransferDesign, runs: Sequence[InstructRun]) -> _Speed:
     """Answer a few prompts, and do a few steps of every tuning and of the fine-tunings."""
     config, few = study.config, study.config.transfer
     first = study.held_out[:1]

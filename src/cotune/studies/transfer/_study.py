@@ -16,7 +16,7 @@ from cotune.findings.transfer import transfer_findings
 from cotune.report import write_report
 from cotune.studies.engine import Costs, Runner, Standing
 from cotune.studies.transfer._data import transfer_data
-from cotune.studies.transfer._design import AnyRun, MeasureRun, TransferDesign, TuneRun
+from cotune.studies.transfer._design import InstructRun, MeasureRun, TransferDesign, TransferStudyRun
 from cotune.studies.transfer._plan import transfer_costs
 from cotune.studies.transfer._result import TransferResult, write_results
 from cotune.studies.transfer._worker import TransferWorker
@@ -44,9 +44,9 @@ class TransferStudy(TransferDesign):
         notes = merge_notes({task.name: task.notes for task in told}, found)
         return merge_notes(notes, {name: of_task for name, of_task in cut.items() if name in notes})
 
-    def batches(self, runs: Sequence[AnyRun]) -> list[Sequence[AnyRun]]:
+    def batches(self, runs: Sequence[TransferStudyRun]) -> list[Sequence[TransferStudyRun]]:
         """Measure all tasks of a checkpoint together: their fine-tunings share a pass."""
-        single: list[Sequence[AnyRun]] = [(run,) for run in runs if isinstance(run, TuneRun)]
+        single: list[Sequence[TransferStudyRun]] = [(run,) for run in runs if isinstance(run, InstructRun)]
         measured = [run for run in runs if isinstance(run, MeasureRun)]
         together = groupby(measured, lambda run: (run.source, run.step, run.examples))
         return [*single, *(tuple(of_checkpoint) for _, of_checkpoint in together)]
@@ -71,11 +71,13 @@ class TransferStudy(TransferDesign):
         """Count runs, steps, tokens and prompts."""
         return transfer_costs(self, measure=measure)
 
-    def standing(self, runner: Runner[AnyRun]) -> Standing[AnyRun]:
+    def standing(self, runner: Runner[TransferStudyRun]) -> Standing[TransferStudyRun]:
         """Say which runs are wanted."""
         return Standing(self.runs)
 
-    def follow(self, runner: Runner[AnyRun], notes: Mapping[str, tuple[str, ...]]) -> TransferResult:
+    def follow(
+        self, runner: Runner[TransferStudyRun], notes: Mapping[str, tuple[str, ...]]
+    ) -> TransferResult:
         """Measure the pretrained model, tune every arm, measure its checkpoints, compare, report."""
         result = TransferResult(study=self, notes=notes, stages=runner.stages)
         before = runner.get("pretrained", self.pretrained)
@@ -87,7 +89,7 @@ class TransferStudy(TransferDesign):
         tunings = list(self.tunings.values())
         asked = {run: self.measurements(run) for run in tunings}
         # Weights are needed where something is still to be measured; elsewhere they may be gone.
-        needed: dict[AnyRun, Path] = {
+        needed: dict[TransferStudyRun, Path] = {
             run: self.checkpoints / self.key(run)
             for run, wanted in asked.items()
             if len(runner.stored(wanted)) < len(wanted)

@@ -12,14 +12,22 @@ from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, 
 from cotune.exceptions import RunError
 from cotune.studies.engine import Job, Worker, write_artefact_record
 from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher
-from cotune.studies.transfer._design import PRETRAINED, AnyRun, MeasureRun, TuneRun, due_of, method_of, tuning
+from cotune.studies.transfer._design import (
+    PRETRAINED,
+    InstructRun,
+    MeasureRun,
+    TransferStudyRun,
+    due_of,
+    method_of,
+    tuning,
+)
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.tasks import Task
 from cotune.training.encoded_tasks import EncodedTasks
 
 
 @dataclass(kw_only=True)
-class TransferWorker(Worker[AnyRun]):
+class TransferWorker(Worker[TransferStudyRun]):
     """Tunes and measures one model, loaded once; every job leaves it as it was.
 
     Parameters
@@ -28,7 +36,7 @@ class TransferWorker(Worker[AnyRun]):
         The study's configuration.
     tasks : mapping of str to Task
         Training and held-out tasks by name.
-    tunings : mapping of str to TuneRun
+    tunings : mapping of str to InstructRun
         By key, the tunings whose checkpoints are measured.
     base : Path
         Folder that relative paths start from.
@@ -38,7 +46,7 @@ class TransferWorker(Worker[AnyRun]):
 
     config: TransferStudyConfig
     tasks: Mapping[str, Task]
-    tunings: Mapping[str, TuneRun]
+    tunings: Mapping[str, InstructRun]
     base: Path
     states: Path
     checkpoints: Path
@@ -49,14 +57,14 @@ class TransferWorker(Worker[AnyRun]):
         """Load the model."""
         self.model = self.config.load(self.base)
 
-    def outcomes(self, job: Job[AnyRun]) -> Sequence[Mapping[str, Any]]:
+    def outcomes(self, job: Job[TransferStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Tune the model, or measure one checkpoint on some tasks."""
         first = job.runs[0]
-        if isinstance(first, TuneRun):
+        if isinstance(first, InstructRun):
             return [self._tune(first, job.keys[0])]
         return self._measure(first, [run.task for run in job.runs if isinstance(run, MeasureRun)])
 
-    def _tune(self, run: TuneRun, key: str) -> dict[str, Any]:
+    def _tune(self, run: InstructRun, key: str) -> dict[str, Any]:
         from cotune.training.tuning import tune
 
         config = self.config

@@ -29,17 +29,17 @@ def _named(value: Any) -> Any:
 
 
 Patterns = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
-Options = Annotated[dict[str, Any], BeforeValidator(_named)]
+NamedOptions = Annotated[dict[str, Any], BeforeValidator(_named)]
 
 
-class ArmConfig(Config):
+class FurtherArm(Config):
     """One arm written out: whatever it does not name is the study's."""
 
     label: Annotated[str, Field(min_length=1)]
     """What the report calls it."""
     method: Annotated[Method, METHODS] | None = None
     """What is trained."""
-    scheme: Options | None = None
+    scheme: NamedOptions | None = None
     """How tasks are sampled: a key of SCHEMES with its options."""
     replay: NonNegativeFloat = 0.0
     """Ratio of replay; 0 for none."""
@@ -88,14 +88,14 @@ class TransferStudyConfig(ModelStudyConfig):
     """Steps after which models are measured, besides the last; by default the powers of two."""
     training: TrainingConfig = TrainingConfig()
     """The recipe of instruction tuning that all arms share."""
-    schemes: tuple[Options, ...] = ()
+    schemes: tuple[NamedOptions, ...] = ()
     """Sampling schemes compared: {name: proportional, label: ..., training: {...}, options of the scheme};
     each gives an arm for every replay ratio. Without schemes or arms there is one arm, of training.scheme."""
     replay: dict[str, Any] | None = None
     """Text replayed, as in training.replay but for the ratio."""
     replay_ratios: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.0,)
     """Ratios of replay compared; 0 is none."""
-    arms: tuple[ArmConfig, ...] = ()
+    arms: tuple[FurtherArm, ...] = ()
     """Further arms, written out: other methods, subsets of the tasks, groups of a grouping study."""
     seeds: PositiveInt = 2
     """How many times every arm is trained, each time with another seed."""

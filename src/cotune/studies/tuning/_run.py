@@ -21,8 +21,7 @@ from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
 from cotune.studies.tuning._folder import TuneFolder
 from cotune.studies.tuning._result import TuneResult
-from cotune.studies.tuning._scores import Questions, TuneScores
-from cotune.studies.tuning._watcher import TargetWatcher
+from cotune.studies.tuning._scores import TargetWatcher, TuneQuestions, TuneScores
 from cotune.tasks import SPLITS, Task, check_tasks, note_lines
 from cotune.training.encoded_tasks import EncodedTasks
 
@@ -141,7 +140,7 @@ class _Tuning:
         from cotune.training.tuning import tune
 
         config = self.config
-        questions = Questions(
+        questions = TuneQuestions(
             model, self.target, self.evaluation, config.in_context, config.method.demonstrations
         )
         before = self._before(questions, folder)
@@ -203,7 +202,7 @@ class _Tuning:
             training = self.config.training
             next(data.batches([name], training, 0, prompt_ids=attached.prompt_ids, context=model.context))
 
-    def _before(self, questions: Questions, folder: TuneFolder) -> TuneScores:
+    def _before(self, questions: TuneQuestions, folder: TuneFolder) -> TuneScores:
         """Ask the pretrained model, unless that was done before the run was killed."""
         if folder.before.is_file():
             return TuneScores.from_dict(json.loads(folder.before.read_text(encoding="utf-8")))
@@ -218,7 +217,7 @@ class _Tuning:
 
         return save
 
-    def _after(self, questions: Questions, tuned: Tuned, before: TuneScores) -> TuneScores:
+    def _after(self, questions: TuneQuestions, tuned: Tuned, before: TuneScores) -> TuneScores:
         attached = tuned.attached
         ids = attached.prompt_ids(self.target.name)
         target = questions.ask_target(attached.module, "test", ids, self._asking("after: target"))

@@ -1,8 +1,8 @@
-"""What is measured before and after: the target under its prompt, other tasks in context without it."""
+"""What is measured before, along and after: the target under its prompt, others in context without it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel
+    from cotune.training.methods import Attached, Stage
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class TuneScores:
 
 
 @dataclass(frozen=True)
-class Questions:
+class TuneQuestions:
     """Asks models the same questions.
 
     Parameters
@@ -104,3 +105,33 @@ class Questions:
             self.model, module, self.evaluation, self.in_context, seed=QUESTIONS_SEED, progress=progress
         )
         return tuple(summarise(scores))
+
+
+class TargetWatcher:
+    """Scores checkpoints by the target's validation examples.
+
+    Parameters
+    ----------
+    questions : TuneQuestions
+        What is asked.
+    on_first : callable
+        Called before the first checkpoint: from here on the run has something to lose.
+    on_checkpoint : callable
+        Called with stage, step and score of every checkpoint.
+    """
+
+    def __init__(
+        self,
+        questions: TuneQuestions,
+        on_first: Callable[[], None],
+        on_checkpoint: Callable[[str, int, float], None],
+    ) -> None:
+        self._questions, self._on_first, self._on_checkpoint = questions, on_first, on_checkpoint
+
+    def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
+        """Return the validation score of the target, higher is better."""
+        ids = attached.prompt_ids(self._questions.target.name)
+        row = self._questions.ask_target(attached.module, "validation", ids)
+        self._on_first()
+        self._on_checkpoint(stage.name, step, row.mean)
+        return row.mean if row.higher_is_better else -row.mean

@@ -8,12 +8,12 @@ from cotune.studies.grouping.estimators._base import (
     Estimate,
     Estimator,
     FoundGroups,
+    Memory,
+    NegativeTransferScore,
     Round,
     Rounds,
-    Transfer,
     Trust,
 )
-from cotune.studies.grouping.estimators._memory import Memory
 from cotune.studies.grouping.estimators.adaptive import Adaptive
 from cotune.studies.grouping.estimators.calibrated import Calibrated
 from cotune.studies.grouping.estimators.first_order import FirstOrder
@@ -56,9 +56,9 @@ __all__ = [
     "LinearSurrogate",
     "Lookahead",
     "Memory",
+    "NegativeTransferScore",
     "Pairwise",
     "Round",
     "Rounds",
-    "Transfer",
     "Trust",
 ]

@@ -1,22 +1,62 @@
+"""What an estimator is, what it asks for, what it gives, and what it may remember between rounds."""
+
 from __future__ import annotations
 
+import io
+import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cotune._config import Config
+from cotune._files import write_bytes
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._runs import AnyRun
-from cotune.studies.grouping.estimators._memory import Memory
+from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.training.learner import Learner
 
+
+@dataclass(frozen=True)
+class Memory:
+    """What an estimator worked out from the runs done so far, to go on from there without doing it again.
+
+    Nothing is lost with it: the same runs lead to the same again.
+
+    Parameters
+    ----------
+    file : Path
+        An archive of arrays.
+    writable : bool
+        Whether anything is written down.
+    """
+
+    file: Path
+    writable: bool = True
+
+    def load(self, identity: str) -> dict[str, NDArray[Any]] | None:
+        """Return what was saved under the same identity; None if that is nothing, or cannot be read."""
+        try:
+            with np.load(self.file) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+        return arrays if str(arrays.pop("identity", "")) == identity else None
+
+    def save(self, identity: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Replace what was saved."""
+        if self.writable:
+            content = io.BytesIO()
+            np.savez(content, allow_pickle=False, identity=np.array(identity), **arrays)
+            write_bytes(self.file, content.getvalue())
+
+
 Array: TypeAlias = NDArray[np.float64]
-Records: TypeAlias = Mapping[AnyRun, RunRecord]
+Records: TypeAlias = Mapping[GroupingStudyRun, RunRecord]
 Predict: TypeAlias = Callable[[NDArray[np.bool_]], Array]
 """Subsets in, shape (q, n); predicted scores out, NaN outside a subset and where nothing can be said."""
 
@@ -66,7 +106,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class NegativeTransferScore:
     """How well negative transfer was predicted on subsets that had no part in the prediction.
 
     Parameters
@@ -104,7 +144,7 @@ class Estimate:
         Predicts the scores of subsets, where the estimate can.
     trust : Trust or None
         How far predictions can be trusted, where some were compared with training.
-    transfer : Transfer or None
+    negative_transfer : NegativeTransferScore or None
         How well negative transfer was predicted.
     found : FoundGroups or None
         Groups, where the estimator finds them itself.
@@ -120,7 +160,7 @@ class Estimate:
     scores: Array | None = None
     predict: Predict | None = None
     trust: Trust | None = None
-    transfer: Transfer | None = None
+    negative_transfer: NegativeTransferScore | None = None
     found: FoundGroups | None = None
     notes: tuple[str, ...] = ()
 
@@ -137,7 +177,7 @@ class Round:
         What is known before they are done, in one sentence; may be empty.
     """
 
-    runs: Sequence[AnyRun]
+    runs: Sequence[GroupingStudyRun]
     note: str = ""
 
 
@@ -154,7 +194,7 @@ class Estimator(Config):
     """Whether it finds the groups itself, and their number."""
 
     @abstractmethod
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return the runs the estimate needs, in the order to do them; where results decide, as many at most.
 
         Raises
@@ -163,7 +203,7 @@ class Estimator(Config):
             If the options do not fit the number of tasks, or the learner lacks an ability.
         """
 
-    def planned(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def planned(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return all runs that a plan counts."""
         return self.runs(learner, seed)
 

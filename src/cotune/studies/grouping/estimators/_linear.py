@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import FirstOrder, Linearised, rank_agreement
 from cotune.exceptions import InputError
-from cotune.studies.grouping._runs import AnyRun, LinearRun
+from cotune.studies.grouping._runs import GroupingStudyRun, LinearRun
 from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Records, Trust
 from cotune.studies.grouping.estimators._table import RunTable, arrays_by_task
 from cotune.studies.grouping.estimators._trained import TaskCount, Trained, few_subsets, named
@@ -43,7 +43,7 @@ class LinearEstimator(Trained):
     alone: bool = False
     """Whether every task is also trained alone, to measure gains from."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return a linear run for every task, and the few subsets that are trained."""
         if not isinstance(learner, LinearisedLearner):
             raise InputError(

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from cotune.affinity import AdaptiveGrouping
 from cotune.studies.grouping._runs import FitRun
-from cotune.studies.grouping.estimators._base import Array, Records
-from cotune.studies.grouping.estimators._memory import Memory
+from cotune.studies.grouping.estimators._base import Array, Memory, Records
 from cotune.training.learner import Learner, Subset
 
 _FORMAT = 1

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from cotune.affinity import KernelSurrogate, LinearSurrogate, cover_pairs
-from cotune.studies.grouping._runs import AnyRun
-from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Records, Transfer
+from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping.estimators._base import Array, Estimate, NegativeTransferScore, Predict, Records
+from cotune.studies.grouping.estimators._negative_transfer import (
+    UP_TO_TASKS,
+    cross_predicted,
+    score_negative_transfer,
+)
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import TaskCount, Trained, named
-from cotune.studies.grouping.estimators._transfer import UP_TO_TASKS, cross_predicted, score_transfer
 from cotune.training.learner import Learner, Subset
 
 
@@ -31,7 +35,7 @@ class SubsetEstimator(Trained):
     subsets: PositiveInt | None = None
     """How many subsets, the paper's m; by default five a task, or more if pairs would not meet."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return the subsets' runs, and every task alone to measure gains from."""
         return self.fits([*self._design(learner, seed), *((task,) for task in learner.tasks)], seed)
 
@@ -47,18 +51,18 @@ class SubsetEstimator(Trained):
         table = RunTable.of(learner.tasks, records)
         return self.from_table(table, self._cross_fitted(table, seed))
 
-    def _cross_fitted(self, table: RunTable, seed: int) -> Transfer | None:
+    def _cross_fitted(self, table: RunTable, seed: int) -> NegativeTransferScore | None:
         if not 2 < len(table.tasks) <= UP_TO_TASKS:
             return None
         predicted = cross_predicted(self.predictor, table, seed)
-        return score_transfer(f"{self.words}, fitted to other runs", predicted, table)
+        return score_negative_transfer(f"{self.words}, fitted to other runs", predicted, table)
 
     @abstractmethod
     def predictor(self, membership: NDArray[np.bool_], scores: Array) -> Predict:
         """Fit to runs, and return what predicts others."""
 
     @abstractmethod
-    def from_table(self, table: RunTable, transfer: Transfer | None) -> Estimate:
+    def from_table(self, table: RunTable, negative_transfer: NegativeTransferScore | None) -> Estimate:
         """Estimate from the runs.
 
         Raises

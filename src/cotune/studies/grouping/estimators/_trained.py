@@ -12,11 +12,10 @@ from pydantic import Field, PositiveInt
 from cotune._config import Config
 from cotune.affinity import cover_pairs, fewest_covering, spread_tasks
 from cotune.exceptions import InputError
-from cotune.studies.grouping._runs import AnyRun, FitRun
-from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Round, Rounds
-from cotune.studies.grouping.estimators._memory import Memory
+from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
+from cotune.studies.grouping.estimators._base import Array, Estimate, Estimator, Memory, Round, Rounds
+from cotune.studies.grouping.estimators._negative_transfer import score_negative_transfer
 from cotune.studies.grouping.estimators._table import RunTable
-from cotune.studies.grouping.estimators._transfer import score_transfer
 from cotune.training.learner import Learner, Subset
 
 TaskCount = Annotated[int, Field(ge=2)]
@@ -66,12 +65,12 @@ class Trained(Estimator):
             for subset in listed
         ]
 
-    def planned(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def planned(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return the estimate's own runs and those held out."""
         own = self.runs(learner, seed)
         return [*own, *self.held_out_fits(learner, seed, own)]
 
-    def held_out_fits(self, learner: Learner, seed: int, own: Sequence[AnyRun]) -> list[FitRun]:
+    def held_out_fits(self, learner: Learner, seed: int, own: Sequence[GroupingStudyRun]) -> list[FitRun]:
         """Return the runs of the held-out subsets and of every task alone, less the estimate's own."""
         if self.held_out is None:
             return []
@@ -98,13 +97,13 @@ class Trained(Estimator):
 
     def _judged(self, estimate: Estimate, table: RunTable) -> Estimate:
         assert estimate.predict is not None
-        transfer = score_transfer(
+        negative_transfer = score_negative_transfer(
             f"the estimate ({estimate.estimator})",
             estimate.predict(table.membership),
             table,
             predicted_alone=self.threshold(estimate),
         )
-        return replace(estimate, transfer=transfer)
+        return replace(estimate, negative_transfer=negative_transfer)
 
     def threshold(self, estimate: Estimate) -> Array | None:
         """Predicted scores below which a subset is said to hurt; None for what was trained alone."""

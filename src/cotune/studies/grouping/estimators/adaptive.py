@@ -11,17 +11,17 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from cotune.affinity import AdaptiveGrouping, LinearSurrogate, higher_order
 from cotune.grouping import SDPClustering
 from cotune.studies.engine._runs import RunRecord
-from cotune.studies.grouping._runs import AnyRun, FitRun
+from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
 from cotune.studies.grouping.estimators._base import (
     Array,
     Estimate,
     Estimator,
     FoundGroups,
+    Memory,
     Records,
     Round,
     Rounds,
 )
-from cotune.studies.grouping.estimators._memory import Memory
 from cotune.studies.grouping.estimators._past import Past, recall
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import TaskCount
@@ -58,7 +58,7 @@ class Adaptive(Estimator):
     alone: bool = True
     """Whether every task is also trained alone, to measure gains from."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return as many runs as the budget allows, on made-up subsets."""
         tasks = tuple(learner.tasks)
         self._planner(len(tasks), seed)
@@ -76,7 +76,7 @@ class Adaptive(Estimator):
         """Ask for what the planner asks for, until all tasks that have arrived are in stable groups."""
         batches = _enough(arrivals, self.subset_size)
         planner, past = self._planner(len(batches[0]), seed), Past(batches[:1])
-        records: dict[AnyRun, RunRecord] = {}
+        records: dict[GroupingStudyRun, RunRecord] = {}
         if self.alone:
             records |= yield Round(self._alone(learner.tasks, seed))
         options = [self.plain(), seed]

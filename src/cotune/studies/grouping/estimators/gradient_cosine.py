@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import gradient_cosine
 from cotune.exceptions import InputError
-from cotune.studies.grouping._runs import AnyRun, FeatureRun
+from cotune.studies.grouping._runs import FeatureRun, GroupingStudyRun
 from cotune.studies.grouping.estimators._base import Estimate, Estimator, Records
 from cotune.studies.grouping.estimators._table import arrays_by_task
 from cotune.training.learner import FeatureLearner, Learner
@@ -25,7 +25,7 @@ class GradientCosine(Estimator):
     dimension: PositiveInt = 1 << 18
     """Longer gradients are sketched to this length."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """One feature run a task."""
         if not isinstance(learner, FeatureLearner):
             raise InputError(

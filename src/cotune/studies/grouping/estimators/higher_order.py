@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity import higher_order, mean_of_pairs
-from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Transfer
+from cotune.studies.grouping.estimators._base import Array, Estimate, NegativeTransferScore, Predict
 from cotune.studies.grouping.estimators._subsets import SubsetEstimator
 from cotune.studies.grouping.estimators._table import RunTable
 
@@ -22,7 +22,7 @@ class HigherOrder(SubsetEstimator):
         """Predict a score by the mean of a task's affinities to the others of the subset."""
         return partial(mean_of_pairs, higher_order(membership, scores))
 
-    def from_table(self, table: RunTable, transfer: Transfer | None) -> Estimate:
+    def from_table(self, table: RunTable, negative_transfer: NegativeTransferScore | None) -> Estimate:
         """Average the scores by pair."""
         affinity = higher_order(table.membership, table.scores)
         return Estimate(
@@ -33,6 +33,6 @@ class HigherOrder(SubsetEstimator):
             gains=table.gains(affinity),
             scores=table.scores,
             predict=partial(mean_of_pairs, affinity),
-            transfer=transfer,
+            negative_transfer=negative_transfer,
             notes=table.notes,
         )

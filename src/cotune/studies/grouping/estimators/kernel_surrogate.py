@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity import KernelSurrogate as Surrogate
-from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Transfer
+from cotune.studies.grouping.estimators._base import Array, Estimate, NegativeTransferScore, Predict
 from cotune.studies.grouping.estimators._subsets import SubsetEstimator, surrogate_means
 from cotune.studies.grouping.estimators._table import RunTable
 
@@ -21,7 +21,7 @@ class KernelSurrogate(SubsetEstimator):
         """Predict by kernel regression."""
         return surrogate_means(Surrogate().fit(membership, scores))
 
-    def from_table(self, table: RunTable, transfer: Transfer | None) -> Estimate:
+    def from_table(self, table: RunTable, negative_transfer: NegativeTransferScore | None) -> Estimate:
         """Average the surrogate over all subsets with each pair (Eq. 6)."""
         table.require_all_tasks()
         surrogate = Surrogate().fit(table.membership, table.scores)
@@ -33,6 +33,6 @@ class KernelSurrogate(SubsetEstimator):
             single=table.single,
             gains=table.gains(affinity),
             predict=surrogate_means(surrogate),
-            transfer=transfer,
+            negative_transfer=negative_transfer,
             notes=table.notes,
         )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat
 
 from cotune.affinity import LinearSurrogate as Surrogate
-from cotune.studies.grouping.estimators._base import Array, Estimate, Predict, Transfer
+from cotune.studies.grouping.estimators._base import Array, Estimate, NegativeTransferScore, Predict
 from cotune.studies.grouping.estimators._subsets import SubsetEstimator, surrogate_means
 from cotune.studies.grouping.estimators._table import RunTable
 
@@ -25,7 +25,7 @@ class LinearSurrogate(SubsetEstimator):
         """Predict by the sum of a subset's thetas."""
         return surrogate_means(Surrogate(ridge=self.ridge).fit(membership, scores))
 
-    def from_table(self, table: RunTable, transfer: Transfer | None) -> Estimate:
+    def from_table(self, table: RunTable, negative_transfer: NegativeTransferScore | None) -> Estimate:
         """Take the thetas; gains are those of the surrogate's mean over subsets (Eq. 6)."""
         table.require_all_tasks()
         surrogate = Surrogate(ridge=self.ridge).fit(table.membership, table.scores)
@@ -36,6 +36,6 @@ class LinearSurrogate(SubsetEstimator):
             single=table.single,
             gains=table.gains(surrogate.affinity(self.subset_size)),
             predict=surrogate_means(surrogate),
-            transfer=transfer,
+            negative_transfer=negative_transfer,
             notes=table.notes,
         )

@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 
 from cotune.affinity import lookahead
 from cotune.exceptions import InputError, RunError
-from cotune.studies.grouping._runs import AnyRun, LookaheadRun
+from cotune.studies.grouping._runs import GroupingStudyRun, LookaheadRun
 from cotune.studies.grouping.estimators._base import Estimate, Estimator, Records
 from cotune.training.learner import Learner, LookaheadLearner
 
@@ -23,7 +23,7 @@ class Lookahead(Estimator):
     every: PositiveInt = 10
     """Steps between measurements; each takes a step on every task and the losses of all tasks after it."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """One joint run on all tasks."""
         if not isinstance(learner, LookaheadLearner):
             raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from cotune.affinity import mean_of_pairs, pairwise
-from cotune.studies.grouping._runs import AnyRun
+from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators._base import Estimate, Records
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.studies.grouping.estimators._trained import Trained, named
@@ -15,7 +15,7 @@ from cotune.training.learner import Learner
 class Pairwise(Trained):
     """Loss-based pairwise affinity (Standley et al.): train every pair of tasks, and every task alone."""
 
-    def runs(self, learner: Learner, seed: int) -> Sequence[AnyRun]:
+    def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return n (n - 1) / 2 runs on pairs and n on single tasks."""
         pairs = named(learner, itertools.combinations(range(len(learner.tasks)), 2))
         return self.fits([*pairs, *((task,) for task in learner.tasks)], seed)

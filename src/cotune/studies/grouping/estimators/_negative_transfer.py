@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity import f1_by_size
-from cotune.studies.grouping.estimators._base import Array, Predict, Transfer
+from cotune.studies.grouping.estimators._base import Array, NegativeTransferScore, Predict
 from cotune.studies.grouping.estimators._table import RunTable
 
 FOLDS = 5
@@ -43,14 +43,14 @@ def cross_predicted(fit: Callable[[NDArray[np.bool_], Array], Predict], table: R
     return predicted
 
 
-def score_transfer(
+def score_negative_transfer(
     predictor: str, predicted: Array, table: RunTable, *, predicted_alone: Array | None = None
-) -> Transfer | None:
+) -> NegativeTransferScore | None:
     """Score predictions of negative transfer on runs that had no part in them.
 
     Returns
     -------
-    Transfer or None
+    NegativeTransferScore or None
         None where some task was not trained alone, or nothing was predicted.
     """
     if not np.isfinite(table.alone).all() or not np.isfinite(predicted).any():
@@ -58,4 +58,4 @@ def score_transfer(
     by_size = f1_by_size(
         predicted, table.membership, table.scores, table.alone, predicted_alone=predicted_alone
     )
-    return Transfer(predictor, tuple(by_size))
+    return NegativeTransferScore(predictor, tuple(by_size))
