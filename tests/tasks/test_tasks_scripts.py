@@ -111,3 +111,13 @@ def test_words_for_rouge():
 )
 def test_the_tokenizer_for_bleu_fits_the_script(references, tokenizer):
     assert bleu_tokenizer(references) == tokenizer
+
+
+NUMBERS = st.decimals(-(10**7), 10**7, places=2) | st.integers(-(10**7), 10**7)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from(["{}", "{:,}", "({})", "{} %", "${}", "It is {}."]))
+def test_numbers_are_told_apart(one, other, text):
+    written = normalize_answer(text.format(one))
+    assert written == normalize_answer(text.replace(":,", "").format(one))
+    assert (written == normalize_answer(text.format(other))) == (str(one) == str(other))
