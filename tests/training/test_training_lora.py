@@ -11,7 +11,7 @@ from cotune.exceptions import InputError
 from cotune.models import load_encoder
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora
-from cotune.training.methods.lora._lora import called_adapters
+from cotune.training.methods.lora import called_adapters
 
 PAIRS = [("red", "red"), ("green blue", "green blue"), ("one two three", "one two three"), ("six", "six")]
 FAST = TrainingConfig(learning_rate=0.02, warmup=0)

@@ -15,8 +15,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from cotune.exceptions import InputError, RunError
 from cotune.tasks import Task
-from cotune.training.learner import Fit, Score, Subset
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import Fit, LearnerConfig, Score, Subset
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""

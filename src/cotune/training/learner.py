@@ -1,14 +1,18 @@
-"""The seam between what trains and what decides: the Learner protocol and the scores it returns."""
+"""The seam between what trains and what decides: learners, what files say of them, and their scores."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cotune._config import Config
+from cotune.tasks import Task
 
 Subset: TypeAlias = tuple[str, ...]
 """Names of the tasks trained together, sorted."""
@@ -157,6 +161,25 @@ class Learner(Protocol):
             If the loss diverges.
         """
         ...
+
+
+class LearnerConfig(Config):
+    """Options of a kind of learner."""
+
+    reads_tasks: ClassVar[bool] = True
+    """Whether the learner is given the study's tasks; False for one that brings its own."""
+
+    @abstractmethod
+    def build(self, tasks: Sequence[Task], base: Path) -> Learner:
+        """Make the learner, cheaply: models are loaded when they are first used.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            The study's tasks, empty for a learner that brings its own.
+        base : Path
+            Folder that relative paths start from.
+        """
 
 
 @runtime_checkable

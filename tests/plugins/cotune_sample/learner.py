@@ -7,8 +7,7 @@ import json
 import random
 
 from cotune.tasks import get_metric
-from cotune.training.learner import Fit, Score
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import Fit, LearnerConfig, Score
 
 
 class Nearest(LearnerConfig):

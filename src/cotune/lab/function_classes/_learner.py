@@ -15,8 +15,7 @@ from cotune.exceptions import InputError
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
 from cotune.lab.function_classes._settings import FunctionClassSettings
 from cotune.tasks import Task
-from cotune.training.learner import Fit, Score, Subset
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import Fit, LearnerConfig, Score, Subset
 
 if TYPE_CHECKING:
     from cotune.lab.function_classes._runs import CopyTrainer, TrainedCopy

@@ -10,8 +10,7 @@ from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun, run_key
 from cotune.studies.grouping.config import GroupingStudyConfig
-from cotune.training.learner import EnsembleLearner, Learner
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import EnsembleLearner, Learner, LearnerConfig
 
 
 @dataclass(frozen=True)

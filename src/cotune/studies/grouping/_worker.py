@@ -29,10 +29,10 @@ from cotune.training.learner import (
     FeatureLearner,
     Fit,
     Learner,
+    LearnerConfig,
     LinearisedLearner,
     LookaheadLearner,
 )
-from cotune.training.learner_config import LearnerConfig
 
 Floats = NDArray[np.floating]
 

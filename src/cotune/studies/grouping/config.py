@@ -12,7 +12,7 @@ from cotune.studies.engine._config import StudyConfig
 from cotune.studies.grouping.arms import ARMS, BASELINES, DEFAULT_ARMS, Variation
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine
 from cotune.studies.grouping.learners import LEARNERS
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import LearnerConfig
 
 
 class GroupingConfig(Config):

@@ -6,7 +6,7 @@ from cotune._registry import Registry
 from cotune.lab import FunctionClassConfig, PlantedConfig
 from cotune.studies.grouping.recorded import RecordedConfig
 from cotune.training.language_model import LanguageModelConfig
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import LearnerConfig
 
 LEARNERS: Registry[LearnerConfig] = Registry(
     LearnerConfig,

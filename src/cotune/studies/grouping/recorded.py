@@ -13,8 +13,7 @@ import numpy as np
 from cotune.affinity import Table, read_table
 from cotune.exceptions import InputError
 from cotune.tasks import Task
-from cotune.training.learner import Fit, Score, Subset
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import Fit, LearnerConfig, Score, Subset
 
 
 class RecordedConfig(LearnerConfig):

@@ -17,7 +17,7 @@ from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._settings import LanguageModelSettings
 from cotune.training.language_model._varied import VariedRuns
-from cotune.training.learner_config import LearnerConfig
+from cotune.training.learner import LearnerConfig
 from cotune.training.sketch import Sketch, sketch
 from cotune.training.stages import begin_stage, train_stages
 

@@ -1,16 +1,14 @@
-"""Training methods, one folder each; a new one is a folder and a line in :data:`METHODS`."""
+"""Training methods, one file each; a new one is a file and a line in :data:`METHODS`."""
 
 from __future__ import annotations
 
 from cotune._registry import Registry
 from cotune.training.methods._method import Attached, Method, Stage
 from cotune.training.methods.full import Full
-from cotune.training.methods.joint import Joint
 from cotune.training.methods.lora import Lora
 from cotune.training.methods.prefix import Prefix
-from cotune.training.methods.promot import Promot
+from cotune.training.methods.promot import Joint, Promot, RandomPrompt
 from cotune.training.methods.prompt import Prompt
-from cotune.training.methods.random_prompt import RandomPrompt
 
 METHODS: Registry[Method] = Registry(
     Method,

@@ -11,15 +11,27 @@ from urllib.parse import quote
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
+from cotune._registry import Registry
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._method import Attached, Method, Stage
-from cotune.training.methods._weights import WEIGHTS
 from cotune.training.methods.full import Full
+from cotune.training.methods.lora import Lora
 
 if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel, SoftPrompts
+
+
+WEIGHTS: Registry[Method] = Registry(
+    Method,
+    key="name",
+    classes={
+        "full": Full,
+        "lora": Lora,
+    },
+)
+"""The names that the option ``weights`` of a method may have."""
 
 
 class SoftPromptMethod(Method):

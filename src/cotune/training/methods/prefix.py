@@ -1,3 +1,5 @@
+"""Prefix tuning (Li and Liang 2021) through PEFT: trainable keys and values before those of the input."""
+
 from __future__ import annotations
 
 import warnings

@@ -1,7 +1,9 @@
+"""ProMoT: first a soft prompt, then the model under the frozen prompt; and its ablations (section 5.4)."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -58,3 +60,16 @@ class Promot(PromptStageMethod, PromptedWeightsMethod):
                 Stage(f"weights {task}", steps, training, ("weights",), (task,)),
             )
         )
+
+
+class Joint(PromptedWeightsMethod):
+    """One stage that trains the soft prompt and the weights at one learning rate."""
+
+    trains: ClassVar[tuple[str, ...]] = ("prompt", "weights")
+
+
+class RandomPrompt(PromptedWeightsMethod):
+    """The weights are tuned under a prompt that is drawn once and stays as it is."""
+
+    prompt_init: Literal["uniform"] = "uniform"
+    """Uniform in (-0.5, 0.5), as in the paper."""

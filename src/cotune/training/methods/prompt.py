@@ -1,3 +1,5 @@
+"""Prompt tuning (Lester et al. 2021): a soft prompt is trained, the model is frozen."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,5 @@
+"""LoRA (Hu et al. 2022) through PEFT."""
+
 from __future__ import annotations
 
 import warnings

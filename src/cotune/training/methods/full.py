@@ -1,3 +1,5 @@
+"""Full fine-tuning: every weight of the base is trained."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
