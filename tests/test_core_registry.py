@@ -197,12 +197,12 @@ def test_the_schema_of_a_study_names_everything_that_can_be_chosen(kind):
 
 
 def test_plain_data_of_studies_reads_back(tmp_path: Path):
-    from test_run_keys import PROMOT, RECIPE, STUDIES
+    from test_run_keys import PROMOT, STUDIES, TEXT
 
     tasks = [{"reader": "jsonl", "path": "a.jsonl", "choices": ["a", "b"]}, {"reader": "toy_language"}]
     for kind, data in STUDIES.items():
         cls = KINDS[kind].config_class
         config = parse(cls, {"name": "x", "tasks": tasks, **data}, "f")
         assert parse(cls, config.plain(), "f") == config, kind
-    config = parse(TuneConfig, {"model": "model", "method": PROMOT, "training": RECIPE}, "f")
+    config = parse(TuneConfig, {"model": "model", "method": PROMOT, "training": {"replay": TEXT}}, "f")
     assert parse(TuneConfig, config.plain(), "f") == config
