@@ -20,8 +20,7 @@ import torch
 
 from cotune.models import Encoded, LanguageModel
 from cotune.training._loop import TrainingRun
-from cotune.training._lora_stack import LoraStack, adapter_of
-from cotune.training._side_by_side import train_side_by_side
+from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 

@@ -12,7 +12,15 @@ from cotune.lab.function_classes.scratch import errors_from_scratch
 from cotune.report import render_report, write_report
 
 TINY = FunctionClassConfig(
-    width=8, layers=1, heads=1, points=4, batch_size=6, base_steps=4, steps=3, eval_prompts=10, ensemble=42
+    width=8,
+    layers=1,
+    heads=1,
+    points=4,
+    batch_size=6,
+    base_steps=4,
+    steps=3,
+    eval_prompts=10,
+    side_by_side=42,
 )
 
 

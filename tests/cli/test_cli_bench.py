@@ -93,7 +93,7 @@ def test_functions_are_measured_and_reported(cotune, tmp_path):
     report = tmp_path / "functions.html"
     arguments = ["--seeds", 1, "--laws", "shapes", "--workers", 0, "--report", report]
     small = {"width": 8, "layers": 1, "heads": 1, "points": 4, "batch_size": 6, "base_steps": 2, "steps": 1}
-    for key, value in {**small, "eval_prompts": 5, "ensemble": 84}.items():
+    for key, value in {**small, "eval_prompts": 5, "side_by_side": 84}.items():
         arguments += ["--set", f"{key}={value}"]
     status, out, err = cotune("bench", "functions", *arguments)
     assert status == 0, err

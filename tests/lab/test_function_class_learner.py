@@ -12,7 +12,7 @@ from cotune._config import parse
 from cotune.exceptions import InputError, RunError
 from cotune.lab import FunctionClassConfig, FunctionClassLearner
 from cotune.lab.function_classes import LAW_SETS
-from cotune.training.learner import EnsembleLearner, Fit, Learner, Score
+from cotune.training.learner import Fit, Learner, Score, SideBySideLearner
 
 TINY = {
     "points": 4,
@@ -21,7 +21,7 @@ TINY = {
     "base_steps": 5,
     "steps": 4,
     "eval_prompts": 7,
-    "ensemble": 2,
+    "side_by_side": 2,
 }
 PAIR = ("linear-1.0", "tree-0.9")
 SUBSETS = [PAIR, ("relu-1.1",), ("linear-0.9", "linear-1.0", "relu-1.0"), LAW_SETS["scales"]]
@@ -49,9 +49,9 @@ def assert_same_scores(left, right, tolerance=1e-4):
 class TestConformance:
     def test_it_is_a_learner_that_trains_many_in_one_pass(self, learner):
         assert isinstance(learner, Learner)
-        assert isinstance(learner, EnsembleLearner)
+        assert isinstance(learner, SideBySideLearner)
         assert learner.tasks == LAW_SETS["scales"]
-        assert learner.ensemble == 2
+        assert learner.side_by_side == 2
 
     def test_scores_are_raw_losses_of_the_subsets_tasks(self, learner):
         scores = learner.fit_score(PAIR, 0)
@@ -119,7 +119,7 @@ class TestManyInOnePass:
             np.testing.assert_allclose(fit.losses, alone.losses, rtol=1e-4)
 
     def test_the_size_of_a_pass_does_not_matter(self, learner):
-        one_pass = tiny_learner(ensemble=4).fit_score_many(SUBSETS, SEEDS)
+        one_pass = tiny_learner(side_by_side=4).fit_score_many(SUBSETS, SEEDS)
         for left, right in zip(one_pass, learner.fit_score_many(SUBSETS, SEEDS), strict=True):
             assert_same_scores(left, right)
 
@@ -274,10 +274,10 @@ class TestConfig:
         changed = {name: getattr(tiny_learner().config, name) for name in FunctionClassConfig.model_fields}
         changed = {name: 2 * value for name, value in changed.items() if name not in ("classes", "base_seed")}
         changed |= {"classes": PAIR, "base_seed": 1}
-        assert changed.pop("ensemble") == 4
+        assert changed.pop("side_by_side") == 4
         prints = {tiny_learner(**{name: value}).fingerprint for name, value in changed.items()}
         assert len(prints | {reference}) == len(changed) + 1
-        assert tiny_learner(ensemble=4).fingerprint == reference
+        assert tiny_learner(side_by_side=4).fingerprint == reference
 
 
 def test_importing_the_lab_does_not_load_torch():

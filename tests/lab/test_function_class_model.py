@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cotune.exceptions import RunError
 from cotune.lab.function_classes import FUNCTION_CLASSES
-from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.lab.function_classes._model import StackedRegressor
 from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._training import train
 
@@ -13,10 +13,10 @@ SIZES = {"dimension": 2, "points": 5, "width": 8, "layers": 2, "heads": 2}
 
 
 def plain_model(seed=0, **sizes):
-    return EnsembleRegressor(**{**SIZES, **sizes}, generator=generator("test", seed))
+    return StackedRegressor(**{**SIZES, **sizes}, generator=generator("test", seed))
 
 
-def varied_ensemble(count):
+def varied_stack(count):
     """Copies whose parameters all differ."""
     models = plain_model().copies(count)
     noise = generator("noise")
@@ -37,7 +37,7 @@ def inputs(models, prompts=3, seed=0):
 @settings(max_examples=20, deadline=None)
 @given(position=st.integers(0, 4), seed=st.integers(0, 1000))
 def test_a_prediction_depends_on_nothing_that_comes_later(position, seed):
-    model = varied_ensemble(1)
+    model = varied_stack(1)
     x, y = inputs(1, seed=seed)
     before = model(x, y)
     x[:, :, position + 1 :] += 1.0
@@ -59,13 +59,13 @@ def test_a_prediction_depends_on_every_earlier_value(layers):
 
 
 def test_skipping_positions_in_a_block_changes_none_of_the_others():
-    block = varied_ensemble(2).blocks[0]
+    block = varied_stack(2).blocks[0]
     hidden = torch.randn(2, 3, 9, 8, generator=generator("hidden"))
     torch.testing.assert_close(block(hidden, stride=2), block(hidden)[:, :, ::2])
 
 
-def test_an_ensemble_is_its_members_side_by_side():
-    models = varied_ensemble(3)
+def test_a_stack_is_its_members_side_by_side():
+    models = varied_stack(3)
     x, y = inputs(3)
     together = models(x, y)
     apart = [models.member(m)(x[m : m + 1], y[m : m + 1]) for m in range(3)]
@@ -74,7 +74,7 @@ def test_an_ensemble_is_its_members_side_by_side():
 
 
 def test_members_share_no_gradient():
-    models = varied_ensemble(3)
+    models = varied_stack(3)
     models(*inputs(3))[1].square().sum().backward()
     norms = torch.stack([p.grad.flatten(1).norm(dim=1) for p in models.parameters()]).sum(0)
     assert norms[1] > 0
@@ -97,7 +97,7 @@ def streams(count, classes=("linear-1.0", "tree-1.0")):
 
 
 def test_members_train_as_if_alone_even_when_one_is_clipped():
-    together = varied_ensemble(2)
+    together = varied_stack(2)
     with torch.no_grad():
         together.read_out.weight[0] *= 100
     apart = [together.member(m) for m in range(2)]

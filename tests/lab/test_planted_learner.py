@@ -7,7 +7,7 @@ import pytest
 
 from cotune.exceptions import InputError, RunError
 from cotune.lab import PlantedConfig, PlantedLearner
-from cotune.training import EnsembleLearner, FeatureLearner, LinearisedLearner, LookaheadLearner
+from cotune.training import FeatureLearner, LinearisedLearner, LookaheadLearner, SideBySideLearner
 
 EXACT = PlantedConfig(tasks=6, groups=2, noise=0.0, effect=2.0, harm=1.0)
 
@@ -53,7 +53,7 @@ def test_runs_scatter_by_the_noise_and_fail_at_the_rate_asked_for():
 
 def test_it_has_every_ability_and_its_gradients_know_the_groups():
     learner = PlantedLearner(EXACT)
-    for ability in (EnsembleLearner, FeatureLearner, LinearisedLearner, LookaheadLearner):
+    for ability in (SideBySideLearner, FeatureLearner, LinearisedLearner, LookaheadLearner):
         assert isinstance(learner, ability)
     a, b, c = learner.tasks[:3]
     first, other, mate = (

@@ -26,6 +26,6 @@ def test_a_warm_start_is_counted_and_not_trained_to_plan(workshop):
 def test_adapters_trained_many_at_a_time_take_disk_too(workshop):
     lora = learner_with(workshop, method={"name": "lora", "r": 64})
     grouping = {"n_clusters": 2}
-    one = plan_study(workshop.study(learner={**lora, "ensemble": 1}, grouping=grouping))
-    many = plan_study(workshop.study(learner={**lora, "ensemble": 4}, grouping=grouping))
+    one = plan_study(workshop.study(learner={**lora, "side_by_side": 1}, grouping=grouping))
+    many = plan_study(workshop.study(learner={**lora, "side_by_side": 4}, grouping=grouping))
     assert many.disk_bytes == one.disk_bytes

@@ -49,11 +49,13 @@ def test_an_interrupted_study_goes_on_and_comes_to_the_same(planted):
     assert totals[-1] == len(counter.runs)
 
     first, second = Events(limit=len(counter.runs) - 5), Events()
-    study = planted.study("parts", affinity=ADAPTIVE, learner={**CLEAR, "ensemble": 1})
+    study = planted.study("parts", affinity=ADAPTIVE, learner={**CLEAR, "side_by_side": 1})
     with pytest.raises(KeyboardInterrupt):
         run_study(study, first)
     assert not study_status(study).complete
-    resumed = run_study(planted.study("parts", affinity=ADAPTIVE, learner={**CLEAR, "ensemble": 1}), second)
+    resumed = run_study(
+        planted.study("parts", affinity=ADAPTIVE, learner={**CLEAR, "side_by_side": 1}), second
+    )
     assert study_status(study).complete
     assert sorted(first.runs + second.runs) == sorted(counter.runs)
     assert resumed.groups.to_dict() == result.groups.to_dict()

@@ -219,7 +219,7 @@ def _comparison_runs(study):
     return result.runs
 
 
-def test_the_pipeline_runs_function_classes_in_ensembles(workshop, monkeypatch):
+def test_the_pipeline_runs_function_classes_side_by_side(workshop, monkeypatch):
     learner = {"kind": "function_classes", "base_steps": 3, "width": 8, "heads": 2, "eval_prompts": 8}
     study = workshop.study(
         tasks=[],

@@ -14,13 +14,13 @@ from cotune.affinity import FirstOrder, Linearised, lookahead
 from cotune.exceptions import InputError
 from cotune.lab import FunctionClassConfig
 from cotune.training import (
-    EnsembleLearner,
     FeatureLearner,
     Fit,
     Learner,
     LinearisedLearner,
     LookaheadLearner,
     Score,
+    SideBySideLearner,
 )
 
 
@@ -39,7 +39,7 @@ def function_classes(request) -> Learner:
         steps=3,
         lr=0.01,
         eval_prompts=6,
-        ensemble=2,
+        side_by_side=2,
     ).build()
 
 
@@ -280,23 +280,23 @@ def test_looking_ahead_measures_every_pair_of_tasks(ahead):
 
 
 @pytest.fixture
-def ensemble(case) -> EnsembleLearner:
-    if not isinstance(case.learner, EnsembleLearner):
+def many(case) -> SideBySideLearner:
+    if not isinstance(case.learner, SideBySideLearner):
         pytest.skip("The learner trains one subset at a time.")
     return case.learner
 
 
-def test_runs_in_one_pass_are_those_of_separate_passes(case, ensemble):
-    subsets = [case.subset, case.subset[:1], tuple(sorted(ensemble.tasks)), case.subset]
+def test_runs_in_one_pass_are_those_of_separate_passes(case, many):
+    subsets = [case.subset, case.subset[:1], tuple(sorted(many.tasks)), case.subset]
     seeds, steps = [3, 4, 5, 6], [3, 3, 2, 4]
-    together = ensemble.fit_many(subsets, seeds, steps=steps, split="validation")
-    assert ensemble.ensemble >= 1
+    together = many.fit_many(subsets, seeds, steps=steps, split="validation")
+    assert many.side_by_side >= 1
     assert_same(together[0], case.fit, tolerance=1e-4)
     for subset, seed, n_steps, fit in zip(subsets, seeds, steps, together, strict=True):
-        alone = ensemble.fit(subset, seed, steps=n_steps, split="validation")
+        alone = many.fit(subset, seed, steps=n_steps, split="validation")
         assert_same(fit, alone, tolerance=1e-4)
 
 
-def test_runs_in_one_pass_need_a_seed_each(case, ensemble):
+def test_runs_in_one_pass_need_a_seed_each(case, many):
     with pytest.raises(InputError, match="2 subsets, 1 seeds"):
-        ensemble.fit_many([case.subset] * 2, [3], steps=[3, 3], split="test")
+        many.fit_many([case.subset] * 2, [3], steps=[3, 3], split="test")

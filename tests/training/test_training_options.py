@@ -352,8 +352,8 @@ def test_what_lies_beside_a_recipe_acts_or_is_refused(rooms):
         retention(rooms, {}, methods=[PROMPT], learning_rates=[0.5])
     # One method that takes an option is enough where several share the recipe.
     retention(rooms, {"learning_rate": 0.05}, methods=[LORA, PROMPT])
-    with pytest.raises(InputError, match=r"ensemble must be 1 or left out, .*, got 3"):
-        rooms.learner(ensemble=3, training={"balancing": {"name": "pcgrad"}})
+    with pytest.raises(InputError, match=r"side_by_side must be 1 or left out: .*, got 3"):
+        rooms.learner(side_by_side=3, training={"balancing": {"name": "pcgrad"}})
 
 
 @pytest.mark.parametrize(

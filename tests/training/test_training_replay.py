@@ -428,7 +428,7 @@ def test_a_learner_replays_and_counts(learner_of, make_task, corpus):
     assert None not in fit.replay_losses
     n_text = learner.expected_tokens(("copy", "last"), 6) - plain_tokens(learner_of, tasks, recipe)
     assert n_text == 12 * 16
-    assert learner.ensemble == 1  # a pass over many LoRAs has no text
+    assert learner.side_by_side == 1  # a pass over many LoRAs has no text
     plain = learner_of("causal", tasks, training={**recipe, "replay": None})
     assert plain.fingerprint != learner.fingerprint
     alone = plain.fit(("copy", "last"), 0, steps=6, split="validation")
@@ -441,7 +441,7 @@ def test_side_by_side_runs_count_their_examples(learner_of, make_task):
     tasks = [make_task("copy"), make_task("last")]
     scheme = {"name": "uniform"}
     options = {"batch_size": 4, "tasks_per_batch": 4, "learning_rate": 0.02, "scheme": scheme}
-    learner = learner_of("causal", tasks, training=options, ensemble=2)
+    learner = learner_of("causal", tasks, training=options, side_by_side=2)
     subsets = [("copy", "last"), ("copy",)]
     fits = learner.fit_many(subsets, [0, 1], steps=[5, 5], split="validation")
     for subset, seed, fit in zip(subsets, [0, 1], fits, strict=True):

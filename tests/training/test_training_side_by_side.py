@@ -6,7 +6,7 @@ import torch
 
 from cotune.exceptions import InputError, RunError
 from cotune.models.batching import plan_rows
-from cotune.training import EnsembleLearner
+from cotune.training import SideBySideLearner
 from cotune.training._loop import dropout_of
 from cotune.training._lora_stack import LoraStack, adapter_of
 from cotune.training.methods import Lora
@@ -49,20 +49,20 @@ RECIPES = [
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "-".join(recipe))
 def test_every_run_is_the_run_alone(kind, recipe, learner_of, tasks):
     training = {"batch_size": 4, "learning_rate": 0.02, **recipe}
-    learner = learner_of(kind, tasks, ensemble=3, training=training)
-    assert isinstance(learner, EnsembleLearner)
-    assert learner.ensemble == 3
+    learner = learner_of(kind, tasks, side_by_side=3, training=training)
+    assert isinstance(learner, SideBySideLearner)
+    assert learner.side_by_side == 3
     assert_alike(learner, [4, 4, 4, 2, 4])
 
 
 def test_runs_from_a_warm_start_are_the_runs_alone(learner_of, tasks):
-    learner = learner_of("causal", tasks, ensemble=5, warm_start={"steps": 5})
+    learner = learner_of("causal", tasks, side_by_side=5, warm_start={"steps": 5})
     assert_alike(learner, [4] * 5)
 
 
 def test_other_matrices_and_ranks_are_stacked_too(learner_of, tasks):
     method = {"name": "lora", "r": 3, "alpha": 5, "target_modules": ["k_proj", "o_proj", "down_proj"]}
-    assert_alike(learner_of("causal", tasks, ensemble=4, method=method), [4] * 5)
+    assert_alike(learner_of("causal", tasks, side_by_side=4, method=method), [4] * 5)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_other_matrices_and_ranks_are_stacked_too(learner_of, tasks):
     ids=["dropout of the LoRA", "another method", "another optimiser", "dropout of the base"],
 )
 def test_what_would_come_out_otherwise_is_run_one_by_one(options, learner_of, tasks):
-    with pytest.raises(ValueError, match=r"ensemble must be 1 or left out, since runs share passes only"):
-        learner_of("seq2seq", tasks, ensemble=4, **options)
+    with pytest.raises(ValueError, match=r"side_by_side must be 1 or left out: runs share passes only"):
+        learner_of("seq2seq", tasks, side_by_side=4, **options)
     learner = learner_of("seq2seq", tasks, **options)
     assert_one_by_one(learner)
 
@@ -92,14 +92,14 @@ def assert_one_by_one(learner):
 
 
 def test_dropout_of_the_checkpoint_itself_is_seen_when_it_is_loaded(learner_of, tasks):
-    learner = learner_of("seq2seq", tasks, ensemble=2)
-    assert learner.ensemble == 2
+    learner = learner_of("seq2seq", tasks, side_by_side=2)
+    assert learner.side_by_side == 2
     with dropout_of(learner.model.base, 0.3):
         assert_one_by_one(learner)
 
 
 def test_the_size_of_a_pass_is_no_part_of_the_fingerprint(learner_of, tasks):
-    assert learner_of("causal", tasks, ensemble=3).fingerprint == learner_of("causal", tasks).fingerprint
+    assert learner_of("causal", tasks, side_by_side=3).fingerprint == learner_of("causal", tasks).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_size_of_a_pass_is_no_part_of_the_fingerprint(learner_of, tasks):
         ({"training": {"batch_size": 1, "tasks_per_batch": 1}}, 6),
         ({"training": {"batch_size": 1, "tasks_per_batch": 1, "pass_tokens": 10_000}}, 16),
         ({"training": {"batch_size": 12}}, 1),
-        ({"training": {"batch_size": 12}, "ensemble": 5}, 5),
+        ({"training": {"batch_size": 12}, "side_by_side": 5}, 5),
         ({"training": {"batch_size": 4}, "method": {"name": "lora", "dropout": 0.1}}, 1),
         ({"training": {"batch_size": 4}, "method": {"name": "full"}}, 1),
     ],
@@ -118,17 +118,17 @@ def test_the_size_of_a_pass_is_no_part_of_the_fingerprint(learner_of, tasks):
 def test_a_pass_holds_as_many_as_fill_it(options, expected, learner_of, make_task):
     learner = learner_of("causal", [make_task("copy", sizes=(12, 1, 1))], **options)
     assert np.mean([len(e) for e in learner._data.encoded("copy", "train")]) == pytest.approx(58, abs=1)
-    assert learner.ensemble == expected
+    assert learner.side_by_side == expected
     assert "model" not in vars(learner)
 
 
 def test_one_that_diverges_is_named_and_the_base_is_left_as_it_was(learner_of, tasks):
     recipe = {"batch_size": 4, "learning_rate": 1e30, "clip": None}
-    first = learner_of("causal", tasks, ensemble=3, training=recipe)
+    first = learner_of("causal", tasks, side_by_side=3, training=recipe)
     before = {name: value.clone() for name, value in first.model.base.state_dict().items()}
     with pytest.raises(RunError, match=r"^Training copy with seed 0: The loss became nan at step 3 of 6;"):
         first.fit_many(SUBSETS[:3], SEEDS[:3], steps=[6] * 3, split="validation")
-    learner = learner_of("causal", tasks, ensemble=3, training={**recipe, "learning_rate": 1e40})
+    learner = learner_of("causal", tasks, side_by_side=3, training={**recipe, "learning_rate": 1e40})
     with pytest.raises(
         RunError, match=r"^Training copy with seed 0: The weights are not finite after step 1"
     ):

@@ -48,7 +48,7 @@ class PlantedConfig(LearnerConfig):
     """Examples behind a score."""
     world_seed: NonNegativeInt = 0
     """Decides the tasks' own levels and gradients."""
-    ensemble: PositiveInt = 64
+    side_by_side: PositiveInt = 64
     """Runs done in one pass; sets the speed, not the result."""
 
     @model_validator(mode="after")
@@ -102,14 +102,14 @@ class PlantedLearner:
         return {name: f"planted-{self._group(number)}" for name, number in self._place.items()}
 
     @property
-    def ensemble(self) -> int:
+    def side_by_side(self) -> int:
         """How many subsets one pass should hold."""
-        return self.config.ensemble
+        return self.config.side_by_side
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the formula, without the number of tasks."""
-        formula = self.config.model_dump(mode="json", exclude={"tasks", "ensemble"})
+        formula = self.config.model_dump(mode="json", exclude={"tasks", "side_by_side"})
         content = json.dumps({"planted": formula, "format": _FORMAT}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 

@@ -1,15 +1,27 @@
-"""Many LoRAs side by side on one base: each row of a batch passes through one of them."""
+"""Many LoRAs side by side on one base: a row passes through one of them, and each is trained as if alone."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from cotune.exceptions import RunError
+from cotune.models import Encoded, LanguageModel
+from cotune.training._log import TrainingLog
+from cotune.training._loop import check_loss, overflow
+from cotune.training._objective import pass_tokens
+from cotune.training._optimizers import OPTIMIZERS, make_schedule
+from cotune.training.batches import as_task_batch
+from cotune.training.config import TrainingConfig
+from cotune.training.side_by_side import clip_each
 
 
 class LowRank(NamedTuple):
@@ -102,3 +114,106 @@ class LoraStack:
 
 def _stacked(matrices: Sequence[torch.Tensor]) -> nn.Parameter:
     return nn.Parameter(torch.stack([matrix.detach() for matrix in matrices]))
+
+
+def train_side_by_side(
+    model: LanguageModel,
+    stack: LoraStack,
+    streams: Sequence[Iterator[Sequence[Encoded]]],
+    n_steps: int,
+    config: TrainingConfig,
+    names: Sequence[str],
+) -> list[TrainingLog]:
+    """Train M LoRAs in place, each on batches of its own, as each alone would be up to rounding.
+
+    Every forward pass holds rows of several of them; the loss of each is the mean over its own target tokens,
+    its gradient is clipped by its own norm, and the optimiser works element by element.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        The base, without dropout.
+    stack : LoraStack
+        The M LoRAs, not attached.
+    streams : sequence of M iterators
+        Batches of each.
+    n_steps : int
+        Optimiser steps.
+    config : TrainingConfig
+        The recipe; its optimiser is AdamW.
+    names : sequence of M str
+        What each is called in an error message.
+
+    Returns
+    -------
+    list of M TrainingLog
+        Each with its share of the time.
+
+    Raises
+    ------
+    RunError
+        If a loss is not finite or explodes, or the last step leaves weights that are not finite; the sentence
+        names the LoRA and the step.
+    """
+    optimizer = OPTIMIZERS[config.optimizer](stack.parameters, config)
+    schedule = make_schedule(optimizer, config, n_steps)
+    limit = config.max_loss or 4 * math.log(model.vocabulary_size)
+    losses = np.empty((n_steps, len(names)))
+    tokens = [0] * len(names)
+    counts: list[list[dict[str, int]]] = [[] for _ in names]
+    begin = time.perf_counter()
+    with stack.attached(model.base):
+        for step in range(n_steps):
+            batches = [next(stream) for stream in streams]
+            losses[step] = _backward(model, stack, batches, config)
+            for index, name in enumerate(names):
+                tokens[index] += sum(map(len, batches[index]))
+                counts[index].append(as_task_batch(batches[index]).counts)
+                try:
+                    check_loss(losses[step, index], limit, step, n_steps)
+                except RunError as error:
+                    raise RunError(f"{name}: {error}") from error
+            if config.clip is not None:
+                clip_each(stack.parameters, config.clip)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+    _check_finite(stack, names, n_steps)
+    seconds = (time.perf_counter() - begin) / len(names)
+    return [
+        TrainingLog(tuple(losses[:, index].tolist()), tokens[index], seconds, tuple(counts[index]))
+        for index in range(len(names))
+    ]
+
+
+def _backward(
+    model: LanguageModel, stack: LoraStack, batches: Sequence[Sequence[Encoded]], config: TrainingConfig
+) -> NDArray[np.float64]:
+    """Add up the gradients of each LoRA's mean loss per target token; return the losses."""
+    examples = [example for batch in batches for example in batch]
+    owners = [index for index, batch in enumerate(batches) for _ in batch]
+    device, half = model.device, model.dtype == torch.bfloat16
+    n_targets = torch.tensor([sum(len(e.target) for e in batch) for batch in batches], device=device)
+    total = torch.zeros(len(batches), device=device)
+    for indices in model.chunks(examples, pass_tokens(device.type, config)):
+        own = [owners[i] for i in indices]
+        batch = model.batch([examples[i] for i in indices], owners=own)
+        of_target = torch.tensor(own, device=device)[batch.example]
+        of_row = torch.zeros(len(batch.inputs["input_ids"]), dtype=torch.long, device=device)
+        of_row[batch.row] = of_target
+        with (
+            stack.rows(of_row),
+            torch.autocast(device.type, dtype=torch.bfloat16, enabled=half),
+        ):
+            losses = model.target_losses(model.base, batch, label_smoothing=config.label_smoothing)
+        shares = torch.zeros_like(total).index_add(0, of_target, losses) / n_targets
+        shares.sum().backward()  # type: ignore[no-untyped-call]
+        total += shares.detach()
+    return np.asarray(total.double().cpu().numpy())
+
+
+def _check_finite(stack: LoraStack, names: Sequence[str], n_steps: int) -> None:
+    finite = torch.stack([p.isfinite().flatten(1).all(1) for p in stack.parameters]).all(0)
+    for name, good in zip(names, finite.tolist(), strict=True):
+        if not good:
+            raise overflow(n_steps, f"{name}: ")

@@ -89,7 +89,7 @@ class Learner(Protocol):
     """Anything that can be trained on a subset of tasks and scored on each of them.
 
     Language models and function classes are learners; a study asks for nothing else. A learner may also have
-    abilities of :class:`FeatureLearner`, :class:`EnsembleLearner`, :class:`LinearisedLearner` and
+    abilities of :class:`FeatureLearner`, :class:`SideBySideLearner`, :class:`LinearisedLearner` and
     :class:`LookaheadLearner`.
     """
 
@@ -220,11 +220,11 @@ class FeatureLearner(Learner, Protocol):
 
 
 @runtime_checkable
-class EnsembleLearner(Learner, Protocol):
+class SideBySideLearner(Learner, Protocol):
     """A learner that trains many subsets in one pass."""
 
     @property
-    def ensemble(self) -> int:
+    def side_by_side(self) -> int:
         """How many subsets one pass should hold; 1 where separate passes are faster."""
         ...
 

@@ -171,8 +171,7 @@ def _together(
     """Train runs at once and give contexts in which the model is one of them; None where they cannot be."""
     if len(runs) < 2 or not trains_side_by_side(method, training, model):
         return None
-    from cotune.training._lora_stack import LoraStack, adapter_of
-    from cotune.training._side_by_side import train_side_by_side
+    from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 
     fresh, streams = [], []
     for run in runs:

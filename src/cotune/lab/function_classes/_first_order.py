@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.lab.function_classes._model import StackedRegressor
 from cotune.lab.function_classes._training import Training
 from cotune.training.sketch import Sketch
 
@@ -21,7 +21,7 @@ Prompts = tuple[Tensor, Tensor]
 
 
 def linearise(
-    base: EnsembleRegressor, prompts: Prompts, *, dimension: int, seed: int
+    base: StackedRegressor, prompts: Prompts, *, dimension: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Compute every prediction, its projected gradient over the model's parameters, and what it should be.
 
@@ -30,7 +30,7 @@ def linearise(
 
     Parameters
     ----------
-    base : EnsembleRegressor
+    base : StackedRegressor
         One model.
     prompts : tuple of Tensor
         B prompts of N points.
@@ -107,7 +107,7 @@ def look_ahead(
     return np.stack(before), np.stack(after)
 
 
-def _losses(models: EnsembleRegressor, x: Tensor, y: Tensor) -> NDArray[np.float64]:
+def _losses(models: StackedRegressor, x: Tensor, y: Tensor) -> NDArray[np.float64]:
     """Mean squared error of M models on n classes' batches, (n, B, N, d) and (n, B, N), as (M, n)."""
     n_classes, n_prompts = y.shape[:2]
     with torch.inference_mode():

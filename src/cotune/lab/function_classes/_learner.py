@@ -66,9 +66,9 @@ class FunctionClassLearner:
         return {name: FUNCTION_CLASSES[name].family for name in self.tasks}
 
     @property
-    def ensemble(self) -> int:
+    def side_by_side(self) -> int:
         """How many subsets one pass should hold."""
-        return self.config.ensemble
+        return self.config.side_by_side
 
     @cached_property
     def _runner(self) -> CopyTrainer:
@@ -78,8 +78,8 @@ class FunctionClassLearner:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the configuration, apart from the size of the ensemble."""
-        recipe = self.config.model_dump(mode="json", exclude={"ensemble"})
+        """Hash of the configuration, apart from how many models a pass holds."""
+        recipe = self.config.model_dump(mode="json", exclude={"side_by_side"})
         return _hash({"function_classes": recipe, "format": _FORMAT})
 
     def task_fingerprint(self, task: str) -> str:
@@ -189,7 +189,9 @@ class FunctionClassLearner:
     def fit_many(
         self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], split: str
     ) -> list[Fit]:
-        """Train many subsets, ``ensemble`` in a pass; see :class:`cotune.training.learner.EnsembleLearner`.
+        """Train many subsets, ``side_by_side`` in a pass.
+
+        See :class:`cotune.training.learner.SideBySideLearner`.
 
         A run that diverges ends the call with an error that names it; the others can be repeated without it.
         """

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 
-class EnsembleRegressor(nn.Module):
+class StackedRegressor(nn.Module):
     """Decoder-only transformers that predict ``y_i`` from ``x_1, y_1, ..., x_i`` (Garg et al., 2022).
 
     Every parameter carries a leading axis over M models that share nothing: M small matrix products become
@@ -72,15 +72,15 @@ class EnsembleRegressor(nn.Module):
         predicted: Tensor = self.read_out(_norm(hidden))
         return predicted.squeeze(-1)
 
-    def copies(self, count: int) -> EnsembleRegressor:
-        """Return ``count`` independent copies of a plain model as one ensemble."""
+    def copies(self, count: int) -> StackedRegressor:
+        """Return ``count`` independent copies of a plain model as one stack."""
         return self._with_models([0] * count)
 
-    def member(self, index: int) -> EnsembleRegressor:
-        """Return a copy of one model of the ensemble."""
+    def member(self, index: int) -> StackedRegressor:
+        """Return a copy of one model of the stack."""
         return self._with_models([index])
 
-    def _with_models(self, indices: list[int]) -> EnsembleRegressor:
+    def _with_models(self, indices: list[int]) -> StackedRegressor:
         chosen = deepcopy(self)
         for parameter in chosen.parameters():
             parameter.data = parameter.data[indices]

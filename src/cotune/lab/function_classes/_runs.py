@@ -14,13 +14,13 @@ from torch import Tensor
 from cotune.exceptions import RunError
 from cotune.lab.function_classes._first_order import linearise, look_ahead
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
-from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.lab.function_classes._model import StackedRegressor
 from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._settings import FunctionClassSettings
 from cotune.lab.function_classes._storage import load, save
 from cotune.lab.function_classes._training import Training, train
-from cotune.training.ensembles import passes
 from cotune.training.learner import Subset
+from cotune.training.side_by_side import passes
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class TrainedCopy:
 
     Parameters
     ----------
-    model : EnsembleRegressor
+    model : StackedRegressor
         The one model.
     losses : tuple of float
         Training loss of every step.
@@ -37,7 +37,7 @@ class TrainedCopy:
         Squared error of every prediction, by class.
     """
 
-    model: EnsembleRegressor
+    model: StackedRegressor
     losses: tuple[float, ...]
     errors: dict[str, NDArray[np.float64]]
 
@@ -47,11 +47,11 @@ class CopyTrainer:
 
     def __init__(self, config: FunctionClassSettings) -> None:
         self.config = config
-        self._base: EnsembleRegressor | None = None
+        self._base: StackedRegressor | None = None
         self._eval_prompts: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
 
     @property
-    def base(self) -> EnsembleRegressor:
+    def base(self) -> StackedRegressor:
         """The model trained on all classes, trained on first use."""
         if self._base is None:
             base, config = self._new_model(), self.config
@@ -72,7 +72,7 @@ class CopyTrainer:
     ) -> list[TrainedCopy]:
         """Train and score, runs of equal length together; return them in the order asked for."""
         done: dict[int, TrainedCopy] = {}
-        for part in passes(len(subsets), len(seeds), steps, self.config.ensemble):
+        for part in passes(len(subsets), len(seeds), steps, self.config.side_by_side):
             length = steps[part[0]]
             runs = self._one_pass([subsets[r] for r in part], [seeds[r] for r in part], length, split)
             done.update(zip(part, runs, strict=True))
@@ -125,9 +125,9 @@ class CopyTrainer:
             raise RunError(f"An error of the lookahead with seed {seed} is not finite.")
         return before, after
 
-    def _new_model(self) -> EnsembleRegressor:
+    def _new_model(self) -> StackedRegressor:
         config = self.config
-        return EnsembleRegressor(
+        return StackedRegressor(
             dimension=config.dimension,
             points=config.points,
             width=config.width,
@@ -147,7 +147,7 @@ class CopyTrainer:
             key=key,
         )
 
-    def _errors(self, model: EnsembleRegressor, task: str, split: str) -> NDArray[np.float64]:
+    def _errors(self, model: StackedRegressor, task: str, split: str) -> NDArray[np.float64]:
         x, y = self._prompts(task, split)
         with torch.inference_mode():
             predicted = model(x.unsqueeze(0), y.unsqueeze(0)).squeeze(0)

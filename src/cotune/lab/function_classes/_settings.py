@@ -35,7 +35,7 @@ class FunctionClassSettings(Config):
     """Peak learning rate of a run."""
     eval_prompts: PositiveInt = 200
     """Prompts that a model is scored on, for each class and split."""
-    ensemble: PositiveInt = 14
+    side_by_side: PositiveInt = 14
     """Models trained in one pass; sets the speed and the memory, not the result."""
 
     @field_validator("classes")

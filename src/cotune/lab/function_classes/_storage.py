@@ -7,10 +7,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cotune.exceptions import InputError
-from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.lab.function_classes._model import StackedRegressor
 
 
-def save(model: EnsembleRegressor, path: Path) -> None:
+def save(model: StackedRegressor, path: Path) -> None:
     """Write a model's weights, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
@@ -21,7 +21,7 @@ def save(model: EnsembleRegressor, path: Path) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def load(model: EnsembleRegressor, path: Path) -> EnsembleRegressor:
+def load(model: StackedRegressor, path: Path) -> StackedRegressor:
     """Fill a model with stored weights and return it.
 
     Raises

@@ -1,4 +1,4 @@
-"""Training an ensemble: one optimiser, one schedule, one clipped gradient a model."""
+"""Training models side by side: one optimiser, one schedule, one clipped gradient a model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cotune.exceptions import RunError
-from cotune.lab.function_classes._model import EnsembleRegressor
-from cotune.training.ensembles import clip_each
+from cotune.lab.function_classes._model import StackedRegressor
+from cotune.training.side_by_side import clip_each
 
 _WARMUP_STEPS = 20
 _FINAL_LR = 0.05
@@ -18,14 +18,14 @@ _CLIP = 1.0
 
 
 def train(
-    model: EnsembleRegressor,
+    model: StackedRegressor,
     streams: Sequence[Iterator[tuple[Tensor, Tensor]]],
     *,
     steps: int,
     lr: float,
     names: Sequence[str],
 ) -> Tensor:
-    """Train the M models of an ensemble in place, each on its own batches.
+    """Train the M models of a stack in place, each on its own batches.
 
     Adam (beta2 = 0.98) on the mean squared error over prompts and positions; the learning rate rises over
     20 steps and falls along a cosine to 5 % of its peak. No model sees another one's gradient: Adam works
@@ -33,7 +33,7 @@ def train(
 
     Parameters
     ----------
-    model : EnsembleRegressor
+    model : StackedRegressor
         M models.
     streams : sequence of M iterators
         Batches of each model: points (B, N, d) and values (B, N).
@@ -69,7 +69,7 @@ class Training:
 
     Parameters
     ----------
-    model : EnsembleRegressor
+    model : StackedRegressor
         M models.
     steps : int
         Steps of the whole run, which the schedule follows.
@@ -77,7 +77,7 @@ class Training:
         Peak learning rate.
     """
 
-    def __init__(self, model: EnsembleRegressor, *, steps: int, lr: float) -> None:
+    def __init__(self, model: StackedRegressor, *, steps: int, lr: float) -> None:
         self.model = model
         self._steps, self._lr = steps, lr
         self._optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.98), fused=True)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
-from cotune.lab.function_classes._model import EnsembleRegressor
+from cotune.lab.function_classes._model import StackedRegressor
 from cotune.lab.function_classes._prompts import batches, generator
 from cotune.lab.function_classes._settings import FunctionClassSettings
 from cotune.lab.function_classes._training import train
@@ -46,7 +46,7 @@ def errors_from_scratch(
         If a loss diverges.
     """
     (size,) = {len(subset) for subset in subsets}
-    model = EnsembleRegressor(
+    model = StackedRegressor(
         dimension=config.dimension,
         points=config.points,
         width=config.width,
@@ -72,7 +72,7 @@ def errors_from_scratch(
     ]
 
 
-def _errors(config: FunctionClassSettings, model: EnsembleRegressor, name: str) -> NDArray[np.float64]:
+def _errors(config: FunctionClassSettings, model: StackedRegressor, name: str) -> NDArray[np.float64]:
     source = generator("test", config.base_seed, name)
     count = _TIMES * config.eval_prompts
     x, y = FUNCTION_CLASSES[name].prompts(count, config.points, config.dimension, source)

@@ -10,7 +10,7 @@ from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun, run_key
 from cotune.studies.grouping.config import GroupingStudyConfig
-from cotune.training.learner import EnsembleLearner, Learner, LearnerConfig
+from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
 
     def batches(self, runs: Sequence[GroupingStudyRun]) -> list[Sequence[GroupingStudyRun]]:
         """Put fits that train side by side into passes as wide as the learner can."""
-        own = self.learner.ensemble if isinstance(self.learner, EnsembleLearner) else 1
+        own = self.learner.side_by_side if isinstance(self.learner, SideBySideLearner) else 1
         alike: dict[tuple[int, str, str], list[FitRun]] = {}
         batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:

@@ -25,7 +25,7 @@ from cotune.studies.grouping._runs import (
 )
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES, learner_of
-from cotune.training.learner import EnsembleLearner, Learner, Subset
+from cotune.training.learner import Learner, SideBySideLearner, Subset
 from cotune.training.varied import WarmLearner
 
 _RECORD_BYTES = 20_000
@@ -172,8 +172,8 @@ def _timed_other(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -
 def _timed(learner: Learner, run: FitRun, steps: int) -> tuple[float, int]:
     """Seconds of one fit (its share of a pass, where many are trained at once) and bytes of what it saves."""
     begin = time.perf_counter()
-    if isinstance(learner, EnsembleLearner) and learner.ensemble > 1:
-        copies = learner.ensemble
+    if isinstance(learner, SideBySideLearner) and learner.side_by_side > 1:
+        copies = learner.side_by_side
         seeds = [run.seed + copy for copy in range(copies)]
         learner.fit_many([run.subset] * copies, seeds, steps=[steps] * copies, split=run.split)
         seconds = (time.perf_counter() - begin) / copies

@@ -25,13 +25,13 @@ from cotune.studies.grouping.arms import learner_of
 from cotune.tasks import Task
 from cotune.training.learner import (
     AnsweringLearner,
-    EnsembleLearner,
     FeatureLearner,
     Fit,
     Learner,
     LearnerConfig,
     LinearisedLearner,
     LookaheadLearner,
+    SideBySideLearner,
 )
 
 Floats = NDArray[np.floating]
@@ -70,7 +70,7 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         if not isinstance(first, FitRun):
             return [{"arrays": measure(self.learner, first)}]
         learner = self._learner_of(first)
-        if len(job.runs) > 1 and isinstance(learner, EnsembleLearner):
+        if len(job.runs) > 1 and isinstance(learner, SideBySideLearner):
             fits = [run for run in job.runs if isinstance(run, FitRun)]
             done = learner.fit_many(
                 [run.subset for run in fits],

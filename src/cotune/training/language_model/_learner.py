@@ -39,7 +39,7 @@ class LanguageModelLearner(VariedRuns):
     """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
 
     It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner, a VariedLearner and, for LoRA, an
-    EnsembleLearner.
+    SideBySideLearner.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ class LanguageModelRuns:
         """Hash of the model and the recipe; with a warm start, of the tasks that it is trained on too."""
         recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
         of_answers = ("classification", "label_score")  # in the hashes of the tasks that are answered
-        for key in ("revision", "scoring_tokens", "ensemble", "warm_start", *of_answers):
+        for key in ("revision", "scoring_tokens", "side_by_side", "warm_start", *of_answers):
             del recipe[key]
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})

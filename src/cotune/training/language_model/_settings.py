@@ -23,7 +23,7 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     warm_start: WarmStart | None = None
     """{steps: N, ...}: runs start from what N steps on all tasks give, trained once and stored with the
     study; null for fresh parameters."""
-    ensemble: PositiveInt | None = None
+    side_by_side: PositiveInt | None = None
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
     as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
     LoRA, dropout, Adafactor, weights of tasks, balancing and replay train one at a time."""
@@ -37,9 +37,9 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
         if self.warm_start is not None:
             rate = self.warm_start.learning_rate
             refuse(idle_learning_rate(self.method, rate, "warm_start.learning_rate"))
-        if self.ensemble not in (None, 1) and not trains_side_by_side(self.method, self.training):
+        if self.side_by_side not in (None, 1) and not trains_side_by_side(self.method, self.training):
             raise ValueError(
-                "ensemble must be 1 or left out, since runs share passes only under lora without dropout, "
-                f"trained by adamw without task_weights, balancing and replay, got {self.ensemble}."
+                "side_by_side must be 1 or left out: runs share passes only under lora without dropout, "
+                f"trained by adamw without task_weights, balancing and replay, got {self.side_by_side}."
             )
         return self

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotune.training.ensembles import passes
 from cotune.training.language_model._runs import LanguageModelRuns
 from cotune.training.learner import Fit, Subset
+from cotune.training.side_by_side import passes
 from cotune.training.stages import trains_side_by_side
 
 _FEWEST, _MOST = 4, 16
 """LoRAs in a pass: fewer save next to nothing; of more, one that diverges costs too many others theirs."""
 
 
-class BatchedRuns(LanguageModelRuns):
-    """Adds the passes of :class:`cotune.training.learner.EnsembleLearner` to the runs."""
+class SideBySideRuns(LanguageModelRuns):
+    """Adds the passes of :class:`cotune.training.learner.SideBySideLearner` to the runs."""
 
     @property
-    def ensemble(self) -> int:
+    def side_by_side(self) -> int:
         """How many LoRAs one pass should hold: by default as many as fill it by their steps, at least 4.
 
         A step of few tokens pays mostly for reading the base's weights, which a pass does once for all; one
@@ -27,8 +27,8 @@ class BatchedRuns(LanguageModelRuns):
         """
         if not trains_side_by_side(self.config.method, self.config.training):
             return 1
-        if self.config.ensemble is not None:
-            return self.config.ensemble
+        if self.config.side_by_side is not None:
+            return self.config.side_by_side
         from cotune.models.precision import default_device
         from cotune.training._objective import pass_tokens
 
@@ -40,7 +40,7 @@ class BatchedRuns(LanguageModelRuns):
     def fit_many(
         self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], split: str
     ) -> list[Fit]:
-        """Train many subsets, ``ensemble`` in a pass where that gives what separate runs give.
+        """Train many subsets, ``side_by_side`` in a pass where that gives what separate runs give.
 
         Where it does not, they are run one by one; see :func:`cotune.training.stages.trains_side_by_side`.
 
@@ -52,7 +52,7 @@ class BatchedRuns(LanguageModelRuns):
             If a run diverges; names it. The others can be repeated without it.
         """
         done: dict[int, Fit] = {}
-        for part in passes(len(subsets), len(seeds), steps, self.ensemble):
+        for part in passes(len(subsets), len(seeds), steps, self.side_by_side):
             runs = [(subsets[run], seeds[run]) for run in part]
             fits = self._fit_all(runs, steps=steps[part[0]], split=split, most=len(part))
             done.update(zip(part, fits, strict=True))
