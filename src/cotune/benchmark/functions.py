@@ -34,7 +34,7 @@ EXPLAINED = 0.5
 
 
 @dataclass(frozen=True)
-class FoundGroups:
+class AlgorithmGroups:
     """Groups that an algorithm made of a matrix.
 
     Parameters
@@ -74,7 +74,7 @@ class LawsRun:
         Eq. 6 of the negated losses.
     by_position : mapping of str to ndarray of shape (points,)
         By type, the mean squared error at every position, over all triples.
-    found : tuple of FoundGroups
+    found : tuple of AlgorithmGroups
         The groups of every algorithm.
     cpu_seconds : float
         Processor time.
@@ -86,7 +86,7 @@ class LawsRun:
     families: tuple[str, ...]
     affinity: Matrix
     by_position: Mapping[str, Matrix]
-    found: tuple[FoundGroups, ...]
+    found: tuple[AlgorithmGroups, ...]
     cpu_seconds: float
 
     def agreement(self, algorithm: str, matrix: str, positions: str = "all") -> float:
@@ -243,11 +243,13 @@ def _affinity(losses: Matrix) -> Matrix:
     return higher_order(~np.isnan(losses), -losses).matrix
 
 
-def _found(algorithm: str, matrix: str, positions: str, T: Matrix, families: Sequence[str]) -> FoundGroups:
+def _found(
+    algorithm: str, matrix: str, positions: str, T: Matrix, families: Sequence[str]
+) -> AlgorithmGroups:
     ready = T if matrix == "raw" else prepare(T).matrix
     labels = GROUPERS[algorithm](n_clusters=len(set(families))).fit(ready).labels_
     agreement = float(adjusted_rand_score(families, labels))
-    return FoundGroups(algorithm, matrix, positions, tuple(int(label) for label in labels), agreement)
+    return AlgorithmGroups(algorithm, matrix, positions, tuple(int(label) for label in labels), agreement)
 
 
 def _curves_run(seed: int, config: FunctionClassConfig, begin: float) -> CurvesRun:

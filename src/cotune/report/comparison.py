@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import ArmAverage, Comparison, Estimate, MetricTasks, format_gain
+from cotune.findings.comparison import ArmAverage, Comparison, MeanWithMargin, MetricTasks, format_gain
 from cotune.findings.grouping import GroupingFindings
 from cotune.findings.wording import DASH, count, format_number
 from cotune.report.layout import Layout
@@ -95,7 +95,7 @@ def others(comparison: Comparison) -> tuple[str, ...]:
     return tuple(arm for arm in comparison.arms if arm != comparison.reference)
 
 
-def gain_entry(gain: Estimate | None) -> Entry:
+def gain_entry(gain: MeanWithMargin | None) -> Entry:
     """Show a gain with its margin, marked where it is decided."""
     if gain is None:
         return Entry(DASH, title="no pair of runs")
@@ -165,7 +165,7 @@ def _average_row(comparison: Comparison, metric: MetricTasks, budget: int, decim
     return ScoreRow("average", tuple(cells))
 
 
-def _score_entry(score: Estimate | None, decimals: int) -> Entry:
+def _score_entry(score: MeanWithMargin | None, decimals: int) -> Entry:
     if score is None:
         return Entry(DASH, title="no finished run")
     stderr = _known_stderr(score)
@@ -176,12 +176,12 @@ def _score_entry(score: Estimate | None, decimals: int) -> Entry:
     return Entry(text, title=f"{count(score.seeds, 'seed')}, {count(score.examples, 'test example')}")
 
 
-def _known_stderr(score: Estimate) -> float:
+def _known_stderr(score: MeanWithMargin) -> float:
     """Fall back to the examples' part where there is one seed."""
     return score.stderr if math.isfinite(score.stderr) else score.se_examples
 
 
-def _decimals(scores: Sequence[Estimate]) -> int:
+def _decimals(scores: Sequence[MeanWithMargin]) -> int:
     """Decimals common to a table: two digits of the median standard error, or three of the median score."""
     errors = [e for e in map(_known_stderr, scores) if e > 0]
     if errors:

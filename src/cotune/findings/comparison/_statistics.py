@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from cotune.findings.comparison._types import CONFIDENCE, Estimate
+from cotune.findings.comparison._types import CONFIDENCE, MeanWithMargin
 
 Values = npt.NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
     return sum(ratios) ** 2 / sum(r * r / dof for r, dof in zip(ratios, dofs, strict=True))
 
 
-def estimate(cells: Sequence[SeedValues]) -> Estimate:
+def estimate(cells: Sequence[SeedValues]) -> MeanWithMargin:
     """Mean over tasks (equal weights) of the mean over budgets, seeds and examples, with its 95 % margin.
 
     Parameters
@@ -122,7 +122,7 @@ def estimate(cells: Sequence[SeedValues]) -> Estimate:
 
     Returns
     -------
-    Estimate
+    MeanWithMargin
         Margin NaN where a task has one example or all have one seed, 0 where the values do not vary at all.
     """
     by_task: dict[str, list[SeedValues]] = defaultdict(list)
@@ -138,7 +138,7 @@ def estimate(cells: Sequence[SeedValues]) -> Estimate:
     elif total > 0:
         dof = _satterthwaite([examples, seeds], [example_dof, seed_dof])
         margin = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * math.sqrt(total)
-    return Estimate(
+    return MeanWithMargin(
         mean=float(np.mean([np.mean([cell.seed_means.mean() for cell in task]) for task in tasks])),
         se_examples=math.sqrt(examples),
         se_seeds=math.sqrt(seeds),

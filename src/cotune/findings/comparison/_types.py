@@ -54,7 +54,7 @@ class ArmScore(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate(Plain):
+class MeanWithMargin(Plain):
     """A mean with its uncertainty for a fixed set of tasks.
 
     Parameters
@@ -103,7 +103,7 @@ class ArmMean(Plain):
     arm: str
     budget: int
     task: str
-    score: Estimate
+    score: MeanWithMargin
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ArmAverage(Plain):
     budget: int
     metric: str
     tasks: tuple[str, ...]
-    score: Estimate
+    score: MeanWithMargin
     spread: float
     worst: TaskValue
 
@@ -141,7 +141,7 @@ class TaskGain(Plain):
     arm: str
     budget: int | None
     task: str
-    gain: Estimate
+    gain: MeanWithMargin
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Contrast(Plain):
         The metric of the averaged tasks.
     tasks : tuple of str
         The tasks with at least one pair.
-    gain : Estimate
+    gain : MeanWithMargin
         In the metric's units, turned so that positive is better.
     pairs, missing : int
         Pairs (task, seed, budget) used, and left out because one side has no record.
@@ -169,7 +169,7 @@ class Contrast(Plain):
     budget: int | None
     metric: str
     tasks: tuple[str, ...]
-    gain: Estimate
+    gain: MeanWithMargin
     pairs: int
     missing: int
 

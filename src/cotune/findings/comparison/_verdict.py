@@ -6,7 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from cotune.findings.comparison._table import PairedScores
-from cotune.findings.comparison._types import Contrast, Decision, Estimate, MetricTasks, TaskGain, Verdict
+from cotune.findings.comparison._types import (
+    Contrast,
+    Decision,
+    MeanWithMargin,
+    MetricTasks,
+    TaskGain,
+    Verdict,
+)
 from cotune.findings.wording import MINUS, format_number
 
 UNDECIDED: Decision = "not decided by these runs"
@@ -103,7 +110,7 @@ def _against_joint(contrast: Contrast, metric: MetricTasks) -> str:
     )
 
 
-def _why_unknown(gain: Estimate) -> str:
+def _why_unknown(gain: MeanWithMargin) -> str:
     if math.isnan(gain.se_seeds):
         return "with one training seed the spread between trainings is unknown"
     return "with one test example the spread between examples is unknown"
@@ -181,7 +188,7 @@ def _about_random(findings: BudgetFindings) -> list[str]:
     ]
 
 
-def _amount(gain: Estimate, metric: MetricTasks) -> str:
+def _amount(gain: MeanWithMargin, metric: MetricTasks) -> str:
     return f"{format_gain(gain)} {metric.name}{_turned(metric)}"
 
 
@@ -189,7 +196,7 @@ def _turned(metric: MetricTasks) -> str:
     return "" if metric.higher_is_better else " (turned so that + is better)"
 
 
-def _size(gain: Estimate, metric: MetricTasks) -> str:
+def _size(gain: MeanWithMargin, metric: MetricTasks) -> str:
     return f"{format_gain(gain, signed=False).lstrip(MINUS)} {metric.name}"
 
 
@@ -209,7 +216,7 @@ def _list(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def decimals_for(estimate: Estimate) -> int:
+def decimals_for(estimate: MeanWithMargin) -> int:
     """Decimals that show two digits of what is known of the uncertainty, or else three of the mean."""
     uncertainties = (estimate.margin, estimate.se_examples, estimate.se_seeds)
     scale, digits = next(((u, 2) for u in uncertainties if u > 0), (abs(estimate.mean), 3))
@@ -218,7 +225,7 @@ def decimals_for(estimate: Estimate) -> int:
     return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 8)
 
 
-def format_gain(estimate: Estimate, *, signed: bool = True) -> str:
+def format_gain(estimate: MeanWithMargin, *, signed: bool = True) -> str:
     """Mean and 95 % margin of a gain, such as ``"+0.021 ± 0.008"``.
 
     Where the margin is unknown the text says so instead of leaving it out.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import Comparison, Estimate, MetricTasks, format_gain
+from cotune.findings.comparison import Comparison, MeanWithMargin, MetricTasks, format_gain
 from cotune.findings.wording import count
 from cotune.report.figures.axis import Axis
 from cotune.report.layout import Layout, shorten
@@ -139,7 +139,7 @@ def _title(reference: str, arm: str, width: float) -> str:
     return title if len(title) <= letters else shorten(f"over {arm}", letters)
 
 
-def _gains(comparison: Comparison, metric: MetricTasks) -> dict[tuple[str, int, str], Estimate]:
+def _gains(comparison: Comparison, metric: MetricTasks) -> dict[tuple[str, int, str], MeanWithMargin]:
     """Gains by (arm, budget, task); the task of the average is the empty string."""
     gains = {
         (g.arm, g.budget, g.task): g.gain
@@ -152,7 +152,7 @@ def _gains(comparison: Comparison, metric: MetricTasks) -> dict[tuple[str, int, 
     return gains
 
 
-def _reach(gains: Sequence[Estimate]) -> float:
+def _reach(gains: Sequence[MeanWithMargin]) -> float:
     """Half range of the axis: every mean, and nine in ten intervals; wider ones are cut, with an arrow."""
     means = [abs(g.mean) for g in gains]
     ends = [abs(g.mean) + g.margin for g in gains if math.isfinite(g.margin)]
@@ -162,7 +162,7 @@ def _reach(gains: Sequence[Estimate]) -> float:
 
 def _dots(
     comparison: Comparison,
-    gains: Mapping[tuple[str, int, str], Estimate],
+    gains: Mapping[tuple[str, int, str], MeanWithMargin],
     arm: str,
     ys: Mapping[str, float],
     axis: Axis,
@@ -183,7 +183,7 @@ def _dots(
     return tuple(dots)
 
 
-def _dot(gain: Estimate, axis: Axis, y: float, shape: str, tooltip: str) -> Dot:
+def _dot(gain: MeanWithMargin, axis: Axis, y: float, shape: str, tooltip: str) -> Dot:
     kind = {1: "gain", -1: "loss", 0: "open"}[gain.sign]
     if math.isnan(gain.margin):
         return Dot(axis.at(gain.mean), y, None, None, False, False, shape, "unknown", tooltip)
