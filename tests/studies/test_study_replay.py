@@ -6,8 +6,7 @@ from cotune._config import parse
 from cotune.exceptions import InputError
 from cotune.lab.toy_language import TOY_CHECKPOINT, ToyLanguageText, toy_tasks
 from cotune.studies import plan_study, run_study
-from cotune.studies.engine import seen
-from cotune.studies.engine._store import open_store
+from cotune.studies.engine import open_store, seen
 from cotune.studies.tuning import TuneConfig, TuneResult, tune_task
 
 REPLAY = {"text": {"source": "files", "path": "corpus.txt"}, "seq_len": 8, "ratio": 0.5}

@@ -10,7 +10,7 @@ import pytest
 
 from cotune.exceptions import InputError, RunError
 from cotune.studies import Study, collect_study, plan_study, run_study, study_status
-from cotune.studies.engine._store import open_store
+from cotune.studies.engine import open_store
 
 
 class Counter:

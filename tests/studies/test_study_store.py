@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cotune.exceptions import InputError
-from cotune.studies.engine._runs import RunRecord
-from cotune.studies.engine._store import open_store
+from cotune.studies.engine import RunRecord, open_store
 from cotune.studies.grouping._runs import FeatureRun, FitRun, run_key
 from cotune.training import Score
 

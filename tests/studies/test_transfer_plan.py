@@ -3,7 +3,7 @@ import pytest
 from cotune.exceptions import InputError
 from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.studies import Study, plan_study, run_study
-from cotune.studies.engine._store import open_store
+from cotune.studies.engine import open_store
 
 
 def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):

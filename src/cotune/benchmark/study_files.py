@@ -10,7 +10,7 @@ from typing import Any
 from cotune._config import did_you_mean
 from cotune.benchmark.definitions import PAPER_MODEL, recordings, study_of
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import read_study_file
+from cotune.studies.engine import read_study_file
 from cotune.studies.task_files import recognise_reader
 
 

@@ -6,12 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotune.studies.engine._config import StudyConfig
-    from cotune.studies.engine._events import Events
-    from cotune.studies.engine._plan import Plan
-    from cotune.studies.engine._results import StudyResult
-    from cotune.studies.engine._runs import RunRecord
-    from cotune.studies.engine._status import Status
+    from cotune.studies.engine import Events, Plan, RunRecord, Status, StudyConfig, StudyResult
     from cotune.studies.kinds import (
         KINDS,
         Study,
@@ -24,13 +19,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "KINDS": "kinds",
-    "Events": "engine._events",
-    "Plan": "engine._plan",
-    "RunRecord": "engine._runs",
-    "Status": "engine._status",
+    "Events": "engine",
+    "Plan": "engine",
+    "RunRecord": "engine",
+    "Status": "engine",
     "Study": "kinds",
-    "StudyConfig": "engine._config",
-    "StudyResult": "engine._results",
+    "StudyConfig": "engine",
+    "StudyResult": "engine",
     "collect_study": "kinds",
     "load_config": "kinds",
     "plan_study": "kinds",

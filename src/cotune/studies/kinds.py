@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cotune.studies.engine._events import Events
-from cotune.studies.engine._plan import Plan
-from cotune.studies.engine._results import StudyResult
-from cotune.studies.engine._status import Status
-from cotune.studies.engine._study import KINDS, Study, load_config
+from cotune.studies.engine import KINDS, Events, Plan, Status, Study, StudyResult, load_config
 from cotune.studies.grouping import GroupingStudy
 from cotune.studies.retention import RetentionStudy
 from cotune.studies.transfer import TransferStudy

@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt
 
 from cotune._config import Config, parse
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import read_study_file
+from cotune.studies.engine import read_study_file
 from cotune.studies.readers import READERS
 from cotune.tasks import Task
 from cotune.tasks.readers import ReaderConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cotune.studies.engine._runs import key_of
+from cotune.studies.engine import key_of
 from cotune.training.learner import Learner, Subset
 
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import StudyConfig
+from cotune.studies.engine import StudyConfig
 from cotune.studies.grouping.arms import ARMS, BASELINES, DEFAULT_ARMS, Variation
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine
 from cotune.studies.grouping.learners import LEARNERS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cotune.studies.engine import Costs, StagePlan, Usage
-from cotune.studies.engine._probe import (
+from cotune.studies.engine.probe import (
     ModelSpeed,
     Tuning,
     count_prompts,

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema
 from cotune._config import Config
 from cotune.answering import InContextConfig
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import ModelStudyConfig
+from cotune.studies.engine import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 from cotune.training.options import idle_in_stages, idle_learning_rate, idle_on_one_task

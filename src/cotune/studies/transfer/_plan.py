@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cotune.studies.engine import Costs, StagePlan, Usage
-from cotune.studies.engine._probe import (
+from cotune.studies.engine.probe import (
     ModelSpeed,
     Tuning,
     count_prompts,

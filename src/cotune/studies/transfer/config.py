@@ -12,7 +12,7 @@ from cotune._config import Config, parse
 from cotune.answering import InContextConfig
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
-from cotune.studies.engine._config import ModelStudyConfig
+from cotune.studies.engine import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
 from cotune.training.options import changed

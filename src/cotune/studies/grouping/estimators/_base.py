@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cotune._config import Config
 from cotune._files import write_bytes
 from cotune.affinity import Affinity, TransferF1
-from cotune.studies.engine._runs import RunRecord
+from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.training.learner import Learner
 
