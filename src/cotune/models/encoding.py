@@ -192,8 +192,8 @@ class Encoder:
         token = max(ids)
         name = self.tokenizer.convert_ids_to_tokens(token)
         return InputError(
-            f"The model has no embedding of {name!r}, which its tokenizer makes token {token} of a text: it "
-            f"knows {self.vocabulary_size}; resize its embeddings, or take the token from its tokenizer."
+            f"The model has no embedding of {name!r}, token {token} of its tokenizer: it knows "
+            f"{self.vocabulary_size} tokens; resize its embeddings, or take the token from its tokenizer."
         )
 
     def _token(self, text: str) -> int | None:
