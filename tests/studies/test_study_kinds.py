@@ -138,3 +138,12 @@ def test_the_engine_knows_no_kind_and_the_kinds_not_one_another():
         others = tuple(room for other, room in rooms.items() if other != kind)
         for file in sorted((root / kind).rglob("*.py")):
             assert not [i for i in _imports(file) if i.startswith(others)], file
+
+
+def test_a_whole_kind_is_five_classes_over_the_engine_alone():
+    file = Path(squares.__file__)
+    classes = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)]
+    assert len(classes) == 5, "configuration, run, worker, result and study"
+    from_studies = {name for name in _imports(file) if name.startswith("cotune.studies.")}
+    assert all(name.startswith("cotune.studies.engine.") for name in from_studies)
+    assert not [name for name in from_studies if "._" in name], "nothing but what the engine offers"
