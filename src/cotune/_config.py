@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
 
+from cotune._repr import brief_repr
 from cotune.exceptions import InputError
 
 
@@ -23,6 +24,16 @@ class Config(BaseModel):
         Only a reader that asks which of two options was given does not take both back.
         """
         return plain(self)
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self).__name__, self.__repr_args__())
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is not as it is by default."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.get_default(call_default_factory=True):
+                yield name, value
 
 
 def plain(config: BaseModel) -> dict[str, Any]:

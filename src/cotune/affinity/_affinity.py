@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune._repr import Brief
+
 
 @dataclass(frozen=True, eq=False)
-class Affinity:
+class Affinity(Brief):
     """An estimated affinity matrix with its evidence.
 
     Parameters

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._runs import check_runs, task_means
 from cotune.affinity.higher_order import higher_order
@@ -31,7 +32,7 @@ _LEAST_SHARE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrated:
+class Calibrated(Brief):
     """Higher-order affinity from trained and predicted subsets, and what the predictions were worth.
 
     Parameters

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, qr
 from scipy.special import expit
 
+from cotune._repr import Brief
 from cotune.affinity._runs import check_membership, check_runs
 from cotune.affinity.agreement import within_task_correlation
 from cotune.exceptions import InputError
@@ -28,7 +29,7 @@ _TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Linearised:
+class Linearised(Brief):
     """One task's examples at the meta-initialisation theta*, to first order.
 
     A margin h is the output that the loss is a function of: log(p / (1 - p)) of the right answer, or a

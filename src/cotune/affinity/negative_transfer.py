@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._runs import check_membership, check_runs
 from cotune.exceptions import InputError
 
 
 @dataclass(frozen=True)
-class TransferF1:
+class TransferF1(Brief):
     """How well negative transfer was predicted on the subsets of one size.
 
     Parameters

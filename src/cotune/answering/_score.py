@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cotune._repr import Brief
 from cotune.answering._config import ChoiceConfig
 from cotune.tasks import Task, get_metric
 
@@ -37,7 +38,7 @@ def scored_fingerprint(task: Task, config: ChoiceConfig) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class InContextScore:
+class InContextScore(Brief):
     """How a model did on one task with one draw of the demonstrations.
 
     Parameters

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cotune._repr import Brief
 from cotune.answering._score import InContextScore
 from cotune.exceptions import InputError
 from cotune.tasks import get_metric
 
 
 @dataclass(frozen=True, slots=True)
-class InContextSummary:
+class InContextSummary(Brief):
     """One task at one number of shots, averaged over the draws of the demonstrations.
 
     Parameters
@@ -52,7 +53,7 @@ class InContextSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class NormalisedAverage:
+class NormalisedAverage(Brief):
     """The mean over tasks at one number of shots.
 
     Parameters

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cotune._repr import Brief
 from cotune.answering import ChoiceConfig
 from cotune.exceptions import InputError
 from cotune.models import locate_model, model_fingerprint
@@ -37,7 +38,7 @@ _UNREADABLE = ("P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", 
 
 
 @dataclass(frozen=True)
-class SavedModel:
+class SavedModel(Brief):
     """Where the parts of a model are.
 
     Parameters
@@ -121,7 +122,7 @@ def _reading(folder: Path, record: Mapping[str, Any] | None) -> Mapping[str, Any
 
 
 @dataclass(frozen=True)
-class OpenModel:
+class OpenModel(Brief):
     """A model loaded from disk.
 
     Parameters

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.findings.grouping import MatrixRows
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupsRow:
+class GroupsRow(Brief):
     """What an algorithm made of the affinity.
 
     Parameters
@@ -31,7 +32,7 @@ class GroupsRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawsSection:
+class LawsSection(Brief):
     """One set of laws.
 
     Parameters
@@ -66,7 +67,7 @@ class LawsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FunctionsFindings:
+class FunctionsFindings(Brief):
     """Everything the report shows.
 
     Parameters

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cotune._repr import Brief
+
 
 @dataclass(frozen=True, kw_only=True)
-class RunKind:
+class RunKind(Brief):
     """The runs of one kind.
 
     Parameters
@@ -52,7 +54,7 @@ def _sum(values: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedRun:
+class FailedRun(Brief):
     """A run that failed and the sentence it failed with."""
 
     kind: str

@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, symmetrised
 from cotune.grouping._validation import check_square
@@ -28,7 +29,7 @@ _LEAF = 9
 
 
 @dataclass(frozen=True, slots=True)
-class ExactPartition:
+class ExactPartition(Brief):
     """An optimal partition.
 
     Parameters

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, density_sum, indicator, symmetrised
 from cotune.grouping._problem import CentredProblem
@@ -36,7 +37,7 @@ PATIENCE = 6
 
 
 @dataclass(frozen=True, slots=True)
-class KPath:
+class KPath(Brief):
     """Every k tried under every rule.
 
     Parameters

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
 from cotune.grouping._validation import check_square
@@ -25,7 +26,7 @@ SUBGRADIENT_STEPS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class OverlappingGroups:
+class OverlappingGroups(Brief):
     """A choice of possibly overlapping groups.
 
     Parameters

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Matrix
 from cotune.grouping._validation import as_float_matrix, asymmetry
@@ -22,7 +23,7 @@ DIAGONALS = ("neutral", "keep")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Brief):
     """A symmetric, finite affinity matrix and how it came about.
 
     Parameters

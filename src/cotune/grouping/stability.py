@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, first_appearance
 
@@ -25,7 +26,7 @@ class Grouper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Stability:
+class Stability(Brief):
     """Agreement of the groups over resamples.
 
     Parameters

@@ -6,9 +6,11 @@ from typing import Literal
 
 import yaml
 
+from cotune._repr import Brief
+
 
 @dataclass(frozen=True, slots=True)
-class ScoredInstruction:
+class ScoredInstruction(Brief):
     """An instruction with what it is worth.
 
     Parameters

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cotune._repr import brief_repr
 from cotune.exceptions import InputError
 from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
@@ -79,6 +80,12 @@ class LanguageModel:
         self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
         # A skeleton has nothing to try. Tried now, since later adapters and dropout may be on the base.
         self._pads_right = self.pack or self.device.type == "meta" or right_padding_is_exact(self)
+
+    def __repr__(self) -> str:
+        config = self.base.config
+        size = f"{self.base.num_parameters():,} parameters"
+        named = (("", config.name_or_path), ("", config.model_type), ("", size), ("dtype", self.dtype))
+        return brief_repr(type(self).__name__, (*named, ("device", self.device), ("pack", self.pack)))
 
     @classmethod
     def load(

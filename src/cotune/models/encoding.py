@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from cotune._repr import Brief, brief_repr
 from cotune.exceptions import InputError
 from cotune.models.profiles import PROFILES, Profile, ProfileName, choose_profile
 from cotune.models.text_tokens import TextTokens, alias, around
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Brief):
     """A prompt and its target as token ids.
 
     Parameters
@@ -115,6 +116,11 @@ class Encoder:
         # Where tokens hold their blanks, taking those before full stops away would change the answer.
         holds_blanks = type(tokenizer.backend_tokenizer.model).__name__ in ("BPE", "Unigram")
         self._clean_up = False if holds_blanks else None
+
+    def __repr__(self) -> str:
+        shown = ("seq2seq", "max_prompt_tokens", "max_target_tokens", "profile")
+        named = [("", self.tokenizer.name_or_path), *((name, getattr(self, name)) for name in shown)]
+        return brief_repr(type(self).__name__, named)
 
     @property
     def end_tokens(self) -> set[int]:

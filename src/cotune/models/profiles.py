@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cotune._repr import Brief
+
 ProfileName = Literal["auto", "plain", "sentinel"]
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Brief):
     """How prompts and targets are dressed for a family of models.
 
     Parameters

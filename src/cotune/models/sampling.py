@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import torch
 from transformers import LogitsProcessor
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Brief):
     """How tokens are drawn.
 
     Parameters

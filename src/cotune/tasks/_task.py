@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cotune._repr import Brief, brief_repr
 from cotune.exceptions import InputError
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class Example(Brief):
     """One input with its acceptable outputs.
 
     Parameters
@@ -31,8 +32,8 @@ class Example:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, repr=False)
-class Task:
+@dataclass(frozen=True)
+class Task(Brief):
     """A named task: an instruction and its examples by split.
 
     Parameters
@@ -66,8 +67,9 @@ class Task:
     stops: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{len(examples)} {split}" for split, examples in self.splits.items())
-        return f"<Task {self.name!r}: {sizes} examples, {self.metric}, format {self.format}>"
+        sizes = ((split, len(examples)) for split, examples in self.splits.items())
+        named = (("", self.name), ("", self.instruction), ("metric", self.metric), ("format", self.format))
+        return brief_repr(type(self).__name__, (*named, *sizes))
 
     def __getitem__(self, split: str) -> tuple[Example, ...]:
         """Return the examples of a split."""

@@ -10,13 +10,14 @@ from functools import cache, partial
 from itertools import zip_longest
 from typing import Any, Literal
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks.scripts import RougeTokenizer, bleu_tokenizer, fold, normalize_answer, words
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Brief):
     """A score of one prediction, with its direction and what it has to be given.
 
     Parameters

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
 
 
 @dataclass(frozen=True, slots=True)
-class PromptFormat:
+class PromptFormat(Brief):
     """How instruction, demonstrations and input become one text.
 
     Parameters

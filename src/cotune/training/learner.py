@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune._config import Config
+from cotune._repr import Brief
 from cotune.tasks import Task
 
 Subset: TypeAlias = tuple[str, ...]
@@ -19,7 +20,7 @@ Subset: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Score(Brief):
     """f_i(S): how well a model trained on a subset S does on task i.
 
     Parameters
@@ -60,7 +61,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Brief):
     """What one training run gave.
 
     Parameters

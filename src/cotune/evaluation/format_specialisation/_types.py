@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cotune._repr import Brief
+
 if TYPE_CHECKING:
     from cotune.models import Encoded
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledPrompt:
+class LabelledPrompt(Brief):
     """A classification example under each label it could have.
 
     Parameters
@@ -24,7 +26,7 @@ class LabelledPrompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleAlignment:
+class ModuleAlignment(Brief):
     """How well the full gradient and the format gradient agree on one group of modules (paper, Fig. 3).
 
     Parameters

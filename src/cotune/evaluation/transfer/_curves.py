@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cotune._repr import Brief
+
 if TYPE_CHECKING:
     from cotune.evaluation.transfer._evaluate import Measured
 
 
 @dataclass(frozen=True)
-class TransferCurve:
+class TransferCurve(Brief):
     """What fine-tuning on more and more examples of a task gives: means over the draws.
 
     Parameters

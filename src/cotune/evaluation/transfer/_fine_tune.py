@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from cotune._repr import Brief
 from cotune.evaluation.transfer._config import TransferConfig
 from cotune.models import Encoded
 from cotune.training.batches import TaskBatch
@@ -24,7 +25,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class FineTuning(Brief):
     """One fine-tuning.
 
     Parameters

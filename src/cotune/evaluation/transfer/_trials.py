@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from cotune._repr import Brief
 from cotune.answering import InContextConfig, encode_fitting
 from cotune.evaluation.transfer._config import TransferConfig
 from cotune.exceptions import InputError
@@ -43,7 +44,7 @@ MARKINGS: dict[str, Marking] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Brief):
     """One draw of a task's examples.
 
     Parameters

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from cotune._repr import Brief
 from cotune.findings._plain import Plain
 
 Decision: TypeAlias = Literal["train in these groups", "train together", "not decided by these runs"]
@@ -16,7 +17,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class ArmScore(Plain):
+class ArmScore(Brief, Plain):
     """How one trained model of one arm did on the test examples of one task.
 
     Parameters
@@ -54,7 +55,7 @@ class ArmScore(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class MeanWithMargin(Plain):
+class MeanWithMargin(Brief, Plain):
     """A mean with its uncertainty for a fixed set of tasks.
 
     Parameters
@@ -97,7 +98,7 @@ class MeanWithMargin(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class ArmMean(Plain):
+class ArmMean(Brief, Plain):
     """Score of an arm on a task at a budget, in the metric's units and direction."""
 
     arm: str
@@ -107,7 +108,7 @@ class ArmMean(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskValue(Plain):
+class TaskValue(Brief, Plain):
     """The mean of one task in the metric's units."""
 
     task: str
@@ -115,7 +116,7 @@ class TaskValue(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class ArmAverage(Plain):
+class ArmAverage(Brief, Plain):
     """Score of an arm at a budget averaged over the tasks of a metric that were scored.
 
     Averages of two arms compare only when their ``tasks`` agree; contrasts always do. ``spread`` is the
@@ -132,7 +133,7 @@ class ArmAverage(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskGain(Plain):
+class TaskGain(Brief, Plain):
     """Gain of the reference over an arm on one task: positive means the reference is better.
 
     ``budget`` is ``None`` for the mean over budgets.
@@ -145,7 +146,7 @@ class TaskGain(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast(Plain):
+class Contrast(Brief, Plain):
     """Gain of ``reference`` over ``arm`` averaged over the tasks of one metric.
 
     Parameters
@@ -175,7 +176,7 @@ class Contrast(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Plain):
+class Verdict(Brief, Plain):
     """A decision with the sentence that carries its margin, and what else must be said.
 
     ``budget`` is ``None`` for the verdict over all budgets.
@@ -188,7 +189,7 @@ class Verdict(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class MetricTasks(Plain):
+class MetricTasks(Brief, Plain):
     """A metric, its direction and the tasks it scores."""
 
     name: str
@@ -197,7 +198,7 @@ class MetricTasks(Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Plain):
+class Comparison(Brief, Plain):
     """Everything a table, a figure or a verdict needs; made by :func:`compare`.
 
     Parameters

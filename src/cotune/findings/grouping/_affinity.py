@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.findings.grouping._records import AffinityData, GroupingFindings, MatrixRows
 
@@ -16,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class SampledPairs:
+class SampledPairs(Brief):
     """How well an affinity was estimated.
 
     Parameters
@@ -39,7 +40,7 @@ class SampledPairs:
 
 
 @dataclass(frozen=True, slots=True)
-class CompanyGains:
+class CompanyGains(Brief):
     """What a task gains by the company of others, over training alone.
 
     Parameters

@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.findings.grouping._records import GroupingData, GroupingFindings
 from cotune.findings.wording import count, significant
@@ -17,7 +18,7 @@ _READABLE = 420
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedGroups:
+class ComparedGroups(Brief):
     """What an algorithm made of the matrix.
 
     Parameters

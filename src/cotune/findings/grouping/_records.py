@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from cotune._repr import Brief
 from cotune.findings.comparison import Comparison
 from cotune.findings.runs import FailedRun, RunKind
 
@@ -14,7 +15,7 @@ MatrixRows: TypeAlias = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRow:
+class TaskRow(Brief):
     """One task as the study read it.
 
     Parameters
@@ -41,7 +42,7 @@ class TaskRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NegativeTransfer:
+class NegativeTransfer(Brief):
     """How well it was predicted which subsets of one size leave a task worse than alone.
 
     Parameters
@@ -69,7 +70,7 @@ class NegativeTransfer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AffinityData:
+class AffinityData(Brief):
     """The estimated affinity and how it was made ready for grouping.
 
     Parameters
@@ -118,7 +119,7 @@ class AffinityData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupRow:
+class GroupRow(Brief):
     """One group of tasks.
 
     Parameters
@@ -137,7 +138,7 @@ class GroupRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmRow:
+class ArmRow(Brief):
     """What an arm of the comparison trains.
 
     Parameters
@@ -156,7 +157,7 @@ class ArmRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KRule:
+class KRule(Brief):
     """The curve of one rule for the number of groups.
 
     Parameters
@@ -184,7 +185,7 @@ class KRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
+class Baseline(Brief):
     """The groups another grouper found on the same matrix with the same k.
 
     Parameters
@@ -203,7 +204,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupingData:
+class GroupingData(Brief):
     """The groups, how good they are proved to be, and what else was tried.
 
     Parameters
@@ -253,7 +254,7 @@ class GroupingData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceLabels:
+class ReferenceLabels(Brief):
     """A partition somebody else made, such as the tasks' categories: only to compare with.
 
     Parameters
@@ -269,7 +270,7 @@ class ReferenceLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupingFindings:
+class GroupingFindings(Brief):
     """What a study of which tasks to train together found.
 
     Parameters

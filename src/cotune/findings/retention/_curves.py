@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from cotune._repr import Brief
 from cotune.findings.retention._records import RetentionCheckpoint, RetentionRun
 
 Points = tuple[tuple[float, float], ...]
@@ -15,7 +16,7 @@ CheckpointValue = Callable[[RetentionCheckpoint], float]
 
 
 @dataclass(frozen=True, slots=True)
-class StepCurve:
+class StepCurve(Brief):
     """A value by step.
 
     Parameters

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from statistics import fmean
 from typing import Any
 
+from cotune._repr import Brief
 from cotune.findings._plain import plain
 from cotune.findings.retention._records import RetentionCost, RetentionData
 from cotune.findings.retention._scores import At, Kept, RetentionScores
@@ -15,7 +16,7 @@ from cotune.findings.retention._verdict import RetentionVerdict, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
-class MethodCost:
+class MethodCost(Brief):
     """The mean cost of a run of a method, over all learning rates and seeds; NaN where it is not known.
 
     Parameters
@@ -40,7 +41,7 @@ class MethodCost:
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionFindings:
+class RetentionFindings(Brief):
     """What a retention study found; made by :func:`retention_findings`.
 
     Parameters

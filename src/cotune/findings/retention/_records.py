@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.evaluation.format_specialisation._types import ModuleAlignment
 from cotune.findings.runs import FailedRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetentionTask:
+class RetentionTask(Brief):
     """A task that the models are tuned on (target) or only evaluated on.
 
     Parameters
@@ -34,7 +35,7 @@ class RetentionTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetScore:
+class TargetScore(Brief):
     """The score of a target task at a checkpoint, in the units of its metric.
 
     Parameters
@@ -53,7 +54,7 @@ class TargetScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InContextValue:
+class InContextValue(Brief):
     """The in-context score of an evaluation task at a checkpoint.
 
     Parameters
@@ -77,7 +78,7 @@ class InContextValue:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetentionCheckpoint:
+class RetentionCheckpoint(Brief):
     """What was measured of a model at one step.
 
     Parameters
@@ -102,7 +103,7 @@ class RetentionCheckpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetentionCost:
+class RetentionCost(Brief):
     """What one run cost, all its stages together, evaluation left out.
 
     Parameters
@@ -125,7 +126,7 @@ class RetentionCost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetentionRun:
+class RetentionRun(Brief):
     """One model tuned by one method at one learning rate under one seed.
 
     Parameters
@@ -157,7 +158,7 @@ class RetentionRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetentionData:
+class RetentionData(Brief):
     """One retention report.
 
     Parameters

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.findings.retention._records import RetentionCheckpoint, RetentionData, RetentionRun
 
@@ -22,7 +23,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(Brief):
     """A mean over training seeds and draws of demonstrations.
 
     Parameters
@@ -54,7 +55,7 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Brief):
     """What a method keeps of in-context learning at one learning rate.
 
     Parameters

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.findings.retention._records import RetentionData
 from cotune.findings.retention._scores import At, Kept, RetentionScores
 from cotune.findings.wording import count, format_number, percent, percent_number
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionVerdict:
+class RetentionVerdict(Brief):
     """The answer of a retention study.
 
     Parameters

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.findings.transfer._records import HeldOutResult, TransferCheckpoint, TransferData, mean
 from cotune.findings.transfer._replay import shown_score, transfer_area
 
 
 @dataclass(frozen=True, slots=True)
-class TransferArmRow:
+class TransferArmRow(Brief):
     """An arm at the end of its training: means over runs and tasks.
 
     Parameters
@@ -45,7 +46,7 @@ class TransferArmRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgetting:
+class Forgetting(Brief):
     """A held-out task under an arm's last checkpoint, less the pretrained model; below 0 was forgotten.
 
     Parameters

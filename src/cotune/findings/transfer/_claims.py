@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cotune._repr import Brief
 from cotune.findings.transfer._arms import TransferArmRow
 from cotune.findings.transfer._records import TransferData
 from cotune.findings.transfer._relation import Interval, Relation
@@ -18,7 +19,7 @@ Agreement = Literal["agrees", "does not agree", "undecided", "not measured"]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Brief):
     """What Mueller, Dredze and Andrews (2024) found, and what was found here.
 
     Parameters

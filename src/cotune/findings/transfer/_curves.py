@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
+from cotune._repr import Brief
 from cotune.findings.transfer._records import (
     HeldOutResult,
     TransferCheckpoint,
@@ -22,7 +23,7 @@ Pick = Callable[[HeldOutResult], TransferPoint | None]
 
 
 @dataclass(frozen=True, slots=True)
-class ArmCurve:
+class ArmCurve(Brief):
     """What the models of an arm come to.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cotune._repr import Brief
 from cotune.findings._plain import plain
 from cotune.findings.transfer._arms import Forgetting, TransferArmRow, arm_rows, forgetting, pretrained_row
 from cotune.findings.transfer._claims import Claim, claims_of
@@ -15,7 +16,7 @@ from cotune.findings.wording import count
 
 
 @dataclass(frozen=True, slots=True)
-class TransferFindings:
+class TransferFindings(Brief):
     """What a transfer study found; made by :func:`transfer_findings`.
 
     Parameters

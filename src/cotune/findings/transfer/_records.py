@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
+from cotune._repr import Brief
 from cotune.findings.runs import FailedRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferTask:
+class TransferTask(Brief):
     """A task that models are instruction-tuned on, or that is held out.
 
     Parameters
@@ -39,7 +40,7 @@ class TransferTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferPoint:
+class TransferPoint(Brief):
     """A model on a held-out task after so many examples, by draw of the examples.
 
     Parameters
@@ -68,7 +69,7 @@ class TransferPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOutResult:
+class HeldOutResult(Brief):
     """What a model can do on a held-out task.
 
     Parameters
@@ -95,7 +96,7 @@ class HeldOutResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeenLoss:
+class SeenLoss(Brief):
     """The losses of a model on a task that it was trained on, in nats a token.
 
     Parameters
@@ -112,7 +113,7 @@ class SeenLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferCheckpoint:
+class TransferCheckpoint(Brief):
     """What was measured of a model after some steps.
 
     Parameters
@@ -135,7 +136,7 @@ class TransferCheckpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferArm:
+class TransferArm(Brief):
     """One of the ways to instruction-tune that are compared.
 
     Parameters
@@ -163,7 +164,7 @@ class TransferArm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferRun:
+class TransferRun(Brief):
     """One instruction-tuned model.
 
     Parameters
@@ -205,7 +206,7 @@ class TransferRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferData:
+class TransferData(Brief):
     """The report of a transfer study.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.findings.transfer._records import TransferData
 from cotune.findings.transfer._statistics import (
     Correlation,
@@ -17,7 +18,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class ScatterPoint:
+class ScatterPoint(Brief):
     """A checkpoint on a held-out task: both of its losses, and both of its scores."""
 
     arm: str
@@ -32,7 +33,7 @@ class ScatterPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Brief):
     """How the loss after fine-tuning and the loss in context go together.
 
     Parameters

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from cotune._repr import Brief
 from cotune.evaluation.transfer import area
 from cotune.findings.transfer._records import HeldOutResult, TransferData, TransferRun
 from cotune.findings.transfer._statistics import Effect, paired_effect
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayEffect:
+class ReplayEffect(Brief):
     """With replay less without, paired by scheme, seed and task, at the end of training.
 
     Parameters

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune._repr import Brief
+
 _LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Correlation:
+class Correlation(Brief):
     """A correlation coefficient.
 
     Parameters
@@ -118,7 +120,7 @@ def cluster_bootstrap(
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Brief):
     """The mean of paired differences.
 
     Parameters

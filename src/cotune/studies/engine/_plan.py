@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cotune._repr import Brief
 from cotune.tasks import note_lines
 
 
 @dataclass(frozen=True)
-class StagePlan:
+class StagePlan(Brief):
     """Cost of a stage.
 
     Parameters
@@ -38,7 +39,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage(Brief):
     """What a probe says a study will use.
 
     Parameters
@@ -63,7 +64,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Brief):
     """What a kind says its study will cost, whatever the number of workers.
 
     Parameters
@@ -85,7 +86,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Brief):
     """Cost of a study, nothing reused.
 
     Parameters

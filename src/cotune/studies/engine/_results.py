@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
+from cotune._repr import Brief
 from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._runner import StageUsage
 
@@ -23,7 +24,7 @@ _LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-l
 
 
 @dataclass(kw_only=True)
-class StudyResult(ABC):
+class StudyResult(Brief, ABC):
     """What a study found so far; each kind adds what follows from its records.
 
     Parameters

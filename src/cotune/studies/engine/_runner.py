@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol
 
+from cotune._repr import Brief
 from cotune.studies.engine._events import Events
 from cotune.studies.engine._executor import Executor
 from cotune.studies.engine._runs import RunRecord, RunT
@@ -32,7 +33,7 @@ class Design(Protocol[RunT]):
 
 
 @dataclass
-class StageUsage:
+class StageUsage(Brief):
     """Runs of one stage: the records of all, and how many of them were taken from the store."""
 
     title: str

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune._repr import Brief
 from cotune.training.learner import Score
 
 
@@ -44,7 +45,7 @@ def key_of(run: Run, **determined_by: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Brief):
     """What became of a run.
 
     Parameters

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic
 
+from cotune._repr import Brief
 from cotune.studies.engine._runs import RunRecord, RunT
 
 
 @dataclass(frozen=True)
-class Standing(Generic[RunT]):
+class Standing(Brief, Generic[RunT]):
     """What a kind says of how far its study is.
 
     Parameters
@@ -39,7 +40,7 @@ class StageStatus:
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Brief):
     """How far a study is.
 
     Parameters

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from cotune._repr import Brief
 from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import RunError
 from cotune.studies.engine._runs import RunRecord, RunT
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[RunT]):
+class Job(Brief, Generic[RunT]):
     """Runs that one worker does together.
 
     Parameters

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
@@ -60,7 +61,7 @@ class Fractions(Options):
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Brief):
     """What a reader found of one task.
 
     Parameters

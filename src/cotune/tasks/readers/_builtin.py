@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltinTemplate:
+class BuiltinTemplate(Brief):
     """A ready-made template of a kind of task.
 
     Parameters

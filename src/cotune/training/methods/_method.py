@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import NonNegativeInt
 
 from cotune._config import Config
+from cotune._repr import Brief
 from cotune.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Brief):
     """A part of a training run with a recipe of its own.
 
     Parameters
@@ -47,7 +48,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Attached:
+class Attached(Brief):
     """A base model with what a method put on it.
 
     Parameters

@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from cotune._config import Config, did_you_mean
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Method
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Brief):
     """A named recipe.
 
     Parameters

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cotune._repr import Brief
 from cotune.training._log import total_counts
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Checkpoint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(Brief):
     """A tuned model, the best checkpoint of every stage restored.
 
     Parameters
