@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-import cotune
+from cotune import __version__
 from cotune._files import new_folder, write_text
 from cotune.exceptions import InputError
 from cotune.lab.toy_language._abilities import measure_abilities
@@ -73,7 +73,7 @@ def make_checkpoint(out: Path, config: PretrainingConfig, *, prompts: int = 256)
             "cpu_seconds": round(seconds),
             "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s)",
             "versions": {
-                "cotune": cotune.__version__,
+                "cotune": __version__,
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
             },
