@@ -1,3 +1,75 @@
-"""Which tasks should be trained together, and what instruction tuning does to a language model."""
+"""Which tasks should be trained together, and what instruction tuning does to a language model.
+
+The names here are all that a user of the library needs; each is loaded on first use, and with it whatever it
+needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cotune.exceptions import CotuneError, InputError, RunError
+    from cotune.grouping import SDPClustering
+    from cotune.studies.engine import Plan, Status, StudyResult
+    from cotune.studies.evaluating import Evaluation, evaluate
+    from cotune.studies.grouping import Groups, group
+    from cotune.studies.kinds import Study
+    from cotune.studies.task_files import read_tasks
+    from cotune.studies.tuning import TuneResult, tune
+    from cotune.tasks import Example, Task
+
+_HOMES = {
+    "CotuneError": "exceptions",
+    "Evaluation": "studies.evaluating",
+    "Example": "tasks",
+    "Groups": "studies.grouping",
+    "InputError": "exceptions",
+    "Plan": "studies.engine",
+    "RunError": "exceptions",
+    "SDPClustering": "grouping",
+    "Status": "studies.engine",
+    "Study": "studies.kinds",
+    "StudyResult": "studies.engine",
+    "Task": "tasks",
+    "TuneResult": "studies.tuning",
+    "evaluate": "studies.evaluating",
+    "group": "studies.grouping",
+    "read_tasks": "studies.task_files",
+    "tune": "studies.tuning",
+}
+
+__all__ = [
+    "CotuneError",
+    "Evaluation",
+    "Example",
+    "Groups",
+    "InputError",
+    "Plan",
+    "RunError",
+    "SDPClustering",
+    "Status",
+    "Study",
+    "StudyResult",
+    "Task",
+    "TuneResult",
+    "__version__",
+    "evaluate",
+    "group",
+    "read_tasks",
+    "tune",
+]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+
+    def __getattr__(name):
+        if name in _HOMES:
+            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

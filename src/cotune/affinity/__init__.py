@@ -20,7 +20,7 @@ from cotune.affinity.lookahead import lookahead
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
 from cotune.affinity.subsets import cover_pairs, fewest_covering, spread_tasks
-from cotune.affinity.tables import Table, read_table
+from cotune.affinity.tables import Table, read_table, table_of
 
 __all__ = [
     "AdaptiveGrouping",
@@ -49,5 +49,6 @@ __all__ = [
     "rank_agreement",
     "read_table",
     "spread_tasks",
+    "table_of",
     "within_task_correlation",
 ]

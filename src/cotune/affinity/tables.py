@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
 from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
+KINDS = ("affinity matrix", "score table")
 _LONG = ("run", "task", "score")
 _RUN_LABELS = ("run", "subset", "seed")
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Brief):
     """What a CSV file holds.
 
     Parameters
@@ -66,7 +68,7 @@ class _Lines:
         return value
 
 
-def read_table(path: Path, *, lower_is_better: bool = False) -> Table:
+def read_table(path: str | Path, *, lower_is_better: bool = False) -> Table:
     """Read a score table or an affinity matrix with task names.
 
     Three layouts are told apart by their header:
@@ -78,7 +80,7 @@ def read_table(path: Path, *, lower_is_better: bool = False) -> Table:
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A file separated by commas, semicolons or tabs.
     lower_is_better : bool
         Whether scores are losses; they are negated.
@@ -88,7 +90,7 @@ def read_table(path: Path, *, lower_is_better: bool = False) -> Table:
     InputError
         Names the line, and what is valid.
     """
-    lines = _read(path)
+    lines = _read(Path(path))
     header = [cell.strip() for cell in lines.header]
     if sorted(cell.lower() for cell in header) == sorted(_LONG):
         return _long(lines, [cell.lower() for cell in header], lower_is_better)
@@ -103,6 +105,57 @@ def read_table(path: Path, *, lower_is_better: bool = False) -> Table:
             + (f"; '{lonely[0]}' is only on one side." if lonely else ".")
         )
     return _wide(lines, header, lower_is_better)
+
+
+def table_of(
+    values: ArrayLike,
+    *,
+    tasks: Sequence[str] | None = None,
+    kind: Literal["affinity matrix", "score table"] | None = None,
+    lower_is_better: bool = False,
+) -> Table:
+    """Make a table of numbers in memory.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, n) or (n_runs, n)
+        An affinity matrix, row i the task that is helped; or the scores of runs, NaN where a task was not in
+        the run.
+    tasks : sequence of str, optional
+        Names of the n tasks, by default task-0 and so on.
+    kind : {"affinity matrix", "score table"}, optional
+        Which of the two it is; by default a matrix where it is square.
+    lower_is_better : bool
+        Whether the numbers are losses; they are negated.
+
+    Raises
+    ------
+    InputError
+        If the values are not such a table, or the names do not fit it.
+    """
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("The table must hold numbers alone, in rows of one length.") from None
+    if numbers.ndim != 2 or not numbers.size:
+        raise InputError(f"The table must be of two dimensions, runs or tasks by tasks, got {numbers.shape}.")
+    if np.isinf(numbers).any():
+        row, column = np.argwhere(np.isinf(numbers))[0]
+        raise InputError(
+            f"The table has an infinity in row {row}, column {column}; give NaN where nothing is known."
+        )
+    n = numbers.shape[1]
+    square = len(numbers) == n
+    kind = kind or ("affinity matrix" if square else "score table")
+    if kind not in KINDS:
+        raise InputError(f"The kind of a table must be one of: {', '.join(KINDS)}; got {kind!r}.")
+    if kind == "affinity matrix" and not square:
+        raise InputError(f"An affinity matrix must be square, got {numbers.shape}.")
+    names = [f"task-{at}" for at in range(n)] if tasks is None else [str(task) for task in tasks]
+    if len(names) != n:
+        raise InputError(f"A table of {n} columns needs as many names of tasks, got {len(names)}.")
+    checked = _check_names("The table", names)
+    return (_of_matrix if kind == "affinity matrix" else _scored)(checked, numbers, lower_is_better)
 
 
 def _read(path: Path) -> _Lines:
@@ -128,7 +181,7 @@ def _read(path: Path) -> _Lines:
     return _Lines(path, header, body)
 
 
-def _check_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _check_names(path: Path | str, names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if not name:
             raise InputError(f"{path}: a column of the header has no task name.")
@@ -151,6 +204,10 @@ def _matrix(lines: _Lines, columns: list[str], names: list[str], lower_is_better
             for line, cells in (place[name] for name in tasks)
         ]
     )
+    return _of_matrix(tasks, matrix, lower_is_better)
+
+
+def _of_matrix(tasks: tuple[str, ...], matrix: NDArray[np.float64], lower_is_better: bool) -> Table:
     known = np.isfinite(matrix)
     unknown_error = np.full(matrix.shape, np.nan)
     affinity = Affinity(-matrix if lower_is_better else matrix, known.astype(np.int64), unknown_error)

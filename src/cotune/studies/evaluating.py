@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import parse
+from cotune._repr import Brief
 from cotune.answering import (
     ChoiceConfig,
     InContextConfig,
@@ -22,10 +23,11 @@ from cotune.answering import (
     normalised_average,
     summarise,
 )
-from cotune.evaluation.saved_model import OpenModel, SavedModel, open_saved_model
+from cotune.evaluation.saved_model import OpenModel, SavedModel, find_saved_model, open_saved_model
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine import cell, csv_text
+from cotune.studies.task_files import TaskSource, gather_tasks
 from cotune.tasks import Task, check_tasks
 
 Progress = Callable[[int, int], None]
@@ -66,7 +68,7 @@ class EvaluateConfig(InContextConfig):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Brief):
     """What a model can do in context.
 
     Parameters
@@ -112,6 +114,67 @@ class Evaluation:
 
     def _plain(self, row: InContextSummary) -> dict[str, Any]:
         return {**asdict(row), "under_prompt": row.task in self.prompted}
+
+
+def evaluate(
+    model: str | Path,
+    tasks: TaskSource | Iterable[TaskSource],
+    *,
+    base: str | Path | None = None,
+    shots: Sequence[int] = (0, 1, 4),
+    draws: int = 3,
+    with_prompt: Literal["target", "all", "none"] = "target",
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Evaluate a model on tasks in context.
+
+    What ``cotune eval`` does.
+
+    Parameters
+    ----------
+    model : str or Path
+        Folder of a checkpoint, of a PEFT adapter, of ``cotune tune`` or of an adapter of a study, or a name
+        on the hub. A model that cotune tuned is read, and its answers are taken, as when it was tuned.
+    tasks : Task, str, Path or iterable of them
+        What it is put to, each scored with its own metric; paths as :func:`cotune.read_tasks` takes them.
+    base : str or Path, optional
+        The base of an adapter, if not the one that it names.
+    shots : sequence of int
+        Numbers of demonstrations in a prompt.
+    draws : int
+        How often the demonstrations are drawn.
+    with_prompt : {"target", "all", "none"}
+        Tasks a soft prompt stands before: that which it was trained on, all, or none.
+    seed : int
+        Of the demonstrations; the splits stay.
+    progress : callable, optional
+        Called with the number of prompts answered and of all.
+    **options
+        Further keys of :class:`EvaluateConfig`: ``split``, ``max_examples``, ``classification``,
+        ``num_beams``, ``precision``, ``max_prompt_tokens`` ...
+
+    Returns
+    -------
+    Evaluation
+        ``rows`` has the score of every task and number of shots with its standard errors, ``notes`` what was
+        cut or left out, ``csv()`` all digits.
+
+    Raises
+    ------
+    InputError
+        If a task does not fit the model or the shots, an adapter not its base, or an option is not valid.
+
+    Examples
+    --------
+    >>> evaluation = cotune.evaluate("tuned", ["other-tasks/"], shots=(0, 4))  # doctest: +SKIP
+    >>> [(row.task, row.shots, row.mean) for row in evaluation.rows]  # doctest: +SKIP
+    """
+    content = {"shots": shots, "draws": draws, "with_prompt": with_prompt, "seed": seed, **options}
+    config = parse(EvaluateConfig, content, "cotune eval")
+    saved = find_saved_model(str(model), base=None if base is None else str(base))
+    return evaluate_saved_model(str(model), saved, gather_tasks(tasks), config, progress)
 
 
 def evaluate_saved_model(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import NonNegativeInt
 
@@ -15,6 +15,9 @@ from cotune.studies.readers import READERS
 from cotune.tasks import Task
 from cotune.tasks.readers import ReaderConfig
 from cotune.tasks.readers._files import existing, read_json, visible
+
+TaskSource: TypeAlias = Task | str | Path
+"""A task, or the file or folder it is read from."""
 
 SPLIT_SEED = 0
 """Decides which examples are in which split, unless the file names a seed: the same for those who tune and
@@ -36,7 +39,7 @@ class _TaskFile(Config):
 
 
 def read_tasks(
-    path: Path,
+    path: str | Path,
     *,
     reader: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -46,7 +49,7 @@ def read_tasks(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A file of JSON lines, a task file of Natural Instructions or of instruction induction, a folder of
         any of them, or a YAML file: a reader with its options, or ``tasks`` as in a study file.
     reader : str, optional
@@ -65,6 +68,7 @@ def read_tasks(
     InputError
         If the path does not exist, its content fits no reader, or a task is not usable.
     """
+    path = Path(path)
     if reader is None and path.suffix in (".yaml", ".yml"):
         data, base = read_study_file(path), path.resolve().parent
         entries = data["tasks"] if "tasks" in data else {k: v for k, v in data.items() if k != "seed"}
@@ -77,6 +81,49 @@ def read_tasks(
         entries = [_complete(entry, options or {}, table_options or {}) for entry in entries]
     file = parse(_TaskFile, {**content, "tasks": entries}, str(path))
     return [task for each in file.tasks for task in each.read(base=base, seed=file.seed)]
+
+
+def read_task(path: str | Path, **options: Any) -> Task:
+    """Read a file or folder of one task.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`read_tasks` takes it.
+    **options
+        Those of :func:`read_tasks`.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_tasks`, and if there are several tasks.
+    """
+    tasks = read_tasks(path, **options)
+    if len(tasks) != 1:
+        names = ", ".join(task.name for task in tasks[:4])
+        raise InputError(
+            f"{path} holds {len(tasks)} tasks ({names}, ...) and a model is tuned on one; name the file of "
+            "one, or choose it by the reader's option include (--set 'task.include=[NAME]')."
+        )
+    return tasks[0]
+
+
+def gather_tasks(sources: TaskSource | Iterable[TaskSource]) -> list[Task]:
+    """Return tasks as they are, and those of every path read.
+
+    Parameters
+    ----------
+    sources : Task, str, Path or iterable of them
+        Paths as :func:`read_tasks` takes them.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_tasks`.
+    """
+    if isinstance(sources, Task | str | Path):
+        sources = [sources]
+    return [task for one in sources for task in ([one] if isinstance(one, Task) else read_tasks(one))]
 
 
 def _complete(entry: Any, options: Mapping[str, Any], table_options: Mapping[str, Any]) -> Any:

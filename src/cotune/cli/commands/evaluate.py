@@ -70,14 +70,12 @@ def evaluate(
     """Evaluate a model on tasks in context."""
     from functools import partial
 
-    from cotune._config import parse
+    import cotune
     from cotune._files import write_text
     from cotune.cli._progress import emit
     from cotune.cli._settings import given, nested, numbers, words
     from cotune.cli._work import show_work
-    from cotune.evaluation.saved_model import find_saved_model
     from cotune.studies.engine import tell_notes
-    from cotune.studies.evaluating import EvaluateConfig, evaluate_saved_model
     from cotune.studies.task_files import merged, read_tasks
 
     options = merged(
@@ -88,8 +86,6 @@ def evaluate(
     of_task = options.pop("task", {})
     if max_examples is not None:
         of_task = merged({"max_examples": {options.get("split", "test"): max_examples}}, of_task)
-    config = parse(EvaluateConfig, options, "cotune eval")
-    saved = find_saved_model(model, base=base)
     found = [
         task
         for path in tasks
@@ -97,7 +93,8 @@ def evaluate(
     ]
     with show_work(verbose=verbose) as work:
         tell_notes(work, {task.name: task.notes for task in found})
-        evaluation = evaluate_saved_model(model, saved, found, config, partial(work.advance, "in context"))
+        progress = partial(work.advance, "in context")
+        evaluation = cotune.evaluate(model, found, base=base, progress=progress, **options)
     if csv is not None:
         write_text(csv, evaluation.csv())
     if as_json:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption, VerboseOption
-from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
     from cotune.studies.tuning import TuneResult
-    from cotune.tasks import Task
 
 TaskOption = Annotated[
     list[Path] | None,
@@ -82,12 +79,11 @@ def tune(
     The folder holds a PEFT adapter or a transformers checkpoint that these libraries load alone, and a model
     card. It appears when all is done; the same command goes on where it was interrupted.
     """
-    from cotune._config import parse
+    import cotune
     from cotune.cli._progress import emit
     from cotune.cli._settings import given, nested, numbers, words
     from cotune.cli._work import show_work
-    from cotune.studies.task_files import merged, read_tasks
-    from cotune.studies.tuning import TuneConfig, tune_task
+    from cotune.studies.task_files import gather_tasks, merged, read_task
 
     of_method = {
         "weights": None if weights is None else {"name": weights},
@@ -106,25 +102,14 @@ def tune(
     options = merged(options, nested(settings or []))
     of_task = options.pop("task", {})
     of_table = given({"template": template, "choices": choices and words(choices)})
-    config = parse(TuneConfig, options, "cotune tune")
-    target = _only(read_tasks(task, reader=reader, options=of_task, table_options=of_table), task)
-    others = [found for path in evaluation or [] for found in read_tasks(path)]
+    target = read_task(task, reader=reader, options=of_task, table_options=of_table)
+    others = gather_tasks(evaluation or [])
     with show_work(as_json, verbose=verbose) as work:
-        result = tune_task(config, target, out, work, evaluation=others)
+        result = cotune.tune(target, out=out, evaluation=others, events=work, **options)
     if as_json:
         emit({"event": "done", "folder": str(out), **result.to_dict()})
     else:
         _print(result, out)
-
-
-def _only(tasks: Sequence[Task], path: Path) -> Task:
-    if len(tasks) != 1:
-        names = ", ".join(task.name for task in tasks[:4])
-        raise InputError(
-            f"{path} holds {len(tasks)} tasks ({names}, ...) and a model is tuned on one; name the file of "
-            "one, or choose it by --set 'task.include=[NAME]'."
-        )
-    return tasks[0]
 
 
 def _print(result: TuneResult, out: Path) -> None:

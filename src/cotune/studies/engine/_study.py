@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cotune._config import Config, did_you_mean, parse
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
@@ -36,7 +37,7 @@ ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 
 
 @dataclass(frozen=True)
-class Study(ABC, Generic[ConfigT, RunT]):
+class Study(Brief, ABC, Generic[ConfigT, RunT]):
     """A study file that has been read and checked; the base of every kind of study.
 
     A kind gives its configuration, its runs (:meth:`key`, :meth:`batches`), the worker that does them, and
@@ -60,14 +61,14 @@ class Study(ABC, Generic[ConfigT, RunT]):
     """What the kind's file says."""
 
     @staticmethod
-    def load(path: Path, folder: Path | None = None) -> Study[Any, Any]:
+    def load(path: str | Path, folder: str | Path | None = None) -> Study[Any, Any]:
         """Read a study file of any kind, or the study a study folder belongs to.
 
         Parameters
         ----------
-        path : Path
+        path : str or Path
             A YAML file, or the folder of a study that was run.
-        folder : Path, optional
+        folder : str or Path, optional
             Where runs and results go, by default beside the file under its name without the ending.
 
         Raises
@@ -75,10 +76,11 @@ class Study(ABC, Generic[ConfigT, RunT]):
         InputError
             If the file is not a valid study.
         """
+        path = Path(path)
         if path.is_dir():
             folder, path = folder or path, study_file_of(path)
         config = load_config(path)
-        return KINDS[config.kind](config, path, (folder or path.with_suffix("")).resolve())
+        return KINDS[config.kind](config, path, Path(folder or path.with_suffix("")).resolve())
 
     def __post_init__(self) -> None:
         """Take over what the folder knows of the machine, on which the keys of its runs depend."""

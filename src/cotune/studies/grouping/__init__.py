@@ -1,6 +1,8 @@
 """The study kind ``grouping``: affinity between tasks, groups, an adapter a group, and what that is worth."""
 
-from cotune.studies.grouping._grouping import Groups, describe_groups, group_tasks
+from cotune.studies.grouping._describe import describe_groups
+from cotune.studies.grouping._group import group
+from cotune.studies.grouping._grouping import Groups, group_tasks
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._study import GroupingStudy
 from cotune.studies.grouping.config import ComparisonConfig, GroupingConfig, GroupingStudyConfig
@@ -13,5 +15,6 @@ __all__ = [
     "GroupingStudyConfig",
     "Groups",
     "describe_groups",
+    "group",
     "group_tasks",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune._repr import Brief
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
 from cotune.grouping import (
@@ -21,6 +22,7 @@ from cotune.grouping import (
     objective,
     prepare,
 )
+from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
 from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, FoundGroups
 
@@ -94,7 +96,7 @@ class OtherGroups:
 
 
 @dataclass(frozen=True)
-class Groups:
+class Groups(Brief):
     """The groups of a study.
 
     Parameters
@@ -112,6 +114,8 @@ class Groups:
     found : FoundGroups or None
         The groups, where the estimator found them itself; then ``clustering`` is another grouper on the
         same matrix with as many groups, whose bound holds for them too.
+    source : str
+        What the affinities are of.
     """
 
     tasks: tuple[str, ...]
@@ -120,6 +124,7 @@ class Groups:
     others: tuple[OtherGroups, ...]
     stability: Stability | None = None
     found: FoundGroups | None = None
+    source: str = "affinity matrix"
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -153,6 +158,12 @@ class Groups:
     def members(self) -> list[tuple[str, ...]]:
         """Tasks of every group."""
         return groups_of(self.tasks, self.labels)
+
+    def sentences(self) -> Sequence[str]:
+        """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
+        lines = [f"{len(self.tasks)} tasks, {self.source}", *(f"  {step}" for step in self.prepared.steps)]
+        lines += [*describe_groups(self.members), describe_proof(self.clustering)]
+        return lines if self.stability is None else [*lines, describe_stability(self.tasks, self.stability)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``groups.json`` holds."""
@@ -200,6 +211,7 @@ def group_tasks(
     resamples: int = RESAMPLES,
     callback: Progress | None = None,
     k_callback: Callable[[int, float], object] | None = None,
+    source: str = "affinity matrix",
 ) -> Groups:
     """Group tasks by their affinity.
 
@@ -226,6 +238,8 @@ def group_tasks(
         Called now and then with the iteration, the objective and the bound.
     k_callback : callable, optional
         Called after every k tried, with k and the objective.
+    source : str
+        What the affinities are of.
 
     Raises
     ------
@@ -248,7 +262,7 @@ def group_tasks(
         stability = group_stability(
             scores, clustering.labels_, scale=config.scale or scale, resamples=resamples, seed=seed
         )
-    return Groups(tasks, prepared, clustering, others, stability)
+    return Groups(tasks, prepared, clustering, others, stability, source=source)
 
 
 def group_estimate(
@@ -317,11 +331,6 @@ def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ..
     for task, label in zip(tasks, labels, strict=True):
         members[label].append(task)
     return [tuple(group) for group in members]
-
-
-def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
-    """One group a line."""
-    return [f"group-{number}: {', '.join(group)}" for number, group in enumerate(members)]
 
 
 def _labels(grouper: Any, matrix: NDArray[np.float64]) -> tuple[int, ...]:

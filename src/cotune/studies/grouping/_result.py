@@ -13,8 +13,9 @@ from cotune._files import write_text
 from cotune.findings.comparison import ArmScore, Comparison
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
 from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
+from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import Groups, describe_groups
+from cotune.studies.grouping._grouping import Groups
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators import Estimate
 

@@ -11,8 +11,9 @@ from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import compare
 from cotune.studies.engine import Costs, Runner, Standing
 from cotune.studies.grouping._comparison import ArmRuns, check_arms
+from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import describe_groups, group_estimate, groups_of
+from cotune.studies.grouping._grouping import group_estimate, groups_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (

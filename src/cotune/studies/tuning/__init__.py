@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from cotune.studies.tuning._result import TuneResult
     from cotune.studies.tuning._run import TuneEvents, tune_task
     from cotune.studies.tuning._scores import TuneScores
+    from cotune.studies.tuning._tune import tune
 
 _HOMES = {
     "TuneConfig": "_config",
     "TuneEvents": "_run",
     "TuneResult": "_result",
     "TuneScores": "_scores",
+    "tune": "_tune",
     "tune_task": "_run",
 }
 
-__all__ = ["TuneConfig", "TuneEvents", "TuneResult", "TuneScores", "tune_task"]
+__all__ = ["TuneConfig", "TuneEvents", "TuneResult", "TuneScores", "tune", "tune_task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cotune._repr import Brief
 from cotune.evaluation.saved_model import RECORD
 from cotune.exceptions import InputError
 from cotune.studies.tuning._scores import TuneScores
@@ -15,7 +16,7 @@ from cotune.training.tuning import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneResult:
+class TuneResult(Brief):
     """A model tuned on one task, and what it could do before and after.
 
     Parameters

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from cotune._repr import Brief
 from cotune.answering import (
     QUESTIONS_SEED,
     InContextConfig,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TuneScores:
+class TuneScores(Brief):
     """What a model can do.
 
     Parameters

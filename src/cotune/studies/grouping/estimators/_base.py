@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cotune._config import Config
 from cotune._files import write_bytes
+from cotune._repr import Brief
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._runs import GroupingStudyRun
@@ -22,7 +23,7 @@ from cotune.training.learner import Learner
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(Brief):
     """What an estimator worked out from the runs done so far, to go on from there without doing it again.
 
     Nothing is lost with it: the same runs lead to the same again.
@@ -62,7 +63,7 @@ Predict: TypeAlias = Callable[[NDArray[np.bool_]], Array]
 
 
 @dataclass(frozen=True)
-class FoundGroups:
+class FoundGroups(Brief):
     """Groups that an estimator finds while it decides which runs to do.
 
     Parameters
@@ -90,7 +91,7 @@ class FoundGroups:
 
 
 @dataclass(frozen=True)
-class Trust:
+class Trust(Brief):
     """How far predicted scores agree with trained ones.
 
     Parameters
@@ -106,7 +107,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class NegativeTransferScore:
+class NegativeTransferScore(Brief):
     """How well negative transfer was predicted on subsets that had no part in the prediction.
 
     Parameters
@@ -122,7 +123,7 @@ class NegativeTransferScore:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Brief):
     """An affinity with the words a report needs for it.
 
     Parameters
@@ -166,7 +167,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Round:
+class Round(Brief):
     """Runs that can be done at the same time.
 
     Parameters

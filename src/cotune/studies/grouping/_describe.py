@@ -1,0 +1,45 @@
+"""Groups, their proof and their stability in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cotune.grouping import SDPClustering, Stability
+
+NAMED = 5
+"""Most tasks that are called unsure by name."""
+
+
+def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
+    """One group a line."""
+    return [f"group-{number}: {', '.join(group)}" for number, group in enumerate(members)]
+
+
+def describe_proof(clustering: SDPClustering) -> str:
+    """Say k, objective and bound, and what ended the proof."""
+    proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
+    by = f" (chosen by {clustering.k_rule_})" if clustering.n_clusters == "auto" else ""
+    if clustering.status_ == "interrupted" and clustering.k_path_ and not clustering.n_iter_:
+        by = f" (the best by {clustering.k_rule_} of the {len(clustering.k_path_)} tried until interrupted)"
+    elif clustering.status_ in ("interrupted", "max_iter", "time_limit"):
+        proof += f" ({clustering.status_.replace('_', ' ')}; the bound holds)"
+    return (
+        f"k = {clustering.n_clusters_}{by}, objective {clustering.objective_:.6g}, "
+        f"upper bound {clustering.upper_bound_:.6g}, {proof}"
+    )
+
+
+def describe_stability(tasks: Sequence[str], stability: Stability) -> str:
+    """Say how often resamples of the runs left the tasks in their groups."""
+    resamples = f"{len(stability.n_clusters)} resamples of the runs"
+    unsure = sorted(
+        (share, task) for task, share in zip(tasks, stability.confidence, strict=True) if share < 0.9
+    )
+    if not unsure:
+        return f"stability: every task stays in its group in at least 90 % of {resamples}"
+    named = ", ".join(f"{task} ({100 * share:.0f} %)" for share, task in unsure[:NAMED])
+    more = f" and {len(unsure) - NAMED} more" if len(unsure) > NAMED else ""
+    return (
+        f"stability: {len(tasks) - len(unsure)} of {len(tasks)} tasks stay in their group in at least 90 % "
+        f"of {resamples}; least sure: {named}{more}"
+    )

@@ -1,0 +1,116 @@
+"""Groups of any score table or affinity matrix: no study, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from numpy.typing import ArrayLike
+
+from cotune._config import parse
+from cotune.affinity import Table, read_table, table_of
+from cotune.exceptions import InputError
+from cotune.grouping import Progress
+from cotune.studies.grouping._grouping import RESAMPLES, Groups, group_tasks
+from cotune.studies.grouping.config import GroupingConfig
+
+
+def group(
+    table: Table | str | Path | ArrayLike,
+    *,
+    tasks: Sequence[str] | None = None,
+    n_clusters: int | Literal["auto"] = "auto",
+    k_max: int | None = None,
+    k_rule: str | None = None,
+    lower_is_better: bool = False,
+    scale: str = "row_zscore",
+    missing: str = "refuse",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    callback: Progress | None = None,
+    k_callback: Callable[[int, float], object] | None = None,
+) -> Groups:
+    """Group the tasks of a score table or an affinity matrix, with a proof of how good the groups are.
+
+    What ``cotune group`` does. Needs no model.
+
+    Parameters
+    ----------
+    table : str, Path, array-like or Table
+        A CSV file (see :func:`cotune.affinity.read_table`); or numbers: a square array is an affinity matrix,
+        row i the task that is helped, and any other a score table with a row for every run, NaN where a task
+        was not in the run. For a score table that happens to be square, give
+        ``cotune.affinity.table_of(scores, kind="score table")``.
+    tasks : sequence of str, optional
+        Names of the columns of an array, by default task-0 and so on. A file names its own.
+    n_clusters : int or "auto"
+        Number of groups; "auto" chooses it from the data.
+    k_max : int, optional
+        Largest number tried by "auto".
+    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}, optional
+        How "auto" chooses; by default entry_cv up to 100 tasks and the cheaper bic beyond.
+    lower_is_better : bool
+        Whether the numbers are losses. A :class:`~cotune.affinity.Table` has been told when it was made.
+    scale : {"row_zscore", "two_way", "none"}
+        How rows are put on one scale.
+    missing : {"refuse", "complete"}
+        What happens to pairs without a number.
+    resamples : int
+        Resamples of a score table's runs that judge the stability of the groups; 0 for none.
+    seed : int
+        Of the heuristics' random starts.
+    callback, k_callback : callable, optional
+        Called now and then with the iteration, the objective and the bound; and after every k tried, with k
+        and the objective.
+
+    Returns
+    -------
+    Groups
+        ``members`` has the tasks of every group, ``labels`` the group of every task, ``objective``, ``gap``
+        and ``certified`` the proof, ``sentences()`` all of it in words.
+
+    Raises
+    ------
+    InputError
+        If the table is not usable, or an option does not fit it.
+
+    Examples
+    --------
+    >>> import cotune
+    >>> groups = cotune.group([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], tasks="abcd")
+    >>> groups.members
+    [('a', 'b'), ('c', 'd')]
+    """
+    if resamples < 0:
+        raise InputError(f"The number of resamples must be 0 or more, got {resamples}.")
+    read = _table(table, tasks, lower_is_better)
+    options = {"n_clusters": n_clusters, "k_max": k_max, "k_rule": k_rule, "scale": scale, "missing": missing}
+    config = parse(GroupingConfig, options, "cotune group")
+    return group_tasks(
+        read.tasks,
+        read.affinity,
+        config,
+        scale=scale,
+        seed=seed,
+        baselines=False,
+        scores=read.scores,
+        resamples=resamples,
+        callback=callback,
+        k_callback=k_callback,
+        source=f"{read.kind} of {read.n_runs} runs" if read.n_runs else read.kind,
+    )
+
+
+def _table(
+    table: Table | str | Path | ArrayLike, tasks: Sequence[str] | None, lower_is_better: bool
+) -> Table:
+    if isinstance(table, Table):
+        if tasks is not None or lower_is_better:
+            raise InputError("A Table knows tasks and direction itself; leave out tasks and lower_is_better.")
+        return table
+    if isinstance(table, str | Path):
+        if tasks is not None:
+            raise InputError(f"The file {table} names its own tasks; leave out tasks.")
+        return read_table(table, lower_is_better=lower_is_better)
+    return table_of(table, tasks=tasks, lower_is_better=lower_is_better)

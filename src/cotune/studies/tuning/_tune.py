@@ -1,0 +1,108 @@
+"""Tuning by one call: what ``cotune tune`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cotune._config import parse
+from cotune.studies.task_files import TaskSource, gather_tasks, read_task
+from cotune.studies.tuning._config import TuneConfig
+from cotune.studies.tuning._run import TuneEvents, tune_task
+from cotune.tasks import Task
+
+if TYPE_CHECKING:
+    from cotune.studies.tuning._result import TuneResult
+    from cotune.training.methods import Method
+
+
+def tune(
+    task: TaskSource,
+    model: str | Path,
+    out: str | Path,
+    method: str | Mapping[str, Any] | Method = "promot",
+    *,
+    evaluation: TaskSource | Iterable[TaskSource] = (),
+    steps: int | None = None,
+    seed: int | None = None,
+    training: Mapping[str, Any] | None = None,
+    in_context: Mapping[str, Any] | None = None,
+    events: TuneEvents | None = None,
+    **options: Any,
+) -> TuneResult:
+    """Tune a model on one task, and tell what it could do before and after.
+
+    What ``cotune tune`` does. A run that was killed goes on when it is called again; one that is done is only
+    read.
+
+    Parameters
+    ----------
+    task : Task, str or Path
+        The task tuned on, or a file or folder of one (see :func:`cotune.read_tasks`). Checkpoints are chosen
+        by its validation examples, and its test examples are reported.
+    model : str or Path
+        Folder of a transformers checkpoint, or a name on the hub.
+    out : str or Path
+        A new folder for what was trained, with a model card; it appears when all is done, and transformers
+        and PEFT load it by themselves.
+    method : str, mapping or Method
+        What is trained: a key of :data:`cotune.training.methods.METHODS` such as "promot", "lora" or "full",
+        or ``{"name": "promot", "weights": {"name": "lora"}}`` with options.
+    evaluation : Task, str, Path or iterable of them
+        Other tasks, asked in context before and after.
+    steps : int, optional
+        Optimiser steps of the last stage, by default 1000.
+    seed : int, optional
+        Of fresh parameters, dropout and batches, by default 0.
+    training, in_context : mapping, optional
+        The recipe, such as ``{"learning_rate": 1e-3, "batch_size": 8}``, and how the other tasks are asked,
+        such as ``{"shots": [0, 4]}``; the keys of a study file.
+    events : TuneEvents, optional
+        Is told how it goes.
+    **options
+        Further keys of :class:`cotune.studies.tuning.TuneConfig`: ``preset``, ``precision``,
+        ``max_prompt_tokens``, ``checkpoint_every`` ...
+
+    Returns
+    -------
+    TuneResult
+        Scores ``before`` and ``after``, checkpoints, costs.
+
+    Raises
+    ------
+    InputError
+        If model, task, method and recipe do not fit one another, or the folder holds something else; nothing
+        is written then.
+    RunError
+        If the loss is not finite or explodes.
+
+    Examples
+    --------
+    >>> result = cotune.tune("reviews.jsonl", "HuggingFaceTB/SmolLM2-135M", "tuned", "lora")  # doctest: +SKIP
+    >>> result.after.target.mean  # doctest: +SKIP
+    0.91
+    """
+    given = {"steps": steps, "seed": seed, "training": training, "in_context": in_context}
+    content = {
+        "model": str(model),
+        "method": {"name": method} if isinstance(method, str) else method,
+        **{key: value for key, value in given.items() if value is not None},
+        **options,
+    }
+    config = parse(TuneConfig, content, "cotune tune")
+    target = task if isinstance(task, Task) else read_task(task)
+    return tune_task(config, target, Path(out), events or _Silent(), evaluation=gather_tasks(evaluation))
+
+
+class _Silent:
+    """Tells nobody."""
+
+    def advance(self, title: str, done: int, total: int, detail: str = "") -> None:
+        pass
+
+    def checkpoint(self, stage: str, step: int, score: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
