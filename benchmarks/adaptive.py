@@ -49,26 +49,27 @@ LINES = {
     "uniform": ("#D55E00", "uniform sampling, Eq. 6 and SDP"),
 }
 """Colour and name of each way in the figure."""
-MOST = 2500
-"""Runs after which sampling that does not look at scores is given up."""
+MOST = 25
+"""Runs a task after which sampling that does not look at scores is given up."""
 LEVELS = (0.8, 0.9, 0.95, 0.99)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
     parser.add_argument("--size", type=int, default=3, help="tasks in a subset")
-    parser.add_argument("--groups", type=int, default=8, help="planted groups")
+    parser.add_argument("--tasks", type=int, help="100 by default, or 1,000 to time the planner with")
+    parser.add_argument("--groups", type=int, help="planted groups, 8 by default, or 10 with --scale")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
     parser.add_argument("--figure", type=Path, help="also draw ARI against runs to this SVG file")
-    parser.add_argument("--scale", action="store_true", help="only time the planner with 1,000 tasks")
-    options = parser.parse_args()
+    parser.add_argument("--scale", action="store_true", help="only time the planner")
+    options = parser.parse_args(argv)
     if options.scale:
-        print(scale(options.size))
+        print(scale(options.size, options.tasks or 1000, options.groups or 10))
         return
     tables = []
     for seed in range(options.seeds):
-        world = World.draw(seed, 100, options.groups)
+        world = World.draw(seed, options.tasks or 100, options.groups or 8)
         measured = {
             "uniform": at_once(world, drawn_uniformly(world, options.size), by_evidence=False),
             "covering": at_once(world, covering(world, options.size), by_evidence=False),
@@ -135,7 +136,7 @@ def drawn_uniformly(world: World, size: int) -> Membership:
     """Subsets drawn uniformly at random, none twice."""
     rng, n = np.random.default_rng(3000 + world.seed), len(world.labels)
     drawn: dict[tuple[int, ...], None] = {}
-    while len(drawn) < MOST:
+    while len(drawn) < MOST * n:
         drawn[tuple(sorted(rng.choice(n, size, replace=False).tolist()))] = None
     return _members(n, np.array(list(drawn)))
 
@@ -147,10 +148,10 @@ def _members(n: int, design: NDArray[np.integer]) -> Membership:
 
 
 def at_once(world: World, subsets: Membership, *, by_evidence: bool) -> Iterator[tuple[int, float]]:
-    """ARI after every hundred runs, until all groups have been right twice in a row."""
+    """ARI after every run a task from three on, until all groups have been right twice in a row."""
     scores = world.train(subsets, np.random.default_rng(1000 + world.seed))
-    all_right = 0
-    for m in range(300, min(len(subsets), MOST) + 1, 100):
+    all_right, n = 0, len(world.labels)
+    for m in range(3 * n, min(len(subsets), MOST * n) + 1, n):
         if by_evidence:
             labels, _ = group_runs(subsets[:m], scores[:m], propose)
         else:
@@ -223,22 +224,25 @@ def draw(tables: Sequence[dict[str, tuple[Curve, float]]], path: Path) -> None:
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "adaptive", "font.size": 9})
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
+    first = min(tables[0]["uniform"][0]) // 3
     for name, (colour, said) in LINES.items():
-        grid = np.arange(100, max(m for table in tables for m in table["uniform"][0]) + 1, 5)
+        grid = np.arange(first, max(m for table in tables for m in table["uniform"][0]) + 1, 5)
         seen = []
         for table in tables:
             runs, found = (np.array(v, dtype=float) for v in zip(*table[name][0].items(), strict=True))
             axes.plot(runs, found, color=colour, alpha=0.35, linewidth=0.8)
             seen.append(np.interp(grid, runs, found, left=np.nan))
         axes.plot(grid, np.mean(seen, axis=0), color=colour, linewidth=2.0, label=said)
-    axes.set(xlabel="runs of three tasks", ylabel="adjusted Rand index", ylim=(-0.02, 1.03), xlim=(100, None))
+    axes.set(
+        xlabel="runs of three tasks", ylabel="adjusted Rand index", ylim=(-0.02, 1.03), xlim=(first, None)
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
     axes.legend(loc="lower right", frameon=False)
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def scale(size: int, n: int = 1000, groups: int = 10) -> str:
+def scale(size: int, n: int, groups: int) -> str:
     world = World.draw(0, n, groups)
     curve, seconds = timed(adaptive(world, size))
     runs, ari = list(curve.items())[-1]

@@ -27,7 +27,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -39,7 +39,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from cotune._files import write_text
 from cotune.affinity import higher_order, rank_agreement
-from cotune.benchmark.recorded import RecordedTable, shipped_tables
+from cotune.benchmark.recorded import shipped_tables
+from cotune.benchmark.recording import read_families
 from cotune.cli._progress import duration, progress
 from cotune.grouping import SDPClustering, prepare
 from cotune.studies import Study, run_study
@@ -50,13 +51,10 @@ from cotune.studies.grouping.estimators._table import RunTable
 from cotune.training.language_model._warm_start import WarmStart
 
 STUDY = Path(__file__).with_name("record_families.yaml")
+FAMILIES = Path(__file__).with_name("families.yaml")
 RECORDED = "six families, SmolLM2-135M-Instruct"
 
 TRAINING = {"batch_size": 6, "schedule": "linear"}
-STEPS = 6
-"""Steps a task of the trained triples."""
-FEW = {"subsets": 12, "steps_per_task": STEPS, "examples": 8}
-TRIPLES = {"subset_size": 3, "subsets": 90}
 RESAMPLES = 50
 
 Labels = NDArray[np.intp]
@@ -73,13 +71,24 @@ class Arm:
 
 
 REFERENCE = "trained triples"
-ARMS = (
-    Arm("gradient cosine", "gradient_cosine", {"examples": 8}),
-    Arm("first-order", "first_order", FEW),
-    Arm("calibrated", "calibrated", FEW),
-    Arm(REFERENCE, "higher_order", {**TRIPLES, "steps_per_task": STEPS}),
-    Arm("warm start", "higher_order", {**TRIPLES, "steps_per_task": STEPS // 3}, 72),
-)
+
+
+def arms(options: argparse.Namespace) -> tuple[Arm, ...]:
+    """Return the five estimators."""
+    few = {"subsets": options.few, "steps_per_task": options.steps, "examples": 8}
+    triples = {"subset_size": 3, "subsets": options.subsets}
+    return (
+        Arm("gradient cosine", "gradient_cosine", {"examples": 8}),
+        Arm("first-order", "first_order", few),
+        Arm("calibrated", "calibrated", few),
+        Arm(REFERENCE, "higher_order", {**triples, "steps_per_task": options.steps}),
+        Arm(
+            "warm start",
+            "higher_order",
+            {**triples, "steps_per_task": options.steps // 3},
+            options.warm_steps,
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -105,23 +114,37 @@ class Measured:
         return np.asarray(SDPClustering(k, random_state=0).fit(self.groups.prepared.matrix).labels_)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the five studies and print what they found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=STUDY.parents[1] / ".cache" / "bench-affinity")
+    parser.add_argument("--study", type=Path, default=STUDY, help="whose tasks and learner are taken")
+    parser.add_argument("--families", type=Path, default=FAMILIES, help="the families of its tasks")
+    parser.add_argument("--subsets", type=int, default=90, help="triples trained")
+    parser.add_argument("--few", type=int, default=12, help="triples trained beside predictions")
+    parser.add_argument(
+        "--steps", type=int, default=6, help="steps a task of a triple, a third after a warm start"
+    )
+    parser.add_argument("--warm-steps", type=int, default=72, help="steps of the warm start")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
-    options = parser.parse_args()
-    measured = [measure(arm, options.folder) for arm in ARMS]
+    options = parser.parse_args(argv)
+    measured = [measure(arm, options.study, options.folder) for arm in arms(options)]
     measured.sort(key=lambda m: m.arm.name != REFERENCE)
-    lines = [*overview(measured), "", *agreement(measured), "", *membership(measured)]
+    lines = [
+        *overview(measured, read_families(options.families)),
+        "",
+        *agreement(measured),
+        "",
+        *membership(measured),
+    ]
     print("\n".join(lines))
     if options.markdown:
         write_text(options.markdown, "\n".join(lines) + "\n")
 
 
-def measure(arm: Arm, folder: Path) -> Measured:
+def measure(arm: Arm, study_file: Path, folder: Path) -> Measured:
     """Run the study of an arm, and estimate and group once more by themselves to time it."""
-    study = Study.load(STUDY, folder)
+    study = Study.load(study_file, folder)
     assert isinstance(study, GroupingStudy)
     learner = study.config.learner
     learner = learner.model_copy(update={"training": learner.training.model_copy(update=TRAINING)})
@@ -150,15 +173,12 @@ def measure(arm: Arm, folder: Path) -> Measured:
     return Measured(arm, result, estimate, groups, fits, runs, own)
 
 
-def _table() -> RecordedTable:
-    return next(table for table in shipped_tables() if table.name == RECORDED)
-
-
 def _recorded_tasks(study: GroupingStudy) -> tuple[Any, ...]:
     """Leave out of the readers what the recording dropped."""
+    recorded = next(table for table in shipped_tables() if table.name == RECORDED)
     readers = []
     for reader in study.config.tasks:
-        dropped = [t for t in _table().dropped if any(fnmatchcase(t, p) for p in reader.include or [])]
+        dropped = [t for t in recorded.dropped if any(fnmatchcase(t, p) for p in reader.include or [])]
         readers.append(reader.model_copy(update={"exclude": dropped}))
     return tuple(readers)
 
@@ -176,9 +196,9 @@ def _cpu() -> float:
     return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
-def overview(measured: Sequence[Measured]) -> list[str]:
+def overview(measured: Sequence[Measured], named: Mapping[str, Sequence[str]]) -> list[str]:
     """Cost and groups of every arm."""
-    reference, families = measured[0], _families(measured[0])
+    reference, families = measured[0], _families(measured[0].groups.tasks, named)
     k = len(np.unique(families))
     lines = [
         f"{len(families)} tasks of {k} families, {os.cpu_count()} processors.",
@@ -265,10 +285,15 @@ def _short(task: str) -> str:
     return task.split("_")[0] if task.startswith("task") else task
 
 
-def _families(m: Measured) -> Labels:
-    table = _table()
-    families = dict(zip(table.tasks, table.families, strict=True))
-    return np.unique([families[task] for task in m.groups.tasks], return_inverse=True)[1]
+def _families(tasks: Sequence[str], named: Mapping[str, Sequence[str]]) -> Labels:
+    # Not `assign`, which wants a task for every pattern: what the recording dropped is none here.
+    family = {
+        task: name
+        for name, patterns in named.items()
+        for task in tasks
+        if any(fnmatchcase(task, pattern) for pattern in patterns)
+    }
+    return np.unique([family[task] for task in tasks], return_inverse=True)[1]
 
 
 if __name__ == "__main__":

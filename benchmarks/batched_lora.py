@@ -71,20 +71,21 @@ def batched(
     return [log.losses for log in logs], time.process_time() - begin
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the comparison for several sizes of a batch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--adapters", type=int, default=8)
     parser.add_argument("--steps", type=int, default=3, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=3, help="the two in turn, so often")
     parser.add_argument(
         "--batches", nargs="+", default=["8x64", "8x16", "4x16", "2x8"], help="examples x tokens of a step"
     )
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(1)
-    model = LanguageModel.load(options.model)
+    model = LanguageModel.load(options.model, precision=options.precision)
     print(
         f"{platform.machine()}, one thread, {model.base.dtype}, {options.adapters} adapters, "
         f"{options.steps} steps a round",

