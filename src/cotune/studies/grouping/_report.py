@@ -169,7 +169,7 @@ def _sureness(groups: Groups) -> tuple[tuple[float, ...], int]:
 
 
 def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:
-    """One curve for every rule that chooses k."""
+    """One curve for every rule that was computed; not all of them are at every number of tasks."""
     path = clustering.k_path_
     if len(path) < 2:
         return ()
@@ -183,6 +183,7 @@ def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:
             better="high" if "density" in rule else "low",
         )
         for rule, words in _K_RULES.items()
+        if rule in clustering.k_choices_
     )
 
 
