@@ -108,6 +108,17 @@ def test_losses_of_a_batch_are_those_of_each_example_alone(make, examples, name)
     np.testing.assert_allclose(sums, alone, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("name", ["Rwkv", "Mamba", "GPT2"])
+def test_answers_of_a_batch_of_one_length_are_those_to_each_prompt_alone(make, encode, name):
+    model = make(name)
+    words = ("red green", "blue one", "two three", "green blue")
+    batch = encode(model.encoder, [(text, "x") for text in words], instruction="")
+    batch = [one for one in batch if len(one.prompt) == len(batch[0].prompt)]
+    assert len(batch) > 1
+    alone = [model.generate(model.base, [one], max_new_tokens=6)[0] for one in batch]
+    assert model.generate(model.base, batch, max_new_tokens=6) == alone
+
+
 @pytest.mark.parametrize("num_beams", [1, 2])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_answers_of_a_batch_are_those_to_each_prompt_alone(make, examples, name, num_beams):

@@ -14,7 +14,7 @@ from training_steps import train
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from cotune.exceptions import InputError
-from cotune.models import LanguageModel
+from cotune.models import LanguageModel, load_encoder
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Full, Joint, Lora, Prefix, Promot, Prompt, RandomPrompt
 
@@ -341,3 +341,18 @@ def test_virtual_tokens_that_leave_no_room_are_refused_with_both_numbers(method,
         with method.attach(causal):
             pass
     assert same(causal.base.state_dict().values(), before.values())
+
+
+def test_a_prefix_on_a_model_without_heads_is_refused(tiny_causal):
+    from transformers import MambaConfig, MambaForCausalLM
+
+    encoder = load_encoder(tiny_causal)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "eos_token_id": 1, "pad_token_id": 0}
+    base = MambaForCausalLM(MambaConfig(vocab_size=len(encoder.tokenizer), bos_token_id=None, **sizes))
+    model = LanguageModel(base, encoder)
+    with (
+        pytest.raises(InputError, match=r"^A prefix does not fit the model: its architecture \(mamba\) "),
+        Prefix(prefix_length=2).attach(model),
+    ):
+        pass
+    assert not any(parameter.requires_grad for parameter in model.base.parameters())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -14,7 +13,7 @@ from torch import nn
 
 from cotune._repr import brief_repr
 from cotune.exceptions import InputError
-from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
+from cotune.models._frozen import FrozenModel
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
 from cotune.models.exactness import (
     Generating,
@@ -27,13 +26,12 @@ from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.precision import Precision, default_device, layer_shape, resolve_precision
 from cotune.models.sampling import Sampler, Sampling
-from cotune.models.special_tokens import check_end_tokens, padding_token, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class LanguageModel:
+class LanguageModel(FrozenModel):
     """A pretrained causal or encoder-decoder model with its tokenizer, frozen; adapters come and go on it.
 
     Parameters
@@ -64,19 +62,10 @@ class LanguageModel:
         *,
         pack: bool | None = None,
     ) -> None:
-        self.base = base.requires_grad_(False).eval()
+        super().__init__(base, encoder)
         self._shipped = (self.base.config.use_cache, self.base.generation_config)
         self.base.config.use_cache = False
-        self.dtype = base.dtype
-        self.encoder = encoder
-        self.tokenizer = encoder.tokenizer
-        self.seq2seq = bool(base.config.is_encoder_decoder)
-        encoder.vocabulary_size = self.vocabulary_size
-        check_end_tokens(base, encoder, self.vocabulary_size)
-        self.pad_token = padding_token(self.tokenizer, self.vocabulary_size)
-        self.start_token = start_token(base, self.vocabulary_size) if self.seq2seq else None
         self.base.generation_config = greedy_config(self)
-        self.keeps_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
         # A skeleton has nothing to try. Tried now, since later adapters and dropout may be on the base.
         self._pads_right = self.pack or self.device.type == "meta" or right_padding_is_exact(self)
@@ -172,25 +161,10 @@ class LanguageModel:
         return cls(base, encoder, pack=False)
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        device: torch.device = next(self.base.parameters()).device
-        return device
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens the model distinguishes."""
-        return int(self.base.get_input_embeddings().weight.shape[0])
-
-    @property
     def context(self) -> int | None:
         """Most tokens the model has positions for; None where there is no limit."""
         limit = getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
         return None if limit is None else int(limit)
-
-    def autocast(self) -> torch.autocast:
-        """Compute in the type the model was loaded in while its weights are trained in a wider one."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.base.dtype != self.dtype)
 
     @contextmanager
     def one_example_a_row(self) -> Iterator[None]:
@@ -210,57 +184,6 @@ class LanguageModel:
             self.tokenizer.save_pretrained(str(folder))
         finally:
             self.base.config.use_cache, self.base.generation_config = ours
-
-    @property
-    def batch_tokens(self) -> int:
-        """About how many tokens a forward pass without gradients holds unless the caller says otherwise."""
-        return 1024 if self.device.type == "cpu" else 16_384
-
-    @property
-    def row_tokens(self) -> int:
-        """About how many columns of a shared row are read at once: attention grows with their square."""
-        return 384 if self.device.type == "cpu" else 4096
-
-    def batch(
-        self,
-        examples: Sequence[Encoded],
-        *,
-        max_row_tokens: int = 512,
-        owners: Sequence[int] | None = None,
-    ) -> Batch:
-        """Put examples into one forward pass, neighbours with a common prefix (and owner) sharing a row."""
-        if self.seq2seq:
-            assert self.start_token is not None
-            return seq2seq_batch(examples, self.pad_token, self.start_token).to(self.device)
-        rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens, owners=owners)
-        return causal_batch(examples, rows, self.pad_token).to(self.device)
-
-    def target_losses(self, module: nn.Module, batch: Batch, *, label_smoothing: float = 0.0) -> torch.Tensor:
-        """Negative log-likelihood of every target token of a batch.
-
-        Parameters
-        ----------
-        module : Module
-            The base model, or the base model under an adapter.
-        batch : Batch
-            From :meth:`batch`.
-        label_smoothing : float
-            Share of a target's probability that is spread over the vocabulary evenly; for training.
-
-        Returns
-        -------
-        Tensor of shape (t,)
-            Nats, in the order of ``batch.label``, in float32.
-        """
-        if self.keeps_logits:
-            logits = module(**batch.inputs, use_cache=False, logits_to_keep=batch.columns).logits
-            picked = logits[batch.row, batch.column]
-        else:
-            logits = module(**batch.inputs, use_cache=False).logits
-            picked = logits[batch.row, batch.columns[batch.column]]
-        return nn.functional.cross_entropy(
-            picked.float(), batch.label, reduction="none", label_smoothing=label_smoothing
-        )
 
     def nll(
         self, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int | None = None
@@ -358,54 +281,11 @@ class LanguageModel:
                 )
         return [self.encoder.decode(tokens) for tokens in written]
 
-    def chunks(
-        self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False
-    ) -> Iterator[list[int]]:
-        """Split into batches of about ``batch_tokens`` tokens, keeping neighbours with a common prefix.
-
-        Parameters
-        ----------
-        examples : sequence of Encoded
-            What is batched.
-        batch_tokens : int
-            The longest times their number.
-        by_length : bool
-            Batches of prompts to generate from, the longest first; their targets do not count.
-
-        Yields
-        ------
-        list of int
-            Indices of the examples of a batch: of one length, where padding would change what a model says.
-        """
-        keep_order = self.pack and not by_length
-        sizes = [(len(e.prompt), 0 if by_length else len(e.target)) for e in examples]
-        if not self.seq2seq:
-            sizes = [(sum(size), 0) for size in sizes]
-        pads = len(set(sizes)) < 2 or self._pads(left=by_length)
-        order = list(range(len(examples)))
-        if not keep_order:
-            order.sort(key=lambda i: (sum(sizes[i]), *([] if pads else sizes[i])), reverse=True)
-        chunk: list[int] = []
-        total = longest = 0
-        for index in order:
-            tokens = sum(sizes[index])
-            if keep_order and chunk:
-                grown = total + tokens - shared_prefix([examples[chunk[-1]].prompt, examples[index].prompt])
-            else:
-                grown = max(longest, tokens) * (len(chunk) + 1)
-            if chunk and (grown > batch_tokens or not (pads or sizes[index] == sizes[chunk[0]])):
-                yield chunk
-                chunk, longest, grown = [], 0, tokens
-            chunk.append(index)
-            total, longest = grown, max(longest, tokens)
-        if chunk:
-            yield chunk
-
     def caches(self, num_beams: int) -> bool:
         """Whether generation goes on from what the model has computed, in place of reading all again."""
         return self._beams.cached if num_beams > 1 else self._greedy.cached
 
-    def _pads(self, *, left: bool) -> bool:
+    def pads(self, *, left: bool) -> bool:
         """Whether the model gives what it gives each example alone where padding stands on a side."""
         return self._greedy.pads_left if left and not self.seq2seq else self._pads_right
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from cotune.models._frozen import FrozenModel
 from cotune.models.batching import Batch, causal_batch, seq2seq_batch
 from cotune.models.encoding import Encoded
 from cotune.models.likelihood import batch_losses, row_losses
-
-if TYPE_CHECKING:
-    from cotune.models._language_model import LanguageModel
 
 _WINDOWS = (
     "sliding_window",
@@ -30,7 +27,7 @@ _REFUSALS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, Valu
 """How architectures say that they do not take a mask, a position or a cache."""
 
 
-def packing_is_exact(model: LanguageModel) -> bool:
+def packing_is_exact(model: FrozenModel) -> bool:
     """Try packing on three short examples: the losses must be those of one example a row."""
     config = model.base.config.get_text_config()
     # Distances within a packed row are longer, and examples of a few tokens do not meet the window.
@@ -49,7 +46,7 @@ def packing_is_exact(model: LanguageModel) -> bool:
     return torch.allclose(losses[0], losses[1], rtol=tolerance, atol=tolerance)
 
 
-def rows_are_exact(model: LanguageModel) -> bool:
+def rows_are_exact(model: FrozenModel) -> bool:
     """Try keys and values that examples share: the losses must be those of a packed batch."""
     examples = _examples(model)
     with torch.inference_mode():
@@ -63,7 +60,7 @@ def rows_are_exact(model: LanguageModel) -> bool:
     return bool(np.allclose(shared, plain, rtol=tolerance, atol=tolerance))
 
 
-def right_padding_is_exact(model: LanguageModel) -> bool:
+def right_padding_is_exact(model: FrozenModel) -> bool:
     """Try two examples of unequal lengths in one batch: the losses must be those of each alone."""
     long, short, _ = _examples(model)
     examples = [long, Encoded(short.prompt[7:], short.target[1:])]
@@ -93,32 +90,37 @@ class Generating:
     pads_left: bool
 
 
-def try_generating(model: LanguageModel, *, num_beams: int) -> Generating:
+def try_generating(model: FrozenModel, *, num_beams: int) -> Generating:
     """Try to write two tokens after prompts of unequal lengths.
 
     A prompt's own logits are compared, those of the first token and those of a second one that is read after
-    the first: recurrent models may keep padding in their state.
+    the first: recurrent models may keep padding in their state, or mix the states of a batch up even where
+    nothing is padded (RWKV does), and then go on from nothing.
     """
-    long, short = (list(example.prompt) for example in _examples(model)[:2])
+    long, short, other = (list(example.prompt) for example in _examples(model))
     prompts = [long, short[7:]]
+    tolerance = 5e-2 if model.base.dtype.itemsize < 4 else 1e-3
     with _evaluating(model), torch.inference_mode():
         for cached in (True, False):
             try:
                 alone = [_first_logits(model, [prompt], num_beams, cached=cached) for prompt in prompts]
-                break
+                beside = _first_logits(model, [long, other], num_beams, cached=cached)
             except _REFUSALS:
                 if not cached:
                     raise
+                continue
+            if _distance(alone[0][0], beside[0]) <= tolerance:
+                break
         try:
             together = _first_logits(model, prompts, num_beams, cached=cached)
         except _REFUSALS:
             return Generating(cached, pads_left=False)
     apart = max(_distance(of_one[0], of_all) for of_one, of_all in zip(alone, together, strict=True))
-    return Generating(cached, apart <= (5e-2 if model.base.dtype.itemsize < 4 else 1e-3))
+    return Generating(cached, apart <= tolerance)
 
 
 def _first_logits(
-    model: LanguageModel, prompts: list[list[int]], num_beams: int, *, cached: bool
+    model: FrozenModel, prompts: list[list[int]], num_beams: int, *, cached: bool
 ) -> torch.Tensor:
     """Return the logits of two tokens after each prompt, of its first beam: (prompts, 2, vocabulary)."""
     width = max(map(len, prompts))
@@ -146,14 +148,14 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return distance if distance == distance else float("inf")
 
 
-def _plain_batch(model: LanguageModel, examples: list[Encoded]) -> Batch:
+def _plain_batch(model: FrozenModel, examples: list[Encoded]) -> Batch:
     if model.start_token is not None:
         return seq2seq_batch(examples, model.pad_token, model.start_token).to(model.device)
     return causal_batch(examples, [[at] for at in range(len(examples))], model.pad_token).to(model.device)
 
 
 @contextmanager
-def _evaluating(model: LanguageModel) -> Iterator[None]:
+def _evaluating(model: FrozenModel) -> Iterator[None]:
     """Let nothing drop out, whoever asks."""
     training = [module for module in model.base.modules() if module.training]
     model.base.eval()
@@ -164,12 +166,12 @@ def _evaluating(model: LanguageModel) -> Iterator[None]:
             module.training = True
 
 
-def _examples(model: LanguageModel) -> list[Encoded]:
+def _examples(model: FrozenModel) -> list[Encoded]:
     ids = torch.Generator().manual_seed(0)
     draw = torch.randint(0, model.vocabulary_size, (3, 8), generator=ids).tolist()
     prefix = tuple(draw[0]) + tuple(draw[1])
     return [Encoded((*prefix, *row[:4]), tuple(row[4:])) for row in draw]
 
 
-def _tolerance(model: LanguageModel) -> float:
+def _tolerance(model: FrozenModel) -> float:
     return 2e-2 if model.base.dtype.itemsize < 4 else 1e-3

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from cotune.models._frozen import FrozenModel
 from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded, Encoder
 from cotune.models.sampling import Perturbed, Sampler
 from cotune.models.shared_row import SharedRow
 from cotune.models.special_tokens import first_written
 
-if TYPE_CHECKING:
-    from cotune.models._language_model import LanguageModel
-
 _SHARED = -1
 """Owner of the columns that all lines see."""
 
 
-def greedy_config(model: LanguageModel) -> GenerationConfig:
+def greedy_config(model: FrozenModel) -> GenerationConfig:
     """Greedy decoding, without the penalties and samplers that checkpoints bring along for chats."""
     theirs = model.base.generation_config
     ends = theirs.eos_token_id if isinstance(theirs.eos_token_id, list) else [theirs.eos_token_id]
@@ -61,7 +58,7 @@ class _Stops(StoppingCriteria):  # type: ignore[misc]
 
 
 def generate_batches(
-    model: LanguageModel,
+    model: FrozenModel,
     module: nn.Module,
     prompts: Sequence[Encoded],
     *,
@@ -76,7 +73,7 @@ def generate_batches(
 
     Parameters
     ----------
-    model : LanguageModel
+    model : FrozenModel
         The model.
     module : Module
         Its base, or its base under an adapter.
@@ -126,7 +123,7 @@ def generate_batches(
 
 
 def _pad(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], n_prefix: int
+    model: FrozenModel, prompts: Sequence[Sequence[int]], n_prefix: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad prompts to one length behind their common prefix; return the ids and a mask of the prompts."""
     width = max(map(len, prompts))
@@ -159,7 +156,7 @@ class RowDecoder:
 
     Parameters
     ----------
-    model : LanguageModel
+    model : FrozenModel
         A decoder-only model for which packing is exact.
     module : Module
         Its base, or its base under an adapter.
@@ -175,7 +172,7 @@ class RowDecoder:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: FrozenModel,
         module: nn.Module,
         *,
         max_new_tokens: int,

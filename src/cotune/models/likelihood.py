@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cotune.models._frozen import FrozenModel
 from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded
 from cotune.models.shared_row import SharedRow, TokenTree
 
-if TYPE_CHECKING:
-    from cotune.models._language_model import LanguageModel
-
 
 def batch_losses(
-    model: LanguageModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
+    model: FrozenModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
 ) -> NDArray[np.float64]:
-    """Mean negative log-likelihood per target token, batch by batch; see :meth:`LanguageModel.nll`."""
+    """Mean negative log-likelihood per target token, batch by batch; see :meth:`FrozenModel.nll`."""
     result = np.empty(len(examples))
     for indices in model.chunks(examples, batch_tokens):
         batch = model.batch([examples[i] for i in indices])
@@ -34,16 +31,16 @@ def batch_losses(
 
 
 def row_losses(
-    model: LanguageModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
+    model: FrozenModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
 ) -> NDArray[np.float64]:
-    """Mean negative log-likelihood per target token; see :meth:`LanguageModel.nll`.
+    """Mean negative log-likelihood per target token; see :meth:`FrozenModel.nll`.
 
     What all prompts begin with is read once; of neighbours, such as the choices of one input, so is all that
     they have in common.
 
     Parameters
     ----------
-    model : LanguageModel
+    model : FrozenModel
         A decoder-only model for which packing is exact.
     module : Module
         Its base, or its base under an adapter.

@@ -9,7 +9,6 @@ logits are those of each example alone, up to rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import DynamicCache
 
-if TYPE_CHECKING:
-    from cotune.models._language_model import LanguageModel
+from cotune.models._frozen import FrozenModel
 
 
 class SharedRow:
@@ -26,7 +24,7 @@ class SharedRow:
 
     Parameters
     ----------
-    model : LanguageModel
+    model : FrozenModel
         A decoder-only model for which packing is exact.
     module : Module
         Its base, or its base under an adapter.
@@ -34,7 +32,7 @@ class SharedRow:
         The tokens that all examples begin with.
     """
 
-    def __init__(self, model: LanguageModel, module: nn.Module, prefix: Sequence[int]) -> None:
+    def __init__(self, model: FrozenModel, module: nn.Module, prefix: Sequence[int]) -> None:
         self._model = model
         self._module = module
         self._cache = DynamicCache()

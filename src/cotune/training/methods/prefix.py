@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PositiveInt
 
+from cotune.exceptions import InputError
 from cotune.training.methods._method import Attached, Method
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Prefix(Method):
         Raises
         ------
         InputError
-            If the model has no more positions than the prefix takes.
+            If the model has no more positions than the prefix takes, or no heads that PEFT knows of.
         """
         from peft import PrefixTuningConfig, TaskType, get_peft_model
 
@@ -52,7 +53,14 @@ class Prefix(Method):
         with warnings.catch_warnings():
             # PEFT asks transformers for an attribute by its old name.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-            module: Any = get_peft_model(model.base, config)
+            try:
+                module: Any = get_peft_model(model.base, config)
+            except ValueError as error:
+                kind = model.base.config.model_type
+                raise InputError(
+                    f"A prefix does not fit the model: its architecture ({kind}) does not tell PEFT the "
+                    "attention heads that it would stand in; use another method, such as lora or prompt."
+                ) from error
         module.register_forward_pre_hook(_without_positions, with_kwargs=True)
 
         def write(folder: Path) -> None:
