@@ -102,6 +102,13 @@ def test_group_takes_numbers(blocks, scores):
     assert found.stability is not None
 
 
+def test_group_takes_the_names_of_a_data_frame(scores):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(scores, columns=[*"abcdef"])
+    assert cotune.group(frame, n_clusters=2, resamples=0).members == [("a", "c", "e"), ("b", "d", "f")]
+    assert cotune.group(frame, tasks="uvwxyz", n_clusters=2, resamples=0).tasks == tuple("uvwxyz")
+
+
 def test_group_takes_files_by_either_name(scores, tmp_path):
     file = tmp_path / "scores.csv"
     cells = [["" if np.isnan(value) else repr(float(value)) for value in row] for row in scores]

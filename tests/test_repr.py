@@ -10,13 +10,23 @@ import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import grouping as grouping_samples
+from samples.retention import retention_report
+from samples.transfer import transfer_report
+from sklearn.base import BaseEstimator
 
 import cotune
+from cotune._config import BriefModel
 from cotune._repr import LINES, WIDTH, Brief, brief_repr
 from cotune.affinity import table_of
+from cotune.answering import InContextScore
+from cotune.findings.retention import retention_findings
+from cotune.findings.transfer import transfer_findings
 from cotune.grouping import SDPClustering, prepare
 from cotune.lab.planted import PlantedConfig
-from cotune.lab.toy_language import TOY_CHECKPOINT
+from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
+from cotune.tasks.readers import JsonLinesReader
+from cotune.training.learner import Score
 
 ROOMS = [
     "affinity",
@@ -57,6 +67,17 @@ def fits(thing):
 
 def test_the_limits_are_these():
     assert (LINES, WIDTH) == (10, 110)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_classes_of_other_kinds_do_too(room):
+    """Whatever else shows itself is a configuration, a named tuple of numbers, or scikit-learn's."""
+    module = importlib.import_module(f"cotune.{room}")
+    for one in filter(inspect.isclass, (getattr(module, name) for name in module.__all__)):
+        if one.__repr__ is object.__repr__ or issubclass(one, (Brief, BriefModel, BaseEstimator)):
+            continue
+        own = vars(one).get("__repr__")
+        assert hasattr(one, "_fields") or (own and "brief_repr" in inspect.getsource(own)), one
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])
@@ -167,6 +188,58 @@ def test_configurations_show_what_is_not_by_default():
 
     assert fits(PlantedConfig(tasks=40)) == "PlantedConfig(tasks=40)"
     fits(TrainingConfig(batch_size=4, task_weights=dict.fromkeys(many(30), 2.0)))
+
+    reader = JsonLinesReader(path=LONG, include=[*many(50)])
+    assert fits(reader) == str(reader)
+
+
+def test_results_of_tuning_and_evaluating(tmp_path):
+    tasks = toy_tasks(["copy", "max", "min"], train=24, validation=4, test=6)
+    named = [
+        dataclasses.replace(task, name=f"{task.name} {'of a long name ' * 9}", notes=many(20))
+        for task in tasks
+    ]
+    shots = {"shots": [0, 1, 2, 3], "draws": 1}
+    result = cotune.tune(
+        named[0], TOY_CHECKPOINT, tmp_path / "out", "lora", evaluation=named[1:], steps=2, in_context=shots
+    )
+    fits(result)
+    fits(result.after)
+    fits(result.after.in_context[0])
+    found = cotune.evaluate(tmp_path / "out", named, shots=(0, 1, 2), draws=1)
+    fits(found)
+    fits(found.averages[0])
+
+
+def test_scores_with_their_examples():
+    score = InContextScore("a task", 4, 0, "rouge_l", 0.5, True, (0.25,) * 9000, many(9000, "word "), 3)
+    assert "9000" not in fits(score)
+    fits(Score(0.1, "nll", False, (0.5,) * 9000))
+
+
+def parts(thing):
+    """Yield a dataclass, and all dataclasses within it, the first of each collection."""
+    if dataclasses.is_dataclass(thing):
+        yield thing
+        for field in dataclasses.fields(thing):
+            yield from parts(getattr(thing, field.name))
+    elif isinstance(thing, (tuple, list)) and thing:
+        yield from parts(thing[0])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(lambda: grouping_samples.many_tasks_report(), id="grouping"),
+        pytest.param(lambda: retention_findings(retention_report()), id="retention"),
+        pytest.param(lambda: transfer_findings(transfer_report()), id="transfer"),
+    ],
+)
+def test_findings_and_all_within_them(made):
+    found = list(parts(made()))
+    assert len({type(part) for part in found}) > 5
+    for part in found:
+        fits(part)
 
 
 @pytest.fixture

@@ -13,7 +13,23 @@ from cotune._repr import brief_repr
 from cotune.exceptions import InputError
 
 
-class Config(BaseModel):
+class BriefModel(BaseModel):
+    """Base of all that files may say: it shows what is not as it is by default, and fits on a screen."""
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self).__name__, self.__repr_args__())
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if field.is_required() or value != field.get_default(call_default_factory=True):
+                yield name, value
+
+
+class Config(BriefModel):
     """Base of every configuration: unknown keys are errors, and nothing changes after it is made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -24,16 +40,6 @@ class Config(BaseModel):
         Only a reader that asks which of two options was given does not take both back.
         """
         return plain(self)
-
-    def __repr__(self) -> str:
-        return brief_repr(type(self).__name__, self.__repr_args__())
-
-    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
-        """Yield what is not as it is by default."""
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if field.is_required() or value != field.get_default(call_default_factory=True):
-                yield name, value
 
 
 def plain(config: BaseModel) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def table_of(
         An affinity matrix, row i the task that is helped; or the scores of runs, NaN where a task was not in
         the run.
     tasks : sequence of str, optional
-        Names of the n tasks, by default task-0 and so on.
+        Names of the n tasks, by default those of a data frame's columns, or else task-0 and so on.
     kind : {"affinity matrix", "score table"}, optional
         Which of the two it is; by default a matrix where it is square.
     lower_is_better : bool
@@ -151,7 +151,8 @@ def table_of(
         raise InputError(f"The kind of a table must be one of: {', '.join(KINDS)}; got {kind!r}.")
     if kind == "affinity matrix" and not square:
         raise InputError(f"An affinity matrix must be square, got {numbers.shape}.")
-    names = [f"task-{at}" for at in range(n)] if tasks is None else [str(task) for task in tasks]
+    named = getattr(values, "columns", None) if tasks is None else tasks
+    names = [f"task-{at}" for at in range(n)] if named is None else [str(task) for task in named]
     if len(names) != n:
         raise InputError(f"A table of {n} columns needs as many names of tasks, got {len(names)}.")
     checked = _check_names("The table", names)

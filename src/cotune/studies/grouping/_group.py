@@ -43,7 +43,8 @@ def group(
         was not in the run. For a score table that happens to be square, give
         ``cotune.affinity.table_of(scores, kind="score table")``.
     tasks : sequence of str, optional
-        Names of the columns of an array, by default task-0 and so on. A file names its own.
+        Names of the columns of an array, by default those of a data frame, or else task-0 and so on. A file
+        names its own.
     n_clusters : int or "auto"
         Number of groups; "auto" chooses it from the data.
     k_max : int, optional

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from cotune._config import BriefModel
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
@@ -23,7 +24,7 @@ from cotune.tasks.readers._rows import check_unicode
 from cotune.tasks.readers._splits import split_examples
 
 
-class Options(BaseModel):
+class Options(BriefModel):
     """Base of the readers' options: unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
