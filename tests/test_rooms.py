@@ -44,33 +44,26 @@ LIBRARIES = {
 
 @cache
 def imports():
-    """Return what every module imports, wherever in its file: names, and whether for types alone."""
+    """Return the names that every module imports, wherever in its file, those for types among them."""
     found = {}
     for file in sorted(ROOT.rglob("*.py")):
         parts = file.relative_to(ROOT.parent).with_suffix("").parts
         module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[module] = list(_imports(ast.parse(file.read_text(encoding="utf-8")), False))
+        found[module] = names = []
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not node.level
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
     return found
-
-
-def _imports(node, typing):
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ImportFrom):
-            assert not child.level
-            yield from ((f"{child.module}.{alias.name}", typing) for alias in child.names)
-        elif isinstance(child, ast.Import):
-            yield from ((alias.name, typing) for alias in child.names)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            yield from _imports(child, True)
-        else:
-            yield from _imports(child, typing)
 
 
 def of(room):
     """Yield module and name of everything that a room imports."""
     for module, names in imports().items():
         if f"{module}.".startswith(f"cotune.{room}."):
-            yield from ((module, name) for name, _ in names)
+            yield from ((module, name) for name in names)
 
 
 def room_of(name):
@@ -117,7 +110,7 @@ def test_modules_do_not_import_in_circles():
 
     # The face imports everything for type checkers, and nothing when it is imported.
     graph = {
-        module: {target(name) for name, typing in names if not typing and target(name) in known} - {module}
+        module: {target(name) for name in names if target(name) in known} - {module, "cotune"}
         for module, names in known.items()
         if module != "cotune"
     }
