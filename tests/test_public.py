@@ -26,10 +26,10 @@ def python(code):
 
 
 def test_importing_it_loads_nothing_heavy_and_takes_no_time():
-    # The median of several processes: one may have been put aside by the others of the machine.
-    code = "import sys, time; t = time.perf_counter(); import cotune; t = time.perf_counter() - t; "
-    code += f"print(t); sys.exit(any(name in sys.modules for name in {HEAVY}))"
-    assert np.median([float(python(code)) for _ in range(5)]) < MILLISECONDS / 1000
+    # Processor time, and of several processes the quickest: the machine may be busy with others.
+    code = "import sys, time; t = time.process_time(); import cotune; print(time.process_time() - t); "
+    code += f"sys.exit(any(name in sys.modules for name in {HEAVY}))"
+    assert min(float(python(code)) for _ in range(5)) < MILLISECONDS / 1000
 
 
 @pytest.mark.parametrize("name", ["group", "SDPClustering", "Task", "InputError"])

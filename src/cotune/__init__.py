@@ -7,8 +7,8 @@ needs.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take the name for true; typing alone takes longer than all of this
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
