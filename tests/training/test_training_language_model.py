@@ -26,13 +26,14 @@ def values(fit):
 
 
 def chosen(learner, module, task, split, *, metric):
-    """Answer every example with the choice that transformers' own loss finds likeliest, by the token."""
+    """Answer every example with the choice that transformers' own loss finds likeliest as a whole."""
     right = []
     for example in learner._tasks[task][split]:
         losses = {}
         for choice in example.choices:
             encoded = learner._data.encode(task, example, choice)
-            losses[choice] = float(learner.model.nll(module, [encoded])[0])
+            encoded = replace(encoded, target=encoded.target[:-1])
+            losses[choice] = float(learner.model.nll(module, [encoded])[0]) * len(encoded.target)
         right.append(metric.score(min(losses, key=losses.get), example.targets))
     return tuple(right)
 

@@ -320,7 +320,7 @@ def test_a_preset_is_the_papers_recipe_and_keys_that_are_given_go_before_it():
     assert (method.prompt_length, method.prompt_steps, method.prompt_learning_rate) == (100, 9, 0.2)
     assert preset.make_method("promot", {}).stages(1000, training)[0].steps == 5000
     assert preset.make_method("lora", {"r": 2}) == Lora(r=2)
-    assert preset.evaluation == {"num_beams": 4}
+    assert preset.evaluation == {"num_beams": 4, "classification": "generation"}
     for name in PRESETS:
         assert TuningConfig(preset=name).preset == name
 
