@@ -76,8 +76,7 @@ def test_public_classes_of_other_kinds_do_too(room):
     for one in filter(inspect.isclass, (getattr(module, name) for name in module.__all__)):
         if one.__repr__ is object.__repr__ or issubclass(one, (Brief, BriefModel, BaseEstimator)):
             continue
-        own = vars(one).get("__repr__")
-        assert hasattr(one, "_fields") or (own and "brief_repr" in inspect.getsource(own)), one
+        assert hasattr(one, "_fields"), one
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])
@@ -131,7 +130,7 @@ ARGUMENTS = st.lists(st.tuples(st.just("key"), VALUES), max_size=6).map(lambda f
 
 @given(st.sampled_from(["Name", "LongName" * 5]), ARGUMENTS)
 def test_whatever_is_held_fits(name, arguments):
-    lines = brief_repr(name, arguments).split("\n")
+    lines = brief_repr(type(name, (), {})(), arguments).split("\n")
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= WIDTH
 
@@ -158,7 +157,7 @@ def test_groups():
     fits(table.affinity)
     fits(prepare(table.affinity.matrix))
     groups = cotune.group(table, n_clusters=5, resamples=3)
-    assert "60 in all" in fits(groups)
+    assert fits(groups).startswith("Groups(\n    members=[5 in all: (")
     fits(groups.stability)
     fits(groups.clustering)
     warm = SDPClustering(5, warm_start=np.eye(60), callback=print, k_callback=print, tol=1e-4, max_iter=3)

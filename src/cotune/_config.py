@@ -17,7 +17,7 @@ class BriefModel(BaseModel):
     """Base of all that files may say: it shows what is not as it is by default, and fits on a screen."""
 
     def __repr__(self) -> str:
-        return brief_repr(type(self).__name__, self.__repr_args__())
+        return brief_repr(self, self.__repr_args__())
 
     def __str__(self) -> str:
         return repr(self)

@@ -23,7 +23,10 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 
 
 class Brief:
-    """Base of dataclasses that may hold much: what they show fits on a screen, whatever they hold."""
+    """Base of classes whose objects may hold much: what they show fits on a screen, whatever they hold.
+
+    It is the fields of a dataclass; ``__repr_args__`` gives others, as with pydantic.
+    """
 
     __slots__ = ()
 
@@ -34,37 +37,38 @@ class Brief:
             cls.__repr__ = Brief.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return brief_repr(type(self).__name__, _shown(self))
+        return brief_repr(self, self.__repr_args__())
+
+    def __repr_args__(self) -> Iterable[tuple[str, Any]]:
+        shown = (field.name for field in fields(self) if field.repr)  # type: ignore[arg-type]
+        return [(name, getattr(self, name, None)) for name in shown]
 
 
-def _shows_fields(value: Brief) -> bool:
-    """Whether a class has not chosen what it shows."""
-    return vars(type(value)).get("__repr__") is vars(Brief)["__repr__"]
-
-
-def _shown(value: Any) -> Iterable[tuple[str, Any]]:
-    return [(field.name, getattr(value, field.name, None)) for field in fields(value) if field.repr]
-
-
-def brief_repr(name: str, arguments: Iterable[tuple[str, Any]]) -> str:
-    """Return ``name(argument=value, ...)``, on one line or on a few, with values cut to a line each.
+def brief_repr(thing: object, arguments: Iterable[tuple[str, Any]]) -> str:
+    """Return ``Name(argument=value, ...)`` in few lines: values are cut, and what finds no room is named.
 
     Parameters
     ----------
-    name : str
-        Of the class.
+    thing : object
+        Whose class it is.
     arguments : iterable of (str, Any)
         Name and value of each; without a name the value stands alone.
     """
-    parts = [_part(key, _VALUES.repr(value)) for key, value in arguments]
+    name, named = type(thing).__name__, list(arguments)
+    parts = [_part(key, _VALUES.repr(value)) for key, value in named]
     line = f"{name}({', '.join(parts)})"
     if len(line) <= WIDTH:
         return line
-    room = LINES - 2
-    shown = parts if len(parts) <= room else parts[: room - 1]
-    lines = [f"    {_cut(part, WIDTH - 5)}," for part in shown]
-    if len(parts) > len(shown):
-        lines.append(f"    ... and {len(parts) - len(shown)} more")
+    lines: list[str] = []
+    for at, part in enumerate(parts):
+        part = f"{_cut(part, WIDTH - 5)},"
+        if lines and len(lines[-1]) + len(part) < WIDTH:
+            lines[-1] += f" {part}"
+        elif len(lines) < LINES - 3 or at == len(parts) - 1:
+            lines.append(f"    {part}")
+        else:
+            lines.append(_cut(f"    ... {', '.join(key for key, _ in named[at:] if key)}", WIDTH))
+            break
     return "\n".join([f"{name}(", *lines, ")"])
 
 
@@ -88,7 +92,7 @@ class _Values(reprlib.Repr):
     def repr1(self, x: Any, level: int) -> str:
         if hasattr(x, "shape") and hasattr(x, "dtype"):  # of NumPy and of PyTorch, neither imported here
             return f"<array of {' x '.join(map(str, x.shape))}>" if x.shape else _cut(repr(x), _INNER)
-        if isinstance(x, Brief) and _shows_fields(x):
+        if hasattr(type(x), "__repr_args__"):
             return self._nested(x, level)
         for kind, (opens, closes) in _BRACKETS.items():
             if isinstance(x, kind) and not hasattr(x, "_fields"):  # a named tuple shows itself
@@ -98,10 +102,10 @@ class _Values(reprlib.Repr):
     def repr_instance(self, x: Any, level: int) -> str:
         return _cut(_part("", super().repr_instance(x, level)), _INNER)
 
-    def _nested(self, x: Brief, level: int) -> str:
-        inner = (
-            [_part(key, self.repr1(value, level - 1)) for key, value in _shown(x)] if level > 0 else ["..."]
-        )
+    def _nested(self, x: Any, level: int) -> str:
+        if level <= 0:
+            return f"{type(x).__name__}(...)"
+        inner = [_part(key, self.repr1(value, level - 1)) for key, value in x.__repr_args__()]
         return _cut(f"{type(x).__name__}({', '.join(inner)})", _INNER)
 
     def _items(self, x: Any, level: int) -> str:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cotune._repr import brief_repr
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models._frozen import FrozenModel
 from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class LanguageModel(FrozenModel):
+class LanguageModel(Brief, FrozenModel):
     """A pretrained causal or encoder-decoder model with its tokenizer, frozen; adapters come and go on it.
 
     Parameters
@@ -70,11 +70,11 @@ class LanguageModel(FrozenModel):
         # A skeleton has nothing to try. Tried now, since later adapters and dropout may be on the base.
         self._pads_right = self.pack or self.device.type == "meta" or right_padding_is_exact(self)
 
-    def __repr__(self) -> str:
-        config = self.base.config
-        size = f"{self.base.num_parameters():,} parameters"
-        named = (("", config.name_or_path), ("", config.model_type), ("", size), ("dtype", self.dtype))
-        return brief_repr(type(self).__name__, (*named, ("device", self.device), ("pack", self.pack)))
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield "", self.base.config.name_or_path
+        yield "", self.base.config.model_type
+        yield "", f"{self.base.num_parameters():,} parameters"
+        yield from ((name, getattr(self, name)) for name in ("dtype", "device", "pack"))
 
     @classmethod
     def load(

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from cotune._repr import Brief, brief_repr
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models.profiles import PROFILES, Profile, ProfileName, choose_profile
 from cotune.models.text_tokens import TextTokens, alias, around
@@ -46,7 +46,7 @@ class Encoded(Brief):
         return replace(self, prompt=(*ids, *self.prompt)) if ids else self
 
 
-class Encoder:
+class Encoder(Brief):
     """Turns rendered prompts and targets into token ids for one model.
 
     A prompt has the tokens it has alone, with those that the tokenizer opens a sequence with: training thus
@@ -117,10 +117,10 @@ class Encoder:
         holds_blanks = type(tokenizer.backend_tokenizer.model).__name__ in ("BPE", "Unigram")
         self._clean_up = False if holds_blanks else None
 
-    def __repr__(self) -> str:
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield "", self.tokenizer.name_or_path
         shown = ("seq2seq", "max_prompt_tokens", "max_target_tokens", "profile")
-        named = [("", self.tokenizer.name_or_path), *((name, getattr(self, name)) for name in shown)]
-        return brief_repr(type(self).__name__, named)
+        yield from ((name, getattr(self, name)) for name in shown)
 
     @property
     def end_tokens(self) -> set[int]:

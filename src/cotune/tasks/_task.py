@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cotune._repr import Brief, brief_repr
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -66,10 +66,10 @@ class Task(Brief):
     format: str = "default"
     stops: tuple[str, ...] | None = None
 
-    def __repr__(self) -> str:
-        sizes = ((split, len(examples)) for split, examples in self.splits.items())
-        named = (("", self.name), ("", self.instruction), ("metric", self.metric), ("format", self.format))
-        return brief_repr(type(self).__name__, (*named, *sizes))
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from (("", self.name), ("", self.instruction))
+        yield from (("metric", self.metric), ("format", self.format))
+        yield from ((split, len(examples)) for split, examples in self.splits.items())
 
     def __getitem__(self, split: str) -> tuple[Example, ...]:
         """Return the examples of a split."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,6 +158,10 @@ class Groups(Brief):
     def members(self) -> list[tuple[str, ...]]:
         """Tasks of every group."""
         return groups_of(self.tasks, self.labels)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield "members", self.members
+        yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified", "source"))
 
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
