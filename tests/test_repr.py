@@ -245,8 +245,8 @@ def test_findings_and_all_within_them(made):
 def study(tmp_path):
     content = {
         "name": "many planted tasks",
-        "learner": {"kind": "planted", "tasks": 40, "groups": 4},
-        "affinity": {"estimator": "higher_order", "subset_size": 5, "subsets": 400},
+        "learner": {"kind": "planted", "tasks": 30, "groups": 3},
+        "affinity": {"estimator": "higher_order", "subset_size": 5, "subsets": 200},
         "comparison": {"budgets": [8], "seeds": 2},
         "executor": {"workers": 0},
     }
