@@ -101,6 +101,8 @@ def rouge(prediction: str, targets: Sequence[str], *, kind: str) -> float:
     kind : {"rouge1", "rouge2", "rougeL"}
         The name in the package ``rouge_score``.
     """
+    if prediction in targets:
+        return 1.0
     value = float(_rouge_scorer(kind).score_multi(targets, prediction)[kind].fmeasure)
     if value:
         return value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import string
 import unicodedata
-from collections.abc import Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -85,19 +86,22 @@ class RougeTokenizer:
     """
 
     def __init__(self) -> None:
-        from rouge_score.tokenizers import DefaultTokenizer
+        from nltk.stem.porter import PorterStemmer
+        from rouge_score.tokenize import tokenize
 
-        self._english = DefaultTokenizer(use_stemmer=True)
+        # Answers to a task share most of their words, and a stem costs more than all else of a short one.
+        stem = lru_cache(maxsize=2**16)(PorterStemmer().stem)
+        self._english: Callable[[str], list[str]] = partial(tokenize, stemmer=SimpleNamespace(stem=stem))
 
     def tokenize(self, text: str) -> list[str]:
         """Return the words of a text."""
         if text.isascii():
-            found: list[str] = self._english.tokenize(text)
+            found: list[str] = self._english(text)
         else:
             found = [
                 stem
                 for word in _patterns()["letters"].findall(fold(text))
-                for stem in (self._english.tokenize(word) if word.isascii() else [word])
+                for stem in (self._english(word) if word.isascii() else [word])
             ]
         return found or list(_patterns()["character"].findall(fold(text)))
 
