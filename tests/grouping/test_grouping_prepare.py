@@ -112,3 +112,32 @@ def test_constant_rows_and_single_tasks_have_an_answer():
     assert np.isfinite(prepared.matrix).all()
     assert "without variation" in prepared.steps[0]
     assert prepare([[3.0]]).matrix.shape == (1, 1)
+
+
+@pytest.mark.parametrize("half", ["upper", "lower", "shuffled", "with gaps"])
+def test_half_of_a_symmetric_matrix_is_taken_for_all_of_it(half):
+    rng = np.random.default_rng(3)
+    whole = rng.normal(size=(7, 7))
+    whole = whole + whole.T
+    given = np.triu(np.ones((7, 7), dtype=bool)) if half != "lower" else np.tril(np.ones((7, 7), dtype=bool))
+    expected = whole
+    if half == "shuffled":
+        order = rng.permutation(7)
+        given = given[np.ix_(order, order)]
+    if half == "with gaps":
+        given[0, 3] = given[2, 5] = False
+        expected = whole.copy()
+        for i, j in ((0, 3), (2, 5)):
+            expected[i, j] = expected[j, i] = np.nan
+    found = prepare(np.where(given, whole, np.nan), missing="complete")
+    np.testing.assert_allclose(found.matrix, prepare(expected, missing="complete").matrix)
+    assert found.steps[0] == "the one direction given of each pair taken for both"
+    with pytest.raises(InputError, match="affinities are missing"):
+        prepare(np.where(given, whole, np.nan))
+
+
+def test_a_matrix_with_pairs_in_both_directions_is_no_half():
+    rng = np.random.default_rng(4)
+    T = rng.normal(size=(5, 5))
+    T[3, 1] = np.nan
+    assert "the one direction given of each pair taken for both" not in prepare(T, missing="complete").steps

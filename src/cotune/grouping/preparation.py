@@ -55,7 +55,8 @@ def prepare(
     missing : {"refuse", "complete"}
         What to do with NaN off the diagonal. ``"complete"``: take the scaled entry of the opposite
         direction, T_vu for T_uv, where it exists; otherwise what the row and column means predict, which
-        favours no grouping.
+        favours no grouping. A matrix that has every pair in one direction at most, such as a triangle, is
+        taken for symmetric before it is scaled.
     diagonal : {"neutral", "keep"}
         T_uu says nothing about which other tasks u belongs with, but it counts in a density (Eq. 1) and
         favours small groups for tasks where it is large. ``"neutral"`` replaces it by what the row and
@@ -90,8 +91,12 @@ def prepare(
             )
     matrix = _square(T)
     off = ~np.eye(len(matrix), dtype=bool)
-    absent = np.isnan(matrix) & off
     steps = []
+    if missing == "complete" and _has_one_direction(matrix):
+        # A triangle: standardised first, its rows would each be measured by another set of tasks.
+        matrix = np.where(np.isnan(matrix), matrix.T, matrix)
+        steps.append("the one direction given of each pair taken for both")
+    absent = np.isnan(matrix) & off
     objection = asymmetry(matrix)
     if objection:
         warnings.warn(objection, UserWarning, stacklevel=2)
@@ -123,6 +128,13 @@ def _square(T: ArrayLike) -> Matrix:
             f"mark pairs that were never sampled with NaN."
         )
     return matrix
+
+
+def _has_one_direction(matrix: Matrix) -> bool:
+    """Whether every pair has an entry in one direction at most, and some have: half of a symmetric matrix."""
+    given = ~np.isnan(matrix)
+    np.fill_diagonal(given, False)
+    return bool(given.any() and not (given & given.T).any())
 
 
 def _refuse_missing(absent: Matrix, missing: str) -> None:
