@@ -8,6 +8,9 @@ from cotune.grouping._partition import density, first_appearance, objective
 from cotune.grouping._solution import Progress
 from cotune.grouping.baselines import LloydGrouping, SpectralGrouping
 from cotune.grouping.exact import ExactPartition, exact_partitions, exhaustive
+from cotune.grouping.gain_bounds import gain_bound
+from cotune.grouping.gain_partition import all_groups, best_gain_partition, sized_gain
+from cotune.grouping.gain_search import search_gain_partition
 from cotune.grouping.number_of_groups import K_RULES, KPath, choose_k, default_k_rule
 from cotune.grouping.overlapping import OverlappingGroups, select_overlapping
 from cotune.grouping.preparation import Prepared, prepare
@@ -34,6 +37,8 @@ __all__ = [
     "SDPClustering",
     "SpectralGrouping",
     "Stability",
+    "all_groups",
+    "best_gain_partition",
     "bootstrap",
     "choose_k",
     "default_k_rule",
@@ -41,7 +46,10 @@ __all__ = [
     "exact_partitions",
     "exhaustive",
     "first_appearance",
+    "gain_bound",
     "objective",
     "prepare",
+    "search_gain_partition",
     "select_overlapping",
+    "sized_gain",
 ]

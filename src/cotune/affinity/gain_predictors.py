@@ -1,0 +1,210 @@
+"""Predictors of the gain of a task from the company it is trained in, all of one form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotune.affinity._gaussian import Array
+from cotune.affinity._runs import pair_counts
+from cotune.affinity.company_surrogate import CompanySurrogate
+from cotune.affinity.higher_order import higher_order
+from cotune.affinity.kernel_surrogate import KernelSurrogate
+
+Members = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SizedEffects:
+    """Gains that follow from pairs and sizes.
+
+    Task i in a group S of s tasks gains ``by_size[s-1] * sum over j in S of effects[i, j] + own[i, s-1]``.
+
+    Parameters
+    ----------
+    effects : ndarray of shape (n, n)
+        Of task j on task i, 0 on the diagonal.
+    by_size : ndarray of shape (n,)
+        Factor of a group of s tasks at s - 1.
+    own : ndarray of shape (n, n)
+        What company of a size does to task i whoever it is; 0 in the first column.
+    """
+
+    effects: Array
+    by_size: Array
+    own: Array
+
+    def predict(self, inside: Members) -> Array:
+        """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere."""
+        at = np.maximum(inside.sum(1) - 1, 0)
+        gain = self.by_size[at][:, None] * (inside @ self.effects.T) + self.own[:, at].T
+        return np.where(inside, gain, np.nan)
+
+
+class GainPredictor(ABC):
+    """Learns ``g_i(S)``, the gain of task i in subset S over training alone, from runs."""
+
+    name: ClassVar[str]
+    words: ClassVar[str]
+    """What it predicts by, as a sentence says it."""
+    most_tasks: ClassVar[int | None] = None
+    """Most tasks that it can be asked about; None for any number."""
+
+    @abstractmethod
+    def fit(self, inside: Members, gains: Array) -> Self:
+        """Fit to gains of runs, shapes (m, n), tasks alone among them, and choose what is to be chosen."""
+
+    def refit(self, inside: Members, gains: Array) -> Self:
+        """Fit another predictor to other runs with the choices of this one."""
+        return type(self)().fit(inside, gains)
+
+    @abstractmethod
+    def predict(self, inside: Members) -> Array:
+        """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere; 0 for a task alone."""
+
+    def sized(self) -> SizedEffects | None:
+        """Return the prediction as effects of pairs and sizes, None where it has no such form."""
+        return None
+
+
+class _Sized(GainPredictor):
+    _form: SizedEffects
+
+    def predict(self, inside: Members) -> Array:
+        return self._form.predict(inside)
+
+    def sized(self) -> SizedEffects:
+        return self._form
+
+
+class OwnMean(_Sized):
+    """The task's mean gain in company of a size, whoever that is: what any other predictor has to beat."""
+
+    name = "own_mean"
+    words = "each task's own mean in company"
+
+    def fit(self, inside: Members, gains: Array) -> Self:
+        """Fit to gains of runs."""
+        n = inside.shape[1]
+        size = inside.sum(1)
+        seen = np.unique(size[size > 1])
+        own = np.zeros((n, n))
+        if len(seen):
+            total = np.array([np.where(inside, gains, 0.0)[size == s].sum(0) for s in seen])
+            count = np.array([inside[size == s].sum(0) for s in seen])
+            over_all = total.sum(0) / np.maximum(count.sum(0), 1)
+            means = np.where(count > 0, total / np.maximum(count, 1), over_all)
+            for s in range(2, n + 1):  # a size that was not run is taken for the nearest that was
+                own[:, s - 1] = means[int(np.abs(np.log(seen / s)).argmin())]
+        self._form = SizedEffects(np.zeros((n, n)), np.zeros(n), own)
+        return self
+
+
+class PairAverage(_Sized):
+    """The mean over the company of what each companion did in pairs (Standley et al., 2020).
+
+    A pair that was not run by itself has the mean over the runs that hold it (Eq. 6), and one that never
+    met the mean of the task's other pairs.
+    """
+
+    name = "pair_average"
+    words = "the average over pairs"
+
+    def fit(self, inside: Members, gains: Array) -> Self:
+        """Fit to gains of runs."""
+        n = inside.shape[1]
+        size = inside.sum(1)
+        pairs = higher_order(inside[size == 2], gains[size == 2]).matrix
+        company = higher_order(inside[size > 1], gains[size > 1]).matrix
+        effects = np.where(np.isnan(pairs), company, pairs)
+        np.fill_diagonal(effects, np.nan)
+        known = ~np.isnan(effects)
+        mean = np.where(known, effects, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+        effects = np.where(known, effects, mean[:, None])
+        np.fill_diagonal(effects, 0.0)
+        by_size = np.concatenate([[0.0], 1.0 / np.arange(1.0, n)])
+        self._form = SizedEffects(effects, by_size, np.zeros((n, n)))
+        return self
+
+
+class Company(_Sized):
+    """A :class:`CompanySurrogate`: the effect of company between a mean and a sum, as the runs tell."""
+
+    name = "company"
+    words = "effects of companions that change with the size of the group"
+    _power: ClassVar[float | None] = None
+    _common: ClassVar[float | None] = None
+
+    def fit(self, inside: Members, gains: Array) -> Self:
+        """Fit to gains of runs."""
+        return self._take(CompanySurrogate(power=self._power, common=self._common).fit(inside, gains))
+
+    def refit(self, inside: Members, gains: Array) -> Self:
+        """Fit another to other runs, with the same choices."""
+        was = self._surrogate
+        again = CompanySurrogate(ridge=was.ridge_, power=was.power_, common=was.common_)
+        return type(self)()._take(again.fit(inside, gains))
+
+    def _take(self, surrogate: CompanySurrogate) -> Self:
+        self._surrogate = surrogate
+        n = len(surrogate.effects_)
+        self._form = SizedEffects(surrogate.effects_, surrogate.by_size_, np.zeros((n, n)))
+        return self
+
+
+class Linear(Company):
+    """The linear surrogate (App. B.3 of AdaGroup): effects of companions add up."""
+
+    name = "linear"
+    words = "effects of companions that add up"
+    _power = 0.0
+    _common = 0.0
+
+
+class Kernel(GainPredictor):
+    """A :class:`KernelSurrogate`: companions may interact."""
+
+    name = "kernel"
+    words = "a kernel on subsets"
+    most_tasks = 16
+
+    def fit(self, inside: Members, gains: Array) -> Self:
+        """Fit to gains of runs."""
+        self._surrogate = KernelSurrogate().fit(inside, gains)
+        return self
+
+    def refit(self, inside: Members, gains: Array) -> Self:
+        """Fit another to other runs, with the same choices."""
+        again = type(self)()
+        again._surrogate = KernelSurrogate(ridge=self._surrogate.ridge_, decay=self._surrogate.decay_)
+        again._surrogate.fit(inside, gains)
+        return again
+
+    def predict(self, inside: Members) -> Array:
+        """Return gains of the tasks of each subset."""
+        alone = self._surrogate.predict(np.eye(inside.shape[1], dtype=bool))
+        assert isinstance(alone, np.ndarray)
+        gain = np.full(inside.shape, np.nan)
+        for rows in np.array_split(np.arange(len(inside)), max(1, len(inside) // _AT_ONCE)):
+            found = self._surrogate.predict(inside[rows])
+            assert isinstance(found, np.ndarray)
+            gain[rows] = found - np.diag(alone)
+        return gain
+
+
+_AT_ONCE = 8192
+"""Subsets that a kernel is asked about at once, for memory."""
+
+PREDICTORS: tuple[type[GainPredictor], ...] = (OwnMean, PairAverage, Company, Linear, Kernel)
+"""Every predictor, the simpler first: of equally good ones the first is taken."""
+
+
+def met(inside: Members, asked: Members) -> Members:
+    """Whether task i met every other task of each asked subset in some run, shape (q, n)."""
+    never = (pair_counts(inside) == 0).astype(float)
+    np.fill_diagonal(never, 0.0)
+    return np.asarray(asked & (asked.astype(float) @ never.T == 0))

@@ -1,0 +1,257 @@
+"""Predicted gains of groups: the predictor chosen by held-out runs, its errors there as the intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from cotune.affinity._gaussian import Array
+from cotune.affinity.gain_predictors import PREDICTORS, GainPredictor, Members, OwnMean, PairAverage, met
+from cotune.affinity.gain_units import TaskGains, noise_variance
+from cotune.exceptions import InputError
+
+FOLDS = 10
+"""Parts into which the subsets that were run are divided; each is predicted from the others."""
+FEWEST_RUNS = 10
+"""Held-out runs, of the nearest sizes, that the error of a group is drawn from."""
+PRIOR_SCORES = 4.0
+"""Held-out scores that the pooled error of all tasks counts as beside those of one task."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How a predictor did on runs of subsets that it had not seen.
+
+    Parameters
+    ----------
+    name : str
+        The predictor's.
+    error : dict of int to float
+        Mean squared error of the gains of one task, by subset size.
+    """
+
+    name: str
+    error: dict[int, float]
+
+
+class PredictedGain:
+    """Gains of tasks in any group, from runs of some.
+
+    Every subset of two tasks or more is held out once, in ten parts. A held-out score of a task counts where
+    the task met all its company in the runs left: elsewhere the company is unknown, no fault to miss it.
+
+    Attributes
+    ----------
+    chosen_ : str
+        The predictor that did best on held-out runs of the sizes asked for; the average over pairs where no
+        score could be held out.
+    tested_sizes_ : tuple of int
+        Sizes of which runs could be held out.
+    held_out_ : tuple of HeldOut
+        Every predictor's errors.
+    fell_back_ : bool
+        Whether none beat the tasks' own means there, and those were taken.
+    explained_ : float
+        Share of the held-out variance around the own means that was predicted, from 0 to 1; NaN untested.
+    """
+
+    def __init__(self, predictors: Sequence[type[GainPredictor]] = PREDICTORS) -> None:
+        self.predictors = predictors
+
+    def fit(self, gains: TaskGains) -> Self:
+        """Fit every predictor, and hold out runs.
+
+        Raises
+        ------
+        InputError
+            If no run has two tasks.
+        """
+        self._gains, inside = gains, gains.inside
+        self._runs: dict[bytes, list[int]] = {}
+        for run, members in enumerate(inside):
+            self._runs.setdefault(members.tobytes(), []).append(run)
+        company = inside.sum(1) > 1
+        if not company.any():
+            raise InputError("All runs train one task alone: nothing tells what company does.")
+        n = inside.shape[1]
+        kinds = [kind for kind in self.predictors if kind.most_tasks is None or n <= kind.most_tasks]
+        self._fitted = {kind.name: kind().fit(inside, gains.values) for kind in kinds}
+        self._hold_out(company)
+        size = inside.sum(1)
+        counted = ~np.isnan(self._left[OwnMean.name])
+        self.tested_sizes_ = tuple(int(s) for s in np.unique(size[counted.any(1)]))
+        self.held_out_ = tuple(
+            HeldOut(name, {s: float(np.nanmean(left[size == s] ** 2)) for s in self.tested_sizes_})
+            for name, left in self._left.items()
+        )
+        return self.choose(())
+
+    def choose(self, sizes: Iterable[int]) -> Self:
+        """Take the predictor that did best where an answer with groups of these sizes needs it.
+
+        A size that was not tested is taken for the nearest that was; without sizes above 1 all tested count.
+        """
+        if not self.tested_sizes_:
+            self.chosen_, self.fell_back_, self.explained_ = PairAverage.name, False, float("nan")
+            self._near: list[int] = []
+            return self
+        tested = np.array(self.tested_sizes_)
+        asked = [s for s in sizes if s > 1] or list(self.tested_sizes_)
+        self._near = [int(tested[np.abs(np.log(tested / s)).argmin()]) for s in asked]
+        error = {held.name: float(np.mean([held.error[s] for s in self._near])) for held in self.held_out_}
+        self.chosen_ = min(error, key=lambda name: error[name])  # of equals the first, which is the simpler
+        self.fell_back_ = self.chosen_ == OwnMean.name
+        own = error[OwnMean.name]
+        self.explained_ = 1.0 - error[self.chosen_] / own if own > 0 else 0.0
+        self._error = error[self.chosen_]
+        return self
+
+    @property
+    def predictor(self) -> GainPredictor:
+        """The predictor chosen, fitted to all runs."""
+        return self._fitted[self.chosen_]
+
+    def predict(self, membership: Members, *, believe_runs: bool = True) -> Array:
+        """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere.
+
+        Parameters
+        ----------
+        membership : ndarray of bool, shape (q, n)
+            The subsets.
+        believe_runs : bool
+            Whether a subset that was run is believed itself in part, see :meth:`trust`.
+        """
+        inside = np.asarray(membership, dtype=bool)
+        gain = self.predictor.predict(inside)
+        if believe_runs and self.tested_sizes_:
+            for row, members in enumerate(inside):
+                self._believe(gain[row], members)
+        return gain
+
+    def trust(self, runs: int) -> float:
+        """How far a subset's own runs are believed against what is predicted of it from all, from 0 to 1.
+
+        Where some subsets were run twice, the noise they show is told from what company explains, and what
+        is left is the subset's own. Where none was, the share that held-out runs explained stands for it: a
+        table in which nothing can be predicted may be all noise.
+        """
+        if not self.tested_sizes_:
+            return 0.0
+        noise = self._noise()
+        if np.isnan(noise):
+            return max(self.explained_, 0.0)
+        own = max(self._error - noise * (1.0 + 1.0 / self._runs_alone()), 0.0)  # of the run, and of alone
+        return own / (own + noise / runs) if own > 0 else 0.0
+
+    def draws(
+        self, membership: Members, count: int = 500, seed: int = 0, *, believe_runs: bool = True
+    ) -> Array:
+        """Draw what the gains of these subsets' tasks may be, shape (count, q, n), NaN elsewhere.
+
+        Held-out runs are resampled: each group takes over, in units of each task's error, what the predictor
+        was wrong by on one of the runs of the nearest sizes. Where nothing could be held out, runs are
+        predicted by the tasks' own means instead, whose errors hold all that company does: such intervals
+        are wide.
+        """
+        inside = np.asarray(membership, dtype=bool)
+        rng = np.random.default_rng(seed)
+        gain = self.predict(inside, believe_runs=believe_runs)
+        out = np.repeat(gain[None], count, axis=0)
+        left = self._left[self.chosen_ if self.tested_sizes_ else "unmet"]
+        deviation = self._deviations(left)
+        size = self._gains.inside.sum(1)
+        usable = (~np.isnan(left)).any(1)
+        for row, members in enumerate(inside):
+            s = int(members.sum())
+            if s < 2:
+                continue
+            if not usable.any():
+                out[:, row, members] = np.nan
+                continue
+            apart = np.abs(np.log(np.maximum(size, 1) / s))
+            furthest = np.sort(apart[usable])[:FEWEST_RUNS][-1]
+            pool = np.flatnonzero(usable & (apart <= furthest))
+            share = self._error_share(len(self._runs.get(members.tobytes(), [])) if believe_runs else 0)
+            tasks = np.flatnonzero(members)
+            for draw in out:
+                run = left[rng.choice(pool)]
+                wrong = (run / deviation)[~np.isnan(run)]
+                # A run of as many tasks hands each error to one of them, so that what they share stays.
+                z = rng.permutation(wrong)[:s] if len(wrong) >= s else rng.choice(wrong, s)
+                draw[row, tasks] += share * deviation[tasks] * z
+        return out
+
+    def _error_share(self, runs: int) -> float:
+        """Error of a group's gain, beside the error on a held-out run, where the group was run so often.
+
+        A held-out run's error has its own noise, which the group's gain has not; that has the noise of the
+        score alone, and, as far as the group's own runs are believed, theirs. Where no noise is known any
+        share of the error may be noise, and the mean over all shares is taken.
+        """
+        if not self.tested_sizes_ or not self._error > 0:
+            return 1.0
+        trust = self.trust(runs) if runs else 0.0
+        noise = self._noise()
+        if np.isnan(noise):
+            return float(np.sqrt((1.0 + trust**2 + (1.0 - trust) ** 2) / 2.0))
+        noise = min(noise, self._error)
+        variance = (1.0 - trust) ** 2 * (self._error - noise) + noise / self._runs_alone()
+        variance += trust**2 * noise / max(runs, 1)
+        return float(np.sqrt(variance / self._error))
+
+    def _deviations(self, left: Array) -> Array:
+        """Error of each task's prediction, drawn towards that of all tasks where it has few scores."""
+        known = ~np.isnan(left)
+        squares = np.where(known, left, 0.0) ** 2
+        pooled = squares.sum() / max(int(known.sum()), 1)
+        total = squares.sum(0) + PRIOR_SCORES * pooled
+        return np.asarray(np.sqrt(np.maximum(total / (known.sum(0) + PRIOR_SCORES), 1e-300)))
+
+    def _runs_alone(self) -> float:
+        return float((self._gains.inside.sum(1) == 1).sum()) / self._gains.inside.shape[1]
+
+    def _noise(self) -> float:
+        variance = noise_variance(self._gains.inside, self._gains.values)
+        return float(np.nanmean(variance)) if not np.isnan(variance).all() else float("nan")
+
+    def _believe(self, gain: Array, members: Members) -> None:
+        """Move the gain of a subset that was run from what is predicted towards the mean of its runs."""
+        runs = self._runs.get(members.tobytes(), [])
+        if not runs or members.sum() < 2:
+            return
+        mean, missed = self._gains.values[runs].mean(0), self._left[self.chosen_][runs].mean(0)
+        # The prediction has seen these runs; where their noise is known, what the others say is set
+        # against them, so that they do not count twice. Of company met in no other run nothing else is known.
+        twice = np.isnan(missed) | np.isnan(self._noise())
+        gain[:] = mean - (1.0 - self.trust(len(runs))) * np.where(twice, mean - gain, missed)
+
+    def _hold_out(self, company: Members) -> None:
+        inside, values = self._gains.inside, self._gains.values
+        fold = self._folds(company)
+        self._left = {name: np.full(values.shape, np.nan) for name in (*self._fitted, "unmet")}
+        for part in range(FOLDS):
+            asked, rest = fold == part, fold != part
+            if not asked.any() or not (rest & company).any():
+                continue
+            counts = met(inside[rest], inside[asked])
+            own = OwnMean().fit(inside[rest], values[rest]).predict(inside[asked])
+            self._left["unmet"][asked] = values[asked] - own
+            if not counts.any():
+                continue
+            for name, fitted in self._fitted.items():
+                predicted = fitted.refit(inside[rest], values[rest]).predict(inside[asked])
+                self._left[name][asked] = np.where(counts, values[asked] - predicted, np.nan)
+
+    def _folds(self, company: Members) -> np.ndarray:
+        """Return the part in which each run is held out, -1 for tasks alone; a subset's runs share one."""
+        inside = self._gains.inside
+        first = [runs[0] for runs in self._runs.values() if company[runs[0]]]
+        subsets = np.random.default_rng(0).permutation(np.array(first))
+        subsets = subsets[np.argsort(inside[subsets].sum(1), kind="stable")]  # sizes spread over the parts
+        fold = np.full(len(inside), -1)
+        for at, run in enumerate(subsets):
+            fold[self._runs[inside[run].tobytes()]] = at % FOLDS
+        return fold

@@ -1,0 +1,231 @@
+"""Groups by predicted gain: what the tasks of a score table will earn over training each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cotune._repr import Brief
+from cotune.affinity import PredictedGain, SizedEffects, TaskGains, task_gains
+from cotune.affinity.gain_units import GainUnit
+from cotune.exceptions import InputError
+from cotune.grouping import best_gain_partition, gain_bound, search_gain_partition
+from cotune.grouping.gain_partition import MOST_TASKS, all_groups
+
+LEVEL = 0.9
+"""Probability that intervals of gains are made for."""
+ROUNDS = 5
+"""Times that the predictor is chosen anew by the sizes of the groups that came out."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A gain and its interval, in units of the tasks; NaN where nothing tells the error."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GainGroups(Brief):
+    """The partition of largest predicted gain.
+
+    Parameters
+    ----------
+    labels : tuple of int
+        Group of every task, numbered by first appearance.
+    over_alone, over_together : Gain
+        Weighted mean gain a task over training each task alone, and over training all together.
+    by_task : tuple of Gain
+        Gain of every task over training it alone.
+    together : float
+        Mean gain a task of all together over each alone.
+    bound : float
+        What the predicted mean gain of no partition exceeds.
+    exact : bool
+        Whether every partition was compared.
+    prediction : PredictedGain
+        The predictor that was chosen, and how each did on held-out runs.
+    gains : TaskGains
+        The runs in units of the tasks.
+    """
+
+    labels: tuple[int, ...]
+    over_alone: Gain
+    over_together: Gain
+    by_task: tuple[Gain, ...]
+    together: float
+    bound: float
+    exact: bool
+    prediction: PredictedGain
+    gains: TaskGains
+
+    @property
+    def optimal(self) -> bool:
+        """Whether no partition has a larger predicted gain."""
+        return self.exact or self.bound - self.over_alone.value <= 1e-5 * max(abs(self.bound), 1e-12)
+
+
+def gain_groups(
+    membership: ArrayLike,
+    scores: ArrayLike,
+    *,
+    n_clusters: int | None = None,
+    weights: ArrayLike | None = None,
+    unit: GainUnit = "own_score",
+    draws: int = 500,
+    seed: int = 0,
+) -> GainGroups:
+    """Group tasks by the gain that their runs predict.
+
+    Parameters
+    ----------
+    membership : array_like of bool, shape (m, n)
+        Whether task i was trained in run r; every task alone in at least one.
+    scores : array_like of shape (m, n)
+        ``f_i(S_r)``, higher is better; ignored where the task was not in the run.
+    n_clusters : int, optional
+        Number of groups; by default that of the largest gain, 1 and n included.
+    weights : array_like of shape (n,), optional
+        What a gain of each task is worth, 1 by default.
+    unit : {"own_score", "noise"}
+        What gains are measured in, see :func:`cotune.affinity.task_gains`.
+    draws : int
+        Resamples of held-out runs behind the intervals.
+    seed : int
+        Of the resampling, and of the search's random starts.
+
+    Raises
+    ------
+    InputError
+        If a task was never trained alone, no run has two tasks, or the weights do not fit.
+    """
+    gains = task_gains(membership, scores, unit)
+    n = gains.inside.shape[1]
+    w = _weights(weights, n)
+    prediction = PredictedGain().fit(gains)
+    labels, bound = _settle(prediction, n, n_clusters, w, seed)
+    exact = n <= MOST_TASKS
+    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
+    asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
+    gain = prediction.predict(asked, believe_runs=exact)
+    sample = prediction.draws(asked, draws, seed, believe_runs=exact)
+    tasks = np.arange(n)
+    share = w / w.sum()
+    value, together = gain[labels, tasks], gain[-1]
+    drawn, drawn_together = sample[:, labels, tasks], sample[:, -1]
+    same = len(groups) == 1  # then there is nothing between the two, in no draw
+    if same:
+        together, drawn_together = value, drawn
+    difference = drawn @ share - drawn_together @ share
+    return GainGroups(
+        labels=tuple(int(label) for label in labels),
+        over_alone=_gain(float(value @ share), drawn @ share),
+        over_together=_gain(float((value - together) @ share), difference),
+        by_task=tuple(_gain(float(value[i]), drawn[:, i]) for i in tasks),
+        together=float(together @ share),
+        bound=max(bound / float(w.sum()), float(value @ share)),
+        exact=exact,
+        prediction=prediction,
+        gains=gains,
+    )
+
+
+def _weights(weights: ArrayLike | None, n: int) -> Array:
+    w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
+    if w.shape != (n,) or not (np.isfinite(w) & (w >= 0)).all() or not w.sum() > 0:
+        raise InputError(f"Weights must be {n} numbers of at least 0, one a task and not all 0, got {w}.")
+    return w
+
+
+def _settle(
+    prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int
+) -> tuple[NDArray[np.intp], float]:
+    """Return the best partition and its bound by the predictor that does best at its sizes."""
+    seen: set[int] = set()
+    while True:
+        found = _best(prediction, n, k, w, seed)
+        sizes = {int(s) for s in np.bincount(found)}
+        before = prediction.chosen_
+        if sizes <= seen or len(seen) > ROUNDS:
+            break
+        seen |= sizes
+        prediction.choose(s for s in seen for _ in range(s))
+        if prediction.chosen_ == before:
+            break
+    found = _best(prediction, n, k, w, seed)
+    return found, _bound(prediction, found, n, w)
+
+
+def _best(prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int) -> NDArray[np.intp]:
+    if n <= MOST_TASKS:
+        return best_gain_partition(_table(prediction, n, w), k).labels
+    form = _sized(prediction)
+    found = search_gain_partition(form.effects, form.by_size, form.own, k, weights=w, random_state=seed)
+    return found.labels
+
+
+def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array) -> float:
+    """Of all partitions, into however many groups; the value itself where all were compared."""
+    if n <= MOST_TASKS:
+        return -np.inf
+    form = _sized(prediction)
+    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
+    value = float(np.where(groups, form.predict(groups), 0.0).sum(0) @ w)
+    return gain_bound(form.effects, form.by_size, form.own, weights=w, enough=value)
+
+
+def _table(prediction: PredictedGain, n: int, w: Array) -> Array:
+    groups = all_groups(n)
+    return np.asarray(np.where(groups, prediction.predict(groups), 0.0) @ w)
+
+
+def _sized(prediction: PredictedGain) -> SizedEffects:
+    form = prediction.predictor.sized()
+    assert form is not None  # others are not asked about so many tasks
+    return form
+
+
+def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
+    """Return what ``groups.json`` and ``cotune group --json`` hold of a predicted gain."""
+
+    def interval(gain: Gain) -> dict[str, float | None]:
+        known = {"value": gain.value, "low": gain.low, "high": gain.high}
+        return {key: None if np.isnan(number) else number for key, number in known.items()}
+
+    members: list[list[str]] = [[] for _ in range(max(groups.labels) + 1)]
+    for task, label in zip(tasks, groups.labels, strict=True):
+        members[label].append(task)
+    prediction = groups.prediction
+    return {
+        "groups": members,
+        "labels": list(groups.labels),
+        "unit": groups.gains.unit,
+        "level": LEVEL,
+        "over_alone": interval(groups.over_alone),
+        "over_together": interval(groups.over_together),
+        "tasks": {task: interval(gain) for task, gain in zip(tasks, groups.by_task, strict=True)},
+        "upper_bound": groups.bound,
+        "optimal": groups.optimal,
+        "predictor": prediction.chosen_,
+        "fell_back": prediction.fell_back_,
+        "tested_sizes": list(prediction.tested_sizes_),
+        "held_out_error": {
+            held.name: {str(size): error for size, error in held.error.items()}
+            for held in prediction.held_out_
+        },
+    }
+
+
+def _gain(value: float, draws: Array) -> Gain:
+    if np.isnan(draws).any():
+        return Gain(value, float("nan"), float("nan"))
+    low, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    return Gain(value, float(low), float(high))

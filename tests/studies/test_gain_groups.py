@@ -1,0 +1,100 @@
+"""Groups by predicted gain from tables of runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cotune.exceptions import InputError
+from cotune.studies.grouping._gain import gain_groups, to_dict
+
+
+def runs(n, sizes):
+    inside = (np.arange(1, 1 << n)[:, None] >> np.arange(n)) & 1 > 0
+    return inside[np.isin(inside.sum(1), sizes)]
+
+
+def losses(inside, labels, rng, *, help_=0.1, hurt=-0.1, noise=0.005):
+    same = np.asarray(labels)[:, None] == np.asarray(labels)[None, :]
+    effects = np.where(same, help_, hurt)
+    np.fill_diagonal(effects, 0.0)
+    gain = inside @ effects.T / np.sqrt(np.maximum(inside.sum(1) - 1, 1))[:, None]
+    return np.where(inside, gain - 1.0 + noise * rng.standard_normal(inside.shape), np.nan)
+
+
+@pytest.mark.parametrize("sizes", [[1, 2], [1, 2, 3, 6], [1, 3, 6]])
+def test_planted_groups_are_found_whatever_was_run(sizes):
+    inside = runs(6, sizes)
+    found = gain_groups(inside, losses(inside, [0, 0, 0, 1, 1, 1], np.random.default_rng(0)))
+    assert found.labels == (0, 0, 0, 1, 1, 1)
+    assert found.exact
+    assert found.optimal
+    assert found.over_alone.value == pytest.approx(0.1 * (2**0.5 if 3 in sizes else 1.0), abs=0.02)
+    assert found.over_alone.low <= found.over_alone.value <= found.over_alone.high
+    assert found.over_together.low <= found.over_together.value <= found.over_together.high
+
+
+def test_tasks_that_hurt_each_other_stay_alone_and_friends_together():
+    inside = runs(5, [1, 2, 3, 5])
+    rng = np.random.default_rng(1)
+    alone = gain_groups(inside, losses(inside, range(5), rng))
+    assert alone.labels == (0, 1, 2, 3, 4)
+    assert (alone.over_alone.value, alone.over_alone.low, alone.over_alone.high) == (0.0, 0.0, 0.0)
+    together = gain_groups(inside, losses(inside, [0] * 5, rng))
+    assert together.labels == (0,) * 5
+    assert (together.over_together.value, together.over_together.low) == (0.0, 0.0)
+
+
+def test_the_number_of_groups_can_be_told():
+    inside = runs(6, [1, 2, 3])
+    scores = losses(inside, [0, 0, 0, 1, 1, 1], np.random.default_rng(2))
+    assert max(gain_groups(inside, scores, n_clusters=3).labels) == 2
+
+
+def test_more_tasks_than_can_be_enumerated_have_a_bound():
+    rng = np.random.default_rng(3)
+    n = 18
+    pairs = np.array(
+        [[task in pair for task in range(n)] for pair in zip(*np.triu_indices(n, 1), strict=True)]
+    )
+    more = rng.random((40, n)) < 0.3
+    inside = np.vstack([np.eye(n, dtype=bool), pairs, more[more.sum(1) > 1]])
+    labels = np.repeat(range(3), 6)
+    found = gain_groups(inside, losses(inside, labels, rng), draws=50)
+    assert not found.exact
+    assert found.bound >= found.over_alone.value
+    assert list(found.labels) == list(labels)
+
+
+def test_weights_decide_between_tasks():
+    inside = runs(2, [1, 2])
+    scores = np.array([[-1.0, np.nan], [np.nan, -1.0], [-0.8, -1.3]])
+    assert gain_groups(inside, scores).labels == (0, 1)
+    assert gain_groups(inside, scores, weights=[2.0, 1.0]).labels == (0, 0)
+    with pytest.raises(InputError, match="Weights must be 2 numbers"):
+        gain_groups(inside, scores, weights=[1.0, -1.0])
+
+
+def test_intervals_cover_the_truth_of_planted_worlds():
+    covered = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        inside = runs(5, [1, 2, 3])
+        labels = rng.integers(0, 2, 5)
+        found = gain_groups(inside, losses(inside, labels, rng, noise=0.02), draws=100)
+        got = np.asarray(found.labels)
+        truth = losses(got[None, :] == np.arange(got.max() + 1)[:, None], labels, rng, noise=0.0)
+        truth = np.nansum(truth + 1.0, 0).mean()
+        covered.append(found.over_alone.low <= truth <= found.over_alone.high)
+    assert np.mean(covered) >= 0.7
+
+
+def test_what_is_written_is_json_with_names():
+    inside = runs(3, [1, 2, 3])
+    found = gain_groups(inside, losses(inside, [0, 0, 1], np.random.default_rng(4)))
+    written = json.loads(json.dumps(to_dict(found, "abc"), allow_nan=False))
+    assert written["groups"] == [["a", "b"], ["c"]]
+    assert set(written["tasks"]) == set("abc")
+    assert written["over_alone"]["low"] <= written["over_alone"]["value"] <= written["over_alone"]["high"]
