@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-functions bench-affinity bench-instructions bench-eval bench-promot bench-transfer toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-promot bench-transfer toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -47,6 +47,10 @@ bench-batched: $(READY) | .cache/smollm2
 
 bench-grouping: $(READY)
 	$(BIN)/python benchmarks/grouping.py
+
+# What chosen groups earn, on tables in which every subset was trained (in the data folder beside the repository).
+bench-decisions: $(READY)
+	$(BIN)/python benchmarks/decisions.py
 
 bench-functions: $(READY)
 	$(BIN)/python benchmarks/functions.py

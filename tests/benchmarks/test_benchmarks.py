@@ -9,6 +9,7 @@ import json
 import re
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import yaml
 from short_samples import TOY_MODEL, toy, write_lines
@@ -89,6 +90,26 @@ def test_grouping_finds_what_was_planted(bench, tmp_path):
     assert {row["verdict"] for row in judged} == {"held"}
     assert "left out: n=5000" in printed
     assert markdown.read_text().count("| held |") >= len(judged)
+
+
+def test_decisions_judges_groups_by_runs_of_every_subset(bench, tmp_path):
+    rng = np.random.default_rng(0)
+    family = np.array([0, 0, 1, 1])
+    effects = np.where(family[:, None] == family, 0.1, -0.1) * (1 - np.eye(4))
+    inside = (np.arange(1, 16)[:, None] >> np.arange(4)) & 1 > 0
+    for split in ("validation", "test"):
+        losses = 1.0 - inside @ effects.T + 0.01 * rng.standard_normal(inside.shape)
+        rows = [
+            [f"{value:.4f}" if member else "" for value, member in zip(*row, strict=True)]
+            for row in zip(losses, inside, strict=True)
+        ]
+        lines = [",".join(row) for row in (list("abcd"), *rows)]
+        (tmp_path / f"planted_{split}.csv").write_text("\n".join(lines) + "\n")
+    written = tmp_path / "decisions.md"
+    out = bench("decisions", "--quick", "--tables", tmp_path, "--markdown", written)
+    assert out.count("gain (default) 1.00") == 4  # of each kind of runs, and their means
+    assert "NOT HELD" not in out
+    assert "covered over alone" in written.read_text()
 
 
 def test_functions_learns_alike_one_by_one_and_in_one_pass(bench):

@@ -143,7 +143,7 @@ class PredictedGain:
         noise = self._noise()
         if np.isnan(noise):
             return max(self.explained_, 0.0)
-        own = max(self._error - noise * (1.0 + 1.0 / self._runs_alone()), 0.0)  # of the run, and of alone
+        own = max(self._error - noise, 0.0)
         return own / (own + noise / runs) if own > 0 else 0.0
 
     def draws(

@@ -1,6 +1,7 @@
 """The study kind ``grouping``: affinity between tasks, groups, an adapter a group, and what that is worth."""
 
 from cotune.studies.grouping._describe import describe_groups
+from cotune.studies.grouping._gain import GainGroups, gain_groups
 from cotune.studies.grouping._group import group
 from cotune.studies.grouping._grouping import Groups, group_tasks
 from cotune.studies.grouping._result import GroupingResult
@@ -9,12 +10,14 @@ from cotune.studies.grouping.config import ComparisonConfig, GroupingConfig, Gro
 
 __all__ = [
     "ComparisonConfig",
+    "GainGroups",
     "GroupingConfig",
     "GroupingResult",
     "GroupingStudy",
     "GroupingStudyConfig",
     "Groups",
     "describe_groups",
+    "gain_groups",
     "group",
     "group_tasks",
 ]

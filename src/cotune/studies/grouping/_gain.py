@@ -55,6 +55,8 @@ class GainGroups(Brief):
         The predictor that was chosen, and how each did on held-out runs.
     gains : TaskGains
         The runs in units of the tasks.
+    weights : ndarray of shape (n,)
+        Of the tasks.
     """
 
     labels: tuple[int, ...]
@@ -66,6 +68,14 @@ class GainGroups(Brief):
     exact: bool
     prediction: PredictedGain
     gains: TaskGains
+    weights: Array
+
+    def value_of(self, labels: Sequence[int]) -> float:
+        """Predict the mean gain a task of another partition."""
+        found = np.asarray(labels)
+        groups = found[None, :] == np.arange(found.max() + 1)[:, None]
+        gain = self.prediction.predict(groups, believe_runs=self.exact)
+        return float(gain[found, np.arange(len(found))] @ self.weights / self.weights.sum())
 
     @property
     def optimal(self) -> bool:
@@ -98,7 +108,7 @@ def gain_groups(
     unit : {"own_score", "noise"}
         What gains are measured in, see :func:`cotune.affinity.task_gains`.
     draws : int
-        Resamples of held-out runs behind the intervals.
+        Resamples of held-out runs behind the intervals; 0 for none.
     seed : int
         Of the resampling, and of the search's random starts.
 
@@ -135,6 +145,7 @@ def gain_groups(
         exact=exact,
         prediction=prediction,
         gains=gains,
+        weights=w,
     )
 
 
@@ -225,7 +236,7 @@ def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
 
 
 def _gain(value: float, draws: Array) -> Gain:
-    if np.isnan(draws).any():
+    if not draws.size or np.isnan(draws).any():
         return Gain(value, float("nan"), float("nan"))
     low, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     return Gain(value, float(low), float(high))
