@@ -1,0 +1,240 @@
+"""A random-effects block model of the affinities, and the evidence for a partition under it.
+
+    y_ij = b + r_i + r_j + (m_a inside group a, d_ab between groups a and b) + noise,  variance s2 / w_ij
+
+with r_i ~ N(0, rho), m_a ~ N(m0, tau) and d_ab ~ N(0, kappa), and the prior of :mod:`cotune.grouping.shapes` over partitions.
+A variance that the data do not ask for goes to zero and then costs nothing: so one model spans offsets of
+tasks without groups, many small groups against one background, and hierarchies in which every pair of groups
+has a mean of its own. What a partition costs is minus twice the logarithm of its evidence by Laplace's
+approximation, the variances at their maximum: a description length, labels included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cotune.grouping._partition import Labels, Matrix, indicator
+from cotune.grouping.shapes import log_prior
+
+STEPS = 6
+"""Rounds of the alternating fit; each is a few operations on n x k sums."""
+
+VARIANCES = np.geomspace(1e-6, 1e6, 37)
+"""Variances of effects that are tried, in units of that of the noise; the least stands for none."""
+
+
+@dataclass(slots=True)
+class Fit:
+    """The model fitted to one partition.
+
+    Parameters
+    ----------
+    cost : float
+        Minus twice the log evidence, up to a constant that no partition changes; lower is better.
+    b, m0 : float
+        Background and mean of the groups' means above it.
+    s2, rho, tau, kappa : float
+        Variances of the noise and, in units of the first, of the effects of tasks, groups and pairs of
+        groups; ``kappa`` is 0 where pairs of groups have no mean of their own.
+    r : ndarray of shape (n,)
+        Effects of tasks.
+    M : ndarray of shape (k, k)
+        Means of blocks above b + r_i + r_j.
+    """
+
+    cost: float
+    b: float
+    m0: float
+    s2: float
+    rho: float
+    tau: float
+    kappa: float
+    r: Matrix = field(repr=False)
+    M: Matrix = field(repr=False)
+
+
+class Observations:
+    """Symmetric affinities, their weights, and sums over groups of them.
+
+    Parameters
+    ----------
+    S : ndarray of shape (n, n)
+        Symmetric affinities; the diagonal is left out.
+    weights : ndarray of shape (n, n), optional
+        Symmetric, non-negative, 0 for entries that were not observed: the precision of each entry.
+    """
+
+    def __init__(self, S: Matrix, weights: Matrix | None = None) -> None:
+        n = len(S)
+        self.n = n
+        off = S.copy()
+        np.fill_diagonal(off, 0.0)
+        self.W: Matrix | None = None
+        if weights is not None:
+            W = np.where(np.isfinite(weights), weights, 0.0)
+            np.fill_diagonal(W, 0.0)
+            self.W = W * (np.count_nonzero(W) / max(float(W.sum()), 1e-300))
+        total = float(n * (n - 1)) if self.W is None else float(self.W.sum())
+        self.entries = (n * (n - 1) if self.W is None else int(np.count_nonzero(self.W))) / 2.0
+        mean = float((off if self.W is None else off * self.W).sum()) / max(total, 1e-300)
+        off -= mean
+        np.fill_diagonal(off, 0.0)
+        square = float(np.vdot(off, off if self.W is None else off * self.W)) / max(total, 1e-300)
+        off /= np.sqrt(square) if square > 0 else 1.0
+        self.flat = square <= 1e-26 * max(mean * mean, 1e-300)
+        self.Y = off
+        self.WY = off if self.W is None else off * self.W
+        self.row = self.WY.sum(axis=1)
+        self.weight = np.full(n, n - 1.0) if self.W is None else self.W.sum(axis=1)
+        self.square = float(np.vdot(self.Y, self.WY)) / 2.0
+        self.total = float(self.weight.sum()) / 2.0
+        # What costs of the same affinities under other weights differ by, beyond the fit itself.
+        self.constant = self.entries * float(np.log(max(square, 1e-300)))
+        if self.W is not None:
+            self.constant -= float(np.log(self.W[self.W > 0]).sum()) / 2.0
+
+    def sums(self, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
+        """Sums of the weighted affinities and of the weights of every task over every group, (n, k) each."""
+        V = indicator(labels, k)
+        A = self.WY @ V
+        if self.W is not None:
+            return A, self.W @ V
+        return A, V.sum(axis=0)[None, :] - V
+
+    def weighted(self, r: Matrix) -> Matrix:
+        """The weights applied to one value a task, shape (n,)."""
+        return float(r.sum()) - r if self.W is None else np.asarray(self.W @ r)
+
+    def noise_of_tasks(self, fit: Fit, labels: Labels) -> Matrix:
+        """Variances v of tasks such that residuals have the variance v_i v_j, shape (n,)."""
+        E = self.Y - fit.b - fit.r[:, None] - fit.r[None, :] - fit.M[labels][:, labels]
+        E *= E
+        if self.W is not None:
+            E *= self.W
+        np.fill_diagonal(E, 0.0)
+        v = np.ones(self.n)
+        for _ in range(5):
+            v = np.sqrt(v * np.maximum(E @ (1.0 / v) / np.maximum(self.n - 1.0, 1.0), 1e-12))
+        return v
+
+    def residual_sums(self, fit: Fit, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
+        """As :meth:`sums`, of what b + r_i + r_j leaves."""
+        A, B = self.sums(labels, k)
+        V = indicator(labels, k) * fit.r[:, None]
+        shared = self.W @ V if self.W is not None else V.sum(axis=0)[None, :] - V
+        return A - (fit.b + fit.r)[:, None] * B - shared, B
+
+
+def block_term(S: Matrix, N: Matrix, mean: float, variance: float, s2: float) -> Matrix:
+    """Log evidence that blocks of sum S and weight N add when their means are drawn from a normal.
+
+    ``variance`` is in units of ``s2``; the terms of N = 0 are 0.
+    """
+    shrink = 1.0 + variance * N
+    gain = (variance * S * S + 2.0 * mean * S - mean * mean * N) / (2.0 * s2 * shrink)
+    return np.asarray(gain - 0.5 * np.log(shrink))
+
+
+def spread(mean: Matrix, weight: Matrix, s2: float, *, centred: bool = True) -> tuple[float, float]:
+    """Most likely variance of effects, in units of s2, and their mean (0, or at least 0 if not centred).
+
+    ``mean`` and ``weight`` of shape (m,): what was observed of each effect, with variance s2 / weight.
+    """
+    if not len(mean):
+        return float(VARIANCES[0]), 0.0
+    factor = 1.0 + np.multiply.outer(VARIANCES, weight)
+    share = weight / factor
+    centre = np.zeros(len(VARIANCES)) if centred else np.maximum(share @ mean / share.sum(axis=1), 0.0)
+    off = mean - centre[:, None]
+    best = int((np.log(factor).sum(axis=1) + np.einsum("vi,vi,vi->v", share, off, off) / s2).argmin())
+    return float(VARIANCES[best]), float(centre[best])
+
+
+def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start: Fit | None = None) -> Fit:
+    """Fit the model to a partition.
+
+    Parameters
+    ----------
+    data : Observations
+        The affinities.
+    labels : ndarray of shape (n,)
+        A partition into groups 0 to k - 1.
+    k : int
+        Number of groups.
+    pairs : bool
+        Whether every pair of groups may have a mean of its own.
+    start : Fit, optional
+        Where to start from, such as the fit of a neighbouring partition.
+    """
+    n, N, entries = data.n, data.total, max(data.entries, 1.0)
+    sizes = np.bincount(labels, minlength=k).astype(float)
+    A, B = data.sums(labels, k)
+    V = indicator(labels, k)
+    P, weight = V.T @ A, V.T @ B
+    inner = np.diag(weight) / 2.0
+    grouped = inner > 0 if k > 1 else np.zeros(k, dtype=bool)
+    paired = pairs and k > 1
+    upper = np.triu_indices(k, 1)
+    between = weight[upper]
+    present, seen = between > 0, data.weight > 0
+    r = np.zeros(n) if start is None else start.r.copy()
+    b = 0.0 if start is None else start.b
+    s2 = -1.0 if start is None else start.s2
+    rho = 0.1 if start is None else start.rho
+    tau, kappa, m0 = 1.0, 1.0, 0.0
+    for _ in range(STEPS):
+        Q = V.T @ (r[:, None] * B)
+        rest = P - b * weight - Q - Q.T
+        S, D = np.diag(rest) / 2.0, rest[upper]
+        if s2 < 0:  # the first guess: what is left by a free mean for every block
+            explained = float(np.sum(S[grouped] ** 2 / inner[grouped]))
+            if paired:
+                explained += float(np.sum(D[present] ** 2 / between[present]))
+            s2 = max(data.square - explained, 1e-3 * entries) / entries
+        if grouped.any():
+            tau, m0 = spread(S[grouped] / inner[grouped], inner[grouped], s2, centred=False)
+        if paired:
+            kappa = spread(D[present] / between[present], between[present], s2)[0]
+        m = np.where(grouped, (S * tau + m0) / (1.0 + tau * inner), 0.0)
+        d = D * kappa / (1.0 + kappa * between) if paired else np.zeros(len(D))
+        M = np.zeros((k, k))
+        M[upper] = d
+        M = M + M.T + np.diag(m)
+        expected = np.einsum("ic,ic->i", B, M[labels])
+        for _ in range(2):
+            alone = data.row - b * data.weight - data.weighted(r) - expected
+            rho = spread(alone[seen] / data.weight[seen], data.weight[seen], s2)[0]
+            r = alone * rho / (1.0 + rho * data.weight)
+            r -= float(r @ data.weight) / max(float(data.weight.sum()), 1e-300)
+            b = (float(data.row.sum()) - float(M.ravel() @ weight.ravel())) / max(2.0 * N, 1e-300)
+        Q = V.T @ (r[:, None] * B)
+        rest = P - b * weight - Q - Q.T
+        S, D = np.diag(rest) / 2.0, rest[upper]
+        left = (
+            data.square
+            - 2.0 * float(r @ data.row)
+            - b * float(data.row.sum())
+            + float(r * r @ data.weight)
+            + float(r @ data.weighted(r))
+            + b * b * N
+            + 2.0 * b * float(r @ data.weight)
+            - 2.0 * float(m @ S + d @ D)
+            + float(m * m @ inner + d * d @ between)
+        )
+        left = max(left, 1e-12 * entries)
+        quadratic = left + float(r @ r) / rho
+        if grouped.any():
+            quadratic += float(np.sum((m[grouped] - m0) ** 2)) / tau
+        if paired:
+            quadratic += float(d @ d) / kappa
+        s2 = quadratic / entries
+    cost = entries * (np.log(s2) + 1.0)
+    cost += float(np.log1p(rho * data.weight).sum() + np.log1p(tau * inner[grouped]).sum()) + np.log(n)
+    if grouped.any():
+        cost += 2.0 * np.log1p(float(grouped.sum()))
+    if paired:
+        cost += float(np.log1p(kappa * between).sum()) + np.log1p(present.sum())
+    cost -= 2.0 * log_prior(sizes)
+    return Fit(float(cost), b, m0, s2, rho, tau, kappa if paired else 0.0, r, M)

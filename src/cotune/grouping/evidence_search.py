@@ -1,0 +1,221 @@
+"""Partitions of large evidence: cuts of merge trees, then moves, merges and splits that raise it.
+
+Everything is deterministic, and follows the tasks when they are reordered: no random starts, no folds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cotune.grouping._partition import Labels, Matrix, first_appearance, indicator
+from cotune.grouping.block_model import Fit, Observations, block_term, fit_model
+from cotune.grouping.shapes import change
+
+ROUNDS = 12
+"""Most alternations of fitting and moving; three or four are usual."""
+
+GAIN = 1e-7
+"""Smallest gain in log evidence that counts as one."""
+
+PAIRS_UP_TO = 4_000_000
+"""Means of pairs of groups are moved for where n k^2 is below this."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A partition with its fit."""
+
+    labels: Labels
+    k: int
+    fit: Fit
+
+    @property
+    def cost(self) -> float:
+        return self.fit.cost
+
+
+def climb(
+    data: Observations,
+    labels: Labels,
+    *,
+    pairs: bool,
+    k_max: int,
+    fixed: bool = False,
+    start: Fit | None = None,
+) -> Candidate:
+    """Improve a partition until no move, and no merge, raises the evidence.
+
+    Parameters
+    ----------
+    data : Observations
+        The affinities.
+    labels : ndarray of shape (n,)
+        Where to start.
+    pairs : bool
+        Whether pairs of groups have means of their own.
+    k_max : int
+        Most groups.
+    fixed : bool
+        Keep the number of groups.
+    start : Fit, optional
+        A fit to start from.
+    """
+    labels = first_appearance(labels)
+    k = int(labels.max()) + 1
+    best = Candidate(labels, k, fit_model(data, labels, k, pairs=pairs, start=start))
+    for _ in range(ROUNDS):
+        if best.k == 1:
+            break
+        state = State(data, best, pairs)
+        changed = state.move(k_max, fixed)
+        if not fixed:
+            changed = state.merge() or changed
+        if not changed:
+            break
+        labels = first_appearance(state.labels)
+        k = int(labels.max()) + 1
+        fit = fit_model(data, labels, k, pairs=pairs, start=best.fit)
+        if not fit.cost < best.cost - GAIN:
+            break
+        best = Candidate(labels, k, fit)
+    return best
+
+
+class State:
+    """A partition and the sums from which the gain of every move and merge follows, at a given fit."""
+
+    def __init__(self, data: Observations, candidate: Candidate, pairs: bool) -> None:
+        self.data, self.fit = data, candidate.fit
+        self.labels = candidate.labels.copy()
+        self.pairs = pairs and candidate.fit.kappa > 1e-5
+        self.tasks = np.arange(data.n)
+        self.refresh(candidate.k)
+
+    def refresh(self, k: int) -> None:
+        self.k = k
+        self.A, self.B = self.data.residual_sums(self.fit, self.labels, k)
+        V = indicator(self.labels, k)
+        self.S, self.N = V.T @ self.A, V.T @ self.B
+        self.size = V.sum(axis=0)
+
+    def _inside(self, S: Matrix, N: Matrix) -> Matrix:
+        return block_term(S, N, self.fit.m0, self.fit.tau, self.fit.s2)
+
+    def _between(self, S: Matrix, N: Matrix) -> Matrix:
+        return block_term(S, N, 0.0, self.fit.kappa, self.fit.s2)
+
+    def gains(self) -> Matrix:
+        """Gain in log evidence of moving each task to each group, the last column a group of its own."""
+        own, n, k = self.labels, self.data.n, self.k
+        A = np.column_stack([self.A, np.zeros(n)])
+        B = np.column_stack([self.B, np.zeros(n)])
+        S, N = np.append(np.diag(self.S), 0.0) / 2.0, np.append(np.diag(self.N), 0.0) / 2.0
+        size = np.append(self.size, 0).astype(np.intp)
+        now = self._inside(S, N)
+        join = self._inside(S + A, N + B) - now
+        leave = self._inside(S[own] - A[self.tasks, own], N[own] - B[self.tasks, own]) - now[own]
+        gains = join + leave[:, None]
+        distinct, where = np.unique(size, return_inverse=True)
+        old, new = np.maximum(distinct, 1)[:, None], distinct[None, :]
+        gains += change(self.size, [old, new], [old - 1, new + 1])[where[own][:, None], where]
+        if self.pairs:
+            gains += self._pair_gains(A, B)
+        gains[self.tasks, own] = -np.inf
+        gains[size[own] == 1, k] = -np.inf
+        return np.asarray(gains)
+
+    def _pair_gains(self, A: Matrix, B: Matrix) -> Matrix:
+        own, k = self.labels, self.k
+        off = 1.0 - np.eye(k)
+        now = self._between(self.S, self.N) * off
+        less = self._between(self.S[own] - self.A, self.N[own] - self.B) * off[own]
+        leave = (less - now[own]).sum(axis=1)
+        gains = np.empty((len(A), k + 1))
+        for group in range(k + 1):
+            if group == k:
+                here, weight, before = np.zeros((1, k)), np.zeros((1, k)), np.zeros(k)
+                mask = np.ones(k)
+            else:
+                here, weight, before, mask = self.S[group], self.N[group], now[group], off[group]
+            joined = self._between(here + self.A, weight + self.B) * mask - before
+            gains[:, group] = joined.sum(axis=1) + leave
+            # The block between the old and the new group changes once, by both what leaves and what joins.
+            mine, mine_weight = self.A[self.tasks, own], self.B[self.tasks, own]
+            if group == k:
+                old = old_weight = theirs = theirs_weight = np.zeros(len(A))
+            else:
+                old, old_weight = self.S[own, group], self.N[own, group]
+                theirs, theirs_weight = self.A[:, group], self.B[:, group]
+            base = self._between(old, old_weight)
+            both = self._between(old - theirs + mine, old_weight - theirs_weight + mine_weight) - base
+            apart = self._between(old - theirs, old_weight - theirs_weight) - base if group < k else 0.0
+            together = self._between(old + mine, old_weight + mine_weight) - base
+            gains[:, group] += both - apart - together
+        return gains
+
+    def move(self, k_max: int, fixed: bool) -> bool:
+        """Make the best moves, several at once where they touch different groups, until none helps."""
+        moved = False
+        for _ in range(20 + 2 * self.data.n):
+            gains = self.gains()
+            if fixed:
+                gains[:, -1] = -np.inf
+                gains[self.size[self.labels] == 1] = -np.inf
+            elif self.k >= k_max:
+                gains[:, -1] = -np.inf
+            target = gains.argmax(axis=1)
+            value = gains[self.tasks, target]
+            order = np.argsort(-value, kind="stable")
+            order = order[value[order] > GAIN]
+            if not len(order):
+                break
+            moved = True
+            self._apply(order, target)
+        return moved
+
+    def _apply(self, order: Labels, target: Labels) -> None:
+        used: set[int] = set()
+        for task in order if not self.pairs else order[:1]:
+            source, group = int(self.labels[task]), int(target[task])
+            if source in used or group in used:
+                continue
+            used |= {source, group}
+            self.labels[task] = group
+        self.labels = first_appearance(self.labels)
+        self.refresh(int(self.labels.max()) + 1)
+
+    def merge_gains(self) -> Matrix:
+        """Gain in log evidence of merging each pair of groups, shape (k, k); -inf on and below the diagonal."""
+        S, N = np.diag(self.S) / 2.0, np.diag(self.N) / 2.0
+        now = self._inside(S, N)
+        gain = self._inside(S[:, None] + S + self.S, N[:, None] + N + self.N)
+        gain -= now[:, None] + now
+        distinct, where = np.unique(self.size.astype(np.intp), return_inverse=True)
+        one, two = distinct[:, None], distinct[None, :]
+        gain += change(self.size, [one, two], [one + two])[where[:, None], where]
+        if self.pairs:
+            between = self._between(self.S, self.N) * (1.0 - np.eye(self.k))
+            for a in range(self.k):
+                joined = self._between(self.S[a] + self.S, self.N[a] + self.N)
+                others = joined - between[a] - between
+                others[:, a] = 0.0
+                np.fill_diagonal(others, 0.0)
+                gain[a] += others.sum(axis=1) - between[a]
+        gain[np.tril_indices(self.k)] = -np.inf
+        return gain
+
+    def merge(self) -> bool:
+        """Merge the pair of groups that gains most, until none does."""
+        merged = False
+        while self.k > 1:
+            gain = self.merge_gains()
+            a, b = divmod(int(gain.argmax()), self.k)
+            if not gain[a, b] > GAIN:
+                break
+            merged = True
+            self.labels[self.labels == b] = a
+            self.labels = first_appearance(self.labels)
+            self.refresh(int(self.labels.max()) + 1)
+        return merged
