@@ -56,7 +56,7 @@ def test_the_python_of_the_readme_runs(project, capsys):
     exec(compile(code.replace(HUB_MODEL, str(TOY_CHECKPOINT)), "README.md", "exec"), {})
     told = capsys.readouterr().out
     assert "[('a', 'c', 'e'), ('b', 'd', 'f')] True" in told
-    assert "k = 2 (chosen by entry_cv)" in told
+    assert "k = 2 (chosen by evidence)" in told
     assert "True" in told
     assert (project / "examples" / "natural_instructions" / "report.html").is_file()
     assert (project / "reviews-tuned" / "README.md").is_file()

@@ -77,7 +77,7 @@ def test_group_a_matrix(block_matrix, capsys):
     status, out, _ = cotune(capsys, "group", block_matrix)
     assert status == 0
     assert "group-0: task 0, task 3, task 6" in out
-    assert "k = 3 (chosen by entry_cv)" in out
+    assert "k = 3 (chosen by evidence)" in out
     assert "certified optimal" in out
     status, out, _ = cotune(capsys, "group", block_matrix, "-k", "2", "--json")
     found = json.loads(out)

@@ -43,7 +43,7 @@ def test_auto_finds_the_number_of_clear_blocks_and_keeps_the_curve_of_every_rule
     model = SDPClustering("auto").fit(noisy_blocks(2))
     assert model.n_clusters_ == 3
     assert [record["k"] for record in model.k_path_][:3] == [1, 2, 3]
-    assert set(model.k_choices_) == {"entry_cv", "bic", "average_density", "summed_density"}
+    assert set(model.k_choices_) == {"evidence", "bic", "average_density", "summed_density"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from cotune.benchmark.planted import block_model, fig2, noise
 from cotune.grouping import K_RULES, SDPClustering, choose_k, default_k_rule, objective
 from cotune.grouping.number_of_groups import (
-    CROSS_VALIDATE_UP_TO,
     _folds,
     bic,
     block_means,
@@ -29,14 +28,14 @@ def test_both_criteria_find_planted_groups_whatever_constant_is_added(rule, cons
 def test_the_default_finds_the_three_clusters_of_fig2(mirrored):
     for seed in range(3):
         T = fig2(seed, mirrored=mirrored).matrix
-        path = choose_k(T, 8, np.random.default_rng(0), cross_validate=False)
-        assert path.chosen["bic"] == 3
+        assert choose_k(T, 8, np.random.default_rng(0), rule="bic").chosen["bic"] == 3
+        assert choose_k(T, 149, np.random.default_rng(0)).chosen["evidence"] == 3
 
 
 def test_the_paper_rule_measures_the_offset():
     planted = block_model(0, 40, 4)
     chosen = [
-        choose_k(planted.matrix + shift, 8, np.random.default_rng(0)).chosen["average_density"]
+        choose_k(planted.matrix + shift, 8, np.random.default_rng(0), rule="bic").chosen["average_density"]
         for shift in (10, -0.5)
     ]
     assert chosen[0] == 1
@@ -45,14 +44,15 @@ def test_the_paper_rule_measures_the_offset():
 
 def test_noise_has_one_group():
     for seed in range(2):
-        path = choose_k(noise(seed, 25), 6, np.random.default_rng(0))
+        path = choose_k(noise(seed, 25), 6, np.random.default_rng(0), rule="entry_cv")
         assert path.chosen["bic"] == path.chosen["entry_cv"] == 1
+        assert choose_k(noise(seed, 25), 24, np.random.default_rng(0)).chosen["evidence"] == 1
 
 
 def test_the_path_records_every_rule_for_every_k():
     planted = block_model(1, 40, 3)
-    path = choose_k(planted.matrix, 6, np.random.default_rng(0))
-    assert set(path.chosen) == set(K_RULES)
+    path = choose_k(planted.matrix, 6, np.random.default_rng(0), rule="bic")
+    assert set(path.chosen) == set(K_RULES) - {"evidence"}
     assert [record["k"] for record in path.records] == list(range(1, len(path.records) + 1))
     for record in path.records:
         assert record["summed_density"] == pytest.approx(objective(planted.matrix, path.labels[record["k"]]))
@@ -64,7 +64,7 @@ def test_the_path_records_every_rule_for_every_k():
 def test_entries_are_held_out_above_the_limit_only_on_request(monkeypatch):
     monkeypatch.setattr("cotune.grouping.number_of_groups.CROSS_VALIDATE_UP_TO", 20)
     T = block_model(2, 30, 3).matrix
-    assert "entry_cv" not in choose_k(T, 4, np.random.default_rng(0)).chosen
+    assert "entry_cv" not in choose_k(T, 4, np.random.default_rng(0), rule="bic").chosen
     assert SDPClustering(k_rule="entry_cv", k_max=4).fit(T).k_choices_["entry_cv"] == 3
 
 
@@ -102,7 +102,8 @@ def stop_after(last):
 
 
 def test_an_interrupt_while_choosing_keeps_what_was_tried():
-    path = choose_k(block_model(4, 40, 3).matrix, 10, np.random.default_rng(0), progress=stop_after(4))
+    T = block_model(4, 40, 3).matrix
+    path = choose_k(T, 10, np.random.default_rng(0), rule="bic", progress=stop_after(4))
     assert path.interrupted
     assert [record["k"] for record in path.records] == [1, 2, 3, 4]
     assert path.chosen["bic"] == 3
@@ -111,7 +112,7 @@ def test_an_interrupt_while_choosing_keeps_what_was_tried():
 @pytest.mark.parametrize(("last", "k"), [(1, 1), (3, 3), (5, 5)])
 def test_an_interrupt_while_choosing_ends_with_the_best_k_so_far_and_its_bound(last, k):
     planted = block_model(4, 60, 5)
-    model = SDPClustering("auto", k_callback=stop_after(last)).fit(planted.matrix)
+    model = SDPClustering("auto", k_rule="entry_cv", k_callback=stop_after(last)).fit(planted.matrix)
     assert model.status_ == "interrupted"
     assert model.n_clusters_ == k
     assert len(model.k_path_) == last
@@ -126,7 +127,7 @@ def test_an_interrupt_before_the_first_k_leaves_a_single_group(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cotune.grouping.number_of_groups.spectral_embedding", interrupted)
-    model = SDPClustering("auto").fit(block_model(4, 40, 3).matrix)
+    model = SDPClustering("auto", k_rule="bic").fit(block_model(4, 40, 3).matrix)
     assert model.status_ == "interrupted"
     assert model.labels_.tolist() == [0] * 40
     assert model.upper_bound_ >= model.objective_
@@ -134,18 +135,30 @@ def test_an_interrupt_before_the_first_k_leaves_a_single_group(monkeypatch):
 
 def test_every_k_tried_is_reported():
     heard = []
-    model = SDPClustering("auto", k_callback=lambda *state: heard.append(state)).fit(noise(0, 20))
+    model = SDPClustering("auto", k_rule="bic", k_callback=lambda *state: heard.append(state))
+    model.fit(noise(0, 20))
     assert heard == [(record["k"], record["summed_density"]) for record in model.k_path_]
 
 
-@pytest.mark.parametrize(
-    ("n", "rule"), [(CROSS_VALIDATE_UP_TO, "entry_cv"), (CROSS_VALIDATE_UP_TO + 1, "bic")]
-)
-def test_the_default_rule_follows_the_number_of_tasks(n, rule):
-    assert default_k_rule(n) == rule
-    model = SDPClustering("auto", k_max=2).fit(block_model(0, n, 2).matrix)
-    assert model.k_rule_ == rule
-    assert model.n_clusters_ == model.k_choices_[rule] == 2
+def test_every_k_that_evidence_looks_at_is_reported_once():
+    heard = []
+    model = SDPClustering("auto", k_callback=lambda k, objective: heard.append(k)).fit(noise(0, 20))
+    assert sorted(heard) == [record["k"] for record in model.k_path_]
+
+
+def test_an_interrupt_of_the_search_by_evidence_keeps_the_best_so_far():
+    planted = block_model(4, 60, 5)
+    model = SDPClustering("auto", k_callback=stop_after(6)).fit(planted.matrix)
+    assert model.status_ == "interrupted"
+    assert 1 <= model.n_clusters_ <= 6
+    assert model.upper_bound_ >= model.objective_
+
+
+def test_the_default_rule_is_evidence_at_every_size():
+    for n in (4, 100, 101):
+        model = SDPClustering("auto").fit(block_model(0, n, 2).matrix)
+        assert model.k_rule_ == default_k_rule(n) == "evidence"
+        assert model.n_clusters_ == model.k_choices_["evidence"]
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (2, 1), (5, 4), (30, 10), (2000, 67)])

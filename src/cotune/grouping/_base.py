@@ -39,6 +39,7 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     k_rule_: str
     k_path_: list[dict[str, Any]]
     k_choices_: dict[str, int]
+    k_weights_: dict[int, float]
 
     def _read(self, X: ArrayLike) -> Matrix:
         """Return the affinity matrix, precomputed or of feature vectors."""
@@ -58,7 +59,9 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _resolve_k(self, T: Matrix, rng: np.random.Generator) -> tuple[int, KPath | None]:
+    def _resolve_k(
+        self, T: Matrix, rng: np.random.Generator, weights: Matrix | None = None
+    ) -> tuple[int, KPath | None]:
         """Return k, and the path it was chosen on unless it was given."""
         n, name = len(T), type(self).__name__
         self.k_rule_ = default_k_rule(n) if self.k_rule is None else refuse_bad_rule(self.k_rule)
@@ -69,9 +72,9 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                     f"got {self.n_clusters!r} instead."
                 )
             k = refuse_bad_k(self.n_clusters, n, name)
-            self.k_path_, self.k_choices_ = [], {}
+            self.k_path_, self.k_choices_, self.k_weights_ = [], {}, {}
             return k, None
-        k_max = default_k_max(n) if self.k_max is None else self.k_max
+        k_max = default_k_max(n, self.k_rule_) if self.k_max is None else self.k_max
         if not isinstance(k_max, (int, np.integer)) or k_max < 1:
             raise InputError(
                 f"The 'k_max' parameter of {name} must be None or an integer of at least 1, "
@@ -81,10 +84,11 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             T,
             min(int(k_max), n),
             rng,
-            cross_validate=True if self.k_rule_ == "entry_cv" else None,
+            rule=self.k_rule_,
+            weights=weights,
             progress=self._choosing,
         )
-        self.k_path_, self.k_choices_ = path.records, path.chosen
+        self.k_path_, self.k_choices_, self.k_weights_ = path.records, path.chosen, path.weights
         return path.chosen[self.k_rule_], path
 
     def _choosing(self, k: int, summed_density: float) -> None:

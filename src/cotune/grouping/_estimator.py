@@ -10,13 +10,20 @@ from numpy.typing import ArrayLike
 
 from cotune.exceptions import InputError
 from cotune.grouping._base import BaseGrouping
-from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, objective
+from cotune.grouping._partition import Labels, Matrix, density_sum, first_appearance, objective, symmetrised
 from cotune.grouping._problem import CentredProblem
 from cotune.grouping._solution import Progress, Solution, SolverOptions
-from cotune.grouping._validation import check_labels, check_square
+from cotune.grouping._validation import check_labels, check_square, check_weights
+from cotune.grouping.evidence import likelihood_partition
 from cotune.grouping.exact import MAX_TASKS
+from cotune.grouping.number_of_groups import KPath
 from cotune.grouping.rounding import ROUNDINGS, round_solution
 from cotune.grouping.sdp import bound_only, solve
+
+DECISIVE = 10.0
+"""Twice the log of the ratio of evidences from which one partition is taken for another; "very strong"."""
+
+PARTITIONS = ("auto", "density", "likelihood")
 
 
 class SDPClustering(BaseGrouping):
@@ -35,11 +42,17 @@ class SDPClustering(BaseGrouping):
         ``"precomputed"``: ``fit`` takes the n x n affinities. Otherwise it takes one feature vector a task,
         for instance its gradient, and the affinities are their inner products or cosines.
     k_max : int, optional
-        Largest number of groups tried under ``"auto"``; None for max(10, 1.5 sqrt(n)), below n.
-    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}, optional
-        How ``"auto"`` chooses; None for ``"entry_cv"`` up to 100 tasks and the cheaper ``"bic"`` beyond. All
-        are computed and kept in ``k_path_``, but for ``"entry_cv"`` above 100 tasks unless it is asked for.
-        ``"average_density"`` is the paper's (Eq. 2), ``"summed_density"`` its Eq. 3.
+        Largest number of groups tried under ``"auto"``; None for n - 1 under ``"evidence"``, otherwise for
+        max(10, 1.5 sqrt(n)), below n.
+    k_rule : {"evidence", "entry_cv", "bic", "average_density", "summed_density"}, optional
+        How ``"auto"`` chooses; None for ``"evidence"``, which depends on neither the order of the tasks nor
+        ``random_state``. ``"average_density"`` is the paper's (Eq. 2), ``"summed_density"`` its Eq. 3. What
+        the others say is kept in ``k_path_``; ``"entry_cv"`` is not computed beside ``"evidence"``.
+    partition : {"auto", "density", "likelihood"}
+        Which partition into k groups ``labels_`` is: that of the largest density sum (Eq. 3), or that of the
+        largest likelihood of the block model behind ``"evidence"``, which does not split large groups for
+        the sake of small ones. ``"auto"``: density, unless k was chosen by evidence and the evidence for the
+        other partition is larger by a factor of 150 (very strong).
     tol : float
         Relative gap at which a partition counts as proven optimal.
     max_iter : int
@@ -93,6 +106,14 @@ class SDPClustering(BaseGrouping):
         Iterations done; 0 when the proof was found in closed form.
     k_rule_ : str
         The rule that ``"auto"`` uses.
+    k_weights_ : dict of int to float
+        Under ``"evidence"`` the share of the evidence of each k looked at, the best first, each by the best
+        partition found; else empty. The second is the runner-up.
+    partition_ : {"density", "likelihood"}
+        Which partition ``labels_`` is.
+    density_labels_, density_objective_, density_gap_, density_certified_
+        The partition of largest density sum into as many groups, with its proof; those of ``labels_``
+        unless ``partition_`` is ``"likelihood"``.
     k_path_ : list of dict
         Under ``"auto"`` one record for every k tried, see :class:`cotune.grouping.KPath`; else empty.
     k_choices_ : dict of str to int
@@ -117,6 +138,12 @@ class SDPClustering(BaseGrouping):
     array([0, 0, 1, 1])
     """
 
+    partition_: str
+    density_labels_: Labels
+    density_objective_: float
+    density_gap_: float
+    density_certified_: bool
+
     def __init__(
         self,
         n_clusters: int | str = "auto",
@@ -129,6 +156,7 @@ class SDPClustering(BaseGrouping):
         time_limit: float | None = None,
         exact_max: int = 15,
         rounding: str = "best",
+        partition: str = "auto",
         warm_start: ArrayLike | bool | None = None,
         callback: Progress | None = None,
         k_callback: Callable[[int, float], object] | None = None,
@@ -143,12 +171,13 @@ class SDPClustering(BaseGrouping):
         self.time_limit = time_limit
         self.exact_max = exact_max
         self.rounding = rounding
+        self.partition = partition
         self.warm_start = warm_start
         self.callback = callback
         self.k_callback = k_callback
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: Any = None) -> SDPClustering:
+    def fit(self, X: ArrayLike, y: Any = None, *, weights: ArrayLike | None = None) -> SDPClustering:
         """Group the tasks.
 
         Parameters
@@ -157,6 +186,9 @@ class SDPClustering(BaseGrouping):
             Task affinities T, finite; T_uv is the effect of training with v on task u.
         y : ignored
             For the scikit-learn interface.
+        weights : array-like of shape (n, n), optional
+            How much each entry is worth beside the others for the evidence: 1 / variance, or the number of
+            measurements behind it; 0 where there is none. The density objective weighs all alike.
 
         Returns
         -------
@@ -171,7 +203,8 @@ class SDPClustering(BaseGrouping):
         self._check_options()
         T = self._read(X)
         rng = self._generator()
-        k, path = self._resolve_k(T, rng)
+        precision = None if weights is None else check_weights(weights, len(T))
+        k, path = self._resolve_k(T, rng, precision)
         problem = CentredProblem.from_affinity(T, k)
         if path is not None and path.interrupted:
             self._keep(T, bound_only(problem, path.labels[k], self.tol))
@@ -180,8 +213,29 @@ class SDPClustering(BaseGrouping):
         if start is None and path is not None:
             start = path.labels[k]
         options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback, self.exact_max)
-        self._keep(T, solve(problem, options, rng, start))
+        solution = solve(problem, options, rng, start)
+        self._keep(T, solution)
+        if solution.status != "interrupted" and 1 < k < len(T):
+            self._offer_likelihood(T, solution, path, precision)
         return self
+
+    def _offer_likelihood(
+        self, T: Matrix, solution: Solution, path: KPath | None, weights: Matrix | None
+    ) -> None:
+        """Take the partition of the largest likelihood where it is asked for, or much more likely."""
+        by_evidence = path is not None and "evidence" in path.chosen and self.rounding == "best"
+        if self.partition == "density" or (self.partition == "auto" and not by_evidence):
+            return
+        S, noise = symmetrised(T), None if path is None else path.noise
+        before, cost, labels = likelihood_partition(S, self.density_labels_, weights=weights, noise=noise)
+        if path is not None and by_evidence:
+            start = path.labels[solution.problem.n_clusters]
+            _, other, found = likelihood_partition(S, start, weights=weights, noise=noise)
+            if other < cost:
+                cost, labels = other, found
+        if before - cost > (DECISIVE if self.partition == "auto" else 0.0):
+            self._take(T, solution, labels)
+            self.partition_ = "likelihood"
 
     def _choosing(self, k: int, summed_density: float) -> None:
         if self.k_callback is not None:
@@ -193,6 +247,11 @@ class SDPClustering(BaseGrouping):
             raise InputError(
                 f"The 'rounding' parameter of {name} must be one of {['best', *ROUNDINGS]}, "
                 f"got {self.rounding!r} instead."
+            )
+        if self.partition not in PARTITIONS:
+            raise InputError(
+                f"The 'partition' parameter of {name} must be one of {list(PARTITIONS)}, "
+                f"got {self.partition!r} instead."
             )
         if not self.tol > 0:
             raise InputError(f"The 'tol' parameter of {name} must be positive, got {self.tol!r} instead.")
@@ -224,22 +283,29 @@ class SDPClustering(BaseGrouping):
         self.X_ = solution.X
         if self.rounding != "best":
             labels = round_solution(self.X_, problem.n_clusters, self.rounding)
-        self.labels_ = labels = first_appearance(labels)
-        self.n_clusters_ = int(labels.max()) + 1
-        self.objective_ = objective(T, labels)
         sdp_value = solution.value if solution.sdp_value is None else solution.sdp_value
         self.sdp_value_ = problem.original(sdp_value)
         self.sdp_bound_ = problem.original(solution.bound)
+        self.sdp_gap_ = solution.sdp_gap
+        self.status_ = solution.status
+        self.n_iter_ = solution.n_iter
+        self._take(T, solution, labels)
+        self.partition_ = "density"
+        self.density_labels_, self.density_objective_ = self.labels_, self.objective_
+        self.density_gap_, self.density_certified_ = self.gap_, self.certified_
+
+    def _take(self, T: Matrix, solution: Solution, labels: Labels) -> None:
+        """Make these the groups, with what the bound says of them."""
+        problem = solution.problem
+        self.labels_ = labels = first_appearance(labels)
+        self.n_clusters_ = int(labels.max()) + 1
+        self.objective_ = objective(T, labels)
         self.upper_bound_ = problem.original(min(solution.bound, solution.partition_bound))
         # On the scale of T the two are rounded differently; a bound below what it bounds would be wrong.
         self.upper_bound_ = max(self.upper_bound_, problem.original(solution.value))
         if self.n_clusters_ == problem.n_clusters:
             self.upper_bound_ = max(self.upper_bound_, self.objective_)
-        self.sdp_gap_ = solution.sdp_gap
-        short = (
-            solution.value if self.rounding == "best" else density_sum(problem.C, labels, self.n_clusters_)
-        )
+        same = np.array_equal(labels, first_appearance(solution.labels))
+        short = solution.value if same else density_sum(problem.C, labels, self.n_clusters_)
         self.gap_ = solution.gap + (solution.value - short) / solution.unit
         self.certified_ = bool(self.gap_ <= self.tol and self.n_clusters_ == problem.n_clusters)
-        self.status_ = solution.status
-        self.n_iter_ = solution.n_iter

@@ -128,3 +128,25 @@ def check_labels(labels: ArrayLike, n: int) -> NDArray[Any]:
             f"labels must hold one group per task, shape ({n},), got shape {array.shape} instead."
         )
     return array
+
+
+def check_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
+    """Return the precisions of (T + T') / 2 from those of T: the harmonic mean of both directions.
+
+    Where one direction has none, the other one stands for both.
+
+    Raises
+    ------
+    InputError
+        If they are not n x n finite non-negative numbers, some off the diagonal positive.
+    """
+    matrix = as_float_matrix(weights)
+    off = ~np.eye(n, dtype=bool) if matrix.shape == (n, n) else np.zeros(0, dtype=bool)
+    if matrix.shape != (n, n) or not (np.isfinite(matrix[off]).all() and (matrix[off] >= 0).all()):
+        raise InputError(f"weights must be {n} x {n} finite numbers of at least 0, one an affinity.")
+    if n > 1 and not matrix[off].any():
+        raise InputError("weights must not all be 0.")
+    both = np.minimum(matrix, matrix.T) > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        harmonic = 2.0 * matrix * matrix.T / (matrix + matrix.T)
+    return np.asarray(np.where(both, harmonic, np.maximum(matrix, matrix.T)) * off)

@@ -2,11 +2,11 @@
 
     y_ij = b + r_i + r_j + (m_a inside group a, d_ab between groups a and b) + noise,  variance s2 / w_ij
 
-with r_i ~ N(0, rho), m_a ~ N(m0, tau) and d_ab ~ N(0, kappa), and the prior of :mod:`cotune.grouping.shapes` over partitions.
-A variance that the data do not ask for goes to zero and then costs nothing: so one model spans offsets of
-tasks without groups, many small groups against one background, and hierarchies in which every pair of groups
-has a mean of its own. What a partition costs is minus twice the logarithm of its evidence by Laplace's
-approximation, the variances at their maximum: a description length, labels included.
+with r_i ~ N(0, rho), m_a ~ N(m0, tau), d_ab ~ N(0, kappa) and the prior over partitions of
+:mod:`cotune.grouping.shapes`. A variance that the data do not ask for goes to zero and then costs nothing: so
+one model spans offsets of tasks without groups, many small groups against one background, and hierarchies in
+which every pair of groups has a mean of its own. What a partition costs is minus twice the logarithm of its
+evidence by Laplace's approximation, the variances at their maximum: a description length, labels included.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from cotune.grouping.shapes import log_prior
 
 STEPS = 6
 """Rounds of the alternating fit; each is a few operations on n x k sums."""
+
+MULTIPLY_UP_TO = 128
+"""Sums over more groups than this add sorted columns instead of multiplying by an indicator."""
 
 VARIANCES = np.geomspace(1e-6, 1e6, 37)
 """Variances of effects that are tried, in units of that of the noise; the least stands for none."""
@@ -40,8 +43,10 @@ class Fit:
         groups; ``kappa`` is 0 where pairs of groups have no mean of their own.
     r : ndarray of shape (n,)
         Effects of tasks.
-    M : ndarray of shape (k, k)
-        Means of blocks above b + r_i + r_j.
+    m : ndarray of shape (k,)
+        Means inside groups above b + r_i + r_j.
+    d : ndarray of shape (k, k) or None
+        Those between groups, 0 on the diagonal, where they have some.
     """
 
     cost: float
@@ -52,7 +57,8 @@ class Fit:
     tau: float
     kappa: float
     r: Matrix = field(repr=False)
-    M: Matrix = field(repr=False)
+    m: Matrix = field(repr=False)
+    d: Matrix | None = field(repr=False)
 
 
 class Observations:
@@ -96,20 +102,42 @@ class Observations:
             self.constant -= float(np.log(self.W[self.W > 0]).sum()) / 2.0
 
     def sums(self, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
-        """Sums of the weighted affinities and of the weights of every task over every group, (n, k) each."""
+        """Return sums of affinities and of weights of every task over every group, shape (n, k) each."""
         V = indicator(labels, k)
-        A = self.WY @ V
+        A = self._over_groups(self.WY, labels, V)
         if self.W is not None:
-            return A, self.W @ V
+            return A, self._over_groups(self.W, labels, V)
         return A, V.sum(axis=0)[None, :] - V
 
+    def own_sums(self, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
+        """Return sums of affinities and of weights of every task over its own group, shape (n,) each."""
+        A, B = np.zeros(self.n), np.zeros(self.n)
+        order = np.argsort(labels, kind="stable")
+        ends = np.cumsum(np.bincount(labels, minlength=k))
+        for start, end in zip(np.concatenate([[0], ends[:-1]]), ends, strict=True):
+            members = order[start:end]
+            if len(members) == self.n:
+                return self.row.copy(), self.weight.copy()
+            block = np.ix_(members, members)
+            A[members] = self.WY[block].sum(axis=1)
+            B[members] = len(members) - 1.0 if self.W is None else self.W[block].sum(axis=1)
+        return A, B
+
+    def _over_groups(self, values: Matrix, labels: Labels, V: Matrix) -> Matrix:
+        if V.shape[1] <= MULTIPLY_UP_TO:
+            return np.asarray(values @ V)
+        order = np.argsort(labels, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(V.sum(axis=0))[:-1]]).astype(np.intp)
+        return np.asarray(np.add.reduceat(values[:, order], starts, axis=1))
+
     def weighted(self, r: Matrix) -> Matrix:
-        """The weights applied to one value a task, shape (n,)."""
+        """Apply the weights to one value a task, shape (n,)."""
         return float(r.sum()) - r if self.W is None else np.asarray(self.W @ r)
 
     def noise_of_tasks(self, fit: Fit, labels: Labels) -> Matrix:
         """Variances v of tasks such that residuals have the variance v_i v_j, shape (n,)."""
-        E = self.Y - fit.b - fit.r[:, None] - fit.r[None, :] - fit.M[labels][:, labels]
+        M = np.diag(fit.m) + (0.0 if fit.d is None else fit.d)
+        E = self.Y - fit.b - fit.r[:, None] - fit.r[None, :] - M[labels][:, labels]
         E *= E
         if self.W is not None:
             E *= self.W
@@ -118,6 +146,15 @@ class Observations:
         for _ in range(5):
             v = np.sqrt(v * np.maximum(E @ (1.0 / v) / np.maximum(self.n - 1.0, 1.0), 1e-12))
         return v
+
+    def residual_column(self, fit: Fit, task: int) -> tuple[Matrix, Matrix]:
+        """Return what b + r_i + r_j leaves of the affinities to one task, and their weights, shape (n,)."""
+        if self.W is not None:
+            weight = self.W[:, task]
+        else:
+            weight = np.ones(self.n)
+            weight[task] = 0.0
+        return self.WY[:, task] - (fit.b + fit.r + fit.r[task]) * weight, weight
 
     def residual_sums(self, fit: Fit, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
         """As :meth:`sums`, of what b + r_i + r_j leaves."""
@@ -144,6 +181,12 @@ def spread(mean: Matrix, weight: Matrix, s2: float, *, centred: bool = True) -> 
     """
     if not len(mean):
         return float(VARIANCES[0]), 0.0
+    if len(mean) > 1 and weight.min() == weight.max():
+        factor = 1.0 + VARIANCES * weight[0]
+        middle = 0.0 if centred else max(float(mean.mean()), 0.0)
+        square = float(np.sum((mean - middle) ** 2))
+        best = int((len(mean) * np.log(factor) + weight[0] / factor * square / s2).argmin())
+        return float(VARIANCES[best]), middle
     factor = 1.0 + np.multiply.outer(VARIANCES, weight)
     share = weight / factor
     centre = np.zeros(len(VARIANCES)) if centred else np.maximum(share @ mean / share.sum(axis=1), 0.0)
@@ -170,24 +213,36 @@ def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start:
     """
     n, N, entries = data.n, data.total, max(data.entries, 1.0)
     sizes = np.bincount(labels, minlength=k).astype(float)
-    A, B = data.sums(labels, k)
-    V = indicator(labels, k)
-    P, weight = V.T @ A, V.T @ B
-    inner = np.diag(weight) / 2.0
+    own, own_weight = data.own_sums(labels, k)
+    inside = np.bincount(labels, own, k)
+    inner = np.bincount(labels, own_weight, k) / 2.0
     grouped = inner > 0 if k > 1 else np.zeros(k, dtype=bool)
     paired = pairs and k > 1
-    upper = np.triu_indices(k, 1)
+    upper = np.triu_indices(k if paired else 1, 1)
+    B = P = weight = np.zeros((1, 1))
+    V = indicator(labels, k) if paired else np.zeros((n, 1))
+    if paired:
+        A, B = data.sums(labels, k)
+        P, weight = V.T @ A, V.T @ B
     between = weight[upper]
     present, seen = between > 0, data.weight > 0
+
+    def left_of_blocks() -> tuple[Matrix, Matrix]:
+        """Return sums inside groups and between them of what b and r leave."""
+        S = (inside - 2.0 * np.bincount(labels, r * own_weight, k)) / 2.0 - b * inner
+        if not paired:
+            return S, between
+        Q = V.T @ (r[:, None] * B)
+        return S, (P - b * weight - Q - Q.T)[upper]
+
     r = np.zeros(n) if start is None else start.r.copy()
     b = 0.0 if start is None else start.b
     s2 = -1.0 if start is None else start.s2
     rho = 0.1 if start is None else start.rho
     tau, kappa, m0 = 1.0, 1.0, 0.0
+    M = np.zeros((k if paired else 1, k if paired else 1))
     for _ in range(STEPS):
-        Q = V.T @ (r[:, None] * B)
-        rest = P - b * weight - Q - Q.T
-        S, D = np.diag(rest) / 2.0, rest[upper]
+        S, D = left_of_blocks()
         if s2 < 0:  # the first guess: what is left by a free mean for every block
             explained = float(np.sum(S[grouped] ** 2 / inner[grouped]))
             if paired:
@@ -199,19 +254,19 @@ def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start:
             kappa = spread(D[present] / between[present], between[present], s2)[0]
         m = np.where(grouped, (S * tau + m0) / (1.0 + tau * inner), 0.0)
         d = D * kappa / (1.0 + kappa * between) if paired else np.zeros(len(D))
-        M = np.zeros((k, k))
-        M[upper] = d
-        M = M + M.T + np.diag(m)
-        expected = np.einsum("ic,ic->i", B, M[labels])
+        expected = own_weight * m[labels]
+        if paired:
+            M[upper] = d
+            M[upper[::-1]] = d
+            expected += np.einsum("ic,ic->i", B, M[labels])
+        fitted = 2.0 * float(m @ inner + d @ between)
         for _ in range(2):
             alone = data.row - b * data.weight - data.weighted(r) - expected
             rho = spread(alone[seen] / data.weight[seen], data.weight[seen], s2)[0]
             r = alone * rho / (1.0 + rho * data.weight)
             r -= float(r @ data.weight) / max(float(data.weight.sum()), 1e-300)
-            b = (float(data.row.sum()) - float(M.ravel() @ weight.ravel())) / max(2.0 * N, 1e-300)
-        Q = V.T @ (r[:, None] * B)
-        rest = P - b * weight - Q - Q.T
-        S, D = np.diag(rest) / 2.0, rest[upper]
+            b = (float(data.row.sum()) - fitted) / max(2.0 * N, 1e-300)
+        S, D = left_of_blocks()
         left = (
             data.square
             - 2.0 * float(r @ data.row)
@@ -237,4 +292,4 @@ def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start:
     if paired:
         cost += float(np.log1p(kappa * between).sum()) + np.log1p(present.sum())
     cost -= 2.0 * log_prior(sizes)
-    return Fit(float(cost), b, m0, s2, rho, tau, kappa if paired else 0.0, r, M)
+    return Fit(float(cost), b, m0, s2, rho, tau, kappa if paired else 0.0, r, m, M if paired else None)

@@ -18,13 +18,19 @@ from cotune.grouping.propose import propose, spectral_embedding, split_starts
 FULL_SPECTRUM = 700
 """Up to so many tasks the whole spectrum is computed."""
 
-CUTS = 24
-"""Cuts of a merge tree that are fitted, at most; all of them where there are no more."""
+MANY = 200
+"""Tasks beyond which the search starts from fewer cuts, which find as much when there is more to see."""
 
-STARTS = 2
-"""Cuts of each tree from which the search climbs."""
+LEADING = 64
+"""Eigenvectors computed of larger ones."""
 
-DENSE_UP_TO, DENSE_K = 400, 10
+CUTS, CUTS_OF_MANY = 24, 12
+"""Cuts of a merge tree that are fitted, at most; the second of more than ``MANY`` tasks."""
+
+STARTS, STARTS_OF_MANY = 2, 1
+"""Cuts of each tree from which the search climbs, with and without means of pairs."""
+
+DENSE_UP_TO, DENSE_K = MANY, 10
 """Tasks and groups up to which the search starts from dense partitions too."""
 
 NOISE_OF_TASKS = (20, 1000)
@@ -49,8 +55,8 @@ class EvidencePath:
         Minus twice the log evidence at each k, up to a constant.
     labels : dict of int to ndarray of shape (n,)
         The partitions.
-    pairs : bool
-        Whether pairs of groups have means of their own in the best one.
+    noise : ndarray of shape (n,) or None
+        Variances of tasks such that entries have the variance v_i v_j, where tasks differ in noise.
     interrupted : bool
         Whether a KeyboardInterrupt ended the search.
     """
@@ -58,7 +64,7 @@ class EvidencePath:
     k: int
     costs: dict[int, float]
     labels: dict[int, Labels]
-    pairs: bool
+    noise: Matrix | None = None
     interrupted: bool = False
 
     @property
@@ -83,7 +89,7 @@ def choose_by_evidence(
     k_max: int,
     *,
     weights: Matrix | None = None,
-    progress: Callable[[int, float], object] | None = None,
+    progress: Callable[[int, Labels], object] | None = None,
 ) -> EvidencePath:
     """Search for the partition of largest evidence, whatever its number of groups.
 
@@ -96,13 +102,14 @@ def choose_by_evidence(
     weights : ndarray of shape (n, n), optional
         Symmetric precision of the entries, 0 where there is none.
     progress : callable, optional
-        Called with the number of groups and minus the cost after every step of the search.
+        Called after every step of the search with a number of groups and a partition into as many.
     """
     order = canonical_order(S)
     back = np.argsort(order)
     S = S[np.ix_(order, order)]
     weights = None if weights is None else weights[np.ix_(order, order)]
-    search = _Search(Observations(S, weights), min(k_max, len(S) - 1), progress)
+    heard = None if progress is None else lambda k, labels: progress(k, labels[back])
+    search = _Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
     interrupted = False
     try:
         search.run()
@@ -118,26 +125,62 @@ def choose_by_evidence(
     found = search.best
     costs = {k: found[k].cost for k in sorted(found)}
     labels = {k: first_appearance(found[k].labels[back]) for k in costs}
-    best = search.leader()
-    return EvidencePath(best.k, costs, labels, best.fit.kappa > LEAST_PAIRS, interrupted)
+    noise = None if search.noise is None else search.noise[back]
+    return EvidencePath(search.leader().k, costs, labels, noise, interrupted)
+
+
+def likelihood_partition(
+    S: Matrix, labels: Labels, *, weights: Matrix | None = None, noise: Matrix | None = None
+) -> tuple[float, float, Labels]:
+    """Climb from a partition at its number of groups; the cost there, where the climb ends, and the end.
+
+    Parameters
+    ----------
+    S, weights : ndarray of shape (n, n)
+        As :func:`choose_by_evidence`.
+    labels : ndarray of shape (n,)
+        Where to start.
+    noise : ndarray of shape (n,), optional
+        As :class:`EvidencePath`.
+    """
+    data = Observations(S, _precision(weights, noise))
+    labels = first_appearance(labels)
+    k = int(labels.max()) + 1
+    kinds = (False, True) if len(S) * k * k <= PAIRS_UP_TO else (False,)
+    before = min(fit_model(data, labels, k, pairs=pairs).cost for pairs in kinds)
+    ends = [climb(data, labels, pairs=pairs, k_max=k, fixed=True) for pairs in kinds]
+    end = min(ends, key=lambda candidate: candidate.cost)
+    return before, end.cost, end.labels
+
+
+def _precision(weights: Matrix | None, noise: Matrix | None) -> Matrix | None:
+    if noise is None:
+        return weights
+    precision = 1.0 / (noise[:, None] * noise)
+    return precision if weights is None else precision * weights
 
 
 def _reweighted(search: _Search, S: Matrix, weights: Matrix | None) -> _Search | None:
-    """A search in which noisy tasks weigh less, where what is left by the first one asks for it."""
+    """Return a search in which noisy tasks weigh less, where what the first one left asks for it."""
     n, leader = len(S), search.leader()
     if not NOISE_OF_TASKS[0] <= n <= NOISE_OF_TASKS[1] or search.data.flat:
         return None
     v = search.data.noise_of_tasks(leader.fit, leader.labels)
-    precision = 1.0 / (v[:, None] * v)
-    data = Observations(S, precision if weights is None else precision * weights)
+    data = Observations(S, _precision(weights, v))
     fit = fit_model(data, leader.labels, leader.k, pairs=leader.fit.kappa > LEAST_PAIRS)
     extra = n * np.log((n - 1) / 2.0) + data.constant - search.data.constant
-    return _Search(data, search.k_max, search.progress) if fit.cost + extra < leader.cost else None
+    return _Search(data, search.k_max, search.progress, v) if fit.cost + extra < leader.cost else None
 
 
 class _Search:
-    def __init__(self, data: Observations, k_max: int, progress: Callable[[int, float], object] | None):
-        self.data, self.k_max, self.progress = data, k_max, progress
+    def __init__(
+        self,
+        data: Observations,
+        k_max: int,
+        progress: Callable[[int, Labels], object] | None,
+        noise: Matrix | None = None,
+    ) -> None:
+        self.data, self.k_max, self.progress, self.noise = data, k_max, progress, noise
         one = np.zeros(data.n, dtype=np.intp)
         self.single = fit_model(data, one, 1, pairs=False)
         self.best: dict[int, Candidate] = {1: Candidate(one, 1, self.single)}
@@ -147,7 +190,7 @@ class _Search:
         if known is None or candidate.cost < known.cost - 1e-9 * abs(known.cost):
             self.best[candidate.k] = candidate
         if self.progress is not None:
-            self.progress(candidate.k, -candidate.cost)
+            self.progress(candidate.k, candidate.labels)
 
     def leader(self) -> Candidate:
         return min(self.best.values(), key=lambda candidate: (candidate.cost, candidate.k))
@@ -155,6 +198,7 @@ class _Search:
     def run(self) -> None:
         if self.data.n < 3 or self.data.flat or self.k_max < 2:
             return
+        self.keep(self.best[1])
         residual = self._residual()
         starts = []
         for tree in self._trees(residual):
@@ -216,7 +260,9 @@ class _Search:
         starts = []
         for pairs, candidates in found.items():
             candidates.sort(key=lambda candidate: candidate.cost)
-            starts += [(pairs, candidate) for candidate in candidates[:STARTS]]
+            starts += [
+                (pairs, candidate) for candidate in candidates[: STARTS if n <= MANY else STARTS_OF_MANY]
+            ]
         return starts
 
     def _other_kind(self) -> None:
@@ -262,7 +308,8 @@ class _Search:
 
 def _cuts(tree: Matrix, top: int) -> Iterator[Labels]:
     """Cuts of a merge tree into 2 to ``top`` groups."""
-    ks = np.unique(np.round(np.geomspace(2, top, CUTS)).astype(int)) if top > CUTS else range(2, top + 1)
+    cuts = CUTS if top <= MANY else CUTS_OF_MANY
+    ks = np.unique(np.round(np.geomspace(2, top, cuts)).astype(int)) if top > cuts else range(2, top + 1)
     for k in ks:
         yield fcluster(tree, int(k), "maxclust")
 
@@ -282,7 +329,7 @@ def _spectral_rows(E: Matrix) -> Matrix | None:
     if n <= FULL_SPECTRUM:
         values, vectors = np.linalg.eigh(E)
     else:
-        values, vectors = top_eigenpairs(E, min(n - 1, 100), np.random.default_rng(0))
+        values, vectors = top_eigenpairs(E, min(n - 1, LEADING), np.random.default_rng(0))
     rest = float(np.vdot(E, E))
     kept = np.zeros(len(values), dtype=bool)
     for _ in range(10):

@@ -19,7 +19,10 @@ ROUNDS = 12
 GAIN = 1e-7
 """Smallest gain in log evidence that counts as one."""
 
-PAIRS_UP_TO = 4_000_000
+TOGETHER = 6
+"""So many moves that gain under means of pairs are made one by one."""
+
+PAIRS_UP_TO = 200_000
 """Means of pairs of groups are moved for where n k^2 is below this."""
 
 
@@ -33,6 +36,7 @@ class Candidate:
 
     @property
     def cost(self) -> float:
+        """Minus twice the log evidence."""
         return self.fit.cost
 
 
@@ -94,6 +98,7 @@ class State:
         self.refresh(candidate.k)
 
     def refresh(self, k: int) -> None:
+        """Sum again over the groups of the labels."""
         self.k = k
         self.A, self.B = self.data.residual_sums(self.fit, self.labels, k)
         V = indicator(self.labels, k)
@@ -177,17 +182,38 @@ class State:
 
     def _apply(self, order: Labels, target: Labels) -> None:
         used: set[int] = set()
-        for task in order if not self.pairs else order[:1]:
+        emptied = False
+        # Means of pairs tie all groups together: few moves at once when little is left to gain.
+        for task in order if not self.pairs or len(order) > TOGETHER else order[:1]:
             source, group = int(self.labels[task]), int(target[task])
             if source in used or group in used:
                 continue
             used |= {source, group}
             self.labels[task] = group
-        self.labels = first_appearance(self.labels)
-        self.refresh(int(self.labels.max()) + 1)
+            emptied |= self.size[source] == 1 or group == self.k
+            if not emptied:
+                self._shift(int(task), source, group)
+        if emptied:
+            self.labels = first_appearance(self.labels)
+            self.refresh(int(self.labels.max()) + 1)
+            return
+        for group in used:
+            for sums, tasks in ((self.S, self.A), (self.N, self.B)):
+                column = np.bincount(self.labels, tasks[:, group], self.k)
+                sums[:, group] = sums[group, :] = column
+
+    def _shift(self, task: int, source: int, group: int) -> None:
+        """Update the sums of every task when one has moved."""
+        column, weight = self.data.residual_column(self.fit, task)
+        self.A[:, source] -= column
+        self.A[:, group] += column
+        self.B[:, source] -= weight
+        self.B[:, group] += weight
+        self.size[source] -= 1.0
+        self.size[group] += 1.0
 
     def merge_gains(self) -> Matrix:
-        """Gain in log evidence of merging each pair of groups, shape (k, k); -inf on and below the diagonal."""
+        """Gain in log evidence of merging pairs of groups, shape (k, k), above the diagonal."""
         S, N = np.diag(self.S) / 2.0, np.diag(self.N) / 2.0
         now = self._inside(S, N)
         gain = self._inside(S[:, None] + S + self.S, N[:, None] + N + self.N)

@@ -1,11 +1,11 @@
-"""How many groups: four rules on the same partitions, and the curve of each.
+"""How many groups: five rules, and the curve of each.
 
-The paper's rule, the largest average density (Eq. 2), is biased: adding a constant c to T adds n c / k to it,
-so it measures the offset of T as much as its structure. The default treats the groups as a model of the
-affinities, normal with one mean a block. Up to a hundred tasks it asks which k predicts affinities that the
-grouping has not seen (entry cross-validation), which costs one set of partitions a fold; beyond, it charges
-for the parameters of the model and for the labels (BIC). On planted groups both choose the planted k; on
-gradient cosines of sixteen real tasks in six families BIC saw three groups, cross-validation seven to ten.
+The default compares partitions into every number of groups by their evidence under one block model
+(:mod:`cotune.grouping.block_model`), labels included. Neither the order of the tasks nor a seed changes it.
+The others judge dense partitions into k = 1, 2, ... groups. The paper's, the largest average density (Eq. 2),
+is biased: adding a constant c to T adds n c / k to it, so it measures the offset of T, too.
+Entry cross-validation asks which k predicts affinities that the grouping has not seen; BIC charges a block
+model with a free mean for every pair of groups.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, density_sum, indicator, symmetrised
 from cotune.grouping._problem import CentredProblem
+from cotune.grouping.evidence import choose_by_evidence
 from cotune.grouping.propose import Embedding, propose, spectral_embedding, split_starts
 
-K_RULES = ("entry_cv", "bic", "average_density", "summed_density")
+K_RULES = ("evidence", "entry_cv", "bic", "average_density", "summed_density")
 """Rules by name."""
 
 FOLDS = 10
 """Folds of the cross-validation; with fewer, what is left of a weak signal no longer shows the groups."""
 
 CROSS_VALIDATE_UP_TO = 100
-"""Tasks up to which entry cross-validation takes seconds; see :func:`default_k_rule`."""
+"""Tasks up to which entry cross-validation takes seconds; beyond, only where it is asked for."""
+
+BIC_BESIDE_UP_TO = 1000
+"""Tasks up to which BIC is computed beside the evidence of each k; beyond, it would take longer than that."""
 
 PATIENCE = 6
 """Stop when so many consecutive k have improved neither criterion."""
@@ -43,31 +47,42 @@ class KPath(Brief):
     Parameters
     ----------
     chosen : dict of str to int
-        The k each rule selects.
+        The k each rule selects, of those that were computed.
     records : list of dict
-        One a k: ``k``, ``summed_density`` (Eq. 3), ``average_density`` (Eq. 2), ``bic`` and, where
-        entries were held out, ``entry_cv`` (mean held-out squared error over that of k = 1) and
-        ``entry_cv_se`` (standard error of its difference from the best k).
+        One a k: ``k``, ``summed_density`` (Eq. 3), ``average_density`` (Eq. 2), ``bic``; under the rule
+        ``evidence`` its ``evidence`` (minus twice the logarithm, less that of k = 1; lower is better) and
+        ``weight`` (share of the evidence of this k); where entries were held out, ``entry_cv`` (mean
+        held-out squared error over that of k = 1) and ``entry_cv_se`` (standard error of its difference
+        from the best k).
     labels : dict of int to ndarray of shape (n,)
         The partition found for each k.
     interrupted : bool
         Whether a KeyboardInterrupt ended the trying, so that a larger k might have been chosen.
+    noise : ndarray of shape (n,) or None
+        Under ``evidence``, where tasks differ in noise: entries have the variance v_i v_j.
     """
 
     chosen: dict[str, int]
     records: list[dict[str, Any]]
     labels: dict[int, Labels]
     interrupted: bool = False
+    noise: Matrix | None = None
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """Share of the evidence of each k, from the largest down; empty under rules without one."""
+        found = {int(r["k"]): float(r["weight"]) for r in self.records if "weight" in r}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def default_k_rule(n: int) -> str:
     """Return the rule that chooses k for n tasks unless told otherwise."""
-    return "entry_cv" if n <= CROSS_VALIDATE_UP_TO else "bic"
+    return "evidence"
 
 
-def default_k_max(n: int) -> int:
-    """Largest k tried unless told otherwise: 10, or 1.5 sqrt(n) where that is more, and never above n - 1."""
-    return max(1, min(n - 1, max(10, round(1.5 * math.sqrt(n)))))
+def default_k_max(n: int, rule: str = "bic") -> int:
+    """Largest k tried unless told otherwise: n - 1 by evidence, else 10 or 1.5 sqrt(n), at most n - 1."""
+    return max(1, n - 1 if rule == "evidence" else min(n - 1, max(10, round(1.5 * math.sqrt(n)))))
 
 
 def choose_k(
@@ -75,10 +90,11 @@ def choose_k(
     k_max: int,
     rng: np.random.Generator,
     *,
-    cross_validate: bool | None = None,
+    rule: str = "evidence",
+    weights: Matrix | None = None,
     progress: Callable[[int, float], object] | None = None,
 ) -> KPath:
-    """Partition into k = 1, 2, ... groups and score each k under every rule.
+    """Partition into 1, 2, ... groups and score each k.
 
     Parameters
     ----------
@@ -87,9 +103,13 @@ def choose_k(
     k_max : int
         Largest k to try; fewer are tried when neither criterion improves any more.
     rng : numpy.random.Generator
-        For folds and starts.
-    cross_validate : bool, optional
-        Whether to hold entries out; by default up to ``CROSS_VALIDATE_UP_TO`` tasks.
+        For folds and starts of the rules that draw some; ``evidence`` draws nothing.
+    rule : str
+        ``evidence`` scores the partitions of its own search by every rule but entry cross-validation. The
+        others all score dense partitions, entry cross-validation up to ``CROSS_VALIDATE_UP_TO`` tasks or
+        where it is the rule.
+    weights : ndarray of shape (n, n), optional
+        Precision of the entries of T, for ``evidence``; 0 where there is none.
     progress : callable, optional
         Called after every k with k and the summed density.
 
@@ -103,9 +123,10 @@ def choose_k(
     n = len(S)
     problem = CentredProblem.from_affinity(S, 1)
     if n < 3 or problem.flat:
-        return _single_group(S)
-    if cross_validate is None:
-        cross_validate = default_k_rule(n) == "entry_cv"
+        return _single_group(S, rule)
+    if rule == "evidence":
+        return _by_evidence(S, k_max, weights, progress)
+    cross_validate = rule == "entry_cv" or n <= CROSS_VALIDATE_UP_TO
     path = KPath({}, [], {})
     errors: list[list[float]] = []
     interrupted = False
@@ -127,17 +148,52 @@ def choose_k(
     except KeyboardInterrupt:
         interrupted = True
     if not path.records:
-        return replace(_single_group(S), interrupted=True)
+        return replace(_single_group(S, rule), interrupted=True)
     _select(path, np.array(errors[: len(path.records)]))
     return replace(path, interrupted=interrupted)
 
 
-def _single_group(S: Matrix) -> KPath:
+def _single_group(S: Matrix, rule: str) -> KPath:
     """Fewer than three tasks, or no structure at all: one group under every rule."""
     mean = float(S.sum()) / len(S)
     record = {"k": 1, "summed_density": mean, "average_density": mean, "bic": 0.0}
-    record |= {"entry_cv": 1.0, "entry_cv_se": 0.0}
-    return KPath(dict.fromkeys(K_RULES, 1), [record], {1: np.zeros(len(S), dtype=np.intp)})
+    record |= (
+        {"evidence": 0.0, "weight": 1.0} if rule == "evidence" else {"entry_cv": 1.0, "entry_cv_se": 0.0}
+    )
+    rules = [name for name in K_RULES if name in record]
+    return KPath(dict.fromkeys(rules, 1), [record], {1: np.zeros(len(S), dtype=np.intp)})
+
+
+def _by_evidence(
+    S: Matrix, k_max: int, weights: Matrix | None, progress: Callable[[int, float], object] | None
+) -> KPath:
+    """Search by evidence and set what the other rules say of the same partitions beside it."""
+    heard: set[int] = set()
+
+    def first_time(k: int, labels: Labels) -> None:
+        if progress is not None and k not in heard:
+            heard.add(k)
+            progress(k, _density_sum(S, labels, k))
+
+    found = choose_by_evidence(S, k_max, weights=weights, progress=first_time)
+    shares = found.weights
+    path = KPath({"evidence": found.k}, [], found.labels, found.interrupted, found.noise)
+    for k, labels in found.labels.items():
+        summed = _density_sum(S, labels, k)
+        record = {"k": k, "evidence": found.costs[k] - found.costs[1], "weight": shares[k]}
+        record |= {"summed_density": summed, "average_density": summed / k}
+        if len(S) <= BIC_BESIDE_UP_TO:
+            record["bic"] = bic(S, labels, k)
+        path.records.append(record)
+    _select(path, np.empty((0, 0)))
+    return path
+
+
+def _density_sum(S: Matrix, labels: Labels, k: int) -> float:
+    """Sum the densities of many groups as fast as of few."""
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(labels, minlength=k))[:-1])
+    return float(sum(S[np.ix_(part, part)].sum() / len(part) for part in parts))
 
 
 def _last_improvement(records: list[dict[str, Any]], errors: list[list[float]]) -> int:
@@ -148,7 +204,8 @@ def _last_improvement(records: list[dict[str, Any]], errors: list[list[float]]) 
 def _select(path: KPath, errors: Matrix) -> None:
     """Add the cross-validation to the records and let every rule choose."""
     records = path.records
-    path.chosen["bic"] = int(min(records, key=lambda record: record["bic"])["k"])
+    if "bic" in records[0]:
+        path.chosen["bic"] = int(min(records, key=lambda record: record["bic"])["k"])
     path.chosen["average_density"] = int(max(records, key=lambda record: record["average_density"])["k"])
     path.chosen["summed_density"] = int(max(records, key=lambda record: record["summed_density"])["k"])
     if not errors.size:
@@ -253,10 +310,16 @@ def bic(S: Matrix, labels: Labels, n_clusters: int) -> float:
         Up to a constant that does not depend on the partition.
     """
     n = len(S)
-    seen = 1.0 - np.eye(n)
-    mean = block_means(S, seen, labels, n_clusters)
-    residual = (S - mean[labels][:, labels]) * seen
     entries = n * (n - 1) / 2.0
-    variance = max(float(np.vdot(residual, residual)) / (2.0 * entries), 1e-300)
+    diagonal = np.diag(S)
+    middle = (float(S.sum()) - float(diagonal.sum())) / max(2.0 * entries, 1.0)
+    V = indicator(labels, n_clusters)
+    size = V.sum(axis=0)
+    weight = np.outer(size, size) - np.diag(size)
+    blocks = V.T @ (S @ V) - np.diag(V.T @ diagonal) - middle * weight
+    # Around the overall mean, so that an offset of S does not cost digits.
+    square = float(np.vdot(S, S)) - float(diagonal @ diagonal) - 2.0 * entries * middle * middle
+    left = square - float(np.sum(blocks**2 / np.maximum(weight, 1.0)))
+    variance = max(left / (2.0 * entries), 1e-15 * max(square, 0.0) / (2.0 * entries), 1e-300)
     parameters = n_clusters * (n_clusters + 1) / 2.0
     return float(entries * np.log(variance) + parameters * np.log(entries) + 2.0 * n * np.log(n_clusters))

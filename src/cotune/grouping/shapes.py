@@ -1,7 +1,7 @@
 """The prior over partitions: every k, then every multiset of sizes, then every partition of that shape alike.
 
-Unlike a prior that draws labels task by task, it charges little for many groups of one size and for many tasks
-that belong to none, and it has no parameter.
+Unlike a prior that draws labels task by task, it charges little for many groups of one size and for many
+tasks that belong to none, and it has no parameter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cotune.grouping._partition import Matrix
 
 @lru_cache(maxsize=4)
 def log_shapes(n: int) -> Matrix:
-    """Log of the number of ways to write n as a sum of k positive integers, for k = 0 to n, shape (n + 1,)."""
+    """Log of the number of ways to write n as a sum of k positive integers, k = 0 to n."""
     ways = np.zeros(n + 1)  # of every total into k - 1 parts
     ways[0] = 1.0
     result = np.full(n + 1, -np.inf)

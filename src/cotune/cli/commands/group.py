@@ -30,8 +30,8 @@ def group(
     k_rule: Annotated[
         str | None,
         typer.Option(
-            help="Rule of auto: entry_cv (default up to 100 tasks), bic (default beyond), average_density "
-            "(the paper's) or summed_density."
+            help="Rule of auto: evidence (default), entry_cv, bic, average_density (the paper's) or "
+            "summed_density."
         ),
     ] = None,
     lower_is_better: Annotated[

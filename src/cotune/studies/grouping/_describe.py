@@ -23,10 +23,27 @@ def describe_proof(clustering: SDPClustering) -> str:
         by = f" (the best by {clustering.k_rule_} of the {len(clustering.k_path_)} tried until interrupted)"
     elif clustering.status_ in ("interrupted", "max_iter", "time_limit"):
         proof += f" ({clustering.status_.replace('_', ' ')}; the bound holds)"
-    return (
+    told = (
         f"k = {clustering.n_clusters_}{by}, objective {clustering.objective_:.6g}, "
         f"upper bound {clustering.upper_bound_:.6g}, {proof}"
     )
+    return told + describe_evidence(clustering)
+
+
+def describe_evidence(clustering: SDPClustering) -> str:
+    """Say how sure k is and which partition was taken, a line each, or nothing."""
+    told = ""
+    shares = list(clustering.k_weights_.items())
+    if len(shares) > 1:
+        named = ", ".join(f"k = {k} {100 * share:.3g} %" for k, share in shares[:NAMED] if share >= 0.0005)
+        told += f"\nevidence: {named}; runner-up k = {shares[1][0]}"
+    if clustering.partition_ == "likelihood":
+        proof = "certified optimal" if clustering.density_certified_ else f"gap {clustering.density_gap_:.2g}"
+        told += (
+            "\nthe groups are those of the largest likelihood; those of the largest density divide them "
+            f"otherwise: objective {clustering.density_objective_:.6g}, {proof}"
+        )
+    return told
 
 
 def describe_stability(tasks: Sequence[str], stability: Stability) -> str:

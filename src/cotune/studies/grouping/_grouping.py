@@ -34,7 +34,13 @@ UP_TO_TASKS = 200
 
 
 def group_stability(
-    scores: NDArray[np.float64], labels: NDArray[np.intp], *, scale: str, resamples: int, seed: int
+    scores: NDArray[np.float64],
+    labels: NDArray[np.intp],
+    *,
+    scale: str,
+    resamples: int,
+    seed: int,
+    partition: str = "density",
 ) -> Stability | None:
     """Cluster resamples of the runs into as many groups and compare.
 
@@ -53,6 +59,8 @@ def group_stability(
         How many, at least 1.
     seed : int
         Of the resampling.
+    partition : str
+        Which partition of a resample is compared; see :class:`cotune.grouping.SDPClustering`.
 
     Returns
     -------
@@ -72,7 +80,7 @@ def group_stability(
         return prepare(affinity.matrix, scale=scale, missing="complete").matrix
 
     # Only the partition matters here: no exact search, and no more of the relaxation than finds it.
-    grouper = SDPClustering(k, tol=1e-3, max_iter=30, exact_max=0, random_state=seed)
+    grouper = SDPClustering(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
     try:
         return bootstrap(estimate, m, grouper, n_resamples=resamples, random_state=seed, reference=labels)
     except InputError:  # a task was left without any run in most resamples
@@ -182,12 +190,33 @@ class Groups(Brief):
             "gap": self.gap,
             "certified": self.certified,
             "status": self.clustering.status_,
+            **self._evidence_dict(),
             "stability": self._stability_dict(),
             "preparation": list(self.prepared.steps),
             "baselines": {
                 other.name: {"labels": list(other.labels), "objective": other.objective}
                 for other in self.others
             },
+        }
+
+    def _evidence_dict(self) -> dict[str, Any]:
+        """How sure k is, and the densest groups where others were taken."""
+        found = self.clustering
+        ranked = list(found.k_weights_)
+        labels = [int(label) for label in found.density_labels_]
+        densest = {
+            "labels": labels,
+            "groups": [list(group) for group in groups_of(self.tasks, labels)],
+            "objective": float(found.density_objective_),
+            "gap": float(found.density_gap_),
+            "certified": bool(found.density_certified_),
+        }
+        return {
+            "k_rule": found.k_rule_ if found.k_path_ else None,
+            "k_weights": {str(k): share for k, share in found.k_weights_.items()},
+            "k_runner_up": ranked[1] if len(ranked) > 1 else None,
+            "partition": found.partition_,
+            "densest": densest,
         }
 
     def _stability_dict(self) -> dict[str, Any] | None:
@@ -259,14 +288,37 @@ def group_tasks(
         k_callback=k_callback,
         random_state=seed,
     )
-    clustering.fit(prepared.matrix)
+    clustering.fit(prepared.matrix, weights=_weights(affinity))
     others = _others(prepared.matrix, int(clustering.n_clusters_), seed) if baselines else ()
     stability = None
     if scores is not None and resamples and clustering.status_ != "interrupted":
         stability = group_stability(
-            scores, clustering.labels_, scale=config.scale or scale, resamples=resamples, seed=seed
+            scores,
+            clustering.labels_,
+            scale=config.scale or scale,
+            resamples=resamples,
+            seed=seed,
+            partition=clustering.partition_,
         )
     return Groups(tasks, prepared, clustering, others, stability, source=source)
+
+
+def _weights(affinity: Affinity) -> NDArray[np.float64] | None:
+    """Return what each entry is worth beside the others: how many measurements it averages.
+
+    Standard errors stand in where there are no counts; single ones of few measurements are too rough to use.
+    """
+    off = ~np.eye(len(affinity.matrix), dtype=bool)
+    counts = np.where(np.isnan(affinity.matrix), 0, affinity.counts)[off]
+    if counts.max(initial=0) > 1 and counts.min(initial=0) != counts.max(initial=0):
+        return np.where(np.isnan(affinity.matrix), 0.0, affinity.counts.astype(float))
+    known = off & np.isfinite(affinity.stderr) & (affinity.stderr > 0)
+    if counts.max(initial=0) <= 1 and known[off & ~np.isnan(affinity.matrix)].all() and known.any():
+        floor = 0.2 * float(np.median(affinity.stderr[known]))
+        return np.where(known, 1.0 / np.maximum(affinity.stderr, floor) ** 2, 0.0)
+    if np.isnan(affinity.matrix[off]).any() and (counts > 0).any():
+        return (~np.isnan(affinity.matrix)).astype(float)
+    return None
 
 
 def group_estimate(

@@ -31,6 +31,7 @@ from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate
 
 _K_RULES = {
+    "evidence": "evidence of a block model (-2 log, less that of one group)",
     "entry_cv": "entry cross-validation",
     "bic": "block-normal BIC",
     "average_density": "average density (Eq. 2, the paper's)",

@@ -22,8 +22,8 @@ class GroupingConfig(Config):
     """Number of groups k."""
     k_max: PositiveInt | None = None
     """Largest k tried when it is chosen automatically."""
-    k_rule: Literal["entry_cv", "bic", "average_density", "summed_density"] | None = None
-    """How k is chosen automatically; by default entry_cv up to 100 tasks and the cheaper bic beyond."""
+    k_rule: Literal["evidence", "entry_cv", "bic", "average_density", "summed_density"] | None = None
+    """How k is chosen automatically; by default by the evidence of a block model."""
     scale: Literal["row_zscore", "two_way", "none"] | None = None
     """How rows of the affinity matrix are put on one scale; by default what suits the estimator."""
     missing: Literal["refuse", "complete"] = "refuse"
