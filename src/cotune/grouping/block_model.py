@@ -284,8 +284,9 @@ def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start:
             quadratic += float(np.sum((m[grouped] - m0) ** 2)) / tau
         if paired:
             quadratic += float(d @ d) / kappa
-        s2 = quadratic / entries
-    cost = entries * (np.log(s2) + 1.0)
+        # One entry's worth of the variance of all keeps a handful of entries from being fitted exactly.
+        s2 = (quadratic + 1.0) / (entries + 1.0)
+    cost = (entries + 1.0) * (np.log(s2) + 1.0)
     cost += float(np.log1p(rho * data.weight).sum() + np.log1p(tau * inner[grouped]).sum()) + np.log(n)
     if grouped.any():
         cost += 2.0 * np.log1p(float(grouped.sum()))
