@@ -239,12 +239,72 @@ def number_of_groups(sizes: Sizes) -> Iterator[Row]:
 def _k_row(name: str, draws: list[Planted], least: float) -> Row:
     right: Counter[str] = Counter()
     for seed, planted in enumerate(draws):
-        path = choose_k(planted.matrix, 10, np.random.default_rng(seed))
-        default = path.chosen[default_k_rule(len(planted.matrix))]
-        for rule, k in {"default": default, **path.chosen}.items():
+        T = planted.matrix
+        default = choose_k(T, len(T) - 1, np.random.default_rng(seed)).chosen[default_k_rule(len(T))]
+        others = choose_k(T, 10, np.random.default_rng(seed), rule="bic").chosen
+        for rule, k in {"default": default, **others}.items():
             right[rule] += int(k == planted.n_clusters)
     row = {"case": name, "draws": len(draws), **right}
     return row | _verdict(f"default right in >= {least:g}", right["default"] >= least)
+
+
+def sized(
+    seed: int, groups: list[int], signal: float, *, columns: float = 0.0, deep: bool = False
+) -> Planted:
+    """Groups of given sizes in a random order, noise of one, offsets of columns, groups in pairs if deep."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(groups)), groups)
+    n = len(labels)
+    T = signal * (labels[:, None] == labels) + rng.standard_normal((n, n))
+    if deep:
+        T += signal * (labels[:, None] // 2 == labels // 2)
+    T += columns * rng.standard_normal(n)
+    order = rng.permutation(n)
+    return Planted(T[np.ix_(order, order)], labels[order])
+
+
+STRUCTURES: dict[str, tuple[list[int], float, dict[str, Any]]] = {
+    "25 groups of 4, signal 3": ([4] * 25, 3.0, {}),
+    "30 groups of 4, signal 3": ([4] * 30, 3.0, {}),
+    "50 groups of 3, signal 3": ([3] * 50, 3.0, {}),
+    "10 groups of 3, signal 3": ([3] * 10, 3.0, {}),
+    "20 groups of 3, signal 3": ([3] * 20, 3.0, {}),
+    "10 pairs, signal 5": ([2] * 10, 5.0, {}),
+    "24/10/4/2, signal 3": ([24, 10, 4, 2], 3.0, {}),
+    "36 and 3 groups of 3, signal 3": ([36, 3, 3, 3], 3.0, {}),
+    "2 groups of 10, 10 loners, signal 3": ([10, 10] + [1] * 10, 3.0, {}),
+    "30 and 4, signal 3": ([30, 4], 3.0, {}),
+    "offsets of columns alone, n=20": ([20], 0.0, {"columns": 3.0}),
+    "offsets and 4 groups of 5, signal 3": ([5] * 4, 3.0, {"columns": 3.0}),
+    "noise, n=8": ([8], 0.0, {}),
+    "noise, n=20": ([20], 0.0, {}),
+    "noise, n=60": ([60], 0.0, {}),
+    "hierarchy of 6 groups of 8, signal 1.5": ([8] * 6, 1.5, {"deep": True}),
+    "4 groups of 10, signal 1": ([10] * 4, 1.0, {}),
+    "4 groups of 10, signal 0.7": ([10] * 4, 0.7, {}),
+}
+
+
+def structures(sizes: Sizes) -> Iterator[Row]:
+    """Choose k of structures of all kinds: right, mean ARI of the groups, changes under orders and seeds."""
+    orders = min(5, sizes.seeds)
+    for name, (groups, signal, options) in STRUCTURES.items():
+        right, changed, taken, scores = 0, 0, 0, []
+        draws = sizes.draws(20)
+        for seed in draws:
+            planted = sized(seed, groups, signal, **options)
+            T, n = planted.matrix, len(planted.matrix)
+            model = SDPClustering().fit(T)
+            right += int(model.n_clusters_ == len(groups))
+            taken += int(model.partition_ == "likelihood")
+            scores.append(adjusted_rand_score(planted.labels, model.labels_))
+            for again in range(orders if seed < 4 else 1):
+                order = np.random.default_rng([seed, again]).permutation(n)
+                path = choose_k(T[np.ix_(order, order)], n - 1, np.random.default_rng(again))
+                changed += int(path.chosen["evidence"] != model.n_clusters_)
+        row = {"case": name, "k": len(groups), "seeds": len(draws), "right": right}
+        row |= {"ari": float(np.mean(scores)), "by_likelihood": taken, "k_changed": changed}
+        yield row | _verdict("right in >= 90 %, no change", right >= 0.9 * len(draws) and changed == 0)
 
 
 def scales(sizes: Sizes) -> Iterator[Row]:
@@ -301,6 +361,7 @@ SECTIONS = {
     "conic": conic,
     "recovery": recovery,
     "k": number_of_groups,
+    "structures": structures,
     "scales": scales,
     "exactness": exactness,
 }
