@@ -118,7 +118,7 @@ def test_the_same_command_runs_nothing_twice(finished):
 def test_the_verdict_is_plain_and_the_report_whole(finished):
     _, folder, _, _ = finished
     page = (folder / "report.html").read_text()
-    verdicts = ("train together", "train in these groups", "not decided by these runs")
+    verdicts = ("train together", "train in these groups", "train each alone", "not decided by these runs")
     assert any(verdict in page.lower() for verdict in verdicts)
     assert "<script" not in page
 

@@ -127,14 +127,14 @@ def test_a_thousand_tasks_are_drawn_with_fewer_names():
 def test_dots_stand_at_their_gains_and_losses_left_of_zero():
     comparison = samples.language_report().comparison
     layout = Layout.of(samples.language_report())
-    gains = {(g.arm, g.budget, g.task): g.gain for g in comparison.gains}
+    gains = {(g.arm, g.budget, g.task): (g.gain, g.sign) for g in comparison.gains}
     seen = 0
     for plot, metric in zip(dot_plots(comparison, layout), comparison.metrics, strict=True):
         rows = {row.full: row.y for row in plot.rows}
         for panel in plot.panels:
             for task in metric.tasks:
                 for budget in comparison.budgets:
-                    gain = gains[panel.arm, budget, task]
+                    gain, sign = gains[panel.arm, budget, task]
                     (dot,) = (
                         d
                         for d in panel.dots
@@ -144,9 +144,7 @@ def test_dots_stand_at_their_gains_and_losses_left_of_zero():
                     assert (dot.x < panel.zero) == (gain.mean < 0)
                     assert abs(dot.y - rows[task]) < 10
                     assert dot.kind == (
-                        "unknown"
-                        if math.isnan(gain.margin)
-                        else {1: "gain", 0: "open", -1: "loss"}[gain.sign]
+                        "unknown" if math.isnan(gain.margin) else {1: "gain", 0: "open", -1: "loss"}[sign]
                     )
                     if dot.low is not None:
                         low = panel.axis.at(gain.mean - gain.margin)

@@ -124,7 +124,7 @@ def test_the_answer_without_a_comparison_says_so(pages):
 
 def test_a_loss_is_shown_as_plainly_as_a_gain(pages):
     data, page = pages["language"]
-    lost = [g for g in data.comparison.gains if g.gain.sign < 0 and g.budget == 400]
+    lost = [g for g in data.comparison.gains if g.sign < 0 and g.budget == 400]
     assert lost
     for gain in lost:
         row = next(r for r in page.rows if r[0] == gain.task and any("▼" in cell for cell in r))

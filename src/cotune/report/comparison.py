@@ -95,8 +95,8 @@ def others(comparison: Comparison) -> tuple[str, ...]:
     return tuple(arm for arm in comparison.arms if arm != comparison.reference)
 
 
-def gain_entry(gain: MeanWithMargin | None) -> Entry:
-    """Show a gain with its margin, marked where it is decided."""
+def gain_entry(gain: MeanWithMargin | None, sign: int | None = None) -> Entry:
+    """Show a gain with its margin, marked where it is decided: by ``sign``, or else by its own margin."""
     if gain is None:
         return Entry(DASH, title="no pair of runs")
     seeds = count(gain.seeds, "seed")
@@ -105,7 +105,9 @@ def gain_entry(gain: MeanWithMargin | None) -> Entry:
         return Entry("same scores", title=f"{title}: no difference on any, as when both arms share the run")
     if math.isnan(gain.margin):
         return Entry(format_gain(gain).replace("(margin unknown)", "± ?"), "", f"{title}: margin unknown")
-    return Entry(format_gain(gain), {1: "gain", -1: "loss", 0: ""}[gain.sign], title)
+    return Entry(
+        format_gain(gain), {1: "gain", -1: "loss", 0: ""}[gain.sign if sign is None else sign], title
+    )
 
 
 def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ...]:
@@ -119,7 +121,7 @@ def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ..
 
 def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layout: Layout) -> ScoreTable:
     scores = {(m.arm, m.task): m.score for m in comparison.means if m.budget == budget}
-    gains = {(g.arm, g.task): g.gain for g in comparison.gains if g.budget == budget}
+    gains = {(g.arm, g.task): (g.gain, g.sign) for g in comparison.gains if g.budget == budget}
     names = [name for name in layout.names if name in metric.tasks]
     inside = [score for (_, task), score in scores.items() if task in metric.tasks]
     decimals = _decimals(inside)
@@ -136,7 +138,7 @@ def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layou
                 tuple(
                     (
                         _score_entry(scores.get((arm, name)), decimals),
-                        None if arm == reference else gain_entry(gains.get((arm, name))),
+                        None if arm == reference else gain_entry(*gains.get((arm, name), (None, None))),
                     )
                     for arm in comparison.arms
                 ),

@@ -6,13 +6,17 @@ d[s, e] of seed s on example e,
     se_examples = sd over e of mean_s d[s, e] / sqrt(E)
     se_seeds    = sd over s of mean_e d[s, e] / sqrt(S)
 
-and the interval is mean ± t(dof) * sqrt(se_examples^2 + se_seeds^2), with the Welch-Satterthwaite degrees of
-freedom of the two parts. The interaction of seeds and examples counts in both parts, so the interval errs on
-the wide side; with two seeds only and a seed part larger than the example part it errs on the narrow side
-(simulated: it then covers the truth in 89 to 92 % instead of 95 %). Averages over tasks add the example parts
-as independent, but first average the tasks that share their test examples example by example: twenty
-instructions for one data set have no more examples than one. They keep a seed together across tasks and
-budgets, since one training serves several tasks.
+and the interval is mean ± sqrt((t(E - 1) se_examples)^2 + (t(S - 1) se_seeds)^2): each part with its own
+quantile of t. By Banerjee's inequality (1960) such an interval covers the truth at least as often as it
+says, whatever the ratio of the parts. One with Welch-Satterthwaite degrees of freedom does not: with two
+seeds and a seed part larger than the example part it covered 0.89 where it said 0.95. What one seed does
+on one example is estimated in both parts and counts once, in the part where it makes the interval wider;
+the other is less by it. Simulated over 14 ratios of the three, with 3, 8 and 30 examples, the interval
+covers 0.95 to 0.996 with two seeds, 0.95 to 0.993 with three, 0.95 to 0.992 with five.
+
+Averages over tasks add the example parts as independent, but first average the tasks that share their test
+examples example by example: twenty instructions for one data set have no more examples than one. They keep a
+seed together across tasks and budgets, since one training serves several tasks.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -103,13 +107,37 @@ def _seed_variance(tasks: Sequence[Sequence[SeedValues]]) -> tuple[float, float]
 
 
 def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of independent variances (Welch-Satterthwaite); NaN if they are all 0."""
+    """Degrees of freedom of a sum of variances of examples (Welch-Satterthwaite); NaN if they are all 0."""
     largest = max(variances)
     if not largest > 0:
         return math.nan
     # Ratios to the largest keep the fourth powers of tiny losses away from underflow.
     ratios = [v / largest for v in variances]
     return sum(ratios) ** 2 / sum(r * r / dof for r, dof in zip(ratios, dofs, strict=True))
+
+
+def _shared_variance(tasks: Sequence[Sequence[SeedValues]]) -> float:
+    """Variance of the average over tasks from what one seed does on one example, which is in both parts.
+
+    Seeds that some cell lacks are passed over, and 0 is said where it is unknown: it only narrows margins.
+    """
+    variance = 0.0
+    for sharing in _by_examples(tasks):
+        cells = [cell for task in sharing for cell in task]
+        seeds = sorted(set.intersection(*(set(cell.by_seed) for cell in cells)))
+        if len(seeds) < 2:
+            continue
+        # Of every seed and example the mean over cells, by task and then over tasks, as the average is.
+        values = np.mean(
+            [np.mean([[cell.by_seed[s] for s in seeds] for cell in task], axis=0) for task in sharing], axis=0
+        )
+        rest = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+        freedom = (rest.shape[0] - 1) * (rest.shape[1] - 1)
+        if freedom:
+            weight = len(sharing) / len(tasks)
+            of_most = len(seeds) / max(len(cell.by_seed) for cell in cells)
+            variance += weight**2 * float((rest**2).sum()) / freedom / rest.size * of_most
+    return variance
 
 
 def estimate(cells: Sequence[SeedValues]) -> MeanWithMargin:
@@ -131,19 +159,79 @@ def estimate(cells: Sequence[SeedValues]) -> MeanWithMargin:
     tasks = list(by_task.values())
     examples, example_dof = _example_variance(tasks)
     seeds, seed_dof = _seed_variance(tasks)
-    total = examples + seeds
-    dof = margin = math.nan
-    if total == 0:
-        margin = 0.0
-    elif total > 0:
-        dof = _satterthwaite([examples, seeds], [example_dof, seed_dof])
-        margin = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * math.sqrt(total)
-    return MeanWithMargin(
+    sets = _by_examples(tasks)
+    found = MeanWithMargin(
         mean=float(np.mean([np.mean([cell.seed_means.mean() for cell in task]) for task in tasks])),
         se_examples=math.sqrt(examples),
         se_seeds=math.sqrt(seeds),
-        dof=dof,
-        margin=margin,
-        examples=sum(len(sharing[0][0].example_means) for sharing in _by_examples(tasks)),
+        se_shared=math.sqrt(_shared_variance(tasks)),
+        dof_examples=example_dof,
+        dof_seeds=seed_dof,
+        margin=math.nan,
+        examples=sum(len(sharing[0][0].example_means) for sharing in sets),
+        example_sets=len(sets),
         seeds=len({seed for cell in cells for seed in cell.by_seed}),
     )
+    return replace(found, margin=margin_at(found, CONFIDENCE))
+
+
+def margin_at(found: MeanWithMargin, confidence: float) -> float:
+    """Half width of the interval at another confidence level; NaN where a part is unknown."""
+    return float(_margins(_parts([found]), np.array([confidence]))[0])
+
+
+def p_values(found: Sequence[MeanWithMargin]) -> Values:
+    """Return the least significance at which the interval of each mean leaves 0 out; NaN without a margin."""
+    parts = _parts(found)
+    mean = np.array([abs(f.mean) for f in found])
+    known = np.array([not math.isnan(f.margin) for f in found], dtype=bool)
+    low, high = np.full(len(found), -14.0), np.zeros(len(found))
+    for _ in range(40):  # bisection in powers of ten, as the margin falls while the significance grows
+        middle = (low + high) / 2
+        outside = mean > _margins(parts, 1 - 10.0**middle)
+        low, high = np.where(outside, low, middle), np.where(outside, middle, high)
+    return np.where(known, np.where(mean > 0, 10.0**high, 1.0), np.nan)
+
+
+def _parts(found: Sequence[MeanWithMargin]) -> tuple[Values, Values, Values]:
+    """Return variances of examples and seeds (n, 2), their degrees of freedom, and what is in both (n, 1)."""
+    stderr = np.array([(f.se_examples, f.se_seeds) for f in found]).reshape(-1, 2)
+    dof = np.array([(f.dof_examples, f.dof_seeds) for f in found]).reshape(-1, 2)
+    dof[stderr == 0] = 1.0  # any, as a part that does not vary has none
+    shared = np.array([f.se_shared for f in found]).reshape(-1, 1)
+    return stderr**2, dof, shared**2
+
+
+def _margins(parts: tuple[Values, Values, Values], confidence: Values) -> Values:
+    variances, dof, shared = parts
+    squares = stdtrit(dof, (1 + confidence[:, None]) / 2) ** 2
+    whole = squares * variances
+    less = squares * np.maximum(variances - shared, 0)
+    return np.asarray(np.sqrt(np.maximum(whole[:, 0] + less[:, 1], less[:, 0] + whole[:, 1])))
+
+
+def with_more(found: MeanWithMargin, *, seeds: int = 0, examples: int = 0) -> MeanWithMargin:
+    """Foresee the margin of the same mean with more seeds, or more examples in every set of them.
+
+    What one seed does on one example is in both parts and shrinks with either.
+    """
+    by_seeds = found.seeds / (found.seeds + seeds)
+    each = found.examples / found.example_sets
+    by_examples = each / (each + examples)
+    shared = found.se_shared**2
+    more = replace(
+        found,
+        se_examples=_shrunk(found.se_examples, shared, by_examples, by_seeds),
+        se_seeds=_shrunk(found.se_seeds, shared, by_seeds, by_examples),
+        se_shared=math.sqrt(shared * by_seeds * by_examples),
+        dof_examples=found.dof_examples * (each + examples - 1) / max(each - 1, 1),
+        dof_seeds=found.dof_seeds + seeds,
+        examples=found.examples + examples * found.example_sets,
+        seeds=found.seeds + seeds,
+    )
+    return replace(more, margin=margin_at(more, CONFIDENCE))
+
+
+def _shrunk(stderr: float, shared: float, own: float, other: float) -> float:
+    both = min(shared, stderr**2)  # by chance its estimate may be larger than the part that it belongs to
+    return math.sqrt((stderr**2 - both + both * other) * own)

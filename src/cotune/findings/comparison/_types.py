@@ -9,8 +9,10 @@ from typing import Literal, TypeAlias
 from cotune._repr import Brief
 from cotune.findings._plain import Plain
 
-Decision: TypeAlias = Literal["train in these groups", "train together", "not decided by these runs"]
-"""What a comparison of the groups with joint training can end in."""
+Decision: TypeAlias = Literal[
+    "train together", "train in these groups", "train each alone", "not decided by these runs"
+]
+"""What a comparison of joint training, the groups and one model for each task can end in."""
 
 CONFIDENCE = 0.95
 """Confidence level of every margin."""
@@ -66,12 +68,17 @@ class MeanWithMargin(Brief, Plain):
         Standard error from the choice of test examples; NaN with one example.
     se_seeds : float
         Standard error from the training seeds; NaN where nothing was trained with more than one.
-    dof : float
-        Welch-Satterthwaite degrees of freedom of both parts; NaN where one is unknown or both are 0.
+    se_shared : float
+        Standard error from what one seed does on one example; it is in both other parts, and 0 where it is
+        unknown.
+    dof_examples, dof_seeds : float
+        Degrees of freedom of either part; NaN where it is unknown or 0.
     margin : float
         Half width of the 95 % interval; NaN where a part is unknown.
     examples : int
         Test examples behind the mean, those that tasks share counted once.
+    example_sets : int
+        Sets that they are in: one for each task, and one for all tasks that share theirs.
     seeds : int
         Training seeds behind the mean; some of its parts may have fewer.
     """
@@ -79,15 +86,19 @@ class MeanWithMargin(Brief, Plain):
     mean: float
     se_examples: float
     se_seeds: float
-    dof: float
+    se_shared: float
+    dof_examples: float
+    dof_seeds: float
     margin: float
     examples: int
+    example_sets: int
     seeds: int
 
     @property
     def stderr(self) -> float:
-        """Both parts together; NaN where one is unknown."""
-        return math.hypot(self.se_examples, self.se_seeds)
+        """All parts together, what is in both counted once; NaN where one is unknown."""
+        both = self.se_examples**2 + self.se_seeds**2
+        return math.sqrt(both - min(self.se_shared, self.se_examples, self.se_seeds) ** 2)
 
     @property
     def sign(self) -> int:
@@ -136,13 +147,16 @@ class ArmAverage(Brief, Plain):
 class TaskGain(Brief, Plain):
     """Gain of the reference over an arm on one task: positive means the reference is better.
 
-    ``budget`` is ``None`` for the mean over budgets.
+    ``budget`` is ``None`` for the mean over budgets. ``sign`` is 1 for a gain and -1 for a loss among the
+    tasks of this arm and budget at a false discovery rate of 5 % (Benjamini-Hochberg), else 0: of a hundred
+    tasks without any effect five are beyond their own 95 % margins.
     """
 
     arm: str
     budget: int | None
     task: str
     gain: MeanWithMargin
+    sign: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +190,44 @@ class Contrast(Brief, Plain):
 
 
 @dataclass(frozen=True, slots=True)
+class Needs(Brief, Plain):
+    """What would decide, if differences and spreads stayed as they are: one or the other, not both.
+
+    Parameters
+    ----------
+    seeds : int or None
+        The smallest number of further seeds; None where none up to a hundred would do.
+    examples : int or None
+        The smallest number of further test examples for each task; None where none up to ten thousand would
+        do.
+    text : str
+        The same in words.
+    """
+
+    seeds: int | None
+    examples: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Brief, Plain):
     """A decision with the sentence that carries its margin, and what else must be said.
 
-    ``budget`` is ``None`` for the verdict over all budgets.
+    ``budget`` is ``None`` for the verdict over all budgets, ``needs`` where something is decided or where no
+    run could be compared.
     """
 
     budget: int | None
     decision: Decision
     sentence: str
     remarks: tuple[str, ...]
+    needs: Needs | None = None
+
+    @property
+    def answer(self) -> str:
+        """The decision in a line, with what it would need where there is none."""
+        opening = f"{self.decision[0].upper()}{self.decision[1:]}"
+        return f"{opening}, would need {self.needs.text}." if self.needs else f"{opening}."
 
 
 @dataclass(frozen=True, slots=True)

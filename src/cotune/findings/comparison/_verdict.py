@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+from cotune.findings.comparison._choice import CHOICES, UNDECIDED, Standing, choosable, needs
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
     Contrast,
-    Decision,
     MeanWithMargin,
     MetricTasks,
     TaskGain,
@@ -16,8 +17,12 @@ from cotune.findings.comparison._types import (
 )
 from cotune.findings.wording import MINUS, format_number
 
-UNDECIDED: Decision = "not decided by these runs"
-_BY_SIGN: dict[int, Decision] = {1: "train in these groups", -1: "train together", 0: UNDECIDED}
+_WAYS = {
+    "grouped": "training in these groups",
+    "single": "training each task alone",
+    "joint": "training all tasks together",
+}
+_RUNS = {"grouped": "the groups", "single": "one model per task", "joint": "joint training"}
 _NAMED = 6
 """Names a sentence lists before it says how many more there are."""
 
@@ -29,6 +34,7 @@ class BudgetFindings:
         self,
         budget: int | None,
         table: PairedScores,
+        arms: Sequence[str],
         reference: str,
         contrasts: Sequence[Contrast],
         gains: Sequence[TaskGain],
@@ -37,6 +43,7 @@ class BudgetFindings:
         self.budgets = table.budgets
         self.metrics = table.metrics
         self.main = table.metrics[0]
+        self.arms = arms
         self.reference = reference
         self._contrasts = [c for c in contrasts if c.budget == budget]
         self.gains = [g for g in gains if g.budget == budget]
@@ -57,23 +64,40 @@ class BudgetFindings:
 
 
 def decide(findings: BudgetFindings) -> Verdict:
-    """Verdict of the reference against joint training.
+    """Choose among the groups, one model for each task and one for all, of those that were compared.
 
-    It is decided only where the 95 % interval of the average gain, over the tasks of the metric that most
-    tasks have, lies on one side of zero.
+    It is decided only where the best of them is beyond the margin of its difference to each of the others
+    (:mod:`~cotune.findings.comparison._choice` says which), over the tasks of the metric that most tasks
+    have.
     """
-    remarks = (
-        *_about_metrics(findings),
-        *_about_tasks(findings),
-        *_about_single(findings),
-        *_about_random(findings),
-    )
-    contrast = findings.contrast("joint", findings.main)
-    if contrast is None:
-        sentence = f"{findings.scope}, no run of the groups can be paired with one of joint training."
-        return Verdict(findings.budget, UNDECIDED, sentence, remarks)
-    sentence = f"{findings.scope}, {_against_joint(contrast, findings.main)}"
-    return Verdict(findings.budget, _BY_SIGN[contrast.gain.sign], sentence, remarks)
+    main = findings.main
+    remarks = [*_about_metrics(findings), *_about_tasks(findings), *_about_random(findings)]
+    arms = choosable(findings.arms)
+    if len(arms) < 2:
+        sentence = f"{findings.scope}, there is nothing to choose from: {_unopposed(arms)}."
+        return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
+    gains = {}
+    for left, right in itertools.combinations(arms, 2):
+        contrast = findings.contrast(right, main, left)
+        if contrast is None:
+            sentence = f"{findings.scope}, no run of {_RUNS[left]} can be paired with one of {_RUNS[right]}."
+            return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
+        gains[left, right] = contrast.gain
+    same = next((pair for pair, gain in gains.items() if gain.mean == gain.margin == 0), None)
+    if same and len(arms) > 2:
+        # Where all tasks are one group, or each is its own, two arms share their runs and are one choice.
+        remarks.insert(0, f"{_capital(_WAYS[same[0]])} is the same as {_WAYS[same[1]]}: all scores agree.")
+        gains = {pair: gain for pair, gain in gains.items() if same[0] not in pair}
+    standing = Standing.of(gains)
+    tasks = findings.contrast(arms[1], main, arms[0])
+    basis = _count(len(tasks.tasks) if tasks else 0, "task")
+    sentence = f"{findings.scope}, {_in_words(standing, main, basis)}"
+    if standing.decided:
+        return Verdict(findings.budget, CHOICES[standing.best], sentence, tuple(remarks))
+    wanted = needs(standing)
+    if wanted is not None:
+        sentence += f" Deciding would need {wanted.text}."
+    return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks), wanted)
 
 
 def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict:
@@ -86,28 +110,41 @@ def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict
     return Verdict(None, UNDECIDED, sentence, pooled.remarks)
 
 
-def _against_joint(contrast: Contrast, metric: MetricTasks) -> str:
-    gain = contrast.gain
-    basis = f"mean of {_count(len(contrast.tasks), 'task')}, {_count(gain.seeds, 'seed')}"
-    if math.isnan(gain.margin):
-        mean = format_number(gain.mean, decimals_for(gain), signed=True)
+def _in_words(standing: Standing, metric: MetricTasks, tasks: str) -> str:
+    gains, best, rival = standing.gains, standing.best, standing.rival
+    basis = f"mean of {tasks}, {_count(gains[best, rival].seeds, 'seed')}"
+    leads = [(_WAYS[other], gains[best, other]) for other in standing.arms[1:]]
+    unknown = next((gain for _, gain in leads if math.isnan(gain.margin)), None)
+    if unknown:
+        ahead = _list([f"of {way} by {_mean(gain, metric)}" for way, gain in leads])
+        why = _why_unknown(unknown)
+        return f"{_WAYS[best]} is ahead {ahead} ({basis}), but {why}, so nothing is decided."
+    basis += f"; 95 % margin{'s' if len(leads) > 1 else ''}"
+    if standing.decided:
+        beaten = _list([f"{way} by {_size(gain, metric)}" for way, gain in leads])
+        return f"{_WAYS[best]} beats {beaten} ({basis})."
+    if all(gain.sign > 0 for _, gain in leads):
+        ahead = _list([f"of {way} by {_size(gain, metric)}" for way, gain in leads])
         return (
-            f"these groups gain {mean} {metric.name}{_turned(metric)} over training all tasks together "
-            f"({basis}), but {_why_unknown(gain)}, so nothing is decided."
+            f"{_WAYS[best]} is ahead {ahead} ({basis}), but for a choice among three one of the differences "
+            f"has to hold at {100 * standing.confidence:.1f} %, and none does."
         )
-    basis += "; 95 % margin"
-    if gain.sign > 0:
-        return (
-            f"training in these groups beats training all tasks together by {_size(gain, metric)} ({basis})."
-        )
-    if gain.sign < 0:
-        return (
-            f"training all tasks together beats training in these groups by {_size(gain, metric)} ({basis})."
-        )
+    left, right = choosable((best, rival))
+    third = "".join(_about_third(standing, other, metric) for other in standing.arms[2:])
     return (
-        "training in these groups and training all tasks together cannot be told apart: the gain of the "
-        f"groups is {_amount(gain, metric)} ({basis})."
+        f"{_WAYS[left]} and {_WAYS[right]} cannot be told apart: the gain of {_RUNS[left]} is "
+        f"{_amount(gains[left, right], metric)}{third} ({basis})."
     )
+
+
+def _about_third(standing: Standing, third: str, metric: MetricTasks) -> str:
+    better = [arm for arm in (standing.best, standing.rival) if (arm, third) in standing.told_apart]
+    sizes = [_size(standing.gains[arm, third], metric) for arm in better]
+    if len(better) == 2:
+        return f"; both beat {_WAYS[third]}, by {_list(sizes)}"
+    if better:
+        return f"; {_WAYS[third]} is beaten by {_RUNS[better[0]]} alone, by {sizes[0]}"
+    return f"; nor can {_WAYS[third]} be told apart from either"
 
 
 def _why_unknown(gain: MeanWithMargin) -> str:
@@ -125,7 +162,7 @@ def _about_metrics(findings: BudgetFindings) -> list[str]:
         "tasks."
     ]
     words = {1: "better than", -1: "worse than", 0: "not told apart from"}
-    for metric in findings.metrics[1:]:
+    for metric in findings.metrics[1:] if "joint" in findings.arms else ():
         contrast = findings.contrast("joint", metric)
         if contrast is None:
             remarks.append(f"On {metric.name} no run of the groups can be paired with one of joint training.")
@@ -138,31 +175,20 @@ def _about_metrics(findings: BudgetFindings) -> list[str]:
 
 
 def _about_tasks(findings: BudgetFindings) -> list[str]:
-    against = [g for g in findings.gains if g.arm == "joint"]
-    worse = [g.task for g in against if g.gain.sign < 0]
-    better = sum(g.gain.sign > 0 for g in against)
-    if not worse and not better:
-        return []
-    named = f": {_list(worse)}" if worse else ""
-    verb = "is" if better == 1 else "are"
-    return [
-        f"Of {_count(len(against), 'task')}, each judged by its own 95 % margin, {better} {verb} better in "
-        f"the groups than in joint training and {len(worse)} worse{named}."
-    ]
-
-
-def _about_single(findings: BudgetFindings) -> list[str]:
-    over_groups = findings.contrast("single", findings.main)
-    over_joint = findings.contrast("joint", findings.main, reference="single")
-    if over_groups is None or over_groups.gain.sign >= 0:
-        return []
-    size = _size(over_groups.gain, findings.main)
-    if over_joint is not None and over_joint.gain.sign > 0:
-        return [
-            f"One model per task beats both: the groups by {size}, joint training by "
-            f"{_size(over_joint.gain, findings.main)}."
-        ]
-    return [f"One model per task beats the groups by {size}."]
+    remarks = []
+    for arm in ("joint", "single"):
+        signs = {g.task: g.sign for g in findings.gains if g.arm == arm}
+        worse = [task for task, sign in signs.items() if sign < 0]
+        better = sum(sign > 0 for sign in signs.values())
+        if not worse and not better:
+            continue
+        named = f": {_list(worse)}" if worse else ""
+        verb = "is" if better == 1 else "are"
+        remarks.append(
+            f"Of {_count(len(signs), 'task')}, at a false discovery rate of 5 %, {better} {verb} better in "
+            f"the groups than in {_RUNS[arm]} and {len(worse)} worse{named}."
+        )
+    return remarks
 
 
 def _about_random(findings: BudgetFindings) -> list[str]:
@@ -190,6 +216,21 @@ def _about_random(findings: BudgetFindings) -> list[str]:
 
 def _amount(gain: MeanWithMargin, metric: MetricTasks) -> str:
     return f"{format_gain(gain)} {metric.name}{_turned(metric)}"
+
+
+def _mean(gain: MeanWithMargin, metric: MetricTasks) -> str:
+    return f"{format_number(gain.mean, decimals_for(gain))} {metric.name}"
+
+
+def _unopposed(arms: Sequence[str]) -> str:
+    if not arms:
+        return "neither the groups nor joint training nor one model per task are among the arms"
+    others = [_RUNS[arm] for arm in CHOICES if arm not in arms]
+    return f"besides {_RUNS[arms[0]]} neither {' nor '.join(others)} is among the arms"
+
+
+def _capital(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _turned(metric: MetricTasks) -> str:

@@ -49,8 +49,7 @@ class ComparedGroups(Brief):
 def headline(findings: GroupingFindings) -> str:
     """Answer the study in one line."""
     if findings.comparison is not None:
-        decision = findings.comparison.overall.decision
-        return f"{decision[0].upper()}{decision[1:]}."
+        return findings.comparison.overall.answer
     if findings.grouping is not None:
         found = count(len(findings.grouping.groups), "group")
         return f"{found} of tasks found; not compared with joint training."

@@ -97,7 +97,7 @@ def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> Do
     ys = {name: _TOP + (i + 0.5) * row_height for i, name in enumerate(names)}
     ys[""] = _TOP + (len(names) + 0.9) * row_height
     bottom = ys[""] + 0.6 * row_height
-    reach = _reach([e for e in gains.values() if math.isfinite(e.mean)])
+    reach = _reach([e for e, _ in gains.values() if math.isfinite(e.mean)])
     width = (_WIDTH - label - _GAP * (len(arms) - 1)) / len(arms)
     panels = []
     for position, arm in enumerate(arms):
@@ -139,16 +139,18 @@ def _title(reference: str, arm: str, width: float) -> str:
     return title if len(title) <= letters else shorten(f"over {arm}", letters)
 
 
-def _gains(comparison: Comparison, metric: MetricTasks) -> dict[tuple[str, int, str], MeanWithMargin]:
-    """Gains by (arm, budget, task); the task of the average is the empty string."""
+def _gains(
+    comparison: Comparison, metric: MetricTasks
+) -> dict[tuple[str, int, str], tuple[MeanWithMargin, int]]:
+    """Gains and their signs by (arm, budget, task); the task of the average is the empty string."""
     gains = {
-        (g.arm, g.budget, g.task): g.gain
+        (g.arm, g.budget, g.task): (g.gain, g.sign)
         for g in comparison.gains
         if g.budget is not None and g.task in metric.tasks
     }
     for c in comparison.contrasts:
         if c.budget is not None and c.metric == metric.name:
-            gains[c.arm, c.budget, ""] = c.gain
+            gains[c.arm, c.budget, ""] = (c.gain, c.gain.sign)
     return gains
 
 
@@ -162,7 +164,7 @@ def _reach(gains: Sequence[MeanWithMargin]) -> float:
 
 def _dots(
     comparison: Comparison,
-    gains: Mapping[tuple[str, int, str], MeanWithMargin],
+    gains: Mapping[tuple[str, int, str], tuple[MeanWithMargin, int]],
     arm: str,
     ys: Mapping[str, float],
     axis: Axis,
@@ -173,18 +175,18 @@ def _dots(
     step = (row_height - 5) / max(len(budgets), 1)
     for name, y in ys.items():
         for i, budget in enumerate(budgets):
-            gain = gains.get((arm, budget, name))
-            if gain is None:
+            if (arm, budget, name) not in gains:
                 continue
+            gain, sign = gains[arm, budget, name]
             place = y + (i - (len(budgets) - 1) / 2) * step
             pair = f"{comparison.reference} over {arm}, {count(budget, 'step')} a task"
             tooltip = f"{name or 'average'}, {pair}: {format_gain(gain)}"
-            dots.append(_dot(gain, axis, place, _SHAPES[i % len(_SHAPES)], tooltip))
+            dots.append(_dot(gain, sign, axis, place, _SHAPES[i % len(_SHAPES)], tooltip))
     return tuple(dots)
 
 
-def _dot(gain: MeanWithMargin, axis: Axis, y: float, shape: str, tooltip: str) -> Dot:
-    kind = {1: "gain", -1: "loss", 0: "open"}[gain.sign]
+def _dot(gain: MeanWithMargin, sign: int, axis: Axis, y: float, shape: str, tooltip: str) -> Dot:
+    kind = {1: "gain", -1: "loss", 0: "open"}[sign]
     if math.isnan(gain.margin):
         return Dot(axis.at(gain.mean), y, None, None, False, False, shape, "unknown", tooltip)
     low, high = gain.mean - gain.margin, gain.mean + gain.margin

@@ -1,0 +1,144 @@
+"""Which way of training is the best of those that were tried, and what would tell where the runs do not.
+
+The choice is among the groups, one model for each task and one model for all, as far as they were
+trained. Their differences are judged together, by Shaffer's step-down procedure (1986) for all pairs of
+three means: the clearest difference must hold at 1 - 5 % / 3; where it does, at most one pair can still
+be equal, so that each of the others must hold at 95 %. All that is said of the three, which is best and
+which are worse, is then wrong in 5 % of studies at most, whatever the truth. With two arms there is one
+difference, at 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cotune.findings.comparison._statistics import margin_at, with_more
+from cotune.findings.comparison._types import CONFIDENCE, Decision, MeanWithMargin, Needs
+
+CHOICES: dict[str, Decision] = {
+    "grouped": "train in these groups",
+    "single": "train each alone",
+    "joint": "train together",
+}
+"""What follows where an arm is the best."""
+UNDECIDED: Decision = "not decided by these runs"
+MOST_SEEDS, MOST_EXAMPLES = 100, 10_000
+"""Further seeds and test examples a task up to which it is worth saying how many would decide."""
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the arms of a choice stand to one another.
+
+    Parameters
+    ----------
+    arms : tuple of str
+        The one that does best, the one that is hardest to tell from it, and the third if there are three.
+    gains : mapping of (str, str) to MeanWithMargin
+        What the first of two arms gains over the second, both ways round.
+    """
+
+    arms: tuple[str, ...]
+    gains: Mapping[Pair, MeanWithMargin]
+
+    @classmethod
+    def of(cls, contrasts: Mapping[Pair, MeanWithMargin]) -> Standing:
+        """Order two or three arms of which every pair has a contrast, one way round."""
+        gains = dict(contrasts)
+        gains |= {(b, a): replace(gain, mean=-gain.mean) for (a, b), gain in contrasts.items()}
+        arms = list(dict.fromkeys(arm for pair in contrasts for arm in pair))
+
+        def lead(arm: str) -> float:
+            return sum(gains[arm, other].mean for other in arms if other != arm)
+
+        best = max(arms, key=lead)
+        others = sorted((arm for arm in arms if arm != best), key=lambda arm: _clearness(gains[best, arm]))
+        return cls((best, *others), gains)
+
+    @property
+    def best(self) -> str:
+        """The arm that does best, whether or not the runs tell."""
+        return self.arms[0]
+
+    @property
+    def rival(self) -> str:
+        """The arm that is hardest to tell from the best."""
+        return self.arms[1]
+
+    @property
+    def confidence(self) -> float:
+        """That at which the clearest of the differences has to hold."""
+        return 1 - (1 - CONFIDENCE) / (len(self.gains) // 2)
+
+    @property
+    def told_apart(self) -> frozenset[Pair]:
+        """The pairs of which the first is better than the second."""
+        if not any(_beyond(gain, self.confidence) for gain in self.gains.values()):
+            return frozenset()
+        return frozenset(pair for pair, gain in self.gains.items() if _beyond(gain, CONFIDENCE))
+
+    @property
+    def decided(self) -> bool:
+        """Whether the best is better than each of the others."""
+        told = self.told_apart
+        return all((self.best, other) in told for other in self.arms[1:])
+
+    def foreseen(self, *, seeds: int = 0, examples: int = 0) -> Standing:
+        """Return what the same differences would come to with more seeds, or more test examples a task."""
+        gains = {pair: with_more(gain, seeds=seeds, examples=examples) for pair, gain in self.gains.items()}
+        return Standing(self.arms, gains)
+
+
+def needs(standing: Standing) -> Needs | None:
+    """Say how many more seeds, or test examples a task, would decide for the best, were all else the same.
+
+    None where scores that never differ leave nothing to find out.
+    """
+    gains = [standing.gains[standing.best, other] for other in standing.arms[1:]]
+    if any(gain.mean == gain.margin == 0 for gain in gains):
+        return None
+    if any(math.isnan(gain.se_seeds) for gain in gains):
+        return Needs(None, None, "a second training seed")
+    if any(math.isnan(gain.margin) for gain in gains):
+        return Needs(None, None, "more than one test example a task")
+    seeds = _fewest(lambda more: standing.foreseen(seeds=more).decided, MOST_SEEDS)
+    examples = _fewest(lambda more: standing.foreseen(examples=more).decided, MOST_EXAMPLES)
+    return Needs(seeds, examples, _in_words(seeds, examples))
+
+
+def _in_words(seeds: int | None, examples: int | None) -> str:
+    if seeds is None and examples is None:
+        return f"more than {MOST_SEEDS} more seeds or {MOST_EXAMPLES:,} more test examples a task"
+    more_seeds = f"about {seeds} more seed{'' if seeds == 1 else 's'}"
+    if examples is None:
+        return f"{more_seeds} (test examples alone would not do)"
+    more_examples = f"{examples:,} more test example{'' if examples == 1 else 's'} a task"
+    if seeds is None:
+        return f"about {more_examples} (seeds alone would not do)"
+    return f"{more_seeds} or {more_examples}"
+
+
+def _fewest(decides: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number that decides; more of anything only narrows the margins."""
+    if not decides(most):
+        return None
+    return 1 + bisect_left(range(1, most + 1), True, key=decides)
+
+
+def _beyond(gain: MeanWithMargin, confidence: float) -> bool:
+    return gain.mean > margin_at(gain, confidence)
+
+
+def _clearness(gain: MeanWithMargin) -> float:
+    """Order differences by their size in margins, or by size alone where there is no margin."""
+    return gain.mean / gain.margin if gain.margin > 0 else gain.mean * 1e300
+
+
+def choosable(arms: Sequence[str]) -> list[str]:
+    """Return those of the arms that a choice is among."""
+    return [arm for arm in CHOICES if arm in arms]
