@@ -192,6 +192,67 @@ def test_tasks_that_do_not_stay_in_their_group_are_named(score_table, capsys):
     assert "least sure: " in out
 
 
+@pytest.fixture
+def runs_with_singles(tmp_path):
+    """Losses of six tasks in two groups, every task alone, every pair and some triples."""
+    rng = np.random.default_rng(2)
+    subsets = [(i,) for i in range(6)] + [(i, j) for i in range(6) for j in range(i)]
+    subsets += [tuple(rng.choice(6, 3, replace=False)) for _ in range(20)]
+    lines = [",".join("abcdef")]
+    for subset in subsets:
+        cells = [""] * 6
+        for task in subset:
+            mates = sum(1 if other % 2 == task % 2 else -1 for other in subset) - 1
+            cells[task] = f"{10 ** (task / 2) * (5 - 0.5 * mates + 0.02 * rng.normal()):.4f}"
+        lines.append(",".join(cells))
+    path = tmp_path / "gains.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_runs_of_tasks_alone_group_by_predicted_gain(runs_with_singles, capsys):
+    out = cotune(capsys, "group", runs_with_singles, "--lower-is-better")[1]
+    assert "group-0: a, c, e\ngroup-1: b, d, f\npredicted gain +19." in out
+    assert "over all together" in out
+    assert "no partition is predicted to gain more" in out
+    assert "\nby density" in out
+    found = json.loads(cotune(capsys, "group", runs_with_singles, "--lower-is-better", "--json")[1])
+    assert found["answer"] == "gain"
+    assert found["groups"] == found["gain"]["groups"] == [[*"ace"], [*"bdf"]]
+    assert found["gain"]["over_alone"]["value"] == pytest.approx(0.2, abs=0.02)
+    assert found["k"] == 2
+    assert found["density"]["predicted_gain"] <= found["gain"]["upper_bound"]
+
+
+def test_density_groups_where_it_is_asked_for(runs_with_singles, capsys):
+    options = [runs_with_singles, "--lower-is-better", "--objective", "density"]
+    assert "predicted gain" not in cotune(capsys, "group", *options)[1]
+    assert "gain" not in json.loads(cotune(capsys, "group", *options, "--json")[1])
+
+
+def test_as_many_groups_by_gain_as_asked_for(runs_with_singles, capsys):
+    options = [runs_with_singles, "--lower-is-better", "-k", "3", "--json"]
+    found = json.loads(cotune(capsys, "group", *options)[1])
+    assert found["k"] == len(found["groups"]) == 3
+
+
+def test_without_runs_of_tasks_alone_density_groups_and_says_why(score_table, block_matrix, capsys):
+    out = cotune(capsys, "group", score_table, "--lower-is-better", "--resamples", "0")[1]
+    assert "grouped by density: no run trains 'a' alone (nor 5 more)" in out
+    status, _, error = cotune(capsys, "group", score_table, "--objective", "gain")
+    assert status == 2
+    assert "no run trains 'a' alone" in sentence(error)
+    status, _, error = cotune(capsys, "group", block_matrix, "--objective", "gain")
+    assert status == 2
+    assert "an affinity matrix holds no scores alone" in sentence(error)
+
+
+def test_pairs_that_never_met_do_not_keep_gains_back(tmp_path, capsys):
+    path = tmp_path / "few.csv"
+    path.write_text("a,b,c\n1,,\n,1,\n,,1\n1.2,1.3,\n,0.8,0.7\n")
+    assert "group-0: a, b\ngroup-1: c" in cotune(capsys, "group", path)[1]
+
+
 def test_an_interrupt_while_k_is_chosen_ends_with_the_best_so_far(block_matrix, capsys, monkeypatch):
     monkeypatch.setattr("cotune.cli.commands.group.SECONDS_BETWEEN", 0.0)
     tell = print

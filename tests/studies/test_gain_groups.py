@@ -9,6 +9,7 @@ import pytest
 
 from cotune.exceptions import InputError
 from cotune.studies.grouping._gain import gain_groups, to_dict
+from cotune.studies.grouping._gain_words import describe_gain, describe_units
 
 
 def runs(n, sizes):
@@ -24,14 +25,14 @@ def losses(inside, labels, rng, *, help_=0.1, hurt=-0.1, noise=0.005):
     return np.where(inside, gain - 1.0 + noise * rng.standard_normal(inside.shape), np.nan)
 
 
-@pytest.mark.parametrize("sizes", [[1, 2], [1, 2, 3, 6], [1, 3, 6]])
+@pytest.mark.parametrize("sizes", [[1, 2], [1, 2, 6], [1, 2, 3, 6], [1, 3, 6]])
 def test_planted_groups_are_found_whatever_was_run(sizes):
     inside = runs(6, sizes)
     found = gain_groups(inside, losses(inside, [0, 0, 0, 1, 1, 1], np.random.default_rng(0)))
     assert found.labels == (0, 0, 0, 1, 1, 1)
     assert found.exact
     assert found.optimal
-    assert found.over_alone.value == pytest.approx(0.1 * (2**0.5 if 3 in sizes else 1.0), abs=0.02)
+    assert found.over_alone.value == pytest.approx(0.1 * (1.0 if sizes == [1, 2] else 2**0.5), abs=0.02)
     assert found.over_alone.low <= found.over_alone.value <= found.over_alone.high
     assert found.over_together.low <= found.over_together.value <= found.over_together.high
 
@@ -98,3 +99,34 @@ def test_what_is_written_is_json_with_names():
     assert written["groups"] == [["a", "b"], ["c"]]
     assert set(written["tasks"]) == set("abc")
     assert written["over_alone"]["low"] <= written["over_alone"]["value"] <= written["over_alone"]["high"]
+
+
+def test_words_say_what_was_tested_and_what_was_not():
+    rng = np.random.default_rng(5)
+    pairs = runs(6, [1, 2])
+    found = gain_groups(pairs, losses(pairs, [0, 0, 0, 1, 1, 1], rng))
+    assert "no run could be held out" in " ".join(describe_units("abcdef", found))
+    some = runs(6, [1, 2, 3])
+    said = 0
+    for _ in range(5):
+        fallen = gain_groups(some, losses(some, [0] * 6, rng, help_=0.0, noise=0.1))
+        words = " ".join(describe_units("abcdef", fallen))
+        assert fallen.prediction.fell_back_ == ("nothing did better on held-out runs of" in words)
+        said += fallen.prediction.fell_back_
+    assert said
+    alone = gain_groups(pairs, losses(pairs, range(6), rng))
+    assert "each alone is predicted best" in describe_gain("abcdef", alone)[0]
+    one = gain_groups(pairs, losses(pairs, [0] * 6, rng), n_clusters=1)
+    assert "over all together" not in describe_gain("abcdef", one)[0]
+
+
+def test_tasks_that_lose_are_named():
+    inside = runs(3, [1, 2, 3])
+    rng = np.random.default_rng(6)
+    effects = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [-0.2, -0.2, 0.0]])
+    scores = np.where(inside, inside @ effects.T - 1.0 + 0.001 * rng.standard_normal(inside.shape), np.nan)
+    found = gain_groups(inside, scores)
+    assert found.labels == (0, 0, 0)
+    assert any(line.startswith("predicted to lose: c (-") for line in describe_gain("abc", found))
+    assert found.value_of([0, 1, 2]) == 0.0
+    assert found.value_of(found.labels) == pytest.approx(found.over_alone.value)

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
 from cotune.affinity._runs import pair_counts
 from cotune.affinity.company_surrogate import CompanySurrogate
@@ -19,7 +20,7 @@ Members = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class SizedEffects:
+class SizedEffects(Brief):
     """Gains that follow from pairs and sizes.
 
     Task i in a group S of s tasks gains ``by_size[s-1] * sum over j in S of effects[i, j] + own[i, s-1]``.

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune._repr import Brief
 from cotune.affinity._runs import check_runs
 from cotune.exceptions import InputError
 
@@ -16,7 +17,7 @@ GainUnit = Literal["own_score", "noise"]
 
 
 @dataclass(frozen=True)
-class TaskGains:
+class TaskGains(Brief):
     """Scores of runs as gains over training alone.
 
     Parameters

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
 from cotune.affinity.gain_predictors import PREDICTORS, GainPredictor, Members, OwnMean, PairAverage, met
 from cotune.affinity.gain_units import TaskGains, noise_variance
@@ -17,12 +18,14 @@ FOLDS = 10
 """Parts into which the subsets that were run are divided; each is predicted from the others."""
 FEWEST_RUNS = 10
 """Held-out runs, of the nearest sizes, that the error of a group is drawn from."""
+CLOSE = 1.5
+"""Times as many tasks as a held-out run that a run may have to tell whom a task met: all tell of no pair."""
 PRIOR_SCORES = 4.0
 """Held-out scores that the pooled error of all tasks counts as beside those of one task."""
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Brief):
     """How a predictor did on runs of subsets that it had not seen.
 
     Parameters
@@ -41,7 +44,7 @@ class PredictedGain:
     """Gains of tasks in any group, from runs of some.
 
     Every subset of two tasks or more is held out once, in ten parts. A held-out score of a task counts where
-    the task met all its company in the runs left: elsewhere the company is unknown, no fault to miss it.
+    the task met all its company in other runs not much larger: elsewhere nothing tells of the company.
 
     Attributes
     ----------
@@ -160,7 +163,7 @@ class PredictedGain:
         rng = np.random.default_rng(seed)
         gain = self.predict(inside, believe_runs=believe_runs)
         out = np.repeat(gain[None], count, axis=0)
-        left = self._left[self.chosen_ if self.tested_sizes_ else "unmet"]
+        left = self._left[self.chosen_] if self.tested_sizes_ else self._from_own_mean
         deviation = self._deviations(left)
         size = self._gains.inside.sum(1)
         usable = (~np.isnan(left)).any(1)
@@ -211,7 +214,7 @@ class PredictedGain:
         return np.asarray(np.sqrt(np.maximum(total / (known.sum(0) + PRIOR_SCORES), 1e-300)))
 
     def _runs_alone(self) -> float:
-        return float((self._gains.inside.sum(1) == 1).sum()) / self._gains.inside.shape[1]
+        return float((self._gains.inside.sum(1) == 1).sum() / self._gains.inside.shape[1])
 
     def _noise(self) -> float:
         variance = noise_variance(self._gains.inside, self._gains.values)
@@ -230,15 +233,19 @@ class PredictedGain:
 
     def _hold_out(self, company: Members) -> None:
         inside, values = self._gains.inside, self._gains.values
-        fold = self._folds(company)
-        self._left = {name: np.full(values.shape, np.nan) for name in (*self._fitted, "unmet")}
+        fold, size = self._folds(company), inside.sum(1)
+        self._left = {name: np.full(values.shape, np.nan) for name in self._fitted}
+        self._from_own_mean = np.full(values.shape, np.nan)
         for part in range(FOLDS):
             asked, rest = fold == part, fold != part
             if not asked.any() or not (rest & company).any():
                 continue
-            counts = met(inside[rest], inside[asked])
+            counts = np.zeros((int(asked.sum()), inside.shape[1]), dtype=bool)
+            for s in np.unique(size[asked]):
+                rows = size[asked] == s
+                counts[rows] = met(inside[rest & (size <= CLOSE * s)], inside[asked][rows])
             own = OwnMean().fit(inside[rest], values[rest]).predict(inside[asked])
-            self._left["unmet"][asked] = values[asked] - own
+            self._from_own_mean[asked] = values[asked] - own
             if not counts.any():
                 continue
             for name, fitted in self._fitted.items():

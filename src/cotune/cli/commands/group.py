@@ -37,6 +37,13 @@ def group(
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="The numbers are losses.")
     ] = False,
+    objective: Annotated[
+        Literal["auto", "gain", "density"],
+        typer.Option(
+            help="What groups are chosen by: the predicted gain over training each task alone (default where "
+            "runs train every task alone), or the density of the affinities, which is set beside."
+        ),
+    ] = "auto",
     scale: Annotated[
         str, typer.Option(help="How rows are put on one scale: row_zscore, two_way or none.")
     ] = "row_zscore",
@@ -63,6 +70,7 @@ def group(
         n_clusters=_number_of_groups(k, len(table.tasks)),
         k_max=k_max,
         k_rule=k_rule,
+        objective=objective,
         scale=scale,
         missing=missing,
         resamples=resamples,

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Gain:
+class Gain(Brief):
     """A gain and its interval, in units of the tasks; NaN where nothing tells the error."""
 
     value: float

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from cotune._config import parse
-from cotune.affinity import Table, read_table, table_of
+from cotune.affinity import Table, read_table, table_of, without_own_score
 from cotune.exceptions import InputError
 from cotune.grouping import Progress
+from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._grouping import RESAMPLES, Groups, group_tasks
 from cotune.studies.grouping.config import GroupingConfig
 
@@ -24,6 +27,7 @@ def group(
     k_max: int | None = None,
     k_rule: str | None = None,
     lower_is_better: bool = False,
+    objective: Literal["auto", "gain", "density"] = "auto",
     scale: str = "row_zscore",
     missing: str = "refuse",
     resamples: int = RESAMPLES,
@@ -53,6 +57,9 @@ def group(
         How "auto" chooses; by default entry_cv up to 100 tasks and the cheaper bic beyond.
     lower_is_better : bool
         Whether the numbers are losses. A :class:`~cotune.affinity.Table` has been told when it was made.
+    objective : {"auto", "gain", "density"}
+        What groups are chosen by: the gain that runs predict over training each task alone, or the density
+        of the affinities. "auto" is gain where a table holds runs of every task alone and of some together.
     scale : {"row_zscore", "two_way", "none"}
         How rows are put on one scale.
     missing : {"refuse", "complete"}
@@ -88,7 +95,10 @@ def group(
     read = _table(table, tasks, lower_is_better)
     options = {"n_clusters": n_clusters, "k_max": k_max, "k_rule": k_rule, "scale": scale, "missing": missing}
     config = parse(GroupingConfig, options, "cotune group")
-    return group_tasks(
+    by_gain, note = _by_gain(read, objective)
+    if by_gain and missing == "refuse":  # the density is set beside, and must not keep the answer back
+        config = parse(GroupingConfig, options | {"missing": "complete"}, "cotune group")
+    groups = group_tasks(
         read.tasks,
         read.affinity,
         config,
@@ -101,6 +111,39 @@ def group(
         k_callback=k_callback,
         source=f"{read.kind} of {read.n_runs} runs" if read.n_runs else read.kind,
     )
+    if not by_gain:
+        return replace(groups, note=note)
+    k = None if n_clusters == "auto" else n_clusters
+    scores = cast(NDArray[np.float64], read.scores)
+    gain = gain_groups(~np.isnan(scores), scores, n_clusters=k, seed=seed)
+    return replace(groups, gain=gain)
+
+
+def _by_gain(table: Table, objective: str) -> tuple[bool, str]:
+    """Whether groups are chosen by gain, and if not, and runs were given, why."""
+    if objective not in ("auto", "gain", "density"):
+        raise InputError(f"The objective must be auto, gain or density, got {objective!r}.")
+    if objective == "density":
+        return False, ""
+    if table.scores is None:
+        why = "an affinity matrix holds no scores alone"
+    else:
+        inside = ~np.isnan(table.scores)
+        missing = without_own_score(inside)
+        if not len(missing) and (inside.sum(1) > 1).any():
+            return True, ""
+        why = (
+            f"no run trains '{table.tasks[missing[0]]}' alone" + _others(len(missing) - 1)
+            if len(missing)
+            else "no run trains two tasks together"
+        )
+    if objective == "gain":
+        raise InputError(f"Gains over training alone cannot be predicted: {why}; group by density.")
+    return False, f"grouped by density: {why}, so gains over that are unknown" if table.n_runs else ""
+
+
+def _others(more: int) -> str:
+    return f" (nor {more} more)" if more else ""
 
 
 def _table(

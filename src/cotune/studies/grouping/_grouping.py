@@ -23,6 +23,8 @@ from cotune.grouping import (
     prepare,
 )
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
+from cotune.studies.grouping._gain import GainGroups, to_dict
+from cotune.studies.grouping._gain_words import describe_gain, describe_units
 from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, FoundGroups
 
@@ -124,6 +126,11 @@ class Groups(Brief):
         same matrix with as many groups, whose bound holds for them too.
     source : str
         What the affinities are of.
+    gain : GainGroups or None
+        The groups of largest predicted gain, where they are the answer; then ``clustering``, ``objective``,
+        ``gap``, ``certified`` and ``stability`` are of the groups by density beside them.
+    note : str
+        Why the groups are not those of largest predicted gain, where runs were given.
     """
 
     tasks: tuple[str, ...]
@@ -133,10 +140,19 @@ class Groups(Brief):
     stability: Stability | None = None
     found: FoundGroups | None = None
     source: str = "affinity matrix"
+    gain: GainGroups | None = None
+    note: str = ""
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Group of every task, numbered by first appearance."""
+        if self.gain is not None:
+            return self.gain.labels
+        return self.density_labels
+
+    @property
+    def density_labels(self) -> tuple[int, ...]:
+        """Group of every task by density, or as the estimator found them."""
         labels = self.clustering.labels_ if self.found is None else self.found.labels
         return tuple(int(label) for label in labels)
 
@@ -169,16 +185,59 @@ class Groups(Brief):
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield "members", self.members
+        if self.gain is not None:
+            yield "predicted_gain", self.gain.over_alone
         yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified", "source"))
 
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
-        lines = [f"{len(self.tasks)} tasks, {self.source}", *(f"  {step}" for step in self.prepared.steps)]
-        lines += [*describe_groups(self.members), describe_proof(self.clustering)]
+        lines = [f"{len(self.tasks)} tasks, {self.source}"]
+        preparation = [f"  {step}" for step in self.prepared.steps]
+        if self.gain is None:
+            lines += [
+                *([f"  {self.note}"] if self.note else []),
+                *preparation,
+                *describe_groups(self.members),
+            ]
+        else:
+            lines += [f"  {line}" for line in describe_units(self.tasks, self.gain)]
+            lines += [*describe_groups(self.members), *describe_gain(self.tasks, self.gain)]
+            lines += self._beside(self.gain)
+        lines.append(describe_proof(self.clustering))
         return lines if self.stability is None else [*lines, describe_stability(self.tasks, self.stability)]
 
+    def _beside(self, gain: GainGroups) -> list[str]:
+        if self.density_labels == gain.labels:
+            return ["by density the same groups:"]
+        value = f"{100 * gain.value_of(self.density_labels) + 0.0:+.2f} %"
+        members = groups_of(self.tasks, self.density_labels)
+        return [
+            f"by density, with a predicted gain of {value} a task:",
+            *(f"  {', '.join(m)}" for m in members),
+        ]
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``groups.json`` holds."""
+        """Return what ``groups.json`` holds.
+
+        ``groups``, ``labels`` and ``k`` are the answer, by what ``answer`` says; objective, bounds, proof and
+        stability are of the grouping by density, whose groups ``density`` repeats where they are others.
+        """
+        return self._density_dict() | ({} if self.gain is None else self._gain_dict(self.gain))
+
+    def _gain_dict(self, gain: GainGroups) -> dict[str, Any]:
+        members = groups_of(self.tasks, self.density_labels)
+        return {
+            "k": len(self.members),
+            "answer": "gain",
+            "gain": to_dict(gain, self.tasks),
+            "density": {
+                "groups": [list(group) for group in members],
+                "labels": list(self.density_labels),
+                "predicted_gain": gain.value_of(self.density_labels),
+            },
+        }
+
+    def _density_dict(self) -> dict[str, Any]:
         return {
             "tasks": list(self.tasks),
             "groups": [list(group) for group in self.members],
