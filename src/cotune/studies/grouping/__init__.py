@@ -3,7 +3,8 @@
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._gain import GainGroups, gain_groups
 from cotune.studies.grouping._group import group
-from cotune.studies.grouping._grouping import Groups, group_tasks
+from cotune.studies.grouping._grouping import group_tasks
+from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._study import GroupingStudy
 from cotune.studies.grouping.config import ComparisonConfig, GroupingConfig, GroupingStudyConfig

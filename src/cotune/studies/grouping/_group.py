@@ -15,7 +15,8 @@ from cotune.affinity import Table, read_table, table_of, without_own_score
 from cotune.exceptions import InputError
 from cotune.grouping import Progress
 from cotune.studies.grouping._gain import gain_groups
-from cotune.studies.grouping._grouping import RESAMPLES, Groups, group_tasks
+from cotune.studies.grouping._grouping import RESAMPLES, group_tasks
+from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping.config import GroupingConfig
 
 

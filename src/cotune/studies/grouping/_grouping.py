@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune._repr import Brief
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
 from cotune.grouping import (
@@ -22,9 +20,7 @@ from cotune.grouping import (
     objective,
     prepare,
 )
-from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
-from cotune.studies.grouping._gain import GainGroups, to_dict
-from cotune.studies.grouping._gain_words import describe_gain, describe_units
+from cotune.studies.grouping._groups import Groups, OtherGroups
 from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, FoundGroups
 
@@ -94,201 +90,6 @@ RESAMPLES = 100
 
 _FOUND_ITERATIONS = 30
 """Iterations spent on a bound for groups that were found otherwise."""
-
-
-@dataclass(frozen=True)
-class OtherGroups:
-    """What another grouper made of the same matrix with the same k."""
-
-    name: str
-    labels: tuple[int, ...]
-    objective: float
-
-
-@dataclass(frozen=True)
-class Groups(Brief):
-    """The groups of a study.
-
-    Parameters
-    ----------
-    tasks : tuple of str
-        All tasks, in the order of the labels.
-    prepared : Prepared
-        The matrix that was clustered and how it came about.
-    clustering : SDPClustering
-        The fitted estimator, with value, bound and the path of k.
-    others : tuple of OtherGroups
-        The baselines.
-    stability : Stability or None
-        How often the groups came back over resamples of the runs; None where there are too few runs.
-    found : FoundGroups or None
-        The groups, where the estimator found them itself; then ``clustering`` is another grouper on the
-        same matrix with as many groups, whose bound holds for them too.
-    source : str
-        What the affinities are of.
-    gain : GainGroups or None
-        The groups of largest predicted gain, where they are the answer; then ``clustering``, ``objective``,
-        ``gap``, ``certified`` and ``stability`` are of the groups by density beside them.
-    note : str
-        Why the groups are not those of largest predicted gain, where runs were given.
-    """
-
-    tasks: tuple[str, ...]
-    prepared: Prepared
-    clustering: SDPClustering
-    others: tuple[OtherGroups, ...]
-    stability: Stability | None = None
-    found: FoundGroups | None = None
-    source: str = "affinity matrix"
-    gain: GainGroups | None = None
-    note: str = ""
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """Group of every task, numbered by first appearance."""
-        if self.gain is not None:
-            return self.gain.labels
-        return self.density_labels
-
-    @property
-    def density_labels(self) -> tuple[int, ...]:
-        """Group of every task by density, or as the estimator found them."""
-        labels = self.clustering.labels_ if self.found is None else self.found.labels
-        return tuple(int(label) for label in labels)
-
-    @property
-    def objective(self) -> float:
-        """Sum of the densities of the groups (Eq. 3) on the matrix that was clustered."""
-        if self.found is None:
-            return float(self.clustering.objective_)
-        return objective(self.prepared.matrix, self.found.labels)
-
-    @property
-    def gap(self) -> float:
-        """Distance of the objective from the bound, relative as :attr:`SDPClustering.gap_`."""
-        clustering = self.clustering
-        if self.found is None:
-            return float(clustering.gap_)
-        everyone = float(self.prepared.matrix.sum()) / len(self.tasks)
-        unit = max(abs(clustering.objective_ - everyone), abs(clustering.sdp_value_ - everyone))
-        return float((clustering.upper_bound_ - self.objective) / unit) if unit > 0 else 0.0
-
-    @property
-    def certified(self) -> bool:
-        """Whether the bound proves the groups optimal among partitions into as many."""
-        return bool(self.gap <= self.clustering.tol) if self.found else bool(self.clustering.certified_)
-
-    @property
-    def members(self) -> list[tuple[str, ...]]:
-        """Tasks of every group."""
-        return groups_of(self.tasks, self.labels)
-
-    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
-        yield "members", self.members
-        if self.gain is not None:
-            yield "predicted_gain", self.gain.over_alone
-        yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified", "source"))
-
-    def sentences(self) -> Sequence[str]:
-        """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
-        lines = [f"{len(self.tasks)} tasks, {self.source}"]
-        preparation = [f"  {step}" for step in self.prepared.steps]
-        if self.gain is None:
-            lines += [
-                *([f"  {self.note}"] if self.note else []),
-                *preparation,
-                *describe_groups(self.members),
-            ]
-        else:
-            lines += [f"  {line}" for line in describe_units(self.tasks, self.gain)]
-            lines += [*describe_groups(self.members), *describe_gain(self.tasks, self.gain)]
-            lines += self._beside(self.gain)
-        lines.append(describe_proof(self.clustering))
-        return lines if self.stability is None else [*lines, describe_stability(self.tasks, self.stability)]
-
-    def _beside(self, gain: GainGroups) -> list[str]:
-        if self.density_labels == gain.labels:
-            return ["by density the same groups:"]
-        value = f"{100 * gain.value_of(self.density_labels) + 0.0:+.2f} %"
-        members = groups_of(self.tasks, self.density_labels)
-        return [
-            f"by density, with a predicted gain of {value} a task:",
-            *(f"  {', '.join(m)}" for m in members),
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``groups.json`` holds.
-
-        ``groups``, ``labels`` and ``k`` are the answer, by what ``answer`` says; objective, bounds, proof and
-        stability are of the grouping by density, whose groups ``density`` repeats where they are others.
-        """
-        return self._density_dict() | ({} if self.gain is None else self._gain_dict(self.gain))
-
-    def _gain_dict(self, gain: GainGroups) -> dict[str, Any]:
-        members = groups_of(self.tasks, self.density_labels)
-        return {
-            "k": len(self.members),
-            "answer": "gain",
-            "gain": to_dict(gain, self.tasks),
-            "density": {
-                "groups": [list(group) for group in members],
-                "labels": list(self.density_labels),
-                "predicted_gain": gain.value_of(self.density_labels),
-            },
-        }
-
-    def _density_dict(self) -> dict[str, Any]:
-        return {
-            "tasks": list(self.tasks),
-            "groups": [list(group) for group in self.members],
-            "labels": list(self.labels),
-            "k": int(self.clustering.n_clusters_),
-            "objective": self.objective,
-            "sdp_value": float(self.clustering.sdp_value_),
-            "upper_bound": float(self.clustering.upper_bound_),
-            "gap": self.gap,
-            "certified": self.certified,
-            "status": self.clustering.status_,
-            **self._evidence_dict(),
-            "stability": self._stability_dict(),
-            "preparation": list(self.prepared.steps),
-            "baselines": {
-                other.name: {"labels": list(other.labels), "objective": other.objective}
-                for other in self.others
-            },
-        }
-
-    def _evidence_dict(self) -> dict[str, Any]:
-        """How sure k is, and the densest groups where others were taken."""
-        found = self.clustering
-        ranked = list(found.k_weights_)
-        labels = [int(label) for label in found.density_labels_]
-        densest = {
-            "labels": labels,
-            "groups": [list(group) for group in groups_of(self.tasks, labels)],
-            "objective": float(found.density_objective_),
-            "gap": float(found.density_gap_),
-            "certified": bool(found.density_certified_),
-        }
-        return {
-            "k_rule": found.k_rule_ if found.k_path_ else None,
-            "k_weights": {str(k): share for k, share in found.k_weights_.items()},
-            "k_runner_up": ranked[1] if len(ranked) > 1 else None,
-            "partition": found.partition_,
-            "densest": densest,
-        }
-
-    def _stability_dict(self) -> dict[str, Any] | None:
-        if self.found is not None:
-            confidence = dict(zip(self.tasks, self.found.confidence.tolist(), strict=True))
-            return {"resamples": self.found.resamples, "confidence": confidence}
-        if self.stability is None:
-            return None
-        return {
-            "resamples": len(self.stability.n_clusters),
-            "confidence": dict(zip(self.tasks, self.stability.confidence.tolist(), strict=True)),
-            "co_assignment": self.stability.co_assignment.tolist(),
-        }
 
 
 def group_tasks(
@@ -438,14 +239,6 @@ def _others(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherGroups
         if name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), matrix),)
     )
-
-
-def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ...]]:
-    """Return the tasks of every group."""
-    members: list[list[str]] = [[] for _ in range(max(labels) + 1)]
-    for task, label in zip(tasks, labels, strict=True):
-        members[label].append(task)
-    return [tuple(group) for group in members]
 
 
 def _labels(grouper: Any, matrix: NDArray[np.float64]) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from cotune.grouping import SDPClustering, density
 from cotune.report import write_report
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import Groups
+from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate
 

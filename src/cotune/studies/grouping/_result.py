@@ -15,7 +15,7 @@ from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell,
 from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import Groups
+from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators import Estimate
 

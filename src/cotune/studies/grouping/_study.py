@@ -13,7 +13,8 @@ from cotune.studies.engine import Costs, Runner, Standing
 from cotune.studies.grouping._comparison import ArmRuns, check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import group_estimate, groups_of
+from cotune.studies.grouping._grouping import group_estimate
+from cotune.studies.grouping._groups import groups_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (
