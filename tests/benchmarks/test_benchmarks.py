@@ -117,7 +117,7 @@ def test_functions_learns_alike_one_by_one_and_in_one_pass(bench):
     table = rows(bench("functions", "--seeds", 1, "--rounds", 1, "--set", *settings))
     by_grouping = {(row[0], row[1]): row[2] for row in table if len(row) == 3}
     assert "certified" in by_grouping["sdp", "raw losses"]
-    assert {row[0] for row in table} >= {"entry_cv", "linear", "tree", "relu"}
+    assert {row[0] for row in table} >= {"evidence", "linear", "tree", "relu"}
     speed = [row for row in table if len(row) == 5 and row[0] in ("16", "32")]
     assert len(speed) == 2
     assert max(float(row[-1]) for row in speed) < 1e-5
