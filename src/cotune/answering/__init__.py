@@ -6,7 +6,7 @@ and of transfer all score here, so that one model, one task and one metric have 
 
 from cotune.answering._choices import LabelScore, choice_scores, encode_choices, label_weight
 from cotune.answering._config import ChoiceConfig, InContextConfig
-from cotune.answering._encode import answer_tokens, encode_example, encode_fitting
+from cotune.answering._encode import answer_tokens, encode_example, encode_fitting, left_out
 from cotune.answering._evaluate import (
     QUESTIONS_SEED,
     InContextEvaluation,
@@ -45,6 +45,7 @@ __all__ = [
     "extract_answer",
     "gold_notes",
     "label_weight",
+    "left_out",
     "match_choice",
     "merge_notes",
     "normalised_average",

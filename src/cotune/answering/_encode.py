@@ -75,6 +75,29 @@ def encode_fitting(
     return encoded
 
 
+def left_out(encoder: Encoder, task: str, split: str, n_examples: int, n_fitting: int) -> tuple[str, ...]:
+    """Say how many examples of a split are dropped, since their target is too long for the model.
+
+    Training and scoring drop the same; said in the same words, it is told once.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    limit = encoder.max_target_tokens
+    if not n_fitting:
+        raise InputError(
+            f"Every {split} example of task {task} has a target of more than max_target_tokens {limit} "
+            "tokens; raise it or leave the task out."
+        )
+    dropped = n_examples - n_fitting
+    if not dropped:
+        return ()
+    kind = f"{n_examples} {split} examples"
+    return (f"{dropped} of {kind} have targets of more than {limit} tokens and were dropped.",)
+
+
 def answer_tokens(encoder: Encoder, text: str) -> tuple[int, ...] | None:
     """Return the tokens of an answer with the end of the sequence; None where it is too long."""
     encoded = encoder.encode(lambda _: _ANY_PROMPT, "", format_target(text))

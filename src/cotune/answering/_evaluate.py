@@ -254,18 +254,16 @@ def _answer(
 ) -> list[str]:
     """Return what is taken as the answer to every example: one of its choices, or what is written."""
     ranked = config.classification == "likelihood"
-    closed = [ranked and bool(example.choices) for example in prompts.examples]
-    answers = [""] * len(closed)
-    if any(closed):
+    answers = [""] * len(prompts.examples)
+    closed = [at for at, example in enumerate(prompts.examples) if ranked and example.choices]
+    open_ended = [at for at, example in enumerate(prompts.examples) if not (ranked and example.choices)]
+    if closed:
         options = prompts.options(shots, draw)
-        asked = [options[at] for at, is_closed in enumerate(closed) if is_closed]
-        scores = iter(choice_scores(model, module, asked, config.label_score, config.batch_tokens))
-        for at, is_closed in enumerate(closed):
-            if is_closed:
-                of_example = next(scores)
-                _check_finite(prompts.task, of_example)
-                answers[at] = prompts.examples[at].choices[int(np.argmax(of_example))]
-    open_ended = [at for at, is_closed in enumerate(closed) if not is_closed]
+        asked = [options[at] for at in closed]
+        scores = choice_scores(model, module, asked, config.label_score, config.batch_tokens)
+        for at, of_example in zip(closed, scores, strict=True):
+            _check_finite(prompts.task, of_example)
+            answers[at] = prompts.examples[at].choices[int(np.argmax(of_example))]
     if open_ended:
         encoded = prompts.prompts(shots, draw)
         stops = stops_of(prompts.task, line_breaks=model.encoder.line_breaks)

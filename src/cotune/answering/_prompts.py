@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from cotune.answering._choices import encode_choices
 from cotune.answering._config import InContextConfig
-from cotune.answering._encode import answer_tokens, encode_example, encode_fitting
+from cotune.answering._encode import answer_tokens, encode_example, encode_fitting, left_out
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
 from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
@@ -60,21 +60,8 @@ class TaskPrompts:
         # As in training: a model that may write no more cannot give a longer answer.
         self.examples = tuple(e for e in asked if self._length(e.targets[0]) is not None)
         """The examples that are evaluated: those whose target fits."""
-        dropped = len(asked) - len(self.examples)
-        self.notes = (
-            (
-                f"{dropped} of {len(asked)} {config.split} examples have targets of more than "
-                f"{encoder.max_target_tokens} tokens and were dropped.",
-            )
-            if dropped
-            else ()
-        )
+        self.notes = left_out(encoder, task.name, config.split, len(asked), len(self.examples))
         """A sentence for the examples left out, since their target is too long."""
-        if not self.examples:
-            raise InputError(
-                f"Every {config.split} example of task {task.name} has a target of more than "
-                f"max_target_tokens {encoder.max_target_tokens} tokens; raise it or leave the task out."
-            )
         self._inputs = frozenset(example.input for example in asked)
         self.max_new_tokens = self._most_new_tokens()
         """The most tokens an answer may take: a quarter more than the longest right one or choice."""

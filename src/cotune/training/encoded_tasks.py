@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import count, islice, repeat
 from pathlib import Path
 
-from cotune.answering import encode_example
+from cotune.answering import encode_example, left_out
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
 from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
@@ -77,11 +77,7 @@ class EncodedTasks:
             shots = 0 if split == "train" else self._demonstrations
             pairs = [(e, self._encode(task, e, e.targets[0], shots)) for e in examples]
             fitting = [(example, encoded) for example, encoded in pairs if encoded is not None]
-            if not fitting:
-                raise InputError(
-                    f"Every {split} example of task {task} has a target of more than max_target_tokens "
-                    f"{self.encoder.max_target_tokens} tokens; raise it or leave the task out."
-                )
+            left_out(self.encoder, task, split, len(examples), len(fitting))
             self._encoded[key] = fitting
         return self._encoded[key]
 
@@ -208,12 +204,8 @@ class EncodedTasks:
 
     def notes(self, task: str, split: str) -> Iterator[str]:
         """Say what was cut or dropped so that a split fits the model."""
-        n_examples, kept = len(self.tasks[task][split]), self.encoded(task, split)
-        if len(kept) < n_examples:
-            yield (
-                f"{n_examples - len(kept)} of {n_examples} {split} examples have targets of more than "
-                f"{self.encoder.max_target_tokens} tokens and were dropped."
-            )
+        kept = self.encoded(task, split)
+        yield from left_out(self.encoder, task, split, len(self.tasks[task][split]), len(kept))
         cut = [encoded.n_cut for encoded in kept if encoded.n_cut]
         if cut:
             yield (
