@@ -1,5 +1,6 @@
 """What a plan counts beside the runs themselves."""
 
+import cotune.studies.grouping._plan as grouping_plan
 from cotune.studies import plan_study
 
 
@@ -29,3 +30,10 @@ def test_adapters_trained_many_at_a_time_take_disk_too(workshop):
     one = plan_study(workshop.study(learner={**lora, "side_by_side": 1}, grouping=grouping))
     many = plan_study(workshop.study(learner={**lora, "side_by_side": 4}, grouping=grouping))
     assert many.disk_bytes == one.disk_bytes
+
+
+def test_a_busy_machine_does_not_make_a_plan_of_no_seconds(workshop, monkeypatch):
+    # Three steps that seem to take as long as one, as they may where others use the processor.
+    monkeypatch.setattr(grouping_plan, "_timed", lambda learner, run, steps: (0.5, 10))
+    plan = plan_study(workshop.study(learner=learner_with(workshop, warm_start={"steps": 1000})))
+    assert all(stage.cpu_seconds > 0 for stage in plan.stages)

@@ -155,7 +155,8 @@ def time_method(
         for stage in stages:
             few = _time_step(model, attached, data, stage, _FEW)
             more = _time_step(model, attached, data, stage, _MORE)
-            each = max(more - few, 0.0) / (_MORE - _FEW)
+            # As many examples more that took no longer: the most that one can take is its share of all.
+            each = (more - few) / (_MORE - _FEW) if more > few else more / _MORE
             seconds.append(max(few - _FEW * each, 0.0) + stage.training.batch_size * each)
         return tuple(seconds), sum(p.numel() * p.element_size() for p in attached.parameters)
 

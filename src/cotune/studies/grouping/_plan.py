@@ -33,7 +33,7 @@ _RECORD_BYTES = 20_000
 
 @dataclass(frozen=True)
 class _Speed:
-    """Measured seconds: a token (or step) of training, a scored task by split, other runs by kind.
+    """Measured processor seconds: a token (or step) of training, a scored task by split, other runs by kind.
 
     The first two by the variation of the learner that is trained.
     """
@@ -149,7 +149,9 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
         short, _ = _timed(varied, probe, 1)
         long, bytes_ = _timed(varied, probe, 3)
         adapter = adapter if variation else bytes_
-        step = max(long - short, 0.0) / 2
+        # Where three steps came out no longer than one, the machine was busy: a third of them is the most
+        # that a step can take, and a plan that says nothing is to pay would be wrong whatever happens.
+        step = (long - short) / 2 if long > short else long / 3
         scoring[variation, split] = max(short - step, 0.0) / len(probe.subset)
         tokens = varied.expected_tokens(probe.subset, 1)
         training[variation] = step / (tokens or 1)
@@ -159,27 +161,27 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
 
 
 def _timed_other(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> float:
-    """Seconds of a run that trains no subset, of a lookahead run those of one measurement."""
+    """Processor seconds of a run that trains no subset, of a lookahead run those of one measurement."""
     if isinstance(run, LookaheadRun):
         run = replace(run, steps=1)
     else:
         measure(learner, replace(run, examples=1))  # what is loaded and compiled first is not to count
-    begin = time.perf_counter()
+    begin = time.process_time()
     measure(learner, run)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 def _timed(learner: Learner, run: FitRun, steps: int) -> tuple[float, int]:
-    """Seconds of one fit (its share of a pass, where many are trained at once) and bytes of what it saves."""
-    begin = time.perf_counter()
+    """Processor seconds of one fit (its share, where many are trained at once) and bytes of what it saves."""
+    begin = time.process_time()
     if isinstance(learner, SideBySideLearner) and learner.side_by_side > 1:
         copies = learner.side_by_side
         seeds = [run.seed + copy for copy in range(copies)]
         learner.fit_many([run.subset] * copies, seeds, steps=[steps] * copies, split=run.split)
-        seconds = (time.perf_counter() - begin) / copies
+        seconds = (time.process_time() - begin) / copies
         return seconds, _saved(learner, run, 1) if steps > 1 else 0
     size = _saved(learner, run, steps)
-    return time.perf_counter() - begin, size
+    return time.process_time() - begin, size
 
 
 def _saved(learner: Learner, run: FitRun, steps: int) -> int:
