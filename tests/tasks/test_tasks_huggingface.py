@@ -97,6 +97,16 @@ def test_rows_that_cannot_be_used_are_dropped_and_counted(tmp_path):
     )
 
 
+def test_whole_numbers_of_a_csv_with_gaps_stay_whole(tmp_path):
+    rows = "".join(f"row {i},{'' if i == 3 else i % 2},{i}.0\n" for i in range(12))
+    (tmp_path / "reviews.csv").write_text(f"text,label,score\n{rows}")
+    (task,) = read(tmp_path, path="reviews.csv")
+    assert task.notes[0].startswith("1 of 12 examples dropped as unusable")
+    assert {e.targets for e in task["train"]} == {("bad",), ("good",)}
+    (scores,) = read(tmp_path, path="reviews.csv", target="{{ score }}", labels=None)
+    assert all(e.targets[0].endswith(".0") for e in scores["train"])  # no gap: as it was written
+
+
 def test_splits_of_other_names_have_to_be_named(tmp_path):
     dataset = datasets.DatasetDict(own=datasets.Dataset.from_list([{"text": "a", "label": 0}]))
     dataset["own"].to_json(str(tmp_path / "reviews" / "own-00000-of-00001.jsonl"))

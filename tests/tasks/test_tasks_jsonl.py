@@ -178,11 +178,27 @@ def test_too_few_examples_because_others_were_dropped_is_said(tmp_path):
         read(path)
 
 
-def test_a_split_of_which_nothing_can_be_used_is_refused(tmp_path):
+def test_a_held_out_split_of_which_nothing_can_be_used_is_left_out(tmp_path):
     for split in SPLITS:
         write(tmp_path / "t" / f"{split}.jsonl", 5)
     write(tmp_path / "t" / "test.jsonl", 5, target=None)
-    with pytest.raises(InputError, match=r"test\.jsonl, line 1.*prints a value that is null"):
+    (task,) = read(tmp_path / "t")
+    assert [len(task[split]) for split in SPLITS] == [5, 3, 2]
+    assert {e.input.split()[0] for e in (*task["validation"], *task["test"])} == {"validation"}
+    left_out, dropped, halved = task.notes
+    assert left_out == "test was left out, since none of its 5 rows can be used"
+    assert dropped.startswith("5 of 15 examples dropped as unusable (the first: test.jsonl, line 1")
+    assert halved.startswith("validation was split in half")
+    (tmp_path / "t" / "test.jsonl").write_text("\n")
+    (task,) = read(tmp_path / "t")
+    assert task.notes[0] == "test was left out, since it has no rows"
+
+
+def test_a_training_split_of_which_nothing_can_be_used_is_refused(tmp_path):
+    for split in SPLITS:
+        write(tmp_path / "t" / f"{split}.jsonl", 5)
+    write(tmp_path / "t" / "train.jsonl", 5, target=None)
+    with pytest.raises(InputError, match=r"train\.jsonl, line 1.*prints a value that is null"):
         read(tmp_path / "t")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,50 @@ class Unusable:
         self._first_dropped = ""
         self._without = 0
         self._first_without = ""
+        self._left_out: list[str] = []
+
+    def splits(
+        self,
+        tables: Mapping[str, Iterable[tuple[str, _Row | InputError]]],
+        examples: Callable[[Iterable[tuple[str, _Row | InputError]]], list[Example]],
+        wheres: Mapping[str, object],
+    ) -> dict[str, list[Example]]:
+        """Make the examples of every split, without those held-out splits that have none.
+
+        Parameters
+        ----------
+        tables : mapping of str to iterable of (str, row or InputError)
+            The rows of every split, as :meth:`examples` takes them.
+        examples : callable
+            Makes examples of the rows of a split, and counts here.
+        wheres : mapping of str to object
+            Where the rows of every split stand, for errors.
+
+        Raises
+        ------
+        InputError
+            If the split to train on has no row that can be used, or none of the splits has: what is wrong.
+        """
+        found: dict[str, list[Example]] = {}
+        problems: dict[str, InputError] = {}
+        for split, rows in tables.items():
+            before = self._rows
+            try:
+                found[split] = examples(rows)
+                if found[split]:
+                    continue
+                problem = InputError(f"{wheres[split]} has no instances; a task needs at least one.")
+                self._left_out.append(f"{split} was left out, since it has no rows")
+            except InputError as error:
+                problem = error
+                self._left_out.append(
+                    f"{split} was left out, since none of its {self._rows - before} rows can be used"
+                )
+            problems[split] = problem
+            found.pop(split, None)
+        if problems and ("train" in problems or not found):
+            raise problems.get("train", next(iter(problems.values())))
+        return found
 
     def examples(
         self,
@@ -78,8 +122,8 @@ class Unusable:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence for the examples dropped, and one for those with fewer outputs than their rows."""
-        notes = []
+        """A sentence each for splits left out, examples dropped, and outputs dropped beside others."""
+        notes = [*self._left_out]
         if self._dropped:
             notes.append(
                 f"{self._dropped} of {self._rows} examples dropped as unusable (the first: "

@@ -10,6 +10,7 @@ from pydantic import Field
 from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers._base import ReaderConfig, Source
+from cotune.tasks.readers._numbers import numbered_rows
 from cotune.tasks.readers._rows import Unusable
 from cotune.tasks.readers.templates import TemplateOptions
 
@@ -42,16 +43,10 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
 
     def _load(self, base: Path) -> Source:
         tables = self._tables(base)
+        wheres = {split: f"The dataset '{self.path}', split {split}" for split in tables}
+        rows = {split: numbered_rows(wheres[split], table) for split, table in tables.items()}
         unusable = Unusable()
-        splits = {}
-        for split, table in tables.items():
-            where = f"The dataset '{self.path}', split {split}"
-            rows = ((f"{where}, row {number}", row) for number, row in enumerate(table, start=1))
-            splits[split] = self.examples(rows, unusable)
-            if not splits[split]:
-                raise InputError(
-                    f"{where} has no instances; a task needs at least one in each of its splits."
-                )
+        splits = unusable.splits(rows, partial(self.examples, unusable=unusable), wheres)
         return Source(
             self.instruction,
             splits,

@@ -73,12 +73,8 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 def _load(files: dict[str, Path], options: TemplateOptions) -> Source:
     unusable = Unusable(next(iter(files.values())).parent)
-    splits = {
-        split: options.examples(_files.read_json_lines(file), unusable) for split, file in files.items()
-    }
-    for split, file in files.items():
-        if not splits[split]:
-            raise InputError(f"{file} has no instances; a task needs at least one in each of its files.")
+    lines = {split: _files.read_json_lines(file) for split, file in files.items()}
+    splits = unusable.splits(lines, partial(options.examples, unusable=unusable), files)
     return Source(
         options.instruction,
         splits,
