@@ -1,6 +1,9 @@
 """What a plan counts beside the runs themselves."""
 
+import pytest
+
 import cotune.studies.grouping._plan as grouping_plan
+from cotune.exceptions import InputError
 from cotune.studies import plan_study
 
 
@@ -22,6 +25,19 @@ def test_a_warm_start_is_counted_and_not_trained_to_plan(workshop):
     # One process trains it, whatever the number of workers.
     assert plan.wall_seconds > 0.99 * start.cpu_seconds > 0
     assert [stage.tokens for stage in plan.stages[1:]] == [stage.tokens for stage in without.stages]
+
+
+def test_a_warm_start_that_is_a_share_is_as_long_as_the_runs_make_it(workshop):
+    trained = {"estimator": "higher_order", "subset_size": 2, "steps_per_task": 6}
+    learner = learner_with(workshop, warm_start={"share": 0.25})
+    study = workshop.study(learner=learner, affinity=trained, comparison=None)
+    start, runs = plan_study(study, measure=False).stages
+    assert (start.title, start.steps) == ("warm start", 2 * len(study.learner.tasks))
+    # A quarter of the eight steps that a task has had when a run ends.
+    assert runs.steps == 6 * 2 * 6 + 4 * 6  # pairs and tasks alone
+    untrained = workshop.study(learner=learner)
+    with pytest.raises(InputError, match=r"warm_start\.share: needs an estimator that trains subsets"):
+        plan_study(untrained, measure=False)
 
 
 def test_adapters_trained_many_at_a_time_take_disk_too(workshop):

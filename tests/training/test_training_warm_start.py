@@ -146,6 +146,27 @@ def test_its_options_are_checked(warm_learner):
         warm_learner(warm={"steps": 3, "tasks": ["cpoy"]})
 
 
+@pytest.mark.parametrize("warm", [{}, {"steps": 3, "share": 0.5}, {"share": 1.0}, {"share": 0.0}])
+def test_it_has_one_length(warm):
+    with pytest.raises(InputError, match=r"^study: warm_start"):
+        parse(LanguageModelConfig, {"model": "x", "warm_start": warm}, "study")
+
+
+def test_a_share_is_counted_by_what_the_runs_train(warm_learner, make_task):
+    # Half of what a task is trained for: as much as a run does for it, over three tasks or two.
+    for warm, steps in (({"share": 0.5}, 24), ({"share": 0.75, "tasks": ["copy", "last"]}, 48)):
+        config = parse(LanguageModelConfig, {"model": "x", "warm_start": warm}, "study")
+        counted = config.for_study(8, [make_task(name) for name in ("copy", "last", "swap")])
+        assert (counted.warm_start.steps, counted.warm_start.share) == (steps, None)
+    in_steps = config.model_copy(update={"warm_start": WarmStart(steps=48, tasks=("copy", "last"))})
+    assert counted == in_steps  # and so are the runs that the store knows by it
+    assert in_steps.for_study(8, []) is in_steps
+    with pytest.raises(
+        InputError, match=r"learner\.warm_start\.share: needs an estimator that trains subsets"
+    ):
+        warm_learner(warm={"share": 0.5})
+
+
 def test_a_misspelt_option_is_told_from_its_own():
     with pytest.raises(
         InputError, match=r"^study: warm_start\.stpes: unknown key \(did you mean 'steps'\?\)"

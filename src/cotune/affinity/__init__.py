@@ -23,6 +23,7 @@ from cotune.affinity.lookahead import lookahead
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
 from cotune.affinity.predicted_gain import PredictedGain
+from cotune.affinity.reliability import Reliability, reliability
 from cotune.affinity.subsets import cover_pairs, fewest_covering, spread_tasks
 from cotune.affinity.tables import Table, read_table, table_of
 
@@ -40,6 +41,7 @@ __all__ = [
     "Linearised",
     "PredictedGain",
     "Propose",
+    "Reliability",
     "SizedEffects",
     "Table",
     "TaskGains",
@@ -58,6 +60,7 @@ __all__ = [
     "pairwise",
     "rank_agreement",
     "read_table",
+    "reliability",
     "spread_tasks",
     "table_of",
     "task_gains",

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,6 +169,18 @@ class LearnerConfig(Config):
 
     reads_tasks: ClassVar[bool] = True
     """Whether the learner is given the study's tasks; False for one that brings its own."""
+
+    def for_study(self, steps_per_task: int | None, tasks: Sequence[Task]) -> Self:
+        """Return the options with what is a share of a study's training counted out.
+
+        Parameters
+        ----------
+        steps_per_task : int or None
+            Steps for each of its tasks of a run that measures affinity; None where there are no such runs.
+        tasks : sequence of Task
+            The study's tasks.
+        """
+        return self
 
     @abstractmethod
     def build(self, tasks: Sequence[Task], base: Path) -> Learner:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from cotune.models.config import ModelConfig
 from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun, run_key
@@ -20,12 +21,20 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
     @cached_property
     def learner(self) -> Learner:
         """The learner; it loads no model before it is used."""
-        return self.config.learner.build(self.tasks, self.base)
+        return self.options.build(self.tasks, self.base)
 
     @property
     def model(self) -> LearnerConfig:
         """The learner's options."""
         return self.config.learner
+
+    @cached_property
+    def options(self) -> LearnerConfig:
+        """The learner's options, with what is a share of the runs' training counted out."""
+        counted = self.model.for_study(self.config.affinity.task_steps, self.tasks)
+        if counted is not self.model and isinstance(counted, ModelConfig):
+            counted.recall_precision(self.precision)  # what a copy measured by itself could differ
+        return counted
 
     def key(self, run: GroupingStudyRun) -> str:
         """Hash learner, data of the run's tasks, and the run's fields."""

@@ -15,6 +15,7 @@ from cotune.exceptions import RunError
 from cotune.studies.engine import Runner, RunRecord
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping._warm import judge_start
 from cotune.studies.grouping.estimators import Estimate, Memory
 
 STAGE = "affinity"
@@ -63,7 +64,7 @@ class Gathered:
                 _require_some(self.records)
                 asked = rounds.send(found)
         except StopIteration as end:
-            self.estimate = end.value
+            self.estimate = judge_start(learner, end.value, self.records)
 
 
 def _require_some(records: dict[GroupingStudyRun, RunRecord]) -> None:

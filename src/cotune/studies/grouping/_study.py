@@ -56,9 +56,7 @@ class GroupingStudy(GroupingDesign):
 
     def worker(self) -> LearnerWorker:
         """Return what uses the learner."""
-        return LearnerWorker(
-            options=self.config.learner, tasks=self.tasks, base=self.base, shared=self.shared
-        )
+        return LearnerWorker(options=self.options, tasks=self.tasks, base=self.base, shared=self.shared)
 
     def prepare(self) -> None:
         """Let the learner make what its runs share, and note which tasks have come."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 class LanguageModelConfig(LearnerConfig, LanguageModelSettings):
     """A pretrained model and how it is trained on subsets of tasks."""
+
+    def for_study(self, steps_per_task: int | None, tasks: Sequence[Task]) -> Self:
+        """Return the options with the length of the warm start in steps."""
+        warm = self.warm_start
+        if warm is None or warm.share is None or steps_per_task is None:
+            return self
+        lasting = warm.lasting(steps_per_task, len(warm.chosen(tasks)))
+        return self.model_copy(update={"warm_start": lasting})
 
     def build(self, tasks: Sequence[Task], base: Path) -> LanguageModelLearner:
         """Make the learner; the model is loaded on first use."""

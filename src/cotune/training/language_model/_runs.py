@@ -71,6 +71,7 @@ class LanguageModelRuns:
         )
         warm = config.warm_start
         self._warm_tasks = [] if warm is None else warm.chosen(tasks)
+        self._warm_steps = 0 if warm is None else warm.length
         self._start: dict[str, Tensor] | None = None if warm is not None else {}
         self._evaluations: dict[tuple[str, str, tuple[int, ...]], InContextEvaluation] = {}
 
@@ -92,7 +93,7 @@ class LanguageModelRuns:
         for key in ("revision", "scoring_tokens", "side_by_side", "warm_start", *of_answers):
             del recipe[key]
         if self.config.warm_start is not None:
-            warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks"})
+            warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks", "share"})
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
         if self.config.training.replay is not None:
             recipe["text"] = self.config.training.replay.text.fingerprint(self._base)

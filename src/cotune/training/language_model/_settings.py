@@ -21,8 +21,8 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     training: TrainingConfig = TrainingConfig()
     """The recipe."""
     warm_start: WarmStart | None = None
-    """{steps: N, ...}: runs start from what N steps on all tasks give, trained once and stored with the
-    study; null for fresh parameters."""
+    """{steps: N, ...} or {share: 0.5, ...}: runs start from what N steps on all tasks give, trained once and
+    stored with the study; null for fresh parameters."""
     side_by_side: PositiveInt | None = None
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
     as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than

@@ -57,7 +57,7 @@ class VariedRuns(SideBySideRuns):
         """The tasks and steps of the warm start; see :class:`cotune.training.varied.WarmLearner`."""
         if self.config.warm_start is None:
             return None
-        return tuple(task.name for task in self._warm_tasks), self.config.warm_start.steps
+        return tuple(task.name for task in self._warm_tasks), self._warm_steps
 
     def cold(self) -> Self:
         """Return a learner on the same base without the warm start."""

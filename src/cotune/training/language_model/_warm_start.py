@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cotune._config import Config
 from cotune.exceptions import InputError, RunError
@@ -28,8 +28,11 @@ _STATE_EVERY = 50
 class WarmStart(Config):
     """One run on many tasks that every run of a study starts from."""
 
-    steps: PositiveInt
+    steps: PositiveInt | None = None
     """Optimiser steps of that run."""
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Its length in the place of ``steps``: its part of all the steps that a task has been trained for when
+    a run that measures affinity ends. At 0.5 a task has as many of it as the study's ``steps_per_task``."""
     learning_rate: PositiveFloat | None = None
     """Its peak learning rate; by default that of ``training``."""
     seed: NonNegativeInt = 0
@@ -37,6 +40,34 @@ class WarmStart(Config):
     tasks: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The tasks it is trained on; by default all of the study. Named, they stay the same when tasks are
     added, so that the runs there are need not be done again."""
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> WarmStart:
+        if (self.steps is None) == (self.share is None):
+            raise ValueError("warm_start needs either steps or share.")
+        return self
+
+    def lasting(self, steps_per_task: int, tasks: int) -> WarmStart:
+        """Return it with its length in steps, given a run's steps for each task, and its number of tasks."""
+        assert self.share is not None
+        steps = round(self.share / (1.0 - self.share) * steps_per_task * tasks)
+        return self.model_copy(update={"steps": max(steps, 1), "share": None})
+
+    @property
+    def length(self) -> int:
+        """Its steps.
+
+        Raises
+        ------
+        InputError
+            If they are a share of what only a study knows.
+        """
+        if self.steps is None:
+            raise InputError(
+                "learner.warm_start.share: needs an estimator that trains subsets of tasks, with whose "
+                "steps_per_task it is counted; give warm_start.steps with this one."
+            )
+        return self.steps
 
     def training(self, training: TrainingConfig) -> TrainingConfig:
         """Return the recipe, given that of the runs."""
@@ -104,7 +135,7 @@ def train_start(
     """
     from cotune.training.tuning import TuningConfig, tune
 
-    config = TuningConfig(steps=warm.steps, checkpoint_every=_STATE_EVERY, training=warm.training(training))
+    config = TuningConfig(steps=warm.length, checkpoint_every=_STATE_EVERY, training=warm.training(training))
     try:
         run = tune(model, method, tasks, config, seed=warm.seed, watch=_KeepLast(), state=state, base=base)
         with run as tuned:

@@ -194,6 +194,11 @@ class Estimator(Config):
     finds_groups: ClassVar[bool] = False
     """Whether it finds the groups itself, and their number."""
 
+    @property
+    def task_steps(self) -> int | None:
+        """Training steps of a run for each task of its subset; None where it trains no subsets."""
+        return None
+
     @abstractmethod
     def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return the runs the estimate needs, in the order to do them; where results decide, as many at most.

@@ -56,6 +56,11 @@ class Trained(Estimator):
     held_out: HeldOut | None = None
     """Further subsets on which predictions of negative transfer are tested; by default none."""
 
+    @property
+    def task_steps(self) -> int:
+        """Training steps of a run for each task of its subset."""
+        return self.steps_per_task
+
     def fits(self, subsets: Iterable[Subset], seed: int) -> list[FitRun]:
         """Return the runs that train subsets, with every seed."""
         listed = list(subsets)

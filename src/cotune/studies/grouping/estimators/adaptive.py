@@ -58,6 +58,11 @@ class Adaptive(Estimator):
     alone: bool = True
     """Whether every task is also trained alone, to measure gains from."""
 
+    @property
+    def task_steps(self) -> int:
+        """Training steps of a run for each task of its subset."""
+        return self.steps_per_task
+
     def runs(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return as many runs as the budget allows, on made-up subsets."""
         tasks = tuple(learner.tasks)
