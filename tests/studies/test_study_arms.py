@@ -111,7 +111,7 @@ def test_tasks_that_share_test_inputs_are_found():
 @pytest.mark.parametrize(
     ("arms", "words"),
     [
-        (["nonsense"], "name must be one of: grouped, joint, .*; got 'nonsense'"),
+        (["nonsense"], "name must be one of: grouped, .*, joint, .*; got 'nonsense'"),
         (["joint", "joint"], "different labels, got 'joint' twice"),
         ([{"name": "joint", "match_parameters": True}], "needs a label beside its name 'joint'"),
         ([{"name": "joint", "label": "grouped"}], "label 'grouped' is that of the groups"),

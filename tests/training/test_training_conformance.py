@@ -22,6 +22,7 @@ from cotune.training import (
     Score,
     SideBySideLearner,
 )
+from cotune.training.parts import Part, PartLearner, Span
 
 
 def language_model(kind, request, **options) -> Learner:
@@ -300,3 +301,22 @@ def test_runs_in_one_pass_are_those_of_separate_passes(case, many):
 def test_runs_in_one_pass_need_a_seed_each(case, many):
     with pytest.raises(InputError, match="2 subsets, 1 seeds"):
         many.fit_many([case.subset] * 2, [3], steps=[3, 3], split="test")
+
+
+@pytest.fixture
+def parted(case) -> PartLearner:
+    if not isinstance(case.learner, PartLearner):
+        pytest.skip("The learner cannot stop in the middle of a run.")
+    return case.learner
+
+
+def test_a_parted_run_is_the_whole_one_and_leaves_a_run_beside_it_as_it_is(case, parted, tmp_path):
+    parted.check_parts()
+    begun = parted.begin(Part(case.subset, 3, 1, Span(rest=2)), tmp_path)
+    (rest,) = parted.fit_parts([Part(case.subset, 3, 2, Span(since=1), tmp_path)], split="validation")
+    assert begun.losses + rest.losses == case.fit.losses
+    assert numbers(rest)[1] == numbers(case.fit)[1]
+    part = Part(case.subset[:1], 3, 2, Span(since=1), tmp_path)
+    first, again = (parted.fit_parts([part] * copies, split="validation")[0] for copies in (1, 2))
+    assert_same(first, again, tolerance=1e-4)
+    assert_same(parted.fit(case.subset, 3, steps=3, split="validation"), case.fit)

@@ -20,6 +20,7 @@ from cotune.training.config import TrainingConfig
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model import LanguageModelConfig, LanguageModelLearner
 from cotune.training.methods import METHODS
+from cotune.training.parts import Part
 from cotune.training.tuning import tune
 
 NAMES = ("copy", "last", "swap")
@@ -101,8 +102,8 @@ def of_learner(rooms, training, **options):
 
 def side_by_side(rooms, training, **options):
     learner = rooms.learner(training=training, **options)
-    runs = [(NAMES, 0), (NAMES, 1)]
-    return fits(learner._fit_all(runs, steps=STEPS, split="validation", most=2))
+    parts = [Part(NAMES, seed, STEPS) for seed in (0, 1)]
+    return fits(learner._fit_all(parts, split="validation", most=2))
 
 
 def warm_start(rooms, training, **options):

@@ -10,6 +10,7 @@ from cotune.training import SideBySideLearner
 from cotune.training._loop import dropout_of
 from cotune.training._lora_stack import LoraStack, adapter_of
 from cotune.training.methods import Lora
+from cotune.training.parts import Part
 
 SUBSETS = [("copy",), ("copy", "last"), ("last", "swap"), ("copy",), ("copy", "last", "swap")]
 SEEDS = [0, 1, 2, 5, 3]
@@ -85,7 +86,8 @@ def test_what_would_come_out_otherwise_is_run_one_by_one(options, learner_of, ta
 def assert_one_by_one(learner):
     """Ask for all runs in one pass, and compare them with those of separate passes to the last digit."""
     runs = list(zip(SUBSETS[:2], SEEDS[:2], strict=True))
-    together = learner._fit_all(runs, steps=2, split="validation", most=2)
+    parts = [Part(subset, seed, 2) for subset, seed in runs]
+    together = learner._fit_all(parts, split="validation", most=2)
     for (subset, seed), fit in zip(runs, together, strict=True):
         alone = learner.fit(subset, seed, steps=2, split="validation")
         assert (fit.losses, fit.scores) == (alone.losses, alone.scores)

@@ -4,9 +4,10 @@ import torch
 
 from cotune._config import parse
 from cotune.exceptions import InputError, RunError
+from cotune.training._branch_point import values_of
 from cotune.training.language_model import LanguageModelConfig
 from cotune.training.language_model._runs import derive_seed
-from cotune.training.language_model._warm_start import WarmStart, train_start, values_of
+from cotune.training.language_model._warm_start import WarmStart, train_start
 from cotune.training.methods import Lora
 from cotune.training.tuning import TuningConfig, tune
 

@@ -18,6 +18,7 @@ from cotune.training._objective import Objective
 from cotune.training._optimizers import OPTIMIZERS, make_schedule
 from cotune.training.batches import TaskBatch, as_task_batch
 from cotune.training.config import TrainingConfig
+from cotune.training.parts import WHOLE, Span
 
 if TYPE_CHECKING:
     from cotune.training.methods import Attached
@@ -43,6 +44,8 @@ class TrainingRun:
         Optimiser steps of the whole run.
     config : TrainingConfig
         The recipe.
+    span : Span
+        Where in a longer run these steps lie, whose warmup and schedule are followed.
 
     Raises
     ------
@@ -51,7 +54,12 @@ class TrainingRun:
     """
 
     def __init__(
-        self, model: LanguageModel, attached: Attached, n_steps: int, config: TrainingConfig
+        self,
+        model: LanguageModel,
+        attached: Attached,
+        n_steps: int,
+        config: TrainingConfig,
+        span: Span = WHOLE,
     ) -> None:
         check_dropout(model.base, config.dropout)
         self._model, self._module = model, attached.module
@@ -60,9 +68,10 @@ class TrainingRun:
         # Not accelerate's: its precision and accumulation belong to the process, so that whoever trained
         # here before would decide how this run steps, or that it cannot begin.
         self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, config)
-        self._schedule = make_schedule(self._optimizer, config, n_steps)
+        self._schedule = make_schedule(self._optimizer, config, span.whole(n_steps), span.since)
         self._objective = Objective(model, self._module, self._parameters, config)
         self._record = StepRecord()
+        self._before: list[Mapping[str, float]] = []
 
     @property
     def step(self) -> int:
@@ -73,6 +82,27 @@ class TrainingRun:
     def log(self) -> TrainingLog:
         """What the run did so far."""
         return self._record.log
+
+    @property
+    def task_losses(self) -> list[Mapping[str, float]]:
+        """By step, the loss of each task's examples, those of the run that this one goes on from first."""
+        return [*self._before, *self._record.task_losses] if self._before else self._record.task_losses
+
+    def moments(self, parameter: nn.Parameter) -> Mapping[str, Any]:
+        """Return what the optimiser keeps of a parameter; empty before the first step on it."""
+        kept: Mapping[str, Any] = self._optimizer.state.get(parameter, {})
+        return kept
+
+    def go_on(
+        self, moments: Mapping[nn.Parameter, Mapping[str, Any]], task_losses: list[Mapping[str, float]]
+    ) -> None:
+        """Take over what the optimiser and the balancing of another run kept, before the first step."""
+        for parameter in self._parameters:
+            for key, value in moments.get(parameter, {}).items():
+                # A copy: the optimiser moves it in place, and other runs go on from the same.
+                own = value.to(parameter.device, copy=True) if isinstance(value, torch.Tensor) else value
+                self._optimizer.state[parameter][key] = own
+        self._before = list(task_losses)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on but the parameters and torch's generator."""
@@ -128,7 +158,7 @@ class TrainingRun:
         state = copy.deepcopy(self._optimizer.state_dict())
         self._module.eval()
         try:
-            self._objective.backward(as_task_batch(examples), self._record.task_losses)
+            self._objective.backward(as_task_batch(examples), self.task_losses)
             self._update()
             yield
         finally:
@@ -138,7 +168,7 @@ class TrainingRun:
             self._optimizer.load_state_dict(state)
 
     def _step(self, batch: TaskBatch) -> None:
-        losses = self._objective.backward(batch, self._record.task_losses)
+        losses = self._objective.backward(batch, self.task_losses)
         limit = self.config.max_loss or 4 * math.log(self._model.vocabulary_size)
         for loss in (losses.loss, losses.replay):
             if loss is not None:

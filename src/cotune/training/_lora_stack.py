@@ -21,6 +21,7 @@ from cotune.training._objective import pass_tokens
 from cotune.training._optimizers import OPTIMIZERS, make_schedule
 from cotune.training.batches import as_task_batch
 from cotune.training.config import TrainingConfig
+from cotune.training.parts import WHOLE, Span
 from cotune.training.side_by_side import clip_each
 
 
@@ -81,6 +82,27 @@ class LoraStack:
                 down.copy_(self._A[path][index])
                 up.copy_(self._B[path][index])
 
+    def moments(
+        self, adapters: Sequence[Adapter], moments: Sequence[Mapping[Any, Mapping[str, Any]]]
+    ) -> dict[nn.Parameter, dict[str, Any]]:
+        """Stack what optimisers kept of the matrices of these LoRAs, the same number of steps in.
+
+        Those of no LoRA give none.
+        """
+        stacked: dict[nn.Parameter, dict[str, Any]] = {}
+        for path in self._paths:
+            for ours, theirs in (
+                (self._A[path], [adapter[path].A for adapter in adapters]),
+                (self._B[path], [adapter[path].B for adapter in adapters]),
+            ):
+                kept = [of[matrix] for of, matrix in zip(moments, theirs, strict=True) if of]
+                if kept:
+                    stacked[ours] = {
+                        key: torch.stack([one[key] for one in kept]) if value.ndim else value.clone()
+                        for key, value in kept[0].items()
+                    }
+        return stacked
+
     @contextmanager
     def attached(self, base: nn.Module) -> Iterator[None]:
         """Put the stack on a bare base, for batches whose rows :meth:`rows` assigns."""
@@ -123,6 +145,9 @@ def train_side_by_side(
     n_steps: int,
     config: TrainingConfig,
     names: Sequence[str],
+    *,
+    span: Span = WHOLE,
+    moments: Mapping[nn.Parameter, Mapping[str, Any]] | None = None,
 ) -> list[TrainingLog]:
     """Train M LoRAs in place, each on batches of its own, as each alone would be up to rounding.
 
@@ -143,6 +168,10 @@ def train_side_by_side(
         The recipe; its optimiser is AdamW.
     names : sequence of M str
         What each is called in an error message.
+    span : Span
+        Where in longer runs these steps lie.
+    moments : mapping, optional
+        From :meth:`LoraStack.moments`, what the optimiser goes on from.
 
     Returns
     -------
@@ -156,7 +185,9 @@ def train_side_by_side(
         names the LoRA and the step.
     """
     optimizer = OPTIMIZERS[config.optimizer](stack.parameters, config)
-    schedule = make_schedule(optimizer, config, n_steps)
+    schedule = make_schedule(optimizer, config, span.whole(n_steps), span.since)
+    for parameter, kept in (moments or {}).items():
+        optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in kept.items()}
     limit = config.max_loss or 4 * math.log(model.vocabulary_size)
     losses = np.empty((n_steps, len(names)))
     tokens = [0] * len(names)

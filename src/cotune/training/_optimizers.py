@@ -38,13 +38,17 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], TrainingConfig], torch.optim
 
 
 def make_schedule(
-    optimizer: torch.optim.Optimizer, config: TrainingConfig, n_steps: int
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, n_steps: int, since: int = 0
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Rise linearly, from the first step on, then follow the schedule; a run of one step trains too."""
+    """Rise linearly, from the first step on, then follow the schedule; a run of one step trains too.
+
+    ``n_steps`` are those of the whole run, ``since`` the first of them that is done here.
+    """
     warmup = math.ceil(config.warmup * n_steps)
     shape = SCHEDULES[config.schedule]
 
     def factor(step: int) -> float:
+        step += since
         progress = max(step - warmup, 0) / max(n_steps - warmup, 1)
         return min((step + 1) / (warmup + 1), 1.0) * shape(progress)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from cotune.exceptions import RunError
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Attached, Method, Stage
+from cotune.training.parts import WHOLE, Span
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
+    from cotune.training._branch_point import BranchPoint
     from cotune.training._log import TrainingLog
     from cotune.training._loop import TrainingRun
 
@@ -37,15 +39,21 @@ class StagedRun:
         Puts on the base what the run starts with, the same at every call.
     batches : callable
         Gives the batches of a stage.
+    origin : BranchPoint, optional
+        Where another run stood that it goes on from; ``attach`` has set its parameters.
+    leave : callable, optional
+        Is given where the run stands at its end; it is trained alone.
     """
 
     name: str
     tasks: tuple[str, ...]
     attach: Callable[[], AbstractContextManager[Attached]]
     batches: StageBatches
+    origin: BranchPoint | None = None
+    leave: Callable[[BranchPoint], None] | None = None
 
 
-def begin_stage(model: LanguageModel, attached: Attached, stage: Stage) -> TrainingRun:
+def begin_stage(model: LanguageModel, attached: Attached, stage: Stage, span: Span = WHOLE) -> TrainingRun:
     """Freeze all but what a stage trains, and return its run, not begun.
 
     Raises
@@ -56,7 +64,7 @@ def begin_stage(model: LanguageModel, attached: Attached, stage: Stage) -> Train
     from cotune.training._loop import TrainingRun
 
     attached.train_only(stage.trains)
-    return TrainingRun(model, attached, stage.steps, stage.training)
+    return TrainingRun(model, attached, stage.steps, stage.training, span)
 
 
 def train_stages(
@@ -110,6 +118,7 @@ def train_runs(
     *,
     then: Callable[[int, Attached, list[TrainingLog]], _Result],
     most: int = 1,
+    span: Span = WHOLE,
 ) -> list[_Result]:
     """Train runs of equal length, each from its own start, up to ``most`` in a pass where that is possible.
 
@@ -130,6 +139,9 @@ def train_runs(
         trained, and what its stages did. Its results are returned.
     most : int
         Most runs in a pass.
+    span : Span
+        Where in the last stages of whole runs these steps lie; runs that go on from others skip what comes
+        before it, the earlier stages too.
 
     Raises
     ------
@@ -139,8 +151,8 @@ def train_runs(
     results: list[_Result] = []
     for first in range(0, len(runs), most):
         part = runs[first : first + most]
-        trained = _together(model, method, part, steps, training) or _alone(
-            model, method, part, steps, training
+        trained = _together(model, method, part, steps, training, span) or _alone(
+            model, method, part, steps, training, span
         )
         for at, (run, context) in enumerate(zip(part, trained, strict=True), first):
             with _naming(run), context as (attached, logs):
@@ -152,39 +164,64 @@ _Trained: TypeAlias = "AbstractContextManager[tuple[Attached, list[TrainingLog]]
 
 
 def _alone(
-    model: LanguageModel, method: Method, runs: Sequence[StagedRun], steps: int, training: TrainingConfig
+    model: LanguageModel,
+    method: Method,
+    runs: Sequence[StagedRun],
+    steps: int,
+    training: TrainingConfig,
+    span: Span,
 ) -> Iterator[_Trained]:
     """Give contexts in which a run is trained and the model is what came out."""
 
     @contextmanager
     def trained(run: StagedRun) -> Iterator[tuple[Attached, list[TrainingLog]]]:
         with run.attach() as attached:
-            stages = method.stages(steps, training, run.tasks)
-            yield attached, train_stages(model, attached, stages, run.batches)
+            *earlier, last = method.stages(span.whole(steps), training, run.tasks)
+            logs = train_stages(model, attached, [] if span.since else earlier, run.batches)
+            if span != WHOLE:
+                last = replace(last, steps=steps)
+            final = begin_stage(model, attached, last, span)
+            if run.origin is not None:
+                run.origin.resume(attached, final, model.device)
+            final.run(run.batches(attached, last))
+            if run.leave is not None:
+                from cotune.training._branch_point import BranchPoint
+
+                run.leave(BranchPoint.of(attached, final, model.device))
+            yield attached, [*logs, final.log]
 
     return map(trained, runs)
 
 
 def _together(
-    model: LanguageModel, method: Method, runs: Sequence[StagedRun], steps: int, training: TrainingConfig
+    model: LanguageModel,
+    method: Method,
+    runs: Sequence[StagedRun],
+    steps: int,
+    training: TrainingConfig,
+    span: Span,
 ) -> Iterator[_Trained] | None:
     """Train runs at once and give contexts in which the model is one of them; None where they cannot be."""
     if len(runs) < 2 or not trains_side_by_side(method, training, model):
         return None
     from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 
-    fresh, streams = [], []
+    fresh, streams, moments = [], [], []
     for run in runs:
-        (stage,) = method.stages(steps, training, run.tasks)
+        (stage,) = method.stages(span.whole(steps), training, run.tasks)
         with run.attach() as attached:
             adapter = adapter_of(model.base)
             streams.append(run.batches(attached, stage))
+            moments.append({} if run.origin is None else run.origin.moments_of(attached))
         if adapter is None:  # on other than linear maps
             return None
         # Taken off, the adapter's matrices are nobody else's.
         fresh.append(adapter)
     stack = LoraStack(fresh)
-    logs = train_side_by_side(model, stack, streams, steps, training, [run.name for run in runs])
+    names = [run.name for run in runs]
+    logs = train_side_by_side(
+        model, stack, streams, steps, training, names, span=span, moments=stack.moments(fresh, moments)
+    )
 
     @contextmanager
     def trained(index: int) -> Iterator[tuple[Attached, list[TrainingLog]]]:

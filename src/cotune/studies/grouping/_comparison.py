@@ -12,11 +12,22 @@ from pathlib import Path
 from cotune.exceptions import InputError
 from cotune.findings.comparison import ArmScore
 from cotune.studies.engine import RunRecord
-from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun
-from cotune.studies.grouping.arms import ARMS, Partition, Variation, trained_parameters
+from cotune.studies.grouping._joint_parts import joint_parts
+from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, JointPartRun, VariedRun
+from cotune.studies.grouping.arms import (
+    ARMS,
+    Partition,
+    Variation,
+    check_branching,
+    steps_together,
+    trained_parameters,
+)
 from cotune.studies.grouping.config import ArmConfig, ComparisonConfig
 from cotune.tasks import Task
 from cotune.training.learner import Learner
+
+KEPT = {"grouped": "group", "branched": "branched-group"}
+"""The arms whose adapters are kept, and how the folder of a group is called before its number."""
 
 BudgetCell = tuple[str, int, int]
 """Arm, budget, seed."""
@@ -37,26 +48,44 @@ class TrainedArm:
     parameters : int or None
         That all of them train together; None where no arm is trained otherwise than the learner trains, so
         that it does not matter.
+    share : float or None
+        The part of the budget trained on all tasks before groups go on from it; None of an arm without.
+    updates : {"shared", "joint"}
+        Whether a model takes its tasks' part of the steps of all, or as many as one on all tasks.
     """
 
     title: str
     variation: Variation
     adapters: int
     parameters: int | None
+    share: float | None = None
+    updates: str = "shared"
 
     @classmethod
     def of(cls, arm: ArmConfig, learner: Learner, partition: Partition, target: int | None) -> TrainedArm:
         """Settle what an arm trains; ``target`` is what the groups train together, if it matters."""
         variation = Variation(method=arm.method, learning_rate=arm.learning_rate)
         if target is None:
-            return cls(arm.title, variation, len(partition), None)
+            return cls(arm.title, variation, len(partition), None, arm.joint_share, arm.updates)
         if arm.match_parameters:
             variation = variation.matched(learner, partition, target)
         parameters = trained_parameters(variation.of(learner), partition)
-        return cls(arm.title, variation, len(partition), parameters)
+        return cls(arm.title, variation, len(partition), parameters, arm.joint_share, arm.updates)
 
-    def run(self, subset: tuple[str, ...], seed: int, steps: int) -> FitRun:
-        """Return the run that trains on one of its sets of tasks."""
+    def run(self, subset: tuple[str, ...], tasks: Sequence[str], seed: int, budget: int) -> FitRun:
+        """Return the run that trains on one of its sets of tasks, with a budget of steps a task."""
+        everyone = tuple(sorted(tasks))
+        times = len(everyone) if self.updates == "joint" else len(subset)
+        # All tasks that go on from a part on all tasks are the joint run, to the last bit.
+        if self.share is None or subset == everyone:
+            return self._whole(subset, seed, budget * times)
+        before = steps_together(budget, self.share)
+        after = budget - before
+        text = "" if self.variation.is_none else self.variation.text()
+        joint = JointPartRun(everyone, seed, before * len(everyone), after * len(everyone), text)
+        return BranchedRun(subset, seed, after * times, "test", before * times, joint)
+
+    def _whole(self, subset: tuple[str, ...], seed: int, steps: int) -> FitRun:
         if self.variation.is_none:
             return FitRun(subset, seed, steps, "test")
         return VariedRun(subset, seed, steps, "test", self.variation.text())
@@ -114,7 +143,7 @@ class ArmRuns:
             for budget in config.budgets:
                 for number, partition in enumerate(spread):
                     cells[arm.title, budget, number] = [
-                        arms[-1].run(subset, seed + number, budget * len(subset)) for subset in partition
+                        arms[-1].run(subset, tasks, seed + number, budget) for subset in partition
                     ]
         return cls(cells, tuple(arms))
 
@@ -123,10 +152,22 @@ class ArmRuns:
         """All runs, each once."""
         return list(dict.fromkeys(run for runs in self.cells.values() for run in runs))
 
+    @property
+    def joint_parts(self) -> list[JointPartRun]:
+        """The parts on all tasks that runs go on from, each once."""
+        return joint_parts(self.runs)
+
     def kept(self, folder: Path) -> dict[GroupingStudyRun, Path]:
-        """Return the runs whose adapters are kept: the groups' at the largest budget, first seed."""
+        """Return the runs whose adapters are kept: the groups', trained either way, at the largest budget.
+
+        Those of the first seed. A run of both ways, on a group of all tasks, is kept once.
+        """
         budget = max(budget for _, budget, _ in self.cells)
-        return {run: folder / f"group-{i}" for i, run in enumerate(self.cells["grouped", budget, 0])}
+        kept: dict[GroupingStudyRun, Path] = {}
+        for arm, stem in KEPT.items():
+            for i, run in enumerate(self.cells.get((arm, budget, 0), ())):
+                kept.setdefault(run, folder / f"{stem}-{i}")
+        return kept
 
     def scores(
         self, records: Mapping[GroupingStudyRun, RunRecord], tasks: Iterable[Task] = ()
@@ -181,11 +222,12 @@ def check_arms(config: ComparisonConfig, learner: Learner, where: str) -> None:
     InputError
         If it cannot; names the arm.
     """
-    if not config.counts_parameters:
-        return
     everyone = [tuple(learner.tasks)]
     for number, arm in enumerate(config.arms):
         try:
-            TrainedArm.of(arm, learner, everyone, trained_parameters(learner, everyone))
+            if config.counts_parameters:
+                TrainedArm.of(arm, learner, everyone, trained_parameters(learner, everyone))
+            if arm.branches:
+                check_branching(learner, Variation(method=arm.method, learning_rate=arm.learning_rate))
         except InputError as error:
             raise InputError(f"{where}: comparison.arms.{number}: {error}") from error

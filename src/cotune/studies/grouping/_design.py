@@ -9,7 +9,7 @@ from functools import cached_property
 from cotune.models.config import ModelConfig
 from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, VariedRun, run_key
+from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, run_key, variation_of
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner
 
@@ -43,16 +43,16 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
     def batches(self, runs: Sequence[GroupingStudyRun]) -> list[Sequence[GroupingStudyRun]]:
         """Put fits that train side by side into passes as wide as the learner can."""
         own = self.learner.side_by_side if isinstance(self.learner, SideBySideLearner) else 1
-        alike: dict[tuple[int, str, str], list[FitRun]] = {}
+        alike: dict[tuple[object, ...], list[FitRun]] = {}
         batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:
-            if isinstance(run, VariedRun):
-                alike.setdefault((run.steps, run.split, run.variation), []).append(run)
-            elif isinstance(run, FitRun):
-                alike.setdefault((run.steps, run.split, ""), []).append(run)
+            if isinstance(run, FitRun):
+                # What groups go on from may be another run, but not another number of steps.
+                after = (run.since, run.joint.steps) if isinstance(run, BranchedRun) else ()
+                alike.setdefault((variation_of(run), run.steps, run.split, after), []).append(run)
             else:
                 batches.append((run,))
-        for (_, _, variation), fits in alike.items():
+        for (variation, *_), fits in alike.items():
             # Other methods than LoRA train one at a time, and those who wait can be shared out.
             width = own if not variation else 1
             batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]

@@ -19,9 +19,10 @@ from cotune.studies.grouping._runs import (
     FeatureRun,
     FitRun,
     GroupingStudyRun,
+    JointPartRun,
     LinearRun,
     LookaheadRun,
-    VariedRun,
+    variation_of,
 )
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES, learner_of
@@ -50,7 +51,7 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     config, learner = study.config, study.learner
     notes = [*config.affinity.plan_notes(learner)]
     wanted: dict[str, Sequence[GroupingStudyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
-    k = 0
+    k = kept = 0
     if config.comparison is not None:
         names = tuple(learner.tasks)
         k = config.grouping.n_clusters if isinstance(config.grouping.n_clusters, int) else 0
@@ -58,7 +59,10 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
             k = max(2, round(math.sqrt(len(names))))
             notes.append(f"The comparison is counted for {k} groups; the number is known after grouping.")
         arms = _made_up_arms(study, k)
-        wanted["comparison"] = arms.runs if arms is not None else []
+        if arms is not None:
+            wanted["comparison"] = [*arms.joint_parts, *arms.runs]
+            # Where a joint part stands is its parameters and two moments of each.
+            kept = len(arms.kept(Path())) + 3 * len(arms.joint_parts)
     every = [run for runs in wanted.values() for run in runs]
     start = learner.start if isinstance(learner, WarmLearner) else None
     cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
@@ -72,7 +76,7 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
         usage = Usage(
             process_bytes=speed.peak_bytes,
             processes_beside=1,
-            kept_bytes=k * speed.adapter_bytes + arrays + _RECORD_BYTES * len(every),
+            kept_bytes=kept * speed.adapter_bytes + arrays + _RECORD_BYTES * len(every),
             alone_seconds=(stages[0].cpu_seconds or 0.0) if start is not None else 0.0,
         )
     return Costs(len(learner.tasks), stages, usage, tuple(notes))
@@ -102,17 +106,17 @@ def _numbers(run: GroupingStudyRun, n: int) -> int:
 
 def _stage(title: str, runs: Sequence[GroupingStudyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
     fits = [run for run in runs if isinstance(run, FitRun)]
-    trained = [run for run in runs if isinstance(run, FitRun | LookaheadRun)]
-    learners = {text: learner_of(learner, text) for text in map(_variation, trained)}
-    expected = [learners[_variation(run)].expected_tokens(run.subset, run.steps) for run in trained]
+    trained = [run for run in runs if isinstance(run, FitRun | JointPartRun | LookaheadRun)]
+    learners = {text: learner_of(learner, text) for text in map(variation_of, trained)}
+    expected = [learners[variation_of(run)].expected_tokens(run.subset, run.steps) for run in trained]
     tokens = sum(t for t in expected if t is not None) if None not in expected else None
     seconds = None
     if speed is not None:
         work = sum(
-            speed.training[_variation(run)] * (e if e is not None else run.steps)
+            speed.training[variation_of(run)] * (e if e is not None else run.steps)
             for e, run in zip(expected, trained, strict=True)
         )
-        scored = sum(speed.scoring[_variation(run), run.split] * len(run.subset) for run in fits)
+        scored = sum(speed.scoring[variation_of(run), run.split] * len(run.subset) for run in fits)
         others = sum(speed.others[run.kind] * _measurements(run) for run in runs if run.kind in speed.others)
         seconds = work + scored + others
     return StagePlan(title, len(runs), sum(run.steps for run in trained), tokens, seconds)
@@ -127,10 +131,6 @@ def _start_stage(learner: Learner, start: tuple[Subset, int], speed: _Speed | No
     return StagePlan("warm start", 1, steps, tokens, seconds)
 
 
-def _variation(run: GroupingStudyRun) -> str:
-    return run.variation if isinstance(run, VariedRun) else ""
-
-
 def _measurements(run: GroupingStudyRun) -> int:
     return math.ceil(run.steps / run.every) if isinstance(run, LookaheadRun) else 1
 
@@ -141,8 +141,8 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
     scoring: dict[tuple[str, str], float] = {}
     # A joint run that only looks ahead is trained as the learner trains.
     training, adapter = {"": 0.0}, 0
-    for variation, split in dict.fromkeys((_variation(run), run.split) for run in fits):
-        alike = (run for run in fits if (_variation(run), run.split) == (variation, split))
+    for variation, split in dict.fromkeys((variation_of(run), run.split) for run in fits):
+        alike = (run for run in fits if (variation_of(run), run.split) == (variation, split))
         probe = min(alike, key=lambda run: len(run.subset))
         varied = learner_of(learner, variation)
         _timed(varied, probe, 1)
@@ -155,7 +155,9 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
         scoring[variation, split] = max(short - step, 0.0) / len(probe.subset)
         tokens = varied.expected_tokens(probe.subset, 1)
         training[variation] = step / (tokens or 1)
-    others = {run.kind: run for run in reversed(runs) if not isinstance(run, FitRun)}
+    others = {
+        run.kind: run for run in reversed(runs) if isinstance(run, FeatureRun | LinearRun | LookaheadRun)
+    }
     seconds = {kind: _timed_other(learner, run) for kind, run in others.items()}
     return _Speed(training, scoring, seconds, adapter, peak_memory())
 

@@ -12,7 +12,7 @@ from typing import Any
 from cotune._files import write_text
 from cotune.findings.comparison import ArmScore, Comparison
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
-from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
+from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._groups import Groups
@@ -110,8 +110,12 @@ def write_affinity(
 def write_groups(folder: Path, groups: Groups) -> None:
     """Write ``groups.json`` and take away adapters that were trained on other groups."""
     write_text(folder / "groups.json", json.dumps(groups.to_dict(), indent=2, ensure_ascii=False) + "\n")
-    members = {f"group-{number}": sorted(group) for number, group in enumerate(groups.members)}
-    for adapter in (folder / "adapters").glob("group-*"):
+    members = {
+        f"{stem}-{number}": sorted(group)
+        for stem in KEPT.values()
+        for number, group in enumerate(groups.members)
+    }
+    for adapter in (folder / "adapters").glob("*group-*"):
         if artefact_record(adapter).get("tasks") != members.get(adapter.name, ()):
             shutil.rmtree(adapter)
 

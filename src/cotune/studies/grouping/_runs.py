@@ -52,6 +52,54 @@ class VariedRun(FitRun):
 
 
 @dataclass(frozen=True, slots=True)
+class JointPartRun:
+    """Train the beginning of a joint run, and leave where it stands for groups to go on from.
+
+    Parameters
+    ----------
+    subset : tuple of str
+        All tasks, sorted.
+    seed : int
+        The run's seed.
+    steps : int
+        Optimiser steps that are done.
+    rest : int
+        Steps that the whole joint run would have after them.
+    variation : str
+        What is another than the learner's, from :meth:`Variation.text`; empty for nothing.
+    """
+
+    kind: ClassVar[str] = "joint_part"
+    subset: Subset
+    seed: int
+    steps: int
+    rest: int
+    variation: str
+
+    @property
+    def size(self) -> int:
+        """Its steps."""
+        return self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class BranchedRun(FitRun):
+    """Go on from a joint part with a group, for the last ``steps`` of its run, and score its tasks.
+
+    Parameters
+    ----------
+    since : int
+        Steps of the group's whole run before them, which the joint part has done.
+    joint : JointPartRun
+        The joint part.
+    """
+
+    kind: ClassVar[str] = "branched_fit"
+    since: int
+    joint: JointPartRun
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureRun:
     """Describe one task by its gradient at the base model.
 
@@ -135,10 +183,22 @@ class LookaheadRun:
         return self.steps
 
 
-GroupingStudyRun = FitRun | FeatureRun | LinearRun | LookaheadRun
+GroupingStudyRun = FitRun | JointPartRun | FeatureRun | LinearRun | LookaheadRun
+
+
+def variation_of(run: GroupingStudyRun) -> str:
+    """Return what of a run's training is another than the learner's, as text; empty for nothing."""
+    match run:
+        case VariedRun() | JointPartRun():
+            return run.variation
+        case BranchedRun():
+            return run.joint.variation
+        case _:
+            return ""
 
 
 def run_key(run: GroupingStudyRun, learner: Learner) -> str:
     """Hash everything that determines a run: learner, data of its tasks, subset, seed, options."""
-    tasks = {task: learner.task_fingerprint(task) for task in run.subset}
+    names = run.joint.subset if isinstance(run, BranchedRun) else run.subset
+    tasks = {task: learner.task_fingerprint(task) for task in names}
     return key_of(run, learner=learner.fingerprint, tasks=tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from cotune.exceptions import InputError, RunError
@@ -15,6 +16,7 @@ from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import group_estimate
 from cotune.studies.grouping._groups import groups_of
+from cotune.studies.grouping._joint_parts import forget_parts, joint_part_folder, wanted_parts
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (
@@ -81,7 +83,7 @@ class GroupingStudy(GroupingDesign):
             members = groups_of(tuple(self.learner.tasks), labels)
             arms = self.compared(labels, others)
             if arms is not None:
-                stages["comparison"] = list(arms.runs)
+                stages["comparison"] = [*arms.joint_parts, *arms.runs]
         return Standing(stages, {"groups": members}, describe_groups(members or []))
 
     def _partitions(self, estimate: Estimate) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
@@ -116,7 +118,15 @@ class GroupingStudy(GroupingDesign):
     def _compare(self, result: GroupingResult, arms: ArmRuns, runner: Runner[GroupingStudyRun]) -> None:
         """Train the arms and compare their scores."""
         result.arms = arms.arms
-        records = runner.get("comparison", arms.runs, arms.kept(self.folder / "adapters"))
+        kept = arms.kept(self.folder / "adapters")
+        wanted = wanted_parts(runner, arms.runs, kept, self.key)
+        folders: dict[GroupingStudyRun, Path] = {
+            part: joint_part_folder(self.shared, part, self.learner) for part in wanted
+        }
+        runner.get("comparison", arms.joint_parts, folders)
+        records = runner.get("comparison", arms.runs, kept)
+        if runner.executes:
+            forget_parts(self.shared)
         result.scores = arms.scores(records, self.tasks)
         titles = [arm.title for arm in arms.arms]
         if result.scores and len(titles) > 1:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
+from cotune.studies.grouping._joint_parts import joint_part_folder
 from cotune.studies.grouping._runs import (
+    BranchedRun,
     FeatureRun,
     FitRun,
     GroupingStudyRun,
+    JointPartRun,
     LinearRun,
     LookaheadRun,
-    VariedRun,
+    variation_of,
 )
 from cotune.studies.grouping.arms import learner_of
 from cotune.tasks import Task
@@ -33,6 +36,7 @@ from cotune.training.learner import (
     LookaheadLearner,
     SideBySideLearner,
 )
+from cotune.training.parts import Part, PartLearner, Span
 
 Floats = NDArray[np.floating]
 
@@ -67,38 +71,65 @@ class LearnerWorker(Worker[GroupingStudyRun]):
     def outcomes(self, job: Job[GroupingStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Train and score, or measure what takes the place of training."""
         first = job.runs[0]
+        if isinstance(first, JointPartRun):
+            return [self._begin(first, job)]
         if not isinstance(first, FitRun):
             return [{"arrays": measure(self.learner, first)}]
-        learner = self._learner_of(first)
-        if len(job.runs) > 1 and isinstance(learner, SideBySideLearner):
-            fits = [run for run in job.runs if isinstance(run, FitRun)]
-            done = learner.fit_many(
-                [run.subset for run in fits],
-                [run.seed for run in fits],
-                steps=[run.steps for run in fits],
-                split=first.split,
-            )
-            return [_of_fit(fit) for fit in done]
+        fits = [run for run in job.runs if isinstance(run, FitRun)]
         if job.save_to is None:
-            return [_of_fit(self._fit(first))]
+            return [_of_fit(fit) for fit in self._fit(fits)]
         with new_folder(job.save_to) as folder:
-            fit = self._fit(first, folder)
-            run = {"run": job.keys[0], "tasks": first.subset, "steps": first.steps, "seed": first.seed}
+            done = self._fit(fits, folder)
+            learner = self._learner_of(first)
             reading = {"reading": learner.reading} if isinstance(learner, AnsweringLearner) else {}
-            write_artefact_record(folder, {**run, **reading})
-        return [_of_fit(fit)]
+            write_artefact_record(folder, {**_identity(job), **reading})
+        return [_of_fit(fit) for fit in done]
 
-    def _fit(self, run: FitRun, folder: Path | None = None) -> Fit:
-        learner = self._learner_of(run)
-        return learner.fit(run.subset, run.seed, steps=run.steps, split=run.split, save_to=folder)
+    def _fit(self, runs: Sequence[FitRun], folder: Path | None = None) -> list[Fit]:
+        """Train and score runs, several of them at once where a pass holds them."""
+        first = runs[0]
+        learner = self._learner_of(first)
+        if isinstance(first, BranchedRun):
+            parts = [self._part(run) for run in runs if isinstance(run, BranchedRun)]
+            return _parted(learner).fit_parts(parts, split=first.split, save_to=folder)
+        if len(runs) > 1 and isinstance(learner, SideBySideLearner):
+            subsets, seeds = [run.subset for run in runs], [run.seed for run in runs]
+            return learner.fit_many(subsets, seeds, steps=[run.steps for run in runs], split=first.split)
+        return [learner.fit(first.subset, first.seed, steps=first.steps, split=first.split, save_to=folder)]
 
-    def _learner_of(self, run: FitRun) -> Learner:
+    def _begin(self, run: JointPartRun, job: Job[GroupingStudyRun]) -> dict[str, Any]:
+        """Train a joint part and leave it in the folder of its key."""
+        part = Part(run.subset, run.seed, run.steps, Span(rest=run.rest))
+        with new_folder(joint_part_folder(self.shared, run, self.learner)) as folder:
+            fit = _parted(self._learner_of(run)).begin(part, folder)
+            write_artefact_record(folder, _identity(job))
+        return _of_fit(fit)
+
+    def _part(self, run: BranchedRun) -> Part:
+        origin = joint_part_folder(self.shared, run.joint, self.learner)
+        return Part(run.subset, run.seed, run.steps, Span(since=run.since), origin)
+
+    def _learner_of(self, run: GroupingStudyRun) -> Learner:
         """Return the learner as the run wants it."""
-        if not isinstance(run, VariedRun):
-            return self.learner
-        if run.variation not in self._varied:
-            self._varied[run.variation] = learner_of(self.learner, run.variation)
-        return self._varied[run.variation]
+        variation = variation_of(run)
+        if variation not in self._varied:
+            self._varied[variation] = learner_of(self.learner, variation)
+        return self._varied[variation]
+
+
+def _parted(learner: Learner) -> PartLearner:
+    if not isinstance(learner, PartLearner):
+        raise InputError("This learner cannot go on from what another run has trained.")
+    return learner
+
+
+def _identity(job: Job[GroupingStudyRun]) -> dict[str, Any]:
+    """Say which run left something; of one that went on from a joint part, what that was too."""
+    (run,) = job.runs
+    after = {}
+    if isinstance(run, BranchedRun):
+        after = {"after": {"tasks": run.joint.subset, "steps": run.joint.steps}}
+    return {"run": job.keys[0], "tasks": run.subset, "steps": run.size, "seed": run.seed, **after}
 
 
 def measure(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> Mapping[str, Floats]:

@@ -15,6 +15,7 @@ from cotune.exceptions import InputError
 from cotune.grouping import GROUPERS
 from cotune.training.learner import Learner, Subset
 from cotune.training.methods import METHODS, Method
+from cotune.training.parts import PartLearner
 from cotune.training.varied import VariedLearner, match_parameters
 
 Partition: TypeAlias = list[tuple[str, ...]]
@@ -57,12 +58,16 @@ def _partition(tasks: Sequence[str], labels: Sequence[int]) -> Partition:
 
 ARMS: dict[str, Callable[[Sequence[str], Groupings, int], Partition]] = {
     "grouped": partial(groups_of, "grouped"),
+    "branched": partial(groups_of, "grouped"),
     "joint": joint,
     "single": single,
     "random": random,
     **{name: partial(groups_of, name) for name in BASELINES},
 }
 """The names a study file may write under ``comparison.arms``."""
+
+BRANCHED = "branched"
+"""The arm whose groups go on from a part trained on all tasks."""
 
 DEFAULT_ARMS = ("grouped", "joint", "single", "random")
 """The arms of a study that names none."""
@@ -120,6 +125,31 @@ class Variation(Config):
 
         found = match_parameters(self.method or varied.method, target, count)
         return Variation(method=found, learning_rate=self.learning_rate)
+
+
+def steps_together(budget: int, share: float) -> int:
+    """Return how many of the steps a task a branched arm trains on all tasks: the share, at least 1 of both.
+
+    Whole steps a task, so that the arm takes as many steps in all as any other, whatever its groups.
+    """
+    return min(max(round(share * budget), 1), budget - 1)
+
+
+def check_branching(learner: Learner, variation: Variation) -> None:
+    """Check that groups can go on from what was trained on all tasks.
+
+    Raises
+    ------
+    InputError
+        If the learner cannot stop in the middle of a run.
+    """
+    varied = variation.of(learner)
+    if not isinstance(varied, PartLearner):
+        raise InputError(
+            "This learner has no steps after which groups could go on from a part on all tasks; take the "
+            f"arm {BRANCHED!r} away."
+        )
+    varied.check_parts()
 
 
 def _with_methods(learner: Learner) -> VariedLearner:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
 from cotune.studies.engine import StudyConfig
-from cotune.studies.grouping.arms import ARMS, BASELINES, DEFAULT_ARMS, Variation
+from cotune.studies.grouping.arms import ARMS, BASELINES, BRANCHED, DEFAULT_ARMS, Variation
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine
 from cotune.studies.grouping.learners import LEARNERS
 from cotune.training.learner import LearnerConfig
@@ -34,13 +34,20 @@ class ArmConfig(Variation):
     """A way of training that the groups are compared with."""
 
     name: str
-    """How the tasks are spread over adapters: grouped, joint, single, random, spectral or lloyd."""
+    """How the tasks are spread over adapters: grouped, branched (first together, then in the groups), joint,
+    single, random, spectral or lloyd."""
     label: str | None = None
     """What it is called in the results; by default the name."""
     match_parameters: bool = False
     """Whether the method's size (the rank of a LoRA, scaled as before; the virtual tokens of a prompt or
     prefix) is chosen so that all its adapters together train as many parameters as those of the groups, as
     nearly as possible."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of branched: the part of the budget that is trained on all tasks, once for all groups; by default half,
+    rounded to whole steps a task."""
+    updates: Literal["shared", "joint"] = "shared"
+    """Whether a model takes its tasks' part of the steps of all, or as many as the one on all tasks: joint
+    parts what groups do from how many updates they get, and costs as many times more as there are groups."""
 
     @model_validator(mode="after")
     def _is_an_arm(self) -> ArmConfig:
@@ -48,9 +55,23 @@ class ArmConfig(Variation):
             raise ValueError(
                 f"name must be one of: {', '.join(ARMS)}; got {self.name!r}{did_you_mean(self.name, ARMS)}."
             )
-        if self.trains_otherwise and self.label is None:
+        if not self.is_usual and self.label is None:
             raise ValueError(f"an arm that is trained otherwise needs a label beside its name '{self.name}'.")
+        if self.share is not None and not self.branches:
+            raise ValueError(f"share is a key of {BRANCHED}: '{self.name}' trains no part on all tasks.")
+        if self.updates == "joint" and self.name == "joint":
+            raise ValueError("updates: joint changes nothing of joint, whose model takes the steps of all.")
         return self
+
+    @property
+    def branches(self) -> bool:
+        """Whether its groups go on from a part trained on all tasks."""
+        return self.name == BRANCHED
+
+    @property
+    def joint_share(self) -> float | None:
+        """The part of the budget that is trained on all tasks first; None of an arm that does not branch."""
+        return (0.5 if self.share is None else self.share) if self.branches else None
 
     @property
     def title(self) -> str:
@@ -61,6 +82,11 @@ class ArmConfig(Variation):
     def trains_otherwise(self) -> bool:
         """Whether it trains otherwise than the learner."""
         return self.match_parameters or not self.is_none
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it trains as the learner does, for its tasks' part of the steps."""
+        return not self.trains_otherwise and self.updates == "shared"
 
 
 def _as_arm(value: Any) -> Any:
@@ -86,8 +112,12 @@ class ComparisonConfig(Config):
         for title in titles:
             if titles.count(title) > 1:
                 raise ValueError(f"arms must have different labels, got {title!r} twice.")
-        if self.every_arm[0].trains_otherwise or self.every_arm[0].name != "grouped":
+        if not self.every_arm[0].is_usual or self.every_arm[0].name != "grouped":
             raise ValueError("the label 'grouped' is that of the groups trained as the learner trains.")
+        if min(self.budgets) < 2 and any(arm.branches for arm in self.arms):
+            raise ValueError(
+                f"{BRANCHED} parts the budget in two: every budget must be at least 2 steps a task."
+            )
         return self
 
     @property

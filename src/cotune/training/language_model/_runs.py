@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,20 +20,23 @@ from cotune.answering import (
     merge_notes,
     scored_fingerprint,
 )
+from cotune.exceptions import RunError
 from cotune.models import locate_model
 from cotune.tasks import Task
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._settings import LanguageModelSettings
-from cotune.training.language_model._warm_start import start_from, stored_start, train_start
+from cotune.training.language_model._warm_start import stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
+from cotune.training.parts import Part
 from cotune.training.stages import StagedRun, train_runs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cotune.models import LanguageModel
+    from cotune.training._branch_point import BranchPoint
     from cotune.training.methods import Attached, Stage
 
 _FORMAT = 1
@@ -181,35 +184,55 @@ class LanguageModelRuns:
         RunError
             If the loss is not finite or explodes, in training or in scoring; names the subset.
         """
-        (fit,) = self._fit_all([(subset, seed)], steps=steps, split=split, save_to=save_to)
+        (fit,) = self._fit_all([Part(subset, seed, steps)], split=split, save_to=save_to)
         return fit
 
     def _fit_all(
-        self,
-        runs: Sequence[tuple[Subset, int]],
-        *,
-        steps: int,
-        split: str,
-        save_to: Path | None = None,
-        most: int = 1,
+        self, parts: Sequence[Part], *, split: str, save_to: Path | None = None, most: int = 1
     ) -> list[Fit]:
-        """Train subsets, each with its seed and up to ``most`` in a pass, and score one after the other."""
+        """Train parts of equal steps and spans, up to ``most`` in a pass, and score one after the other."""
 
         def score(at: int, attached: Attached, logs: list[TrainingLog]) -> Fit:
-            scores = self._scores(attached, runs[at][0], split)
+            scores = self._scores(attached, parts[at].subset, split)
             if save_to is not None:
                 attached.save(save_to)
             return fit_of(scores, logs)
 
-        config, staged = self.config, [self._staged(subset, seed) for subset, seed in runs]
-        return train_runs(self.model, config.method, staged, steps, config.training, then=score, most=most)
+        points: dict[Path, BranchPoint] = {}
+        runs = [self._staged(part, points) for part in parts]
+        return self._train(runs, parts[0], then=score, most=most)
 
-    def _staged(self, subset: Subset, seed: int) -> StagedRun:
+    def _train(
+        self,
+        runs: Sequence[StagedRun],
+        like: Part,
+        *,
+        then: Callable[[int, Attached, list[TrainingLog]], Fit],
+        most: int = 1,
+    ) -> list[Fit]:
+        method, training = self.config.method, self.config.training
+        return train_runs(
+            self.model, method, runs, like.steps, training, then=then, most=most, span=like.span
+        )
+
+    def _staged(self, part: Part, points: dict[Path, BranchPoint]) -> StagedRun:
+        """Make a run of a part; ``points`` has the branch points that were read already."""
+        name = f"Training {' + '.join(part.subset)} with seed {part.seed}"
+        if part.origin is not None and part.origin not in points:
+            from cotune.training._branch_point import BranchPoint
+
+            try:
+                points[part.origin] = BranchPoint.load(part.origin)
+            except RunError as error:
+                raise RunError(f"{name}: {error}") from error
+        origin = None if part.origin is None else points[part.origin]
+        seed = derive_seed(part.seed, part.subset)
         return StagedRun(
-            f"Training {' + '.join(subset)} with seed {seed}",
-            subset,
-            partial(self._attached, subset, derive_seed(seed, subset)),
-            partial(self._batches, subset, derive_seed(seed, subset)),
+            name,
+            part.subset,
+            partial(self._attached, part.subset, seed, origin),
+            partial(self._batches, part.subset, seed, start=part.span.since),
+            origin,
         )
 
     @property
@@ -224,15 +247,17 @@ class LanguageModelRuns:
         )
 
     @contextmanager
-    def _attached(self, subset: Subset, seed: int) -> Iterator[Attached]:
-        """Put on the base what a run starts with: fresh parameters, or those of the warm start."""
+    def _attached(self, subset: Subset, seed: int, origin: BranchPoint | None = None) -> Iterator[Attached]:
+        """Put on the base what a run starts with: fresh parameters, those of the warm start or of another."""
         import torch
+
+        from cotune.training._branch_point import start_from
 
         if self._start is None:
             self._start = self._train_start()
         torch.manual_seed(seed)
         with self.config.method.attach(self.model, subset) as attached:
-            start_from(attached, self._start)
+            start_from(attached, self._start if origin is None else origin.values)
             attached.module.eval()
             yield attached
 
@@ -242,13 +267,16 @@ class LanguageModelRuns:
 
         return pass_tokens(self.model.device.type, self.config.training)
 
-    def _batches(self, subset: Subset, seed: int, attached: Attached, stage: Stage) -> Iterator[TaskBatch]:
+    def _batches(
+        self, subset: Subset, seed: int, attached: Attached, stage: Stage, *, start: int = 0
+    ) -> Iterator[TaskBatch]:
         return self._data.batches(
             stage.tasks or subset,
             stage.training,
             seed,
             prompt_ids=attached.prompt_ids,
             context=self.model.context,
+            start=start,
         )
 
     def _scores(self, attached: Attached, subset: Subset, split: str) -> dict[str, Score]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cotune.training.language_model._runs import LanguageModelRuns
 from cotune.training.learner import Fit, Subset
+from cotune.training.parts import Part
 from cotune.training.side_by_side import passes
 from cotune.training.stages import trains_side_by_side
 
@@ -53,7 +54,7 @@ class SideBySideRuns(LanguageModelRuns):
         """
         done: dict[int, Fit] = {}
         for part in passes(len(subsets), len(seeds), steps, self.side_by_side):
-            runs = [(subsets[run], seeds[run]) for run in part]
-            fits = self._fit_all(runs, steps=steps[part[0]], split=split, most=len(part))
+            runs = [Part(subsets[run], seeds[run], steps[run]) for run in part]
+            fits = self._fit_all(runs, split=split, most=len(part))
             done.update(zip(part, fits, strict=True))
         return [done[run] for run in range(len(subsets))]

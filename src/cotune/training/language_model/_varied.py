@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from cotune.exceptions import InputError
-from cotune.training.language_model._side_by_side import SideBySideRuns
+from cotune.training.language_model._parts import PartRuns
 from cotune.training.learner import Subset
 from cotune.training.methods import Method
 from cotune.training.options import idle_learning_rate
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cotune.training.language_model._settings import LanguageModelSettings
 
 
-class VariedRuns(SideBySideRuns):
+class VariedRuns(PartRuns):
     """Adds the variations of :class:`cotune.training.varied.VariedLearner` to the runs."""
 
     _original: Self | None = None

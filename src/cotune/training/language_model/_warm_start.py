@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,6 +133,7 @@ def train_start(
     dict of str to Tensor
         As :func:`values_of` gives them.
     """
+    from cotune.training._branch_point import values_of
     from cotune.training.tuning import TuningConfig, tune
 
     config = TuningConfig(steps=warm.length, checkpoint_every=_STATE_EVERY, training=warm.training(training))
@@ -174,32 +175,3 @@ def stored_start(path: Path, train: Callable[[Path], dict[str, torch.Tensor]]) -
         fresh.unlink(missing_ok=True)
     shutil.rmtree(state, ignore_errors=True)
     return values
-
-
-def values_of(attached: Attached) -> dict[str, torch.Tensor]:
-    """Copy what a method may train to the CPU, by names that do not depend on the tasks of the run."""
-    return {
-        name: parameter.detach().to("cpu", copy=True).contiguous()
-        for name, parameter in _named(attached).items()
-    }
-
-
-def start_from(attached: Attached, values: Mapping[str, torch.Tensor]) -> None:
-    """Set the parameters that there are values for; a prompt of a task that the values lack stays fresh."""
-    import torch
-
-    with torch.no_grad():
-        for name, parameter in _named(attached).items():
-            if name in values:
-                parameter.copy_(values[name])
-
-
-def _named(attached: Attached) -> dict[str, torch.nn.Parameter]:
-    prompts = {} if attached.prompts is None else dict(attached.prompts.parameters)
-    of_prompts = {id(vectors) for vectors in prompts.values()}
-    named = {
-        f"{part}.{index}": parameter
-        for part, parameters in attached.parts.items()
-        for index, parameter in enumerate(p for p in parameters if id(p) not in of_prompts)
-    }
-    return {**named, **{f"prompt of {task}": vectors for task, vectors in prompts.items()}}
