@@ -117,6 +117,10 @@ class PredictedGain:
         """The predictor chosen, fitted to all runs."""
         return self._fitted[self.chosen_]
 
+    def words_of(self, name: str) -> str:
+        """Say in words what a predictor of this name is."""
+        return self._fitted[name].words
+
     def predict(self, membership: Members, *, believe_runs: bool = True) -> Array:
         """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere.
 

@@ -20,8 +20,9 @@ from cotune.report.gains import (
     negative_transfer_plot,
     negative_transfer_rows,
 )
-from cotune.report.groups import confidence_rows, group_views, grouper_rows, label_rows, proof_facts
+from cotune.report.groups import beside, confidence_rows, group_views, grouper_rows, label_rows, proof_facts
 from cotune.report.layout import Layout
+from cotune.report.predicted import predicted_section
 
 TEMPLATE = "grouping.html"
 
@@ -51,6 +52,7 @@ def context(data: GroupingFindings) -> dict[str, object]:
         "groups_in_words": groups_in_words(data),
         "affinity": _affinity(data, layout),
         "grouping": _grouping(data, layout),
+        "predicted": _predicted(data, layout),
         "comparison": _comparison(data, layout),
         "runs": _runs(data.runs) if data.runs else None,
     }
@@ -78,7 +80,7 @@ def _grouping(data: GroupingFindings, layout: Layout) -> dict[str, object] | Non
         return None
     together = grouping.co_assignment
     return {
-        "groups": group_views(grouping),
+        "groups": group_views(data, grouping),
         "proof": proof_facts(grouping),
         "curves": [curve(rule) for rule in grouping.k_path],
         "groupers": grouper_rows(data, grouping),
@@ -86,7 +88,14 @@ def _grouping(data: GroupingFindings, layout: Layout) -> dict[str, object] | Non
         "confidence": confidence_rows(data, grouping),
         "together": None if together is None else co_assignment_map(data, together, layout),
         "notes": grouping.notes,
+        "beside": beside(data, grouping),
     }
+
+
+def _predicted(data: GroupingFindings, layout: Layout) -> dict[str, object] | None:
+    if data.grouping is None or data.grouping.gain is None:
+        return None
+    return predicted_section(data, data.grouping.gain, layout)
 
 
 def _comparison(data: GroupingFindings, layout: Layout) -> dict[str, object] | None:

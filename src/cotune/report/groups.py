@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cotune.exceptions import InputError
-from cotune.findings.grouping import GroupingData, GroupingFindings, certificate, found_labels, groupers
+from cotune.findings.grouping import (
+    GroupingData,
+    GroupingFindings,
+    certificate,
+    found_labels,
+    gain_text,
+    groupers,
+)
 from cotune.findings.wording import DASH, format_number, significant
 from cotune.report.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group with the references its members carry."""
+    """One group: its size, density and tasks, and their mean predicted gain over training each alone."""
 
     name: str
     size: int
     density: str
     tasks: tuple[str, ...]
+    gain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +56,25 @@ class LabelRow:
     labels: tuple[str, ...]
 
 
-def group_views(grouping: GroupingData) -> list[GroupView]:
+def group_views(data: GroupingFindings, grouping: GroupingData) -> list[GroupView]:
     """Show the groups in the order given."""
-    return [GroupView(g.name, len(g.tasks), significant(g.density), g.tasks) for g in grouping.groups]
+    gain = grouping.gain
+    gains = {}
+    if gain is not None:
+        gains = {task.name: of.value for task, of in zip(data.tasks, gain.by_task, strict=True)}
+    views = []
+    for group in grouping.groups:
+        of = [gains[task] for task in group.tasks if task in gains]
+        text = gain_text(sum(of) / len(of), gain.unit) if gain is not None and len(group.tasks) > 1 else ""
+        views.append(GroupView(group.name, len(group.tasks), significant(group.density), group.tasks, text))
+    return views
 
 
 def proof_facts(grouping: GroupingData) -> list[tuple[str, str]]:
     """Name and text of objective, relaxation and bound."""
     facts = [
-        ("Grouper", grouping.method),
-        ("Number of groups k", f"{len(grouping.groups)}, {grouping.k_rule or 'rule not recorded'}"),
+        ("Grouper", "sdp" if grouping.density_labels else grouping.method),
+        ("Number of groups k", f"{grouping.k}, {grouping.k_rule or 'rule not recorded'}"),
         ("Objective: sum of the groups' densities (Eq. 3)", significant(grouping.objective, 6)),
     ]
     if grouping.sdp_value is not None:
@@ -68,6 +85,17 @@ def proof_facts(grouping: GroupingData) -> list[tuple[str, str]]:
         facts.append(("Relative gap between objective and bound", significant(grouping.gap, 2)))
     facts.append(("Certified", certificate(grouping)))
     return facts
+
+
+def beside(data: GroupingFindings, grouping: GroupingData) -> list[str]:
+    """List the groups by density, where those of the report are others; empty where they are the same."""
+    members: dict[int, list[str]] = {}
+    for task, label in zip(data.tasks, grouping.density_labels, strict=bool(grouping.density_labels)):
+        members.setdefault(label, []).append(task.name)
+    groups = {frozenset(group.tasks) for group in grouping.groups}
+    if {frozenset(names) for names in members.values()} == groups:
+        return []
+    return [", ".join(names) for names in members.values()]
 
 
 def confidence_rows(data: GroupingFindings, grouping: GroupingData) -> list[ConfidenceRow]:
@@ -85,7 +113,9 @@ def confidence_rows(data: GroupingFindings, grouping: GroupingData) -> list[Conf
             f"The confidence of the groups in a report must be one number for each of its {len(data.tasks)} "
             f"tasks, got {len(grouping.confidence)}."
         )
-    found = found_labels(data, grouping)
+    found: tuple[str, ...] = found_labels(data, grouping)
+    if grouping.density_labels:
+        found = tuple(str(label + 1) for label in grouping.density_labels)
     rows = zip(grouping.confidence, data.tasks, found, strict=True)
     return [
         ConfidenceRow(task.name, group, f"{100 * share:.0f} %")

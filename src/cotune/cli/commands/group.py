@@ -45,8 +45,9 @@ def group(
         ),
     ] = "auto",
     scale: Annotated[
-        str, typer.Option(help="How rows are put on one scale: row_zscore, two_way or none.")
-    ] = "row_zscore",
+        str | None,
+        typer.Option(help="How rows are put on one scale: row_zscore (default), two_way or none."),
+    ] = None,
     missing: Annotated[
         str, typer.Option(help="Pairs without a number: refuse, or complete them by row and column means.")
     ] = "refuse",

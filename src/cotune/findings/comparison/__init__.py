@@ -1,6 +1,7 @@
 """Compare arms of training on the same test examples with a margin (Table 2 of AdaGroup)."""
 
 from cotune.findings.comparison._compare import compare
+from cotune.findings.comparison._predicted import MeasuredGain, measured_gain
 from cotune.findings.comparison._types import (
     CONFIDENCE,
     ArmAverage,
@@ -27,6 +28,7 @@ __all__ = [
     "Contrast",
     "Decision",
     "MeanWithMargin",
+    "MeasuredGain",
     "MetricTasks",
     "Needs",
     "TaskGain",
@@ -34,4 +36,5 @@ __all__ = [
     "Verdict",
     "compare",
     "format_gain",
+    "measured_gain",
 ]

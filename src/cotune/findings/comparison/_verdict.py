@@ -84,7 +84,13 @@ def decide(findings: BudgetFindings) -> Verdict:
             return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
         gains[left, right] = contrast.gain
     same = next((pair for pair, gain in gains.items() if gain.mean == gain.margin == 0), None)
-    if same and len(arms) > 2:
+    if same and len(arms) == 2:
+        way, other = (_WAYS[arm] for arm in same)
+        sentence = (
+            f"{findings.scope}, {way} is the same as {other}: all scores agree, and nothing is to compare."
+        )
+        return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
+    if same:
         # Where all tasks are one group, or each is its own, two arms share their runs and are one choice.
         remarks.insert(0, f"{_capital(_WAYS[same[0]])} is the same as {_WAYS[same[1]]}: all scores agree.")
         gains = {pair: gain for pair, gain in gains.items() if same[0] not in pair}
@@ -196,6 +202,8 @@ def _about_random(findings: BudgetFindings) -> list[str]:
     if contrast is None:
         return []
     gain = contrast.gain
+    if gain.mean == gain.margin == 0:
+        return ["Random groups of the same sizes have the same scores: there is nothing to compare."]
     if gain.sign > 0:
         return [f"The found groups beat random groups of the same sizes by {_size(gain, findings.main)}."]
     if gain.sign < 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cotune._repr import Brief
 from cotune.exceptions import InputError
+from cotune.findings.grouping._gain import gain_text
 from cotune.findings.grouping._records import GroupingData, GroupingFindings
 from cotune.findings.wording import count, significant
 
@@ -50,6 +51,9 @@ def headline(findings: GroupingFindings) -> str:
     """Answer the study in one line."""
     if findings.comparison is not None:
         return findings.comparison.overall.answer
+    if findings.grouping is not None and findings.grouping.gain is not None:
+        found = count(len(findings.grouping.groups), "group")
+        return f"{found} of tasks: {findings.grouping.gain.sentence}; not compared by training."
     if findings.grouping is not None:
         found = count(len(findings.grouping.groups), "group")
         return f"{found} of tasks found; not compared with joint training."
@@ -75,6 +79,11 @@ def groups_in_words(findings: GroupingFindings) -> str:
 
 
 def _proof(grouping: GroupingData) -> str:
+    if grouping.gain is not None:
+        bound = gain_text(grouping.gain.upper_bound, grouping.gain.unit)
+        if grouping.gain.optimal:
+            return ", and no other partition is predicted to gain more"
+        return f", and no partition is predicted to gain more than {bound} a task over each alone"
     if grouping.method != "sdp":  # its groups are not meant to have the highest objective
         return ""
     k = len(grouping.groups)
@@ -95,7 +104,7 @@ def _members(tasks: Sequence[str]) -> str:
 
 def certificate(grouping: GroupingData) -> str:
     """Say whether the groups are proved optimal for their number, and if not, what room is left."""
-    k = len(grouping.groups)
+    k = grouping.k
     if grouping.certified:
         return f"yes: within that gap, no partition into {k} has a higher objective on this matrix"
     if grouping.certified is None:
@@ -126,7 +135,8 @@ def groupers(findings: GroupingFindings, grouping: GroupingData) -> tuple[Compar
     reference = None
     if findings.reference is not None:
         reference = _checked(findings.reference.labels, n, findings.reference.name)
-    own = ComparedGroups(grouping.method, found, grouping.objective, None, _agreement(found, reference))
+    worth = grouping.objective if grouping.gain is None else grouping.gain.objective
+    own = ComparedGroups(grouping.method, found, worth, None, _agreement(found, reference))
     return (
         own,
         *(

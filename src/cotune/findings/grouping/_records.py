@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from cotune._repr import Brief
-from cotune.findings.comparison import Comparison
+from cotune.findings.comparison import Comparison, MeasuredGain
+from cotune.findings.grouping._gain import PredictedGains
 from cotune.findings.runs import FailedRun, RunKind
 
 MatrixRows: TypeAlias = Sequence[Sequence[float]]
@@ -235,6 +236,11 @@ class GroupingData(Brief):
         Number of resamples.
     notes : tuple of str
         Warnings of the grouping, one sentence each.
+    gain : PredictedGains or None
+        What the groups are predicted to gain, where they were chosen by that.
+    density_labels : tuple of int
+        The groups by density beside them, in the order of ``GroupingFindings.tasks``, that ``objective``,
+        its bound, ``k_path`` and the resamples are of; empty where those are ``groups`` themselves.
     """
 
     groups: tuple[GroupRow, ...]
@@ -251,6 +257,13 @@ class GroupingData(Brief):
     confidence: tuple[float, ...] = ()
     resamples: int = 0
     notes: tuple[str, ...] = ()
+    gain: PredictedGains | None = None
+    density_labels: tuple[int, ...] = ()
+
+    @property
+    def k(self) -> int:
+        """Number of groups by density."""
+        return len(set(self.density_labels)) or len(self.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +300,8 @@ class GroupingFindings(Brief):
         ``None`` where the tasks were not grouped yet.
     comparison : Comparison or None
         ``None`` where the arms were not trained.
+    measured : tuple of MeasuredGain
+        Predicted gains beside those of the comparison; empty where nothing was predicted or compared.
     arms : tuple of ArmRow
         What the arms of the comparison train; empty where it is not known.
     reference : ReferenceLabels or None
@@ -307,6 +322,7 @@ class GroupingFindings(Brief):
     affinity: AffinityData | None = None
     grouping: GroupingData | None = None
     comparison: Comparison | None = None
+    measured: tuple[MeasuredGain, ...] = ()
     arms: tuple[ArmRow, ...] = ()
     reference: ReferenceLabels | None = None
     runs: tuple[RunKind, ...] = ()

@@ -172,7 +172,36 @@ def _settle(
         if prediction.chosen_ == before:
             break
     found = _best(prediction, n, k, w, seed)
+    if k is None:
+        found = _fewest(prediction, found, w, believe_runs=n <= MOST_TASKS)
     return found, _bound(prediction, found, n, w)
+
+
+def _fewest(
+    prediction: PredictedGain, labels: NDArray[np.intp], w: Array, *, believe_runs: bool
+) -> NDArray[np.intp]:
+    """Merge groups that are predicted to lose nothing by it: of equals the fewest adapters are the answer."""
+    groups = [labels == label for label in range(labels.max() + 1)]
+
+    def worth(asked: list[NDArray[np.bool_]]) -> Array:
+        rows = np.array(asked)
+        return np.asarray(np.where(rows, prediction.predict(rows, believe_runs=believe_runs), 0.0) @ w)
+
+    value = worth(groups)
+    while len(groups) > 1:
+        a, b = np.triu_indices(len(groups), 1)
+        rise = worth([groups[i] | groups[j] for i, j in zip(a, b, strict=True)]) - value[a] - value[b]
+        best = int(rise.argmax())
+        if rise[best] < -1e-9 * max(float(np.abs(value).sum()), 1e-12):
+            break
+        groups[a[best]] = groups[a[best]] | groups[b[best]]
+        value[a[best]] += rise[best] + value[b[best]]
+        del groups[b[best]]
+        value = np.delete(value, b[best])
+    found = np.zeros(len(labels), dtype=np.intp)
+    for label, members in enumerate(sorted(groups, key=lambda members: int(members.argmax()))):
+        found[members] = label
+    return found
 
 
 def _best(prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int) -> NDArray[np.intp]:
@@ -219,9 +248,11 @@ def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
         "groups": members,
         "labels": list(groups.labels),
         "unit": groups.gains.unit,
+        "weights": dict(zip(tasks, groups.weights.tolist(), strict=True)),
         "level": LEVEL,
         "over_alone": interval(groups.over_alone),
         "over_together": interval(groups.over_together),
+        "together_over_alone": groups.together,
         "tasks": {task: interval(gain) for task, gain in zip(tasks, groups.by_task, strict=True)},
         "upper_bound": groups.bound,
         "optimal": groups.optimal,

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cotune.affinity.gain_units import GainUnit
+from cotune.findings.grouping import Interval, PredictedGains, TriedPredictor, gain_text, interval_text
 from cotune.studies.grouping._gain import LEVEL, Gain, GainGroups
 
 NAMED = 5
 """Most tasks that are named in a line."""
 
+_UNITS: dict[GainUnit, str] = {
+    "own_score": "gains over each task's score alone, in shares of that score",
+    "noise": "gains over each task's score alone, in standard deviations between runs of one subset (sd)",
+}
+
 
 def describe_units(tasks: Sequence[str], groups: GainGroups) -> list[str]:
     """Say what gains are measured in and what they are predicted by."""
     prediction = groups.prediction
-    lines = ["gains over each task's score alone, in shares of that score"]
+    lines = [_UNITS[groups.gains.unit]]
     if groups.gains.spread_tasks:
         named = _named([tasks[i] for i in groups.gains.spread_tasks])
         lines.append(f"scores alone near 0: gains in standard deviations of all scores for {named}")
@@ -36,38 +43,83 @@ def describe_units(tasks: Sequence[str], groups: GainGroups) -> list[str]:
 
 def describe_gain(tasks: Sequence[str], groups: GainGroups) -> list[str]:
     """Say what the groups are predicted to gain, what no others exceed, and who would lose."""
-    k, n = max(groups.labels) + 1, len(groups.labels)
-    if k == n:
-        gain = f"each alone is predicted best; all together would gain {_percent(groups.together)} a task"
-    elif k == 1:
-        gain = f"predicted gain {_interval(groups.over_alone)} a task over each alone"
-    else:
-        gain = (
-            f"predicted gain {_interval(groups.over_alone)} a task over each alone, "
-            f"{_interval(groups.over_together)} over all together"
-        )
+    unit = groups.gains.unit
     proof = "no partition is predicted to gain more" if groups.optimal else "others may gain more"
-    lines = [gain, f"upper bound {_percent(groups.bound)}: {proof}"]
+    lines = [predicted_gain(groups), f"upper bound {gain_text(groups.bound, unit)}: {proof}"]
     losing = sorted(
         (gain.value, task) for task, gain in zip(tasks, groups.by_task, strict=True) if gain.high < 0
     )
     if losing:
-        lines.append(
-            f"predicted to lose: {_named([f'{task} ({_percent(value)})' for value, task in losing])}"
-        )
+        named = _named([f"{task} ({gain_text(value, unit)})" for value, task in losing])
+        lines.append(f"predicted to lose: {named}")
     return lines
 
 
-def _interval(gain: Gain) -> str:
-    if np.isnan(gain.low):
-        return f"{_percent(gain.value)} (interval unknown)"
-    return (
-        f"{_percent(gain.value)} ({100 * LEVEL:.0f} % interval {_percent(gain.low)} to {_percent(gain.high)})"
+def predicted_gain(groups: GainGroups) -> str:
+    """Say the predicted gain over each alone and over all together."""
+    unit, k, n = groups.gains.unit, max(groups.labels) + 1, len(groups.labels)
+    if k == n:
+        together = gain_text(groups.together, unit)
+        return f"each alone is predicted best; all together would gain {together} a task"
+    over_alone = f"predicted gain {interval(groups.over_alone, unit)} a task over each alone"
+    return over_alone if k == 1 else f"{over_alone}, {interval(groups.over_together, unit)} over all together"
+
+
+def predicted_gains(
+    tasks: Sequence[str], groups: GainGroups, objective: float, of_density: float
+) -> PredictedGains:
+    """Return what a report shows of them.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+        Names.
+    groups : GainGroups
+        The groups of largest predicted gain.
+    objective : float
+        Sum of their densities.
+    of_density : float
+        Predicted gain of the groups by density beside them.
+    """
+    prediction, weights = groups.prediction, groups.weights.tolist()
+    return PredictedGains(
+        unit=groups.gains.unit,
+        level=LEVEL,
+        over_alone=as_interval(groups.over_alone),
+        over_together=as_interval(groups.over_together),
+        together=groups.together,
+        upper_bound=groups.bound,
+        optimal=groups.optimal,
+        by_task=tuple(as_interval(gain) for gain in groups.by_task),
+        weights=tuple(weights) if len(set(weights)) > 1 else (),
+        tested_sizes=prediction.tested_sizes_,
+        predictors=tuple(
+            TriedPredictor(
+                name=held.name,
+                words=prediction.words_of(held.name),
+                errors=tuple(held.error[size] for size in prediction.tested_sizes_),
+                chosen=held.name == prediction.chosen_,
+            )
+            for held in prediction.held_out_
+        ),
+        sentence=predicted_gain(groups),
+        sentences=tuple(
+            f"{line[0].upper()}{line[1:]}."
+            for line in (*describe_units(tasks, groups), *describe_gain(tasks, groups))
+        ),
+        objective=objective,
+        of_density=of_density,
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share + 0.0:+.2f} %"
+def interval(gain: Gain, unit: GainUnit) -> str:
+    """Write a gain with its interval."""
+    return interval_text(as_interval(gain), unit, LEVEL)
+
+
+def as_interval(gain: Gain) -> Interval:
+    """Return a gain as findings keep it."""
+    return Interval(value=gain.value, low=gain.low, high=gain.high)
 
 
 def _sizes(sizes: Sequence[int]) -> str:

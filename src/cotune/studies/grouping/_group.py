@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cotune._config import parse
-from cotune.affinity import Table, read_table, table_of, without_own_score
+from cotune.affinity import Table, read_table, table_of
 from cotune.exceptions import InputError
 from cotune.grouping import Progress
-from cotune.studies.grouping._gain import gain_groups
-from cotune.studies.grouping._grouping import RESAMPLES, group_tasks
+from cotune.studies.grouping._grouping import RESAMPLES, choose_groups, group_tasks
 from cotune.studies.grouping._groups import Groups
+from cotune.studies.grouping._objective import settle_objective
 from cotune.studies.grouping.config import GroupingConfig
 
 
@@ -29,7 +29,7 @@ def group(
     k_rule: str | None = None,
     lower_is_better: bool = False,
     objective: Literal["auto", "gain", "density"] = "auto",
-    scale: str = "row_zscore",
+    scale: str | None = None,
     missing: str = "refuse",
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -61,8 +61,9 @@ def group(
     objective : {"auto", "gain", "density"}
         What groups are chosen by: the gain that runs predict over training each task alone, or the density
         of the affinities. "auto" is gain where a table holds runs of every task alone and of some together.
-    scale : {"row_zscore", "two_way", "none"}
-        How rows are put on one scale.
+    scale : {"row_zscore", "two_way", "none"}, optional
+        How rows are put on one scale, by default row_zscore. Like ``k_max`` and ``k_rule`` it is of groups by
+        density: where one of them is given, "auto" is density.
     missing : {"refuse", "complete"}
         What happens to pairs without a number.
     resamples : int
@@ -94,57 +95,36 @@ def group(
     if resamples < 0:
         raise InputError(f"The number of resamples must be 0 or more, got {resamples}.")
     read = _table(table, tasks, lower_is_better)
-    options = {"n_clusters": n_clusters, "k_max": k_max, "k_rule": k_rule, "scale": scale, "missing": missing}
+    options = {
+        "objective": objective,
+        "n_clusters": n_clusters,
+        "k_max": k_max,
+        "k_rule": k_rule,
+        "scale": scale,
+        "missing": missing,
+    }
     config = parse(GroupingConfig, options, "cotune group")
-    by_gain, note = _by_gain(read, objective)
-    if by_gain and missing == "refuse":  # the density is set beside, and must not keep the answer back
-        config = parse(GroupingConfig, options | {"missing": "complete"}, "cotune group")
-    groups = group_tasks(
-        read.tasks,
-        read.affinity,
-        config,
-        scale=scale,
-        seed=seed,
-        baselines=False,
-        scores=read.scores,
-        resamples=resamples,
-        callback=callback,
-        k_callback=k_callback,
-        source=f"{read.kind} of {read.n_runs} runs" if read.n_runs else read.kind,
-    )
-    if not by_gain:
-        return replace(groups, note=note)
-    k = None if n_clusters == "auto" else n_clusters
-    scores = cast(NDArray[np.float64], read.scores)
-    gain = gain_groups(~np.isnan(scores), scores, n_clusters=k, seed=seed)
-    return replace(groups, gain=gain)
+    inside = None if read.scores is None else ~np.isnan(read.scores)
+    chosen = settle_objective(config, read.tasks, inside, where="cotune group: ")
 
-
-def _by_gain(table: Table, objective: str) -> tuple[bool, str]:
-    """Whether groups are chosen by gain, and if not, and runs were given, why."""
-    if objective not in ("auto", "gain", "density"):
-        raise InputError(f"The objective must be auto, gain or density, got {objective!r}.")
-    if objective == "density":
-        return False, ""
-    if table.scores is None:
-        why = "an affinity matrix holds no scores alone"
-    else:
-        inside = ~np.isnan(table.scores)
-        missing = without_own_score(inside)
-        if not len(missing) and (inside.sum(1) > 1).any():
-            return True, ""
-        why = (
-            f"no run trains '{table.tasks[missing[0]]}' alone" + _others(len(missing) - 1)
-            if len(missing)
-            else "no run trains two tasks together"
+    def by_density(config: GroupingConfig, k: int | None) -> Groups:
+        return group_tasks(
+            read.tasks,
+            read.affinity,
+            config,
+            scale="row_zscore",
+            seed=seed,
+            baselines=False,
+            scores=read.scores,
+            resamples=resamples,
+            callback=callback,
+            k_callback=k_callback,
+            source=f"{read.kind} of {read.n_runs} runs" if read.n_runs else read.kind,
         )
-    if objective == "gain":
-        raise InputError(f"Gains over training alone cannot be predicted: {why}; group by density.")
-    return False, f"grouped by density: {why}, so gains over that are unknown" if table.n_runs else ""
 
-
-def _others(more: int) -> str:
-    return f" (nor {more} more)" if more else ""
+    if inside is None:  # nobody expects more of an affinity matrix
+        chosen = replace(chosen, note="")
+    return choose_groups(read.tasks, read.scores, config, chosen, by_density, seed=seed)
 
 
 def _table(

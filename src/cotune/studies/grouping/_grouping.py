@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from cotune.grouping import (
     objective,
     prepare,
 )
+from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
+from cotune.studies.grouping._objective import Objective, objective_of, weights_of
 from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, FoundGroups
 
@@ -100,6 +103,7 @@ def group_tasks(
     scale: str,
     seed: int = 0,
     baselines: bool = True,
+    k_baselines: int | None = None,
     scores: NDArray[np.float64] | None = None,
     resamples: int = RESAMPLES,
     callback: Progress | None = None,
@@ -122,6 +126,8 @@ def group_tasks(
         Of the heuristics' random starts.
     baselines : bool
         Whether spectral clustering and Lloyd's algorithm are set beside.
+    k_baselines : int, optional
+        How many groups they find; by default as many as are found here.
     scores : ndarray of shape (m, n), optional
         Scores of the runs whose mean the affinity is (Eq. 6), NaN where a task was not in the run; then the
         stability of the groups is judged as well, see :func:`group_stability`.
@@ -149,7 +155,8 @@ def group_tasks(
         random_state=seed,
     )
     clustering.fit(prepared.matrix, weights=_weights(affinity))
-    others = _others(prepared.matrix, int(clustering.n_clusters_), seed) if baselines else ()
+    k = k_baselines or int(clustering.n_clusters_)
+    others = _others(prepared.matrix, k, seed) if baselines else ()
     stability = None
     if scores is not None and resamples and clustering.status_ != "interrupted":
         stability = group_stability(
@@ -181,10 +188,57 @@ def _weights(affinity: Affinity) -> NDArray[np.float64] | None:
     return None
 
 
-def group_estimate(
-    tasks: tuple[str, ...], estimate: Estimate, config: GroupingStudyConfig, *, baselines: bool = True
+def choose_groups(
+    tasks: tuple[str, ...],
+    runs: NDArray[np.float64] | None,
+    config: GroupingConfig,
+    chosen: Objective,
+    by_density: Callable[[GroupingConfig, int | None], Groups],
+    *,
+    seed: int = 0,
 ) -> Groups:
-    """Group tasks by an estimate of their affinity, or take the groups the estimator found itself.
+    """Group by predicted gain with the groups by density beside, or by density alone.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        Names.
+    runs : ndarray of shape (m, n) or None
+        Scores of runs, those of single tasks among them; higher is better, NaN where a task was not in it.
+    config : GroupingConfig
+        Number of groups, weights and unit.
+    chosen : Objective
+        What decides.
+    by_density : callable
+        Groups by density, given its options, and the number of groups of the baselines if it is another.
+    seed : int
+        Of resampling and random starts.
+    """
+    if not chosen.by_gain:
+        return replace(by_density(config, None), note=chosen.note)
+    assert runs is not None  # or it could not have been chosen
+    gain = gain_groups(
+        ~np.isnan(runs),
+        runs,
+        n_clusters=None if config.n_clusters == "auto" else config.n_clusters,
+        weights=weights_of(config.weights, tasks),
+        unit=config.unit or "own_score",
+        seed=seed,
+    )
+    # The density is only set beside, and a pair that never met must not keep the answer back.
+    beside = by_density(config.model_copy(update={"missing": "complete"}), max(gain.labels) + 1)
+    return replace(beside, gain=gain)
+
+
+def group_estimate(
+    tasks: tuple[str, ...],
+    estimate: Estimate,
+    config: GroupingStudyConfig,
+    *,
+    runs: NDArray[np.float64] | None = None,
+    baselines: bool = True,
+) -> Groups:
+    """Group tasks by what the affinity stage of a study gave, or take the groups its estimator found.
 
     Parameters
     ----------
@@ -194,28 +248,40 @@ def group_estimate(
         What the affinity stage gave.
     config : GroupingStudyConfig
         The study's.
+    runs : ndarray of shape (m, n), optional
+        Scores of all its runs, see :func:`choose_groups`; None if it trained none.
     baselines : bool
         Whether other groupers are set beside.
 
     Raises
     ------
     InputError
-        As :func:`group_tasks`.
+        As :func:`group_tasks`, and if gain is asked for and unknown.
     """
-    if estimate.found is not None:
-        return _found_groups(tasks, estimate.found, config.seed, baselines)
-    return group_tasks(
-        tasks,
-        estimate.affinity,
-        config.grouping,
-        scale=config.affinity.scale,
-        seed=config.seed,
-        baselines=baselines,
-        scores=estimate.scores,
-    )
+
+    def by_density(grouping: GroupingConfig, k: int | None) -> Groups:
+        if estimate.found is not None:
+            return _found_groups(tasks, estimate.found, config.seed, baselines, k)
+        return group_tasks(
+            tasks,
+            estimate.affinity,
+            grouping,
+            scale=config.affinity.scale,
+            seed=config.seed,
+            baselines=baselines,
+            k_baselines=k,
+            scores=estimate.scores,
+            source=estimate.estimator,
+        )
+
+    inside = None if runs is None else ~np.isnan(runs)
+    chosen = objective_of(config, tasks, inside)
+    return choose_groups(tasks, runs, config.grouping, chosen, by_density, seed=config.seed)
 
 
-def _found_groups(tasks: tuple[str, ...], found: FoundGroups, seed: int, baselines: bool) -> Groups:
+def _found_groups(
+    tasks: tuple[str, ...], found: FoundGroups, seed: int, baselines: bool, k_baselines: int | None
+) -> Groups:
     prepared = prepare(found.matrix, scale="none")
     k = int(found.labels.max()) + 1
     # Only its bound and its groups beside the found ones matter here, not a proof to the last digit.
@@ -226,7 +292,7 @@ def _found_groups(tasks: tuple[str, ...], found: FoundGroups, seed: int, baselin
     sdp = tuple(int(label) for label in clustering.labels_)
     others: tuple[OtherGroups, ...] = (OtherGroups("sdp", sdp, float(clustering.objective_)),)
     if baselines:
-        others += _others(prepared.matrix, k, seed)
+        others += _others(prepared.matrix, k_baselines or k, seed)
     steps = (*found.steps, *prepared.steps)
     return Groups(tasks, Prepared(prepared.matrix, steps), clustering, others, found=found)
 

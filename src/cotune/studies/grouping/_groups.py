@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cotune._repr import Brief
+from cotune.findings.grouping import gain_text
 from cotune.grouping import Prepared, SDPClustering, Stability, objective
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
 from cotune.studies.grouping._gain import GainGroups, to_dict
@@ -110,27 +111,27 @@ class Groups(Brief):
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
         lines = [f"{len(self.tasks)} tasks, {self.source}"]
-        preparation = [f"  {step}" for step in self.prepared.steps]
         if self.gain is None:
-            lines += [
-                *([f"  {self.note}"] if self.note else []),
-                *preparation,
-                *describe_groups(self.members),
-            ]
-        else:
-            lines += [f"  {line}" for line in describe_units(self.tasks, self.gain)]
-            lines += [*describe_groups(self.members), *describe_gain(self.tasks, self.gain)]
-            lines += self._beside(self.gain)
-        lines.append(describe_proof(self.clustering))
+            lines += [f"  {step}" for step in self.prepared.steps]
+        lines += [*self.answer(), describe_proof(self.clustering)]
         return lines if self.stability is None else [*lines, describe_stability(self.tasks, self.stability)]
 
+    def answer(self) -> list[str]:
+        """Say the groups, a line each, what they are predicted to gain, and those by density beside them."""
+        groups = describe_groups(self.members)
+        if self.gain is None:
+            return [*([f"  {self.note}"] if self.note else []), *groups]
+        units = [f"  {line}" for line in describe_units(self.tasks, self.gain)]
+        return [*units, *groups, *describe_gain(self.tasks, self.gain), *self._beside(self.gain)]
+
     def _beside(self, gain: GainGroups) -> list[str]:
+        by = "by density" if self.found is None else f"by the estimator ({self.found.method})"
         if self.density_labels == gain.labels:
-            return ["by density the same groups:"]
-        value = f"{100 * gain.value_of(self.density_labels) + 0.0:+.2f} %"
+            return [f"{by} the same groups:"]
+        value = gain_text(gain.value_of(self.density_labels), gain.gains.unit)
         members = groups_of(self.tasks, self.density_labels)
         return [
-            f"by density, with a predicted gain of {value} a task:",
+            f"{by}, with a predicted gain of {value} a task:",
             *(f"  {', '.join(m)}" for m in members),
         ]
 
@@ -158,6 +159,8 @@ class Groups(Brief):
     def _density_dict(self) -> dict[str, Any]:
         return {
             "tasks": list(self.tasks),
+            "answer": "density" if self.found is None else self.found.method,
+            "note": self.note,
             "groups": [list(group) for group in self.members],
             "labels": list(self.labels),
             "k": int(self.clustering.n_clusters_),

@@ -17,15 +17,17 @@ from cotune.findings.grouping import (
     GroupRow,
     KRule,
     NegativeTransfer,
+    PredictedGains,
     ReferenceLabels,
     TaskRow,
     less_effects,
 )
 from cotune.findings.runs import FailedRun, RunKind
-from cotune.grouping import SDPClustering, density
+from cotune.grouping import SDPClustering, density, objective
 from cotune.report import write_report
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
 from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._gain_words import predicted_gains
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate
@@ -57,6 +59,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         affinity=_affinity(result),
         grouping=_grouping(result),
         comparison=result.comparison,
+        measured=result.measured,
         arms=tuple(
             ArmRow(name=arm.title, adapters=arm.adapters, parameters=arm.parameters) for arm in result.arms
         ),
@@ -139,19 +142,49 @@ def _grouping(result: GroupingResult) -> GroupingData | None:
     )
     return GroupingData(
         groups=rows,
+        gain=_predicted(groups),
+        density_labels=groups.density_labels if groups.gain else (),
+        notes=(_sentence(groups.note),) if groups.note else (),
         objective=groups.objective,
         sdp_value=float(clustering.sdp_value_),
         upper_bound=float(clustering.upper_bound_),
         gap=groups.gap,
         certified=groups.certified,
         k_rule=_k_rule(groups),
-        method=groups.found.method if groups.found else "sdp",
+        method=_method(groups),
         k_path=_k_curves(clustering),
-        baselines=tuple(Baseline(name=o.name, labels=o.labels, objective=o.objective) for o in groups.others),
+        baselines=_baselines(groups),
         co_assignment=stability.co_assignment.tolist() if stability else None,
         confidence=confidence,
         resamples=resamples,
     )
+
+
+def _predicted(groups: Groups) -> PredictedGains | None:
+    gain = groups.gain
+    if gain is None:
+        return None
+    worth = objective(groups.prepared.matrix, groups.labels)
+    return predicted_gains(groups.tasks, gain, worth, gain.value_of(groups.density_labels))
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
+
+
+def _method(groups: Groups) -> str:
+    if groups.gain is not None:
+        return "predicted gain"
+    return groups.found.method if groups.found else "sdp"
+
+
+def _baselines(groups: Groups) -> tuple[Baseline, ...]:
+    """Other groupers; those by density first, where the groups are of largest predicted gain."""
+    others = [Baseline(name=o.name, labels=o.labels, objective=o.objective) for o in groups.others]
+    if groups.gain is not None:
+        name = groups.found.method if groups.found else "density (sdp)"
+        others.insert(0, Baseline(name=name, labels=groups.density_labels, objective=groups.objective))
+    return tuple(others)
 
 
 def _k_rule(groups: Groups) -> str:

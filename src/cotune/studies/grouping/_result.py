@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
-from cotune.findings.comparison import ArmScore, Comparison
+from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
-from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._groups import Groups
+from cotune.studies.grouping._measured import describe_measured
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.estimators import Estimate
 
@@ -40,6 +40,8 @@ class GroupingResult(StudyResult):
         What every arm of the comparison trains.
     comparison : Comparison or None
         What the scores say.
+    measured : tuple of MeasuredGain
+        Predicted gains of the groups beside those that the scores show.
     """
 
     study: GroupingDesign
@@ -49,13 +51,16 @@ class GroupingResult(StudyResult):
     scores: list[ArmScore] = field(default_factory=list)
     arms: tuple[TrainedArm, ...] = ()
     comparison: Comparison | None = None
+    measured: tuple[MeasuredGain, ...] = ()
 
     def sentences(self) -> Sequence[str]:
-        """Name the groups, one a line, and say what the comparison decided."""
-        lines = describe_groups(self.groups.members) if self.groups is not None else []
+        """Name the groups, one a line, with what they are to gain, and say what the comparison decided."""
+        lines = self.groups.answer() if self.groups is not None else []
         if self.comparison is not None:
             verdicts = (*self.comparison.verdicts, self.comparison.overall)
             lines += [verdict.sentence for verdict in verdicts]
+        if self.groups is not None and self.groups.gain is not None:
+            lines += describe_measured(self.measured, self.groups.gain.gains.unit)
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,6 +68,7 @@ class GroupingResult(StudyResult):
         return {
             "groups": self.groups.to_dict() if self.groups else None,
             "comparison": self.comparison.to_dict() if self.comparison else None,
+            "predicted_and_measured": [row.to_dict() for row in self.measured],
         }
 
 

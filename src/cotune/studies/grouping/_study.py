@@ -10,13 +10,15 @@ from typing import ClassVar
 
 from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import compare
-from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.engine import Costs, Runner, RunRecord, Standing
 from cotune.studies.grouping._comparison import ArmRuns, check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import group_estimate
-from cotune.studies.grouping._groups import groups_of
+from cotune.studies.grouping._groups import Groups, groups_of
 from cotune.studies.grouping._joint_parts import forget_parts, joint_part_folder, wanted_parts
+from cotune.studies.grouping._measured import measure_gains, write_measured
+from cotune.studies.grouping._objective import objective_of, trained_by, weights_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (
@@ -30,7 +32,7 @@ from cotune.studies.grouping._rounds import STAGE, Gathered, arrivals, note_arri
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
-from cotune.studies.grouping.estimators import Estimate
+from cotune.studies.grouping.estimators import Estimate, run_scores
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class GroupingStudy(GroupingDesign):
                 raise InputError(
                     f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
                 )
-        self.config.affinity.planned(self.learner, self.config.seed)
+        planned = self.config.affinity.planned(self.learner, self.config.seed)
+        names = tuple(self.learner.tasks)
+        objective_of(self.config, names, trained_by(names, planned), str(self.path))
+        weights_of(self.config.grouping.weights, names, f"{self.path}: grouping.")
         if self.config.comparison is not None:
             check_arms(self.config.comparison, self.learner, str(self.path))
         read = {task.name: task.notes for task in self.tasks}
@@ -79,21 +84,34 @@ class GroupingStudy(GroupingDesign):
         if self.config.comparison is not None:
             stages["comparison"] = None
         if gathered.estimate is not None:
-            labels, others = self._partitions(gathered.estimate)
+            labels, others = self._partitions(gathered.estimate, gathered.records)
             members = groups_of(tuple(self.learner.tasks), labels)
             arms = self.compared(labels, others)
             if arms is not None:
                 stages["comparison"] = [*arms.joint_parts, *arms.runs]
         return Standing(stages, {"groups": members}, describe_groups(members or []))
 
-    def _partitions(self, estimate: Estimate) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    def _partitions(
+        self, estimate: Estimate, records: Mapping[GroupingStudyRun, RunRecord]
+    ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
         """Return the study's groups, and those of other groupers where they are trained as well."""
         config = self.config
         baselines = config.comparison is not None and config.comparison.needs_baselines
-        if estimate.found is not None and not baselines:
+        if estimate.found is not None and not baselines and config.grouping.objective != "gain":
             return tuple(int(label) for label in estimate.found.labels), {}  # what their bound is may wait
-        groups = group_estimate(tuple(self.learner.tasks), estimate, config, baselines=baselines)
+        groups = self._groups(estimate, records, baselines=baselines)
         return groups.labels, {other.name: other.labels for other in groups.others}
+
+    def _groups(
+        self,
+        estimate: Estimate,
+        records: Mapping[GroupingStudyRun, RunRecord],
+        *,
+        baselines: bool = True,
+    ) -> Groups:
+        names = tuple(self.learner.tasks)
+        runs = run_scores(names, records)
+        return group_estimate(names, estimate, self.config, runs=runs, baselines=baselines)
 
     def follow(
         self, runner: Runner[GroupingStudyRun], notes: Mapping[str, tuple[str, ...]]
@@ -106,7 +124,7 @@ class GroupingStudy(GroupingDesign):
         if result.estimate is not None:
             names = tuple(self.learner.tasks)
             write_affinity(self.folder, names, result.estimate, result.affinity_records)
-            result.groups = group_estimate(names, result.estimate, self.config)
+            result.groups = self._groups(result.estimate, result.affinity_records)
             write_groups(self.folder, result.groups)
             others = {other.name: other.labels for other in result.groups.others}
             arms = self.compared(result.groups.labels, others)
@@ -131,5 +149,10 @@ class GroupingStudy(GroupingDesign):
         titles = [arm.title for arm in arms.arms]
         if result.scores and len(titles) > 1:
             result.comparison = compare(result.scores, titles)
+            gain = None if result.groups is None else result.groups.gain
+            if gain is not None:
+                names = tuple(self.learner.tasks)
+                result.measured = measure_gains(names, gain, result.scores, arms.arms, result.comparison)
+            write_measured(self.folder, result.measured, "" if gain is None else gain.gains.unit)
             write_results(self.folder, arms, records)
             write_arms(self.folder, arms.arms, result.comparison)

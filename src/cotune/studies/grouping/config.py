@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt, model_validator
 
 from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
@@ -18,6 +18,9 @@ from cotune.training.learner import LearnerConfig
 class GroupingConfig(Config):
     """How the tasks are grouped."""
 
+    objective: Literal["auto", "gain", "density"] = "auto"
+    """What groups are chosen by: the gain that runs predict over training each task alone, or the density of
+    the affinities; auto is gain wherever runs train every task alone and some together."""
     n_clusters: PositiveInt | Literal["auto"] = "auto"
     """Number of groups k."""
     k_max: PositiveInt | None = None
@@ -28,6 +31,11 @@ class GroupingConfig(Config):
     """How rows of the affinity matrix are put on one scale; by default what suits the estimator."""
     missing: Literal["refuse", "complete"] = "refuse"
     """What happens to pairs of tasks that never met in a run."""
+    weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    """What a gain of each task is worth, 1 for those that are not named."""
+    unit: Literal["own_score", "noise"] | None = None
+    """What gains are measured in: shares of the task's score alone (default), or standard deviations between
+    runs of one subset."""
 
 
 class ArmConfig(Variation):

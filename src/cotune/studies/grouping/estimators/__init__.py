@@ -14,6 +14,7 @@ from cotune.studies.grouping.estimators._base import (
     Rounds,
     Trust,
 )
+from cotune.studies.grouping.estimators._table import run_scores
 from cotune.studies.grouping.estimators.adaptive import Adaptive
 from cotune.studies.grouping.estimators.calibrated import Calibrated
 from cotune.studies.grouping.estimators.first_order import FirstOrder
@@ -61,4 +62,5 @@ __all__ = [
     "Round",
     "Rounds",
     "Trust",
+    "run_scores",
 ]

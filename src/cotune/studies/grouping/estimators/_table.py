@@ -100,6 +100,32 @@ class RunTable:
         return self
 
 
+def run_scores(tasks: Sequence[str], records: Records) -> Array | None:
+    """Return the scores of all fits among some runs, those of single tasks too; None where there are none.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+        Names, in the order of the columns.
+    records : mapping of run to RunRecord
+        Those that failed are left out.
+
+    Returns
+    -------
+    ndarray of shape (m, n) or None
+        Higher is better, NaN where a task was not in the run.
+    """
+    place = {task: i for i, task in enumerate(tasks)}
+    fits = [(run, record) for run, record in records.items() if isinstance(run, FitRun)]
+    if not fits:
+        return None
+    done = [(run, record) for run, record in fits if record.error is None]
+    scores = np.full((len(done), len(place)), np.nan)
+    for row, (run, record) in enumerate(done):
+        scores[row, [place[task] for task in run.subset]] = [record.scores[t].utility for t in run.subset]
+    return scores
+
+
 def arrays_by_task(learner: Learner, records: Records) -> list[Mapping[str, NDArray[np.floating]]]:
     """Return what was measured of each task, in the learner's order.
 
