@@ -1,29 +1,38 @@
 """Which way of training is the best of those that were tried, and what would tell where the runs do not.
 
-The choice is among the groups, one model for each task and one model for all, as far as they were
-trained. Their differences are judged together, by Shaffer's step-down procedure (1986) for all pairs of
-three means: the clearest difference must hold at 1 - 5 % / 3; where it does, at most one pair can still
-be equal, so that each of the others must hold at 95 %. All that is said of the three, which is best and
-which are worse, is then wrong in 5 % of studies at most, whatever the truth. With two arms there is one
-difference, at 95 %.
+The choice is among the groups, the groups after a part on all tasks, one model for each task and one model
+for all, as far as they were trained. Their differences are judged together, by Shaffer's step-down procedure
+(1986) for all pairs of several means: a difference must hold at 1 - 5 % / the number of pairs that can still
+be equal, which is all of them at first. With three arms the clearest has to hold at 98.3 %, and once it does,
+each of the others at 95 %; with four the clearest at 99.2 %, and once it does, at most three pairs can be
+equal. All that is said of the arms, which is best and which are worse, is then wrong in 5 % of studies at
+most, whatever the truth. With two arms there is one difference, at 95 %.
+
+The groups and the groups after a joint part are two ways to train in these groups. Where they are not told
+apart, but each of the other arms is worse than one of them, it is decided to train in these groups, and open
+in which way.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from cotune.findings.comparison._statistics import margin_at, with_more
 from cotune.findings.comparison._types import CONFIDENCE, Decision, MeanWithMargin, Needs
 
 CHOICES: dict[str, Decision] = {
     "grouped": "train in these groups",
+    "branched": "train together first, then in these groups",
     "single": "train each alone",
     "joint": "train together",
 }
 """What follows where an arm is the best."""
+IN_GROUPS = ("grouped", "branched")
+"""The arms that train in these groups, one way or the other."""
 UNDECIDED: Decision = "not decided by these runs"
 MOST_SEEDS, MOST_EXAMPLES = 100, 10_000
 """Further seeds and test examples a task up to which it is worth saying how many would decide."""
@@ -38,7 +47,7 @@ class Standing:
     Parameters
     ----------
     arms : tuple of str
-        The one that does best, the one that is hardest to tell from it, and the third if there are three.
+        The one that does best, the one that is hardest to tell from it, and the others.
     gains : mapping of (str, str) to MeanWithMargin
         What the first of two arms gains over the second, both ways round.
     """
@@ -48,7 +57,7 @@ class Standing:
 
     @classmethod
     def of(cls, contrasts: Mapping[Pair, MeanWithMargin]) -> Standing:
-        """Order two or three arms of which every pair has a contrast, one way round."""
+        """Order arms of which every pair has a contrast, one way round."""
         gains = dict(contrasts)
         gains |= {(b, a): replace(gain, mean=-gain.mean) for (a, b), gain in contrasts.items()}
         arms = list(dict.fromkeys(arm for pair in contrasts for arm in pair))
@@ -73,25 +82,69 @@ class Standing:
     @property
     def confidence(self) -> float:
         """That at which the clearest of the differences has to hold."""
-        return 1 - (1 - CONFIDENCE) / (len(self.gains) // 2)
+        return self.confidence_where(frozenset())
 
-    @property
+    def confidence_where(self, told: frozenset[Pair]) -> float:
+        """Return that at which a difference has to hold, where some pairs are told apart."""
+        return 1 - (1 - CONFIDENCE) / max(1, most_equal(self.arms, told))
+
+    @cached_property
     def told_apart(self) -> frozenset[Pair]:
         """The pairs of which the first is better than the second."""
-        if not any(_beyond(gain, self.confidence) for gain in self.gains.values()):
-            return frozenset()
-        return frozenset(pair for pair, gain in self.gains.items() if _beyond(gain, CONFIDENCE))
+        told: frozenset[Pair] = frozenset()
+        while True:
+            confidence = self.confidence_where(told)
+            known = told | {(worse, better) for better, worse in told}
+            new = {
+                pair for pair, gain in self.gains.items() if pair not in known and _beyond(gain, confidence)
+            }
+            if not new:
+                return told
+            told |= new
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        """The arms that none was found to be better than."""
+        beaten = {worse for _, worse in self.told_apart}
+        return tuple(arm for arm in self.arms if arm not in beaten)
 
     @property
     def decided(self) -> bool:
-        """Whether the best is better than each of the others."""
-        told = self.told_apart
-        return all((self.best, other) in told for other in self.arms[1:])
+        """Whether the best is the only contender, or the other one trains in these groups as it does."""
+        return set(self.contenders) <= {self.best, *(IN_GROUPS if self.best in IN_GROUPS else ())}
+
+    @property
+    def decision(self) -> Decision:
+        """What follows."""
+        if not self.decided:
+            return UNDECIDED
+        return CHOICES[self.best if len(self.contenders) == 1 else IN_GROUPS[0]]
 
     def foreseen(self, *, seeds: int = 0, examples: int = 0) -> Standing:
         """Return what the same differences would come to with more seeds, or more test examples a task."""
         gains = {pair: with_more(gain, seeds=seeds, examples=examples) for pair, gain in self.gains.items()}
         return Standing(self.arms, gains)
+
+
+def most_equal(arms: Sequence[str], told: frozenset[Pair]) -> int:
+    """Return how many pairs of arms can be equal at most, where those told apart are not."""
+    most = 0
+    for blocks in _blocks(list(arms)):
+        pairs = [(a, b) for block in blocks for i, a in enumerate(block) for b in block[i + 1 :]]
+        if not any(pair in told or pair[::-1] in told for pair in pairs):
+            most = max(most, len(pairs))
+    return most
+
+
+def _blocks(arms: list[str]) -> Iterator[list[list[str]]]:
+    """Yield all ways to put arms into sets."""
+    if not arms:
+        yield []
+        return
+    first, *rest = arms
+    for blocks in _blocks(rest):
+        yield [[first], *blocks]
+        yield from ([*blocks[:i], [first, *block], *blocks[i + 1 :]] for i, block in enumerate(blocks))
 
 
 def needs(standing: Standing) -> Needs | None:

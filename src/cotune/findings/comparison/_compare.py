@@ -42,8 +42,9 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         Normally one for each arm, budget, seed and task. A missing one (a diverged run) takes its pair out of
         the comparison, which is counted. Records of arms that are not in ``arms`` are ignored.
     arms : sequence of str
-        The arms to compare, in the order they are shown; ``"joint"``, ``"single"`` and ``"random"`` have a
-        part in the verdicts, which name the best of ``"joint"``, ``"grouped"`` and ``"single"``.
+        The arms to compare, in the order they are shown; ``"joint"``, ``"single"``, ``"branched"`` and
+        ``"random"`` have a part in the verdicts, which name the best of ``"joint"``, ``"grouped"``,
+        ``"branched"`` and ``"single"``.
     reference : str
         The arm that is compared with all others.
 

@@ -10,9 +10,16 @@ from cotune._repr import Brief
 from cotune.findings._plain import Plain
 
 Decision: TypeAlias = Literal[
-    "train together", "train in these groups", "train each alone", "not decided by these runs"
+    "train together",
+    "train in these groups",
+    "train together first, then in these groups",
+    "train each alone",
+    "not decided by these runs",
 ]
-"""What a comparison of joint training, the groups and one model for each task can end in."""
+"""What a comparison of joint training, the groups and one model for each task can end in.
+
+Training together first is one of two ways to train in these groups; where the two are not told apart but are
+better than all else, it ends in ``"train in these groups"``, and its sentence says that the way is open."""
 
 CONFIDENCE = 0.95
 """Confidence level of every margin."""
@@ -25,7 +32,7 @@ class ArmScore(Brief, Plain):
     Parameters
     ----------
     arm : str
-        How the tasks were trained: ``"grouped"``, ``"joint"``, ``"single"``, ``"random"``.
+        How the tasks were trained: ``"grouped"``, ``"branched"``, ``"joint"``, ``"single"``, ``"random"``.
     budget : int
         Training steps per task; every arm of a budget takes the same number of steps in all.
     seed : int

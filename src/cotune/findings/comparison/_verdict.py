@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from cotune.findings.comparison._choice import CHOICES, UNDECIDED, Standing, choosable, needs
+from cotune.findings.comparison._choice import CHOICES, IN_GROUPS, UNDECIDED, Standing, choosable, needs
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
     Contrast,
@@ -19,10 +19,17 @@ from cotune.findings.wording import MINUS, format_number
 
 _WAYS = {
     "grouped": "training in these groups",
+    "branched": "training together first, then in these groups",
     "single": "training each task alone",
     "joint": "training all tasks together",
 }
-_RUNS = {"grouped": "the groups", "single": "one model per task", "joint": "joint training"}
+_RUNS = {
+    "grouped": "the groups",
+    "branched": "the groups after a joint part",
+    "single": "one model per task",
+    "joint": "joint training",
+}
+_NUMBERS = {2: "two", 3: "three", 4: "four"}
 _NAMED = 6
 """Names a sentence lists before it says how many more there are."""
 
@@ -64,7 +71,7 @@ class BudgetFindings:
 
 
 def decide(findings: BudgetFindings) -> Verdict:
-    """Choose among the groups, one model for each task and one for all, of those that were compared.
+    """Choose among the groups, trained either way, one model for each task and one for all, as compared.
 
     It is decided only where the best of them is beyond the margin of its difference to each of the others
     (:mod:`~cotune.findings.comparison._choice` says which), over the tasks of the metric that most tasks
@@ -83,15 +90,15 @@ def decide(findings: BudgetFindings) -> Verdict:
             sentence = f"{findings.scope}, no run of {_RUNS[left]} can be paired with one of {_RUNS[right]}."
             return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
         gains[left, right] = contrast.gain
-    same = next((pair for pair, gain in gains.items() if gain.mean == gain.margin == 0), None)
-    if same and len(arms) == 2:
-        way, other = (_WAYS[arm] for arm in same)
-        sentence = (
-            f"{findings.scope}, {way} is the same as {other}: all scores agree, and nothing is to compare."
-        )
-        return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
-    if same:
-        # Where all tasks are one group, or each is its own, two arms share their runs and are one choice.
+    # Where all tasks are one group, or each is its own, arms share their runs and are one choice.
+    while same := next((pair for pair, gain in gains.items() if gain.mean == gain.margin == 0), None):
+        if len(gains) == 1:
+            way, other = (_WAYS[arm] for arm in same)
+            sentence = (
+                f"{findings.scope}, {way} is the same as {other}: all scores agree, and nothing is to "
+                "compare."
+            )
+            return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
         remarks.insert(0, f"{_capital(_WAYS[same[0]])} is the same as {_WAYS[same[1]]}: all scores agree.")
         gains = {pair: gain for pair, gain in gains.items() if same[0] not in pair}
     standing = Standing.of(gains)
@@ -99,7 +106,7 @@ def decide(findings: BudgetFindings) -> Verdict:
     basis = _count(len(tasks.tasks) if tasks else 0, "task")
     sentence = f"{findings.scope}, {_in_words(standing, main, basis)}"
     if standing.decided:
-        return Verdict(findings.budget, CHOICES[standing.best], sentence, tuple(remarks))
+        return Verdict(findings.budget, standing.decision, sentence, tuple(remarks))
     wanted = needs(standing)
     if wanted is not None:
         sentence += f" Deciding would need {wanted.text}."
@@ -107,9 +114,13 @@ def decide(findings: BudgetFindings) -> Verdict:
 
 
 def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict:
-    """Verdict over all budgets, undecided where two budgets are decided in opposite directions."""
+    """Verdict over all budgets, undecided where two budgets are decided in opposite directions.
+
+    Two ways to train in these groups are none.
+    """
     decided = {b: verdict.decision for b, verdict in by_budget.items() if verdict.decision != UNDECIDED}
-    if len(set(decided.values())) < 2:
+    in_groups = {CHOICES[arm] for arm in IN_GROUPS}
+    if len({"in groups" if decision in in_groups else decision for decision in decided.values()}) < 2:
         return pooled
     parts = [f"{decision} at {_steps(budget)}" for budget, decision in decided.items()]
     sentence = f"It depends on the budget: {_list(parts)}. {pooled.sentence}"
@@ -119,7 +130,8 @@ def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict
 def _in_words(standing: Standing, metric: MetricTasks, tasks: str) -> str:
     gains, best, rival = standing.gains, standing.best, standing.rival
     basis = f"mean of {tasks}, {_count(gains[best, rival].seeds, 'seed')}"
-    leads = [(_WAYS[other], gains[best, other]) for other in standing.arms[1:]]
+    others = standing.arms[1:]
+    leads = [(_WAYS[other], gains[best, other]) for other in others]
     unknown = next((gain for _, gain in leads if math.isnan(gain.margin)), None)
     if unknown:
         ahead = _list([f"of {way} by {_mean(gain, metric)}" for way, gain in leads])
@@ -127,20 +139,41 @@ def _in_words(standing: Standing, metric: MetricTasks, tasks: str) -> str:
         return f"{_WAYS[best]} is ahead {ahead} ({basis}), but {why}, so nothing is decided."
     basis += f"; 95 % margin{'s' if len(leads) > 1 else ''}"
     if standing.decided:
-        beaten = _list([f"{way} by {_size(gain, metric)}" for way, gain in leads])
-        return f"{_WAYS[best]} beats {beaten} ({basis})."
+        return f"{_of_decided(standing, metric)} ({basis})."
     if all(gain.sign > 0 for _, gain in leads):
         ahead = _list([f"of {way} by {_size(gain, metric)}" for way, gain in leads])
-        return (
-            f"{_WAYS[best]} is ahead {ahead} ({basis}), but for a choice among three one of the differences "
-            f"has to hold at {100 * standing.confidence:.1f} %, and none does."
-        )
+        among, first = _NUMBERS[len(standing.arms)], f"{100 * standing.confidence:.1f} %"
+        if standing.told_apart:
+            why = f"the clearest difference has to hold at {first} and others at less, and not all of them do"
+        else:
+            why = f"one of the differences has to hold at {first}, and none does"
+        return f"{_WAYS[best]} is ahead {ahead} ({basis}), but for a choice among {among} {why}."
     left, right = choosable((best, rival))
     third = "".join(_about_third(standing, other, metric) for other in standing.arms[2:])
     return (
         f"{_WAYS[left]} and {_WAYS[right]} cannot be told apart: the gain of {_RUNS[left]} is "
         f"{_amount(gains[left, right], metric)}{third} ({basis})."
     )
+
+
+def _of_decided(standing: Standing, metric: MetricTasks) -> str:
+    """Say whom the best beats; of two ways to train in the groups, the one that beats most of the others."""
+    told, gains = standing.told_apart, standing.gains
+    best = max(standing.contenders, key=lambda arm: sum(better == arm for better, _ in told))
+    beaten = [arm for arm in standing.arms if (best, arm) in told]
+    sizes = _list([f"{_WAYS[arm]} by {_size(gains[best, arm], metric)}" for arm in beaten])
+    rest = [arm for arm in standing.arms if arm != best and arm not in beaten]
+    return f"{_WAYS[best]} beats {sizes}" + "".join(_not_beaten(standing, best, arm, metric) for arm in rest)
+
+
+def _not_beaten(standing: Standing, best: str, arm: str, metric: MetricTasks) -> str:
+    """Say how an arm stands to the best that is not beaten by it, though all is decided."""
+    if arm in standing.contenders:
+        gain = _amount(standing.gains[best, arm], metric)
+        return f"; whether {_WAYS[arm]} is better or worse is open, the gain over it {gain}"
+    better = next(winner for winner, worse in sorted(standing.told_apart) if worse == arm)
+    size = _size(standing.gains[better, arm], metric)
+    return f"; {_WAYS[arm]} is beaten by {_RUNS[better]}, by {size}"
 
 
 def _about_third(standing: Standing, third: str, metric: MetricTasks) -> str:
@@ -233,7 +266,7 @@ def _mean(gain: MeanWithMargin, metric: MetricTasks) -> str:
 def _unopposed(arms: Sequence[str]) -> str:
     if not arms:
         return "neither the groups nor joint training nor one model per task are among the arms"
-    others = [_RUNS[arm] for arm in CHOICES if arm not in arms]
+    others = [_RUNS[arm] for arm in CHOICES if arm not in arms and arm != "branched"]
     return f"besides {_RUNS[arms[0]]} neither {' nor '.join(others)} is among the arms"
 
 
