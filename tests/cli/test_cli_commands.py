@@ -253,23 +253,6 @@ def test_pairs_that_never_met_do_not_keep_gains_back(tmp_path, capsys):
     assert "group-0: a, b\ngroup-1: c" in cotune(capsys, "group", path)[1]
 
 
-def test_an_interrupt_while_k_is_chosen_ends_with_the_best_so_far(block_matrix, capsys, monkeypatch):
-    monkeypatch.setattr("cotune.cli.commands.group.SECONDS_BETWEEN", 0.0)
-    tell = print
-
-    def interrupt(*words, **options):
-        tell(*words, **options)
-        if words[0].startswith("choosing the number of groups: 3 tried"):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("cotune.cli.commands.group.print", interrupt, raising=False)
-    status, out, progress = cotune(capsys, "group", block_matrix)
-    assert status == 0
-    assert "choosing the number of groups: 1 tried, objective" in progress
-    assert "of the 3 tried until interrupted), objective" in out
-    assert "upper bound" in out
-
-
 def test_a_missing_table(tmp_path, capsys):
     status, _, error = cotune(capsys, "group", tmp_path / "none.csv")
     assert status == 2

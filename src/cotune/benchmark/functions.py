@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from cotune.affinity import higher_order
 from cotune.exceptions import InputError
 from cotune.grouping import GROUPERS, prepare
 from cotune.lab.function_classes import FUNCTION_CLASSES, LAW_SETS, FunctionClassConfig, FunctionClassLearner
+from cotune.studies.engine import WorkerPool
 
 Matrix = NDArray[np.float64]
 
@@ -189,8 +190,8 @@ def run_functions(
             progress(len(done), len(jobs))
 
     if workers:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(_run, job, config): job for job in jobs}
+        with WorkerPool(workers, threads=1) as pool:
+            futures = dict(zip(pool.submit(partial(_run, config=config), jobs), jobs, strict=True))
             for future in as_completed(futures):
                 keep(futures[future], future.result())
     else:

@@ -1,52 +1,15 @@
-"""Entry point of ``cotune``: commands, and what happens to errors."""
+"""Entry point of ``cotune``: what happens to errors and interrupts.
+
+Whatever takes time to import is imported where interrupts are listened to.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
 
-import typer
-
-from cotune.cli.commands import bench, demo, evaluate, group, instructions, study, tune
+from cotune.cli import _interrupt
 from cotune.exceptions import CotuneError, InputError
-
-app = typer.Typer(
-    name="cotune",
-    help="Which tasks should be trained together, and what instruction tuning does to a language model.",
-    epilog="Add --debug to any command for a traceback when it fails.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("plan")(study.plan)
-app.command("run")(study.run)
-app.command("status")(study.status)
-app.command("report")(study.report)
-app.command("tune")(tune.tune)
-app.command("eval")(evaluate.evaluate)
-app.command("group")(group.group)
-app.command("instructions")(instructions.instructions)
-app.command("demo")(demo.demo)
-app.add_typer(bench.app, name="bench")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from cotune import __version__
-
-        print(f"cotune {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    # Eager: it is told before a command is asked for.
-    version: bool = typer.Option(
-        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
-    ),
-) -> None:
-    pass
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,31 +23,54 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for the user's mistakes, 1 for failures that are not, 130 when interrupted.
+        0, or 2 for the user's mistakes, 1 for failures that are not, 130 when interrupted, 143 by SIGTERM.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _interrupt.keep("")
     try:
-        app(arguments, standalone_mode=False)
+        status = _run(arguments, debug)
+        _interrupt.stop_listening()  # within the block: no interrupt falls between
+    except KeyboardInterrupt:
+        _interrupt.stop_listening()
+        status = None
+        if debug:
+            traceback.print_exc()
+    if status is None or _interrupt.received():
+        print(_interrupt.sentence(arguments), file=sys.stderr)
+        return _interrupt.status()
+    return status
+
+
+def _run(arguments: list[str], debug: bool) -> int | None:
+    """Run a command and say what went wrong; None if it was interrupted."""
+    import typer
+
+    from cotune.cli._app import app
+
+    try:
+        returned = app(arguments, standalone_mode=False)
     except InputError as error:
         return _failed(str(error), 2, debug)
     except CotuneError as error:
         return _failed(str(error), 1, debug)
     except typer.exceptions.TyperException as error:
         return _failed(error.format_message(), error.exit_code, debug)
-    except (typer.Abort, KeyboardInterrupt):
-        print("Interrupted; what was finished is kept, and the same command goes on.", file=sys.stderr)
-        return 130
+    except typer.Abort:
+        return None
     except typer.Exit as error:
-        return int(error.exit_code)
+        returned = error.exit_code
     except Exception as error:
         name = type(error).__name__
         return _failed(f"{name}: {error} (an error of cotune's; --debug shows where)", 1, debug)
-    return 0
+    # Commands return nothing; typer gives back the status it would have left with, 130 for an interrupt.
+    return None if returned == 130 else int(returned or 0)
 
 
-def _failed(sentence: str, status: int, debug: bool) -> int:
+def _failed(sentence: str, status: int, debug: bool) -> int | None:
+    if _interrupt.received():  # an interrupt in the words of another's except clause
+        return None
     if debug:
         traceback.print_exc()
     print(f"error: {sentence}", file=sys.stderr)
@@ -93,4 +79,5 @@ def _failed(sentence: str, status: int, debug: bool) -> int:
 
 def run_and_exit() -> None:
     """Run the command line and leave the process with its status."""
+    _interrupt.listen()
     sys.exit(main())

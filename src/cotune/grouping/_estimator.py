@@ -18,7 +18,7 @@ from cotune.grouping.evidence import likelihood_partition
 from cotune.grouping.exact import MAX_TASKS
 from cotune.grouping.number_of_groups import KPath
 from cotune.grouping.rounding import ROUNDINGS, round_solution
-from cotune.grouping.sdp import bound_only, solve
+from cotune.grouping.sdp import solve
 
 DECISIVE = 10.0
 """Twice the log of the ratio of evidences from which one partition is taken for another; "very strong"."""
@@ -100,7 +100,7 @@ class SDPClustering(BaseGrouping):
         ``sdp_gap_`` with a large ``gap_`` means that the relaxation is not tight.
     certified_ : bool
         Whether ``gap_ <= tol``: no other partition is better by more than that.
-    status_ : {"certified", "solved", "max_iter", "time_limit", "interrupted"}
+    status_ : {"certified", "solved", "max_iter", "time_limit"}
         Why the solver stopped; ``"solved"``: the relaxation is solved and not tight.
     n_iter_ : int
         Iterations done; 0 when the proof was found in closed form.
@@ -127,8 +127,7 @@ class SDPClustering(BaseGrouping):
     Notes
     -----
     One task is one group, proven. When T_ij = r_i + r_j all partitions are equally good: the first one in
-    task order is returned, proven. A KeyboardInterrupt during ``fit`` ends the iteration and leaves the best
-    partition so far with a valid bound; while k is being chosen, those of the best k so far.
+    task order is returned, proven. ``time_limit`` ends the proof early, with a valid bound.
 
     Examples
     --------
@@ -206,16 +205,13 @@ class SDPClustering(BaseGrouping):
         precision = None if weights is None else check_weights(weights, len(T))
         k, path = self._resolve_k(T, rng, precision)
         problem = CentredProblem.from_affinity(T, k)
-        if path is not None and path.interrupted:
-            self._keep(T, bound_only(problem, path.labels[k], self.tol))
-            return self
         start = self._start(len(T), k)
         if start is None and path is not None:
             start = path.labels[k]
         options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback, self.exact_max)
         solution = solve(problem, options, rng, start)
         self._keep(T, solution)
-        if solution.status != "interrupted" and 1 < k < len(T):
+        if 1 < k < len(T):
             self._offer_likelihood(T, solution, path, precision)
         return self
 

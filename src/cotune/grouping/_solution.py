@@ -47,7 +47,7 @@ class Solution:
     ``bound`` holds for every feasible X of Eq. 5, ``partition_bound`` for every partition; they
     differ only after an exact search. ``status`` is one of ``"certified"`` (partition and bound meet),
     ``"solved"`` (the relaxation is solved to the tolerance and is not tight, or the partition found is
-    not its best), ``"max_iter"``, ``"time_limit"`` and ``"interrupted"``.
+    not its best), ``"max_iter"`` and ``"time_limit"``.
     """
 
     problem: CentredProblem

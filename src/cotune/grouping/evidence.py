@@ -57,15 +57,12 @@ class EvidencePath:
         The partitions.
     noise : ndarray of shape (n,) or None
         Variances of tasks such that entries have the variance v_i v_j, where tasks differ in noise.
-    interrupted : bool
-        Whether a KeyboardInterrupt ended the search.
     """
 
     k: int
     costs: dict[int, float]
     labels: dict[int, Labels]
     noise: Matrix | None = None
-    interrupted: bool = False
 
     @property
     def weights(self) -> dict[int, float]:
@@ -110,23 +107,19 @@ def choose_by_evidence(
     weights = None if weights is None else weights[np.ix_(order, order)]
     heard = None if progress is None else lambda k, labels: progress(k, labels[back])
     search = _Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
-    interrupted = False
-    try:
-        search.run()
-        again = _reweighted(search, S, weights)
-        if again is not None:
-            again.run()
-            # Tasks that differ in noise have a variance each to pay for.
-            extra = len(S) * np.log((len(S) - 1) / 2.0) + again.data.constant - search.data.constant
-            if again.leader().cost + extra < search.leader().cost:
-                search = again
-    except KeyboardInterrupt:
-        interrupted = True
+    search.run()
+    again = _reweighted(search, S, weights)
+    if again is not None:
+        again.run()
+        # Tasks that differ in noise have a variance each to pay for.
+        extra = len(S) * np.log((len(S) - 1) / 2.0) + again.data.constant - search.data.constant
+        if again.leader().cost + extra < search.leader().cost:
+            search = again
     found = search.best
     costs = {k: found[k].cost for k in sorted(found)}
     labels = {k: first_appearance(found[k].labels[back]) for k in costs}
     noise = None if search.noise is None else search.noise[back]
-    return EvidencePath(search.leader().k, costs, labels, noise, interrupted)
+    return EvidencePath(search.leader().k, costs, labels, noise)
 
 
 def likelihood_partition(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,8 +56,6 @@ class KPath(Brief):
         from the best k).
     labels : dict of int to ndarray of shape (n,)
         The partition found for each k.
-    interrupted : bool
-        Whether a KeyboardInterrupt ended the trying, so that a larger k might have been chosen.
     noise : ndarray of shape (n,) or None
         Under ``evidence``, where tasks differ in noise: entries have the variance v_i v_j.
     """
@@ -65,7 +63,6 @@ class KPath(Brief):
     chosen: dict[str, int]
     records: list[dict[str, Any]]
     labels: dict[int, Labels]
-    interrupted: bool = False
     noise: Matrix | None = None
 
     @property
@@ -116,8 +113,7 @@ def choose_k(
     Returns
     -------
     KPath
-        The curve of every rule and what it selects. After a KeyboardInterrupt, of the k tried so far,
-        at least k = 1.
+        The curve of every rule and what it selects.
     """
     S = symmetrised(T)
     n = len(S)
@@ -129,28 +125,22 @@ def choose_k(
     cross_validate = rule == "entry_cv" or n <= CROSS_VALIDATE_UP_TO
     path = KPath({}, [], {})
     errors: list[list[float]] = []
-    interrupted = False
-    try:
-        full = _Partitions(problem.C, k_max, rng)
-        folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)] if cross_validate else []
-        for k in range(1, k_max + 1):
-            labels = full.next()
-            errors.append([fold.next_error() for fold in folds])
-            summed = density_sum(S, labels, k)
-            path.labels[k] = labels
-            path.records.append(
-                {"k": k, "summed_density": summed, "average_density": summed / k, "bic": bic(S, labels, k)}
-            )
-            if progress is not None:
-                progress(k, summed)
-            if k - _last_improvement(path.records, errors) >= PATIENCE:
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-    if not path.records:
-        return replace(_single_group(S, rule), interrupted=True)
-    _select(path, np.array(errors[: len(path.records)]))
-    return replace(path, interrupted=interrupted)
+    full = _Partitions(problem.C, k_max, rng)
+    folds = [_Fold(S, held, k_max, rng) for held in _folds(n, rng)] if cross_validate else []
+    for k in range(1, k_max + 1):
+        labels = full.next()
+        errors.append([fold.next_error() for fold in folds])
+        summed = density_sum(S, labels, k)
+        path.labels[k] = labels
+        path.records.append(
+            {"k": k, "summed_density": summed, "average_density": summed / k, "bic": bic(S, labels, k)}
+        )
+        if progress is not None:
+            progress(k, summed)
+        if k - _last_improvement(path.records, errors) >= PATIENCE:
+            break
+    _select(path, np.array(errors))
+    return path
 
 
 def _single_group(S: Matrix, rule: str) -> KPath:
@@ -177,7 +167,7 @@ def _by_evidence(
 
     found = choose_by_evidence(S, k_max, weights=weights, progress=first_time)
     shares = found.weights
-    path = KPath({"evidence": found.k}, [], found.labels, found.interrupted, found.noise)
+    path = KPath({"evidence": found.k}, [], found.labels, found.noise)
     for k, labels in found.labels.items():
         summed = _density_sum(S, labels, k)
         record = {"k": k, "evidence": found.costs[k] - found.costs[1], "weight": shares[k]}

@@ -15,7 +15,7 @@ import numpy as np
 from cotune.grouping._partition import Labels, Matrix, density_sum, partition_matrix
 from cotune.grouping._problem import CentredProblem, relative_gap
 from cotune.grouping._solution import Solution, SolverOptions
-from cotune.grouping.bounds import eigenvalue_bound, ritz_estimate
+from cotune.grouping.bounds import ritz_estimate
 from cotune.grouping.certificate import Certificate, DualForm, bound_of, certify
 from cotune.grouping.exact import exact_partitions
 from cotune.grouping.local_search import best_of
@@ -58,7 +58,7 @@ def solve(
     Returns
     -------
     Solution
-        Also after a KeyboardInterrupt, with status ``"interrupted"``.
+        The best partition found, with its bound.
     """
     n, k = problem.n_tasks, problem.n_clusters
     clock = _Clock(options)
@@ -67,31 +67,13 @@ def solve(
     given = [np.asarray(start, dtype=np.intp)] if start is not None and start.ndim == 1 else []
     first = given[0] if given else np.minimum(np.arange(n, dtype=np.intp), k - 1)
     solution = Solution(problem, first, density_sum(problem.C, first, k))
-    try:
-        _propose(solution, options, rng, given)
-        clock.report(solution)
-        solution.status = _status(solution, options.tol, clock)
-        if solution.status == "max_iter":
-            _iterate(solution, options, rng, clock, start if start is not None and start.ndim == 2 else None)
-        if solution.status != "certified" and n <= options.exact_max:
-            _settle(solution)
-    except KeyboardInterrupt:
-        solution.status = "interrupted"
-        if not np.isfinite(solution.bound):
-            zero = np.zeros((n, n))
-            solution.offer_bound(Certificate(eigenvalue_bound(problem.C, zero, k), zero))
-    return solution
-
-
-def bound_only(problem: CentredProblem, labels: Labels, tol: float) -> Solution:
-    """Return given groups, numbered from 0, with the bound that needs no iteration; for who cannot wait."""
-    if problem.flat or problem.n_clusters in (1, problem.n_tasks):
-        solution = _trivial(problem)
-    else:
-        solution = Solution(problem, labels, density_sum(problem.C, labels, problem.n_clusters))
-        form = DualForm(problem.C, labels, problem.n_clusters)
-        solution.offer_bound(certify(problem, form, solution.value, tol))
-    solution.status = "interrupted"
+    _propose(solution, options, rng, given)
+    clock.report(solution)
+    solution.status = _status(solution, options.tol, clock)
+    if solution.status == "max_iter":
+        _iterate(solution, options, rng, clock, start if start is not None and start.ndim == 2 else None)
+    if solution.status != "certified" and n <= options.exact_max:
+        _settle(solution)
     return solution
 
 

@@ -82,7 +82,7 @@ def bootstrap(
     Returns
     -------
     Stability
-        Frequencies and per-task confidence; after a KeyboardInterrupt, over the resamples so far.
+        Frequencies and per-task confidence.
 
     Raises
     ------
@@ -103,22 +103,16 @@ def bootstrap(
     agree = np.zeros(len(found))
     counts: list[int] = []
     skipped = 0
-    try:
-        for _ in range(n_resamples):
-            try:
-                grouper.fit(estimate(rng.integers(0, n_runs, n_runs)))
-            except InputError:
-                skipped += 1
-                continue
-            labels = np.asarray(grouper.labels_)
-            together += labels[:, None] == labels[None, :]
-            agree += matched(labels, found) == found
-            counts.append(int(labels.max()) + 1)
-            if getattr(grouper, "status_", "") == "interrupted":  # fit answers an interrupt with what it has
-                break
-    except KeyboardInterrupt:
-        if not counts:
-            raise
+    for _ in range(n_resamples):
+        try:
+            grouper.fit(estimate(rng.integers(0, n_runs, n_runs)))
+        except InputError:
+            skipped += 1
+            continue
+        labels = np.asarray(grouper.labels_)
+        together += labels[:, None] == labels[None, :]
+        agree += matched(labels, found) == found
+        counts.append(int(labels.max()) + 1)
     size = len(counts)
     if skipped > size:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cotune.cli._interrupt import keep
 from cotune.cli._options import JsonOption
 from cotune.exceptions import InputError
 
@@ -220,6 +221,7 @@ def record(
         study_commands.plan(file, folder, as_json=as_json)
         return
     loaded = affinity_only(Study.load(file, folder))
+    keep(f"finished runs are kept in {loaded.folder}")
     known = families_of(paper) if paper else None
     with progress(as_json) as events:
         table = record_table(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cotune.cli._interrupt import keep
+
 if TYPE_CHECKING:
     from cotune.studies import Events
 
@@ -93,6 +95,7 @@ def _run(name: str, folder: Path) -> Any:
     from cotune.cli._progress import progress
     from cotune.studies import Study, run_study
 
+    keep(f"finished runs are kept in {folder}")
     with as_file(files("cotune.lab") / "assets" / name) as file, progress(as_json=False) as events:
         return run_study(Study.load(file, folder), _Brief(events))
 

@@ -100,7 +100,7 @@ class _Ticker:
     def _tell(self, sentence: str) -> None:
         if time.monotonic() - self._told >= SECONDS_BETWEEN:
             self._told = time.monotonic()
-            print(f"{sentence} (Ctrl-C ends with the best so far)", file=sys.stderr, flush=True)
+            print(f"{sentence}", file=sys.stderr, flush=True)
 
 
 def _number_of_groups(k: str, n: int) -> int | Literal["auto"]:

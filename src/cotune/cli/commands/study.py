@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cotune.cli._interrupt import keep
 from cotune.cli._options import JsonOption, VerboseOption
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def run(
     from cotune.studies import Study, run_study
 
     loaded = Study.load(study, folder)
+    keep(f"finished runs are kept in {loaded.folder}")
     with progress(as_json, verbose=verbose) as events:
         result = run_study(loaded, events, retry_failed=retry_failed)
     if as_json:
@@ -112,7 +114,9 @@ def report(study: StudyArgument, folder: FolderOption = None, as_json: JsonOptio
     from cotune.cli._progress import emit
     from cotune.studies import Study, collect_study
 
-    result = collect_study(Study.load(study, folder))
+    loaded = Study.load(study, folder)
+    keep(f"the runs are kept in {loaded.folder}")
+    result = collect_study(loaded)
     if as_json:
         emit({"report": str(result.report)})
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cotune.cli._interrupt import keep
 from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption, VerboseOption
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def tune(
     of_table = given({"template": template, "choices": choices and words(choices)})
     target = read_task(task, reader=reader, options=of_task, table_options=of_table)
     others = gather_tasks(evaluation or [])
+    keep(f"what was trained so far is kept beside {out}")
     with show_work(as_json, verbose=verbose) as work:
         result = cotune.tune(target, out=out, evaluation=others, events=work, **options)
     if as_json:

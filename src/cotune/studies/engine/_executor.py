@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from typing import Any, Generic, Literal, Protocol
 
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import Config
 from cotune.exceptions import RunError
+from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker, start_worker
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ExecutorConfig(Config):
@@ -41,13 +37,8 @@ class ExecutorConfig(Config):
         if self.processes == 0:
             yield InlineExecutor(worker, self.threads)
             return
-        executor = LocalExecutor(worker, self.processes, self.threads)
-        with _few_threads(self.threads):
-            try:
-                yield executor
-                executor.close()
-            finally:
-                executor.kill()
+        with WorkerPool(self.processes, self.threads, _start_worker, (worker, self.threads)) as pool:
+            yield LocalExecutor(pool)
 
 
 class Executor(Protocol[RunT]):
@@ -87,17 +78,12 @@ class LocalExecutor(Generic[RunT]):
 
     Parameters
     ----------
-    worker : Worker
-        A copy of it is started in every process.
-    processes : int
-        How many.
-    threads : int
-        Of numerical libraries, in each.
+    pool : WorkerPool
+        The processes, a copy of the worker started in each.
     """
 
-    def __init__(self, worker: Worker[RunT], processes: int, threads: int = 1) -> None:
-        self._worker, self._processes, self._threads = worker, processes, threads
-        self._pool: ProcessPoolExecutor | None = None
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
 
     def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
         """Do jobs on the workers.
@@ -109,21 +95,15 @@ class LocalExecutor(Generic[RunT]):
         """
         if not jobs:
             return
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._processes,
-                get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(self._worker, self._threads),
-            )
-        pending: set[Future[list[RunRecord]]] = {self._pool.submit(_do, job) for job in jobs}
+        pending: set[Future[list[RunRecord]]] = set()
         try:
+            pending = set(self._pool.submit(_do, jobs))
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
         except BrokenProcessPool as error:
-            self._pool = None
+            self._pool.kill()
             raise RunError(
                 "A worker process died, perhaps for want of memory; finished runs are kept, and the same "
                 "command goes on (set fewer executor.workers, if it was memory)."
@@ -131,38 +111,6 @@ class LocalExecutor(Generic[RunT]):
         finally:
             for future in pending:
                 future.cancel()
-
-    def close(self) -> None:
-        """End the workers when their jobs are done."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
-
-    def kill(self) -> None:
-        """End the workers, whatever they are doing."""
-        if self._pool is not None:
-            processes = list((self._pool._processes or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.join()
-            self._pool = None
-
-
-@contextmanager
-def _few_threads(threads: int) -> Iterator[None]:
-    """Let child processes start with few threads: libraries read these variables when they are loaded."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def available_cores() -> int:
@@ -176,19 +124,8 @@ _worker: Worker[Any] | None = None
 
 def _start_worker(worker: Worker[Any], threads: int) -> None:
     global _worker
-    # Ctrl-C reaches the whole process group; the parent decides what happens.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
     start_worker(worker, threads)
     _worker = worker
-
-
-def _follow_parent() -> None:
-    """End this process when its parent is gone: a killed parent cannot end its workers itself."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(job: Job[Any]) -> list[RunRecord]:

@@ -19,9 +19,7 @@ def describe_proof(clustering: SDPClustering) -> str:
     """Say k, objective and bound, and what ended the proof."""
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
     by = f" (chosen by {clustering.k_rule_})" if clustering.n_clusters == "auto" else ""
-    if clustering.status_ == "interrupted" and clustering.k_path_ and not clustering.n_iter_:
-        by = f" (the best by {clustering.k_rule_} of the {len(clustering.k_path_)} tried until interrupted)"
-    elif clustering.status_ in ("interrupted", "max_iter", "time_limit"):
+    if clustering.status_ in ("max_iter", "time_limit"):
         proof += f" ({clustering.status_.replace('_', ' ')}; the bound holds)"
     told = (
         f"k = {clustering.n_clusters_}{by}, objective {clustering.objective_:.6g}, "

@@ -158,7 +158,7 @@ def group_tasks(
     k = k_baselines or int(clustering.n_clusters_)
     others = _others(prepared.matrix, k, seed) if baselines else ()
     stability = None
-    if scores is not None and resamples and clustering.status_ != "interrupted":
+    if scores is not None and resamples:
         stability = group_stability(
             scores,
             clustering.labels_,

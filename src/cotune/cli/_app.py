@@ -1,0 +1,45 @@
+"""The commands by their names."""
+
+from __future__ import annotations
+
+import typer
+
+from cotune.cli.commands import bench, demo, evaluate, group, instructions, study, tune
+
+app = typer.Typer(
+    name="cotune",
+    help="Which tasks should be trained together, and what instruction tuning does to a language model.",
+    epilog="Add --debug to any command for a traceback when it fails.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("plan")(study.plan)
+app.command("run")(study.run)
+app.command("status")(study.status)
+app.command("report")(study.report)
+app.command("tune")(tune.tune)
+app.command("eval")(evaluate.evaluate)
+app.command("group")(group.group)
+app.command("instructions")(instructions.instructions)
+app.command("demo")(demo.demo)
+app.add_typer(bench.app, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cotune import __version__
+
+        print(f"cotune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    # Eager: it is told before a command is asked for.
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
+    ),
+) -> None:
+    pass
