@@ -51,6 +51,46 @@ def test_the_reported_value_is_that_of_the_reported_groups(seed, n, k):
         assert task in found.groups[found.served_by[task]]
 
 
+def partitions(tasks: list[int], k: int):
+    """Every partition into at most k groups."""
+    if not tasks:
+        yield []
+        return
+    first, rest = tasks[0], tasks[1:]
+    for part in partitions(rest, k):
+        for place in range(len(part)):
+            yield [*part[:place], (first, *part[place]), *part[place + 1 :]]
+        if len(part) < k:
+            yield [(first,), *part]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 7),
+    k=st.integers(1, 7),
+    diagonal=st.floats(-3, 3),
+    node_limit=st.sampled_from([1, 200_000]),
+)
+def test_a_choice_is_never_worth_less_than_a_partition(seed, n, k, diagonal, node_limit):
+    T = np.random.default_rng(seed).standard_normal((n, n)) + diagonal * np.eye(n)
+    k = min(k, n)
+    best = max(
+        sum(worth(T, task, group) for group in part for task in group)
+        for part in partitions(list(range(n)), k)
+    )
+    assert select_overlapping(T, k, node_limit=node_limit).value >= best - 1e-9
+
+
+def test_nor_among_many_tasks_of_small_groups():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 3)
+    T = 3.0 * (labels[:, None] == labels) + rng.standard_normal((18, 18))
+    found = select_overlapping(T, 6, max_size=3, node_limit=1)
+    planted = [tuple(np.flatnonzero(labels == group)) for group in range(6)]
+    assert found.value >= sum(worth(T, task, group) for group in planted for task in group) - 1e-9
+
+
 def test_a_helpful_task_joins_two_groups():
     T = np.full((5, 5), -1.0)
     T[:4, 4] = 3.0  # task 4 helps everyone

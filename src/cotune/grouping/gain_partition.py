@@ -103,6 +103,26 @@ def best_gain_partition(gains: ArrayLike, n_clusters: int | None = None) -> Exac
     return _trace(value, best, layers, n, n_clusters or 0)
 
 
+def best_up_to(value: Matrix, k_max: int) -> list[ExactPartition]:
+    """Return the best partition into each number of groups up to ``k_max`` that has one.
+
+    Parameters
+    ----------
+    value : ndarray of shape (2^n,)
+        Of every group by its bit mask, n at most 16; -inf where there is no such group.
+    k_max : int
+        Most groups.
+    """
+    n = len(value).bit_length() - 1
+    value = value.copy()
+    value[0] = -np.inf
+    layers = [value]
+    for _ in range(2, k_max):
+        layers.append(_next_layer(value, layers[-1], n))
+    found = [_trace(value, value, layers, n, k) for k in range(1, k_max + 1)]
+    return [part for part in found if np.isfinite(part.objective)]
+
+
 def _trace(value: Matrix, best: Matrix, layers: list[Matrix] | None, n: int, k: int) -> ExactPartition:
     """Read off the groups, each the one that made the best of what was left."""
     labels: Labels = np.zeros(n, dtype=np.intp)

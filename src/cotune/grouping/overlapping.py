@@ -5,6 +5,8 @@ networks, choose k sets of tasks so that the sum over tasks of the affinity onto
 largest. The affinity onto u from a set S is the mean of T_uv over the other members v. TAG enumerates by
 branch and bound; here the bound is Lagrangian, which also removes most sets before branching.
 
+A partition is a choice, too: the search starts from the best one, and never returns less.
+
 With a multiplier p_u for "u is served", a choice of k sets is worth at most sum_u p_u plus the k largest of
 the reduced values rho(S) = sum over u in S of max(a(u, S) - p_u, 0), for any p.
 """
@@ -20,6 +22,8 @@ from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
 from cotune.grouping._validation import check_square
+from cotune.grouping.gain_partition import MOST_TASKS, all_groups, best_up_to
+from cotune.grouping.gain_search import search_gain_partition
 
 MAX_SETS = 200_000
 SUBGRADIENT_STEPS = 400
@@ -70,7 +74,8 @@ def select_overlapping(
     Returns
     -------
     OverlappingGroups
-        The optimum when ``certified``.
+        The optimum when ``certified``; never worth less than the best partition into at most k groups (up
+        to 16 tasks of all partitions, beyond of those that a search finds).
 
     Raises
     ------
@@ -89,6 +94,8 @@ def select_overlapping(
     members = _candidates(n, size)
     gains = set_affinities(matrix, members)
     search = _Search(gains, k, node_limit)
+    groups = _best_partition(matrix, k, size)
+    search.offer([int(np.flatnonzero((members == group).all(axis=1))[0]) for group in groups])
     search.run()
     chosen = [index for index in search.best if np.any(search.server() == index)]
     order = sorted(chosen, key=lambda index: tuple(np.flatnonzero(members[index])))
@@ -138,6 +145,28 @@ def set_affinities(T: Matrix, members: Matrix) -> Matrix:
     return np.asarray(np.where(members, np.where(count == 1, np.diag(T), mean), -np.inf))
 
 
+def _best_partition(T: Matrix, k: int, max_size: int) -> list[Matrix]:
+    """Rows of booleans of the best partition into at most k groups of a size; none where none is found."""
+    n = len(T)
+    if n <= MOST_TASKS:
+        members = all_groups(n)
+        affinities = set_affinities(T, members)
+        worth = np.where(members, affinities, 0.0).sum(axis=1)
+        worth[members.sum(axis=1) > max_size] = -np.inf
+        found = best_up_to(worth, k)
+    else:
+        by_size = 1.0 / np.maximum(np.arange(n), 1)
+        own = np.zeros((n, n))
+        own[:, 0] = np.diag(T)
+        own[:, max_size:] = -1e3 * max(float(np.abs(T).max()), 1e-300) * n
+        found = [search_gain_partition(T, by_size, own, groups) for groups in range(1, k + 1)]
+        found = [part for part in found if np.bincount(part.labels).max() <= max_size]
+    if not found:
+        return []
+    best = max(found, key=lambda part: part.objective)
+    return [best.labels == group for group in range(int(best.labels.max()) + 1)]
+
+
 class _Search:
     def __init__(self, gains: Matrix, k: int, node_limit: int) -> None:
         self.gains, self.k, self.node_limit = gains, k, node_limit
@@ -149,7 +178,7 @@ class _Search:
 
     def run(self) -> None:
         """Bound by subgradients, remove hopeless sets, then branch on the rest."""
-        self._offer(self._greedy())
+        self.offer(self._greedy())
         prices = self._best_prices()
         reduced = np.maximum(self.gains - prices, 0.0).sum(axis=1)
         order = np.argsort(-reduced, kind="stable")
@@ -166,7 +195,10 @@ class _Search:
         """Return the chosen set that serves each task, shape (n,)."""
         return np.asarray(np.array(self.best)[self.gains[self.best].argmax(axis=0)])
 
-    def _offer(self, chosen: list[int]) -> None:
+    def offer(self, chosen: list[int]) -> None:
+        """Take a choice of sets where it serves every task and is worth more than the best so far."""
+        if not chosen:
+            return
         value = float(self.gains[chosen].max(axis=0).sum())
         if value > self.value:
             self.value, self.best = value, list(chosen)
