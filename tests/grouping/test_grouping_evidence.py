@@ -9,7 +9,8 @@ from sklearn.metrics import adjusted_rand_score
 from cotune.benchmark.planted import block_model, noise
 from cotune.exceptions import InputError
 from cotune.grouping import SDPClustering
-from cotune.grouping.block_model import Observations, fit_model
+from cotune.grouping.block_fit import fit_model
+from cotune.grouping.block_model import Observations
 from cotune.grouping.evidence import canonical_order, choose_by_evidence
 from cotune.grouping.evidence_search import Candidate, State
 

@@ -7,6 +7,7 @@ with r_i ~ N(0, rho), m_a ~ N(m0, tau), d_ab ~ N(0, kappa) and the prior over pa
 one model spans offsets of tasks without groups, many small groups against one background, and hierarchies in
 which every pair of groups has a mean of its own. What a partition costs is minus twice the logarithm of its
 evidence by Laplace's approximation, the variances at their maximum: a description length, labels included.
+:mod:`cotune.grouping.block_fit` fits it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cotune.grouping._partition import Labels, Matrix, indicator
-from cotune.grouping.shapes import log_prior
-
-STEPS = 6
-"""Rounds of the alternating fit; each is a few operations on n x k sums."""
 
 MULTIPLY_UP_TO = 128
 """Sums over more groups than this add sorted columns instead of multiplying by an indicator."""
-
-VARIANCES = np.geomspace(1e-6, 1e6, 37)
-"""Variances of effects that are tried, in units of that of the noise; the least stands for none."""
 
 
 @dataclass(slots=True)
@@ -162,135 +156,3 @@ class Observations:
         V = indicator(labels, k) * fit.r[:, None]
         shared = self.W @ V if self.W is not None else V.sum(axis=0)[None, :] - V
         return A - (fit.b + fit.r)[:, None] * B - shared, B
-
-
-def block_term(S: Matrix, N: Matrix, mean: float, variance: float, s2: float) -> Matrix:
-    """Log evidence that blocks of sum S and weight N add when their means are drawn from a normal.
-
-    ``variance`` is in units of ``s2``; the terms of N = 0 are 0.
-    """
-    shrink = 1.0 + variance * N
-    gain = (variance * S * S + 2.0 * mean * S - mean * mean * N) / (2.0 * s2 * shrink)
-    return np.asarray(gain - 0.5 * np.log(shrink))
-
-
-def spread(mean: Matrix, weight: Matrix, s2: float, *, centred: bool = True) -> tuple[float, float]:
-    """Most likely variance of effects, in units of s2, and their mean (0, or at least 0 if not centred).
-
-    ``mean`` and ``weight`` of shape (m,): what was observed of each effect, with variance s2 / weight.
-    """
-    if not len(mean):
-        return float(VARIANCES[0]), 0.0
-    if len(mean) > 1 and weight.min() == weight.max():
-        factor = 1.0 + VARIANCES * weight[0]
-        middle = 0.0 if centred else max(float(mean.mean()), 0.0)
-        square = float(np.sum((mean - middle) ** 2))
-        best = int((len(mean) * np.log(factor) + weight[0] / factor * square / s2).argmin())
-        return float(VARIANCES[best]), middle
-    factor = 1.0 + np.multiply.outer(VARIANCES, weight)
-    share = weight / factor
-    centre = np.zeros(len(VARIANCES)) if centred else np.maximum(share @ mean / share.sum(axis=1), 0.0)
-    off = mean - centre[:, None]
-    best = int((np.log(factor).sum(axis=1) + np.einsum("vi,vi,vi->v", share, off, off) / s2).argmin())
-    return float(VARIANCES[best]), float(centre[best])
-
-
-def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start: Fit | None = None) -> Fit:
-    """Fit the model to a partition.
-
-    Parameters
-    ----------
-    data : Observations
-        The affinities.
-    labels : ndarray of shape (n,)
-        A partition into groups 0 to k - 1.
-    k : int
-        Number of groups.
-    pairs : bool
-        Whether every pair of groups may have a mean of its own.
-    start : Fit, optional
-        Where to start from, such as the fit of a neighbouring partition.
-    """
-    n, N, entries = data.n, data.total, max(data.entries, 1.0)
-    sizes = np.bincount(labels, minlength=k).astype(float)
-    own, own_weight = data.own_sums(labels, k)
-    inside = np.bincount(labels, own, k)
-    inner = np.bincount(labels, own_weight, k) / 2.0
-    grouped = inner > 0 if k > 1 else np.zeros(k, dtype=bool)
-    paired = pairs and k > 1
-    upper = np.triu_indices(k if paired else 1, 1)
-    B = P = weight = np.zeros((1, 1))
-    V = indicator(labels, k) if paired else np.zeros((n, 1))
-    if paired:
-        A, B = data.sums(labels, k)
-        P, weight = V.T @ A, V.T @ B
-    between = weight[upper]
-    present, seen = between > 0, data.weight > 0
-
-    def left_of_blocks() -> tuple[Matrix, Matrix]:
-        """Return sums inside groups and between them of what b and r leave."""
-        S = (inside - 2.0 * np.bincount(labels, r * own_weight, k)) / 2.0 - b * inner
-        if not paired:
-            return S, between
-        Q = V.T @ (r[:, None] * B)
-        return S, (P - b * weight - Q - Q.T)[upper]
-
-    r = np.zeros(n) if start is None else start.r.copy()
-    b = 0.0 if start is None else start.b
-    s2 = -1.0 if start is None else start.s2
-    rho = 0.1 if start is None else start.rho
-    tau, kappa, m0 = 1.0, 1.0, 0.0
-    M = np.zeros((k if paired else 1, k if paired else 1))
-    for _ in range(STEPS):
-        S, D = left_of_blocks()
-        if s2 < 0:  # the first guess: what is left by a free mean for every block
-            explained = float(np.sum(S[grouped] ** 2 / inner[grouped]))
-            if paired:
-                explained += float(np.sum(D[present] ** 2 / between[present]))
-            s2 = max(data.square - explained, 1e-3 * entries) / entries
-        if grouped.any():
-            tau, m0 = spread(S[grouped] / inner[grouped], inner[grouped], s2, centred=False)
-        if paired:
-            kappa = spread(D[present] / between[present], between[present], s2)[0]
-        m = np.where(grouped, (S * tau + m0) / (1.0 + tau * inner), 0.0)
-        d = D * kappa / (1.0 + kappa * between) if paired else np.zeros(len(D))
-        expected = own_weight * m[labels]
-        if paired:
-            M[upper] = d
-            M[upper[::-1]] = d
-            expected += np.einsum("ic,ic->i", B, M[labels])
-        fitted = 2.0 * float(m @ inner + d @ between)
-        for _ in range(2):
-            alone = data.row - b * data.weight - data.weighted(r) - expected
-            rho = spread(alone[seen] / data.weight[seen], data.weight[seen], s2)[0]
-            r = alone * rho / (1.0 + rho * data.weight)
-            r -= float(r @ data.weight) / max(float(data.weight.sum()), 1e-300)
-            b = (float(data.row.sum()) - fitted) / max(2.0 * N, 1e-300)
-        S, D = left_of_blocks()
-        left = (
-            data.square
-            - 2.0 * float(r @ data.row)
-            - b * float(data.row.sum())
-            + float(r * r @ data.weight)
-            + float(r @ data.weighted(r))
-            + b * b * N
-            + 2.0 * b * float(r @ data.weight)
-            - 2.0 * float(m @ S + d @ D)
-            + float(m * m @ inner + d * d @ between)
-        )
-        left = max(left, 1e-12 * entries)
-        quadratic = left + float(r @ r) / rho
-        if grouped.any():
-            quadratic += float(np.sum((m[grouped] - m0) ** 2)) / tau
-        if paired:
-            quadratic += float(d @ d) / kappa
-        # One entry's worth of the variance of all keeps a handful of entries from being fitted exactly.
-        s2 = (quadratic + 1.0) / (entries + 1.0)
-    cost = (entries + 1.0) * (np.log(s2) + 1.0)
-    cost += float(np.log1p(rho * data.weight).sum() + np.log1p(tau * inner[grouped]).sum()) + np.log(n)
-    if grouped.any():
-        cost += 2.0 * np.log1p(float(grouped.sum()))
-    if paired:
-        cost += float(np.log1p(kappa * between).sum()) + np.log1p(present.sum())
-    cost -= 2.0 * log_prior(sizes)
-    return Fit(float(cost), b, m0, s2, rho, tau, kappa if paired else 0.0, r, m, M if paired else None)

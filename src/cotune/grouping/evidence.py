@@ -10,7 +10,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from cotune.grouping._partition import Labels, Matrix, first_appearance
-from cotune.grouping.block_model import Observations, fit_model
+from cotune.grouping.block_fit import fit_model
+from cotune.grouping.block_model import Observations
 from cotune.grouping.eigen import top_eigenpairs
 from cotune.grouping.evidence_search import PAIRS_UP_TO, Candidate, State, climb
 from cotune.grouping.propose import propose, spectral_embedding, split_starts
@@ -52,7 +53,8 @@ class EvidencePath:
     k : int
         The k of largest evidence.
     costs : dict of int to float
-        Minus twice the log evidence at each k, up to a constant.
+        Minus twice the log evidence at each k, up to a constant: of the best partition found and of those
+        around it.
     labels : dict of int to ndarray of shape (n,)
         The partitions.
     noise : ndarray of shape (n,) or None
@@ -66,7 +68,7 @@ class EvidencePath:
 
     @property
     def weights(self) -> dict[int, float]:
-        """Share of the evidence of each k, of the partitions found, from the largest down."""
+        """Share of the evidence of each k, from the largest down."""
         least = min(self.costs.values())
         share = {k: float(np.exp(-(cost - least) / 2.0)) for k, cost in self.costs.items()}
         total = sum(share.values())
@@ -116,10 +118,10 @@ def choose_by_evidence(
         if again.leader().cost + extra < search.leader().cost:
             search = again
     found = search.best
-    costs = {k: found[k].cost for k in sorted(found)}
+    costs = search.costs()
     labels = {k: first_appearance(found[k].labels[back]) for k in costs}
     noise = None if search.noise is None else search.noise[back]
-    return EvidencePath(search.leader().k, costs, labels, noise)
+    return EvidencePath(min(costs, key=lambda k: (costs[k], k)), costs, labels, noise)
 
 
 def likelihood_partition(
@@ -187,6 +189,19 @@ class _Search:
 
     def leader(self) -> Candidate:
         return min(self.best.values(), key=lambda candidate: (candidate.cost, candidate.k))
+
+    def costs(self) -> dict[int, float]:
+        """Cost of each k: of its best partition, and of those that differ from it by one task.
+
+        Beyond ``MANY`` tasks the second is counted around the best k alone; elsewhere it changes nothing.
+        """
+        best, leader = self.best, self.leader().k
+        costs = {k: best[k].cost for k in sorted(best)}
+        for k in costs:
+            if k > 1 and (self.data.n <= MANY or abs(k - leader) <= NEIGHBOURS):
+                pairs = best[k].fit.kappa > LEAST_PAIRS
+                costs[k] -= 2.0 * State(self.data, best[k], pairs).doubt()
+        return costs
 
     def run(self) -> None:
         if self.data.n < 3 or self.data.flat or self.k_max < 2:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cotune.grouping._partition import Labels, Matrix, first_appearance, indicator
-from cotune.grouping.block_model import Fit, Observations, block_term, fit_model
+from cotune.grouping.block_fit import block_term, fit_model
+from cotune.grouping.block_model import Fit, Observations
 from cotune.grouping.shapes import change
 
 ROUNDS = 12
@@ -160,14 +161,30 @@ class State:
             gains[:, group] += both - apart - together
         return gains
 
+    def doubt(self) -> float:
+        """Log of the evidence of the partitions into as many groups around this one, over its own.
+
+        By the candidate's formula p(y) = p(y, z) / p(z | y), the probability of the labels z taken for the
+        product over tasks of the probability that each stays when the others do. That is more than they have
+        together, so what comes out is on the safe side.
+        """
+        gains = self._within_k(self.gains())
+        gains[self.tasks, self.labels] = 0.0
+        return float(np.logaddexp.reduce(gains, axis=1).sum())
+
+    def _within_k(self, gains: Matrix) -> Matrix:
+        """Leave out the moves that found a group or end one."""
+        gains[:, -1] = -np.inf
+        gains[self.size[self.labels] == 1] = -np.inf
+        return gains
+
     def move(self, k_max: int, fixed: bool) -> bool:
         """Make the best moves, several at once where they touch different groups, until none helps."""
         moved = False
         for _ in range(20 + 2 * self.data.n):
             gains = self.gains()
             if fixed:
-                gains[:, -1] = -np.inf
-                gains[self.size[self.labels] == 1] = -np.inf
+                gains = self._within_k(gains)
             elif self.k >= k_max:
                 gains[:, -1] = -np.inf
             target = gains.argmax(axis=1)
