@@ -27,6 +27,7 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from cotune.benchmark.planted import Planted, block_model, fig2, noise
+from cotune.benchmark.structures import OTHERS, STRUCTURES
 from cotune.grouping import (
     LloydGrouping,
     SDPClustering,
@@ -248,63 +249,49 @@ def _k_row(name: str, draws: list[Planted], least: float) -> Row:
     return row | _verdict(f"default right in >= {least:g}", right["default"] >= least)
 
 
-def sized(
-    seed: int, groups: list[int], signal: float, *, columns: float = 0.0, deep: bool = False
-) -> Planted:
-    """Groups of given sizes in a random order, noise of one, offsets of columns, groups in pairs if deep."""
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(len(groups)), groups)
-    n = len(labels)
-    T = signal * (labels[:, None] == labels) + rng.standard_normal((n, n))
-    if deep:
-        T += signal * (labels[:, None] // 2 == labels // 2)
-    T += columns * rng.standard_normal(n)
-    order = rng.permutation(n)
-    return Planted(T[np.ix_(order, order)], labels[order])
-
-
-STRUCTURES: dict[str, tuple[list[int], float, dict[str, Any]]] = {
-    "25 groups of 4, signal 3": ([4] * 25, 3.0, {}),
-    "30 groups of 4, signal 3": ([4] * 30, 3.0, {}),
-    "50 groups of 3, signal 3": ([3] * 50, 3.0, {}),
-    "10 groups of 3, signal 3": ([3] * 10, 3.0, {}),
-    "20 groups of 3, signal 3": ([3] * 20, 3.0, {}),
-    "10 pairs, signal 5": ([2] * 10, 5.0, {}),
-    "24/10/4/2, signal 3": ([24, 10, 4, 2], 3.0, {}),
-    "36 and 3 groups of 3, signal 3": ([36, 3, 3, 3], 3.0, {}),
-    "2 groups of 10, 10 loners, signal 3": ([10, 10] + [1] * 10, 3.0, {}),
-    "30 and 4, signal 3": ([30, 4], 3.0, {}),
-    "offsets of columns alone, n=20": ([20], 0.0, {"columns": 3.0}),
-    "offsets and 4 groups of 5, signal 3": ([5] * 4, 3.0, {"columns": 3.0}),
-    "noise, n=8": ([8], 0.0, {}),
-    "noise, n=20": ([20], 0.0, {}),
-    "noise, n=60": ([60], 0.0, {}),
-    "hierarchy of 6 groups of 8, signal 1.5": ([8] * 6, 1.5, {"deep": True}),
-    "4 groups of 10, signal 1": ([10] * 4, 1.0, {}),
-    "4 groups of 10, signal 0.7": ([10] * 4, 0.7, {}),
-}
-
-
 def structures(sizes: Sizes) -> Iterator[Row]:
     """Choose k of structures of all kinds: right, mean ARI of the groups, changes under orders and seeds."""
     orders = min(5, sizes.seeds)
-    for name, (groups, signal, options) in STRUCTURES.items():
+    for name, structure in STRUCTURES.items():
         right, changed, taken, scores = 0, 0, 0, []
         draws = sizes.draws(20)
         for seed in draws:
-            planted = sized(seed, groups, signal, **options)
+            planted, _ = structure.draw(seed)
             T, n = planted.matrix, len(planted.matrix)
             model = SDPClustering().fit(T)
-            right += int(model.n_clusters_ == len(groups))
+            right += int(model.n_clusters_ == planted.n_clusters)
             taken += int(model.partition_ == "likelihood")
             scores.append(adjusted_rand_score(planted.labels, model.labels_))
-            for again in range(orders if seed < 4 else 1):
+            for again in range(orders):
                 order = np.random.default_rng([seed, again]).permutation(n)
                 path = choose_k(T[np.ix_(order, order)], n - 1, np.random.default_rng(again))
                 changed += int(path.chosen["evidence"] != model.n_clusters_)
-        row = {"case": name, "k": len(groups), "seeds": len(draws), "right": right}
-        row |= {"ari": float(np.mean(scores)), "by_likelihood": taken, "k_changed": changed}
+        row = {"case": name, "k": len(structure.groups), "seeds": len(draws), "right": right}
+        row |= {"ari": float(np.mean(scores)), "by_likelihood": taken}
+        row |= {"orders": orders * len(draws), "k_changed": changed}
         yield row | _verdict("right in >= 90 %, no change", right >= 0.9 * len(draws) and changed == 0)
+
+
+def others(sizes: Sizes) -> Iterator[Row]:
+    """Choose k of structures that the rule was not written for, beside entry cross-validation."""
+    for name, structure in OTHERS.items():
+        right: Counter[str] = Counter()
+        scores: dict[str, list[float]] = {"evidence": [], "entry_cv": []}
+        draws = sizes.draws(20)
+        for seed in draws:
+            planted, counts = structure.draw(seed)
+            T, weights = planted.matrix, counts
+            if np.isnan(T).any():
+                weights = (~np.isnan(T)).astype(float)
+                T = prepare(T, scale="none", missing="complete").matrix
+            for rule, found in scores.items():
+                model = SDPClustering(k_rule=rule).fit(T, weights=weights)
+                right[rule] += int(model.n_clusters_ == planted.n_clusters)
+                found.append(adjusted_rand_score(planted.labels, model.labels_))
+        row: Row = {"case": name, "k": len(structure.groups), "seeds": len(draws)}
+        for rule, found in scores.items():
+            row |= {f"{rule}_right": right[rule], f"{rule}_ari": float(np.mean(found))}
+        yield row
 
 
 def scales(sizes: Sizes) -> Iterator[Row]:
@@ -362,6 +349,7 @@ SECTIONS = {
     "recovery": recovery,
     "k": number_of_groups,
     "structures": structures,
+    "others": others,
     "scales": scales,
     "exactness": exactness,
 }

@@ -81,7 +81,7 @@ def test_grouping_finds_what_was_planted(bench, tmp_path):
     found = json.loads(out.read_text())
     assert {name: len(of) for name, of in found.items()} == {
         **{"speed": 3, "conic": 0, "recovery": 2},
-        **{"k": 5, "structures": 18, "scales": 6, "exactness": 1},
+        **{"k": 5, "structures": 18, "others": 16, "scales": 6, "exactness": 1},
     }
     for row in found["speed"]:
         assert min(row["gap"], row["sdp_gap"]) <= 1e-5
