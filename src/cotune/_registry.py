@@ -35,6 +35,8 @@ class Registry(Mapping[str, type[ModelT]], Generic[ModelT]):
         The key that holds the name.
     classes : mapping of str to type
         Those of cotune, by name.
+    default : str, optional
+        The name that is meant where the key is not written.
     group : str, optional
         The group of entry points that adds further ones, such as ``cotune.methods``.
     """
@@ -45,10 +47,12 @@ class Registry(Mapping[str, type[ModelT]], Generic[ModelT]):
         *,
         key: str,
         classes: Mapping[str, type[ModelT]],
+        default: str | None = None,
         group: str | None = None,
     ) -> None:
         self._base: type[Any] = base
         self._key = key
+        self._default = default
         self._group = group
         self._classes = dict(classes)
 
@@ -106,7 +110,13 @@ class Registry(Mapping[str, type[ModelT]], Generic[ModelT]):
 
     def extended(self, classes: Mapping[str, type[ModelT]]) -> Self:
         """Return the registry with further classes of cotune's own; this one stays as it is."""
-        return type(self)(self._base, key=self._key, classes={**self._classes, **classes}, group=self._group)
+        return type(self)(
+            self._base,
+            key=self._key,
+            classes={**self._classes, **classes},
+            default=self._default,
+            group=self._group,
+        )
 
     def name_of(self, chosen: ModelT) -> str:
         """Return the name of an instance's class, or that of a class that is not in the registry itself."""
@@ -127,6 +137,8 @@ class Registry(Mapping[str, type[ModelT]], Generic[ModelT]):
         if not isinstance(data, Mapping):
             raise ConfigError((), f"must be a mapping with the key '{self._key}', got {data!r}.")
         names = ", ".join(sorted(self))
+        if self._key not in data and self._default is not None:
+            return validate(self[self._default], data)
         if self._key not in data:
             raise ConfigError((), f"needs the key '{self._key}', one of: {names}.")
         name = data[self._key]
@@ -174,7 +186,8 @@ class Registry(Mapping[str, type[ModelT]], Generic[ModelT]):
             variant = handler.resolve_ref_schema(reference)
             tag = {"const": name, "type": "string", "description": f"Chooses these options: {name}."}
             variant["properties"] = {self._key: tag, **variant.get("properties", {})}
-            variant["required"] = [self._key, *(k for k in variant.get("required", ()) if k != self._key)]
+            needed = [k for k in variant.get("required", ()) if k != self._key]
+            variant["required"] = needed if name == self._default else [self._key, *needed]
             properties = {**variant["properties"], **(beside or {})}
             variants[name] = {**variant, "properties": properties} if beside else reference
         discriminator: dict[str, Any] = {"propertyName": self._key}

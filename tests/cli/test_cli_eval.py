@@ -300,7 +300,8 @@ def test_mistakes_cost_one_sentence(mistake, cotune, files, toy, tmp_path):
     arguments = [str(a).format(toy=toy, copy=files["copy"]) for a in arguments]
     status, out, error = cotune("eval", *arguments, "--csv", tmp_path / "table.csv")
     assert status == 2, error
-    (sentence,) = error.splitlines()
+    *said, sentence = error.splitlines()  # what data is read as goes before
+    assert all(line.startswith("few: ") for line in said)
     assert sentence.startswith("error: ")
     for part in expected:
         assert part in sentence

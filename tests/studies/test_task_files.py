@@ -82,11 +82,12 @@ def test_options_of_tables_leave_other_formats_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.txt", "x", "not a task file that is recognised"),
-        ("a.json", '{"rows": []}', "not a task file that is recognised"),
-        ("a.json", "[1]", "not a task file that is recognised"),
+        ("a.txt", "x", "must end in one of"),
+        ("a.json", '{"rows": []}', "holds no rows"),
+        ("a.json", "[1]", "must be a JSON object"),
         ("a.json", "{", "is not JSON"),
-        ("a.yaml", "path: x", "needs the key 'reader'"),
+        ("a.yaml", "path: x.jsonl", "does not exist"),
+        ("a.yaml", "pth: x", "did you mean 'path'"),
         ("a.yaml", "tasks: 3", "tasks"),
         ("a.yaml", "reader: jsnl\npath: x", "did you mean 'jsonl'?"),
         ("a.yaml", "reader: jsonl\npath: x.jsonl", "does not exist"),

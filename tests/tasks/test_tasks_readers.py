@@ -23,7 +23,7 @@ def names(folder, **options):
 
 
 def test_the_table_is_of_readers():
-    assert set(READERS) == {"huggingface", "instruction_induction", "jsonl", "natural_instructions"}
+    assert set(READERS) == {"auto", "huggingface", "instruction_induction", "jsonl", "natural_instructions"}
     assert all(issubclass(reader, ReaderConfig) for reader in READERS.values())
     assert all(field.description for reader in READERS.values() for field in reader.model_fields.values())
 

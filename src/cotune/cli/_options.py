@@ -11,17 +11,20 @@ TasksArgument: TypeAlias = Annotated[
     list[Path],
     typer.Argument(
         metavar="TASKS",
-        help="Task files or folders: JSON lines, Natural Instructions, instruction induction, or YAML.",
+        help="Files or folders of data, names of data sets on the hub, or YAML; see docs/data.md.",
     ),
 ]
 ReaderOption: TypeAlias = Annotated[
     str | None, typer.Option(help="How tasks are read, if their content does not tell: a reader's name.")
 ]
 TemplateOption: TypeAlias = Annotated[
-    str | None, typer.Option(help='Of JSON lines: "{{ premise }} ||| {{ label }}" (input ||| target).')
+    str | None,
+    typer.Option(
+        help='"{{ premise }} ||| {{ label }}" (input ||| target), if the fields are not recognised.'
+    ),
 ]
 ChoicesOption: TypeAlias = Annotated[
-    str | None, typer.Option(help="The answers of tasks of JSON lines, parted by commas.")
+    str | None, typer.Option(help="The closed set of answers, parted by commas.")
 ]
 VerboseOption: TypeAlias = Annotated[
     bool, typer.Option("--verbose", help="List what was cut or dropped task by task.")

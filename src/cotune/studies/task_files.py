@@ -13,8 +13,7 @@ from cotune.exceptions import InputError
 from cotune.studies.engine import read_study_file
 from cotune.studies.readers import READERS
 from cotune.tasks import Task
-from cotune.tasks.readers import ReaderConfig
-from cotune.tasks.readers._files import existing, read_json, visible
+from cotune.tasks.readers import ReaderConfig, reader_of
 
 TaskSource: TypeAlias = Task | str | Path
 """A task, or the file or folder it is read from."""
@@ -23,13 +22,7 @@ SPLIT_SEED = 0
 """Decides which examples are in which split, unless the file names a seed: the same for those who tune and
 those who evaluate, so that what was trained on is never tested on."""
 
-_MARKS = {
-    "natural_instructions": {"Definition", "Instances"},
-    "instruction_induction": {"induce", "execute"},
-}
-"""Keys that tell formats of JSON apart."""
-
-_TABLES = ("jsonl", "huggingface")
+_TABLES = ("auto", "jsonl", "huggingface")
 """Readers whose sources name their columns as they please."""
 
 
@@ -50,8 +43,8 @@ def read_tasks(
     Parameters
     ----------
     path : str or Path
-        A file of JSON lines, a task file of Natural Instructions or of instruction induction, a folder of
-        any of them, or a YAML file: a reader with its options, or ``tasks`` as in a study file.
+        What :class:`~cotune.tasks.readers.AutoReader` reads (a file, a folder, a data set of the hub), or a
+        YAML file: a reader with its options, or ``tasks`` as in a study file.
     reader : str, optional
         A key of :data:`cotune.studies.readers.READERS`, in place of the one told from the content.
     options : mapping, optional
@@ -78,7 +71,7 @@ def read_tasks(
         base, content = Path.cwd(), {}
         entries = [{"reader": reader or recognise_reader(path), "path": str(path)}]
     if isinstance(entries, list):
-        entries = [_complete(entry, options or {}, table_options or {}) for entry in entries]
+        entries = [_complete(entry, options or {}, table_options or {}, base) for entry in entries]
     file = parse(_TaskFile, {**content, "tasks": entries}, str(path))
     return [task for each in file.tasks for task in each.read(base=base, seed=file.seed)]
 
@@ -126,9 +119,11 @@ def gather_tasks(sources: TaskSource | Iterable[TaskSource]) -> list[Task]:
     return [task for one in sources for task in ([one] if isinstance(one, Task) else read_tasks(one))]
 
 
-def _complete(entry: Any, options: Mapping[str, Any], table_options: Mapping[str, Any]) -> Any:
+def _complete(entry: Any, options: Mapping[str, Any], table_options: Mapping[str, Any], base: Path) -> Any:
     if not isinstance(entry, Mapping):  # told by the validation
         return entry
+    if "reader" not in entry and isinstance(entry.get("path"), str):
+        entry = {"reader": recognise_reader(base / entry["path"]), **entry}
     defaults = table_options if entry.get("reader") in _TABLES else {}
     return merged({**defaults, **entry}, options)
 
@@ -150,32 +145,6 @@ def recognise_reader(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        A file of JSON lines, a task file of Natural Instructions or of instruction induction, or a folder of
-        any of them.
-
-    Raises
-    ------
-    InputError
-        If the path does not exist or its content fits no reader.
+        A file or folder; what is not there may be a data set of the hub.
     """
-    existing(Path.cwd(), path)
-    if path.is_dir():
-        if (path / "raw" / "induce").is_dir():  # as its authors published it
-            return "instruction_induction"
-        files = visible(path, "*.json")
-        if not files:
-            return "jsonl"
-        path = files[0]
-    if path.suffix == ".jsonl":
-        return "jsonl"
-    if path.suffix == ".json":
-        content = read_json(path)
-        keys = set(content) if isinstance(content, dict) else set()
-        for name, marks in _MARKS.items():
-            if marks <= keys:
-                return name
-    raise InputError(
-        f"{path} is not a task file that is recognised: give JSON lines (.jsonl), JSON of Natural "
-        "Instructions (Definition, Instances) or of instruction induction (induce, execute), a YAML file "
-        f"with a reader and its options, or name the reader: {', '.join(sorted(READERS))}."
-    )
+    return reader_of(path) if path.exists() else "auto"

@@ -24,8 +24,8 @@ def tune(
         Path,
         typer.Argument(
             metavar="TASK",
-            help="A .jsonl file, a JSON file of Natural Instructions or instruction induction, a folder of "
-            "train.jsonl, validation.jsonl, test.jsonl, or a YAML file of a reader and its options.",
+            help="A file of data (JSON, JSON lines, CSV, TSV, Parquet), a folder of its splits, the name of "
+            "a data set, or a YAML file of a reader and its options; what it was read as is said.",
         ),
     ],
     model: Annotated[str, typer.Option(help="Folder of a transformers checkpoint, or a name on the hub.")],

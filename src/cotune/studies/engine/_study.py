@@ -29,7 +29,7 @@ from cotune.studies.engine._store import open_store
 from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
 
-_NO_SOURCE = ("include", "exclude", "max_examples", "instructions", "stops", "reader")
+_NO_SOURCE = ("include", "exclude", "max_examples", "instructions", "stops", "reader", "max_rows")
 """Options of readers that choose from a source, or are younger than studies that are to go on, and so may
 change while the study stays the same."""
 

@@ -4,6 +4,7 @@ from cotune._registry import Registry
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig, Source
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers._instructions import read_instructions
+from cotune.tasks.readers.auto import AutoReader, reader_of
 from cotune.tasks.readers.huggingface import HuggingFaceReader
 from cotune.tasks.readers.instruction_induction import InstructionInductionReader
 from cotune.tasks.readers.jsonl import JsonLinesReader
@@ -14,7 +15,9 @@ READERS: Registry[ReaderConfig] = Registry(
     ReaderConfig,
     key="reader",
     group="cotune.readers",
+    default="auto",
     classes={
+        "auto": AutoReader,
         "huggingface": HuggingFaceReader,
         "instruction_induction": InstructionInductionReader,
         "jsonl": JsonLinesReader,
@@ -26,6 +29,7 @@ READERS: Registry[ReaderConfig] = Registry(
 __all__ = [
     "BUILTIN_TEMPLATES",
     "READERS",
+    "AutoReader",
     "BuiltinTemplate",
     "Fractions",
     "HuggingFaceReader",
@@ -37,4 +41,5 @@ __all__ = [
     "Source",
     "TemplateOptions",
     "read_instructions",
+    "reader_of",
 ]

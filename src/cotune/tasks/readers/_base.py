@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,7 @@ from cotune.tasks.prompts import get_format
 from cotune.tasks.readers._instructions import Instructions, check_instructions, instructions_of
 from cotune.tasks.readers._rows import check_unicode
 from cotune.tasks.readers._splits import split_examples
+from cotune.tasks.readers.containers import NoRowsError
 
 
 class Options(BriefModel):
@@ -79,6 +80,9 @@ class Source(Brief):
         The format that fits unless the user names another.
     notes : tuple of str
         One sentence for everything that was dropped.
+    together : mapping of str to str
+        For inputs that must be in one split with others, such as the turns of a conversation, a name of what
+        they belong to.
     """
 
     instruction: str
@@ -87,6 +91,7 @@ class Source(Brief):
     category: str = ""
     format: str = "default"
     notes: tuple[str, ...] = ()
+    together: Mapping[str, str] = field(default_factory=dict)
 
 
 class ReaderConfig(Options, ABC):
@@ -171,7 +176,7 @@ class ReaderConfig(Options, ABC):
         sources = self.sources(base)
         selected = self._selected(list(sources))
         instructions = instructions_of(self.instructions, selected, base)
-        tasks = [self._task(name, sources[name](), seed) for name in selected]
+        tasks = self._tasks({name: sources[name] for name in selected}, seed)
         return [each for task in tasks for each in _instructed(task, instructions.get(task.name))]
 
     @abstractmethod
@@ -201,6 +206,22 @@ class ReaderConfig(Options, ABC):
             )
         return selected
 
+    def _tasks(self, sources: Mapping[str, Callable[[], Source]], seed: int) -> list[Task]:
+        """Read what has rows; files without any are left out where there are others, and said."""
+        tasks: list[Task] = []
+        empty: dict[str, NoRowsError] = {}
+        for name, load in sources.items():
+            try:
+                tasks.append(self._task(name, load(), seed))
+            except NoRowsError as error:
+                empty[name] = error
+        if not tasks:
+            raise next(iter(empty.values()))
+        if empty:
+            note = f"beside it, left out since they hold no rows: {', '.join(empty)}"
+            tasks[0] = replace(tasks[0], notes=(*tasks[0].notes, note))
+        return tasks
+
     def _task(self, name: str, source: Source, seed: int) -> Task:
         check_unicode(f"The name or instruction of the task {name!r}", name + source.instruction)
         try:
@@ -210,6 +231,7 @@ class ReaderConfig(Options, ABC):
                 seed=seed,
                 fractions=self.fractions.model_dump(),
                 caps=self.max_examples.model_dump(),
+                together=source.together,
             )
         except InputError as error:
             # Too few examples may have been many before some were dropped.

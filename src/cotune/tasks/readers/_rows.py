@@ -123,18 +123,39 @@ class Unusable:
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence each for splits left out, examples dropped, and outputs dropped beside others."""
-        notes = [*self._left_out]
+        dropped = []
         if self._dropped:
-            notes.append(
+            dropped.append(
                 f"{self._dropped} of {self._rows} examples dropped as unusable (the first: "
                 f"{self._first_dropped})"
             )
-        if self._without:
-            notes.append(
-                f"empty outputs beside others dropped from {self._without} of {self._rows} examples "
-                f"(the first: {self._first_without})"
-            )
-        return tuple(note.replace(self._folder, "") if self._folder else note for note in notes)
+        return (*self._left_out, *map(self._short, dropped), *self.of_outputs)
+
+    @property
+    def of_outputs(self) -> tuple[str, ...]:
+        """A sentence for outputs dropped beside others, if there are any."""
+        if not self._without:
+            return ()
+        note = (
+            f"empty outputs beside others dropped from {self._without} of {self._rows} examples "
+            f"(the first: {self._first_without})"
+        )
+        return (self._short(note),)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence for every split left out."""
+        return tuple(self._left_out)
+
+    def count(self) -> str:
+        """Say how many examples were made, how many rows were dropped and why the first."""
+        made = f"{self._rows - self._dropped:,} examples"
+        if not self._dropped:
+            return made
+        return self._short(f"{made}, {self._dropped:,} dropped (the first: {self._first_dropped})")
+
+    def _short(self, note: str) -> str:
+        return note.replace(self._folder, "") if self._folder else note
 
 
 def make_example(where: str, input: Any, targets: Sequence[Any], choices: Sequence[str] = ()) -> Example:

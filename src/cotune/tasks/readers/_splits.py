@@ -21,6 +21,7 @@ def split_examples(
     seed: int,
     fractions: Mapping[str, float],
     caps: Mapping[str, int | None],
+    together: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, tuple[Example, ...]], tuple[str, ...]]:
     """Make three splits no two of which share an input.
 
@@ -40,6 +41,8 @@ def split_examples(
         Shares of the three splits, which sum to 1.
     caps : mapping of str to int or None
         The most examples a split keeps.
+    together : mapping of str to str, optional
+        What an input belongs to that is not divided; by default itself.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def split_examples(
     notes: list[str] = []
     order = _order(seed, task)
     splits = _distinct(source, notes)
-    splits = _three_splits(splits, task, fractions, order, notes)
+    splits = _three_splits(splits, task, fractions, order, notes, together or {})
     capped = {
         name: tuple(sorted(splits[name], key=lambda e: order(e.input, *e.targets))[: caps[name]])
         for name in SPLITS
@@ -97,11 +100,16 @@ def _distinct(source: Mapping[str, Sequence[Example]], notes: list[str]) -> Spli
 
 
 def _three_splits(
-    splits: Splits, task: str, fractions: Mapping[str, float], order: Order, notes: list[str]
+    splits: Splits,
+    task: str,
+    fractions: Mapping[str, float],
+    order: Order,
+    notes: list[str],
+    together: Mapping[str, str],
 ) -> Splits:
     if len(splits) == 1:
         (examples,) = splits.values()
-        return _divide(examples, {split: fractions[split] for split in SPLITS}, task, order)
+        return _divide(examples, {split: fractions[split] for split in SPLITS}, task, order, together)
     have = [split for split in SPLITS if splits.get(split)]
     if "train" not in have:
         raise InputError(
@@ -110,20 +118,27 @@ def _three_splits(
         )
     if have == ["train", "validation"]:
         notes.append("validation was split in half, since the source has no test examples")
-        halves = _divide(splits["validation"], {"validation": 0.5, "test": 0.5}, task, order)
+        halves = _divide(splits["validation"], {"validation": 0.5, "test": 0.5}, task, order, together)
         return {"train": splits["train"], **halves}
     if have == ["train", "test"]:
         notes.append(
             "validation was taken from train, since the source has no validation examples of its own"
         )
         shares = {split: fractions[split] for split in ("train", "validation")}
-        return {**_divide(splits["train"], shares, task, order), "test": splits["test"]}
+        return {**_divide(splits["train"], shares, task, order, together), "test": splits["test"]}
     return splits
 
 
-def _divide(examples: Sequence[Example], shares: Mapping[str, float], task: str, order: Order) -> Splits:
+def _divide(
+    examples: Sequence[Example],
+    shares: Mapping[str, float],
+    task: str,
+    order: Order,
+    together: Mapping[str, str],
+) -> Splits:
     """Deal out distinct inputs by shares, at least one each; examples of one input stay together."""
-    inputs = sorted({example.input for example in examples}, key=order)
+    whole = {example.input: together.get(example.input, example.input) for example in examples}
+    inputs = sorted(set(whole.values()), key=order)
     if len(inputs) < len(shares):
         raise InputError(
             f"The task '{task}' needs at least {len(shares)} examples with different inputs to divide into "
@@ -136,7 +151,7 @@ def _divide(examples: Sequence[Example], shares: Mapping[str, float], task: str,
     split_of = dict(zip(inputs, (split for split in shares for _ in range(counts[split])), strict=True))
     divided: Splits = {split: [] for split in shares}
     for example in examples:
-        divided[split_of[example.input]].append(example)
+        divided[split_of[whole[example.input]]].append(example)
     return divided
 
 

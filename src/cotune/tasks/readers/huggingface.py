@@ -10,8 +10,8 @@ from pydantic import Field
 from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers._base import ReaderConfig, Source
-from cotune.tasks.readers._numbers import numbered_rows
 from cotune.tasks.readers._rows import Unusable
+from cotune.tasks.readers.containers import numbered_rows
 from cotune.tasks.readers.templates import TemplateOptions
 
 _BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}

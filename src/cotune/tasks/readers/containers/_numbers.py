@@ -40,7 +40,9 @@ def numbered_rows(where: str, rows: Iterable[Mapping[str, Any]]) -> list[Row]:
 def _is_whole(values: list[Any]) -> bool:
     numbers = [value for value in values if _is_number(value)]
     gaps = len(numbers) < len(values) or any(isinstance(number, int) for number in numbers)
-    return gaps and bool(numbers) and all(number.is_integer() for number in numbers)
+    return (
+        gaps and bool(numbers) and all(isinstance(number, int) or number.is_integer() for number in numbers)
+    )
 
 
 def _is_number(value: Any) -> bool:
