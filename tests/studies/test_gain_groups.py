@@ -79,17 +79,27 @@ def test_weights_decide_between_tasks():
 
 
 def test_intervals_cover_the_truth_of_planted_worlds():
-    covered = []
-    for seed in range(20):
+    held = {"alone": [], "together": [], "task": []}
+    for seed in range(30):
         rng = np.random.default_rng(seed)
         inside = runs(5, [1, 2, 3])
         labels = rng.integers(0, 2, 5)
-        found = gain_groups(inside, losses(inside, labels, rng, noise=0.02), draws=100)
+        found = gain_groups(inside, losses(inside, labels, rng, noise=0.02), draws=200)
         got = np.asarray(found.labels)
-        truth = losses(got[None, :] == np.arange(got.max() + 1)[:, None], labels, rng, noise=0.0)
-        truth = np.nansum(truth + 1.0, 0).mean()
-        covered.append(found.over_alone.low <= truth <= found.over_alone.high)
-    assert np.mean(covered) >= 0.7
+        asked = np.vstack([got[None, :] == np.arange(got.max() + 1)[:, None], np.ones((1, 5), dtype=bool)])
+        truth = losses(asked, labels, rng, noise=0.0) + 1.0
+        right, together = truth[got, np.arange(5)], truth[-1]
+        held["alone"].append(found.over_alone.low <= right.mean() <= found.over_alone.high)
+        if found.over_together.value:
+            over = (right - together).mean()
+            held["together"].append(found.over_together.low <= over <= found.over_together.high)
+        held["task"] += [
+            gain.low <= gain_of <= gain.high
+            for gain, gain_of in zip(found.by_task, right, strict=True)
+            if gain.value
+        ]
+    assert {name: len(each) >= 20 for name, each in held.items()} == dict.fromkeys(held, True)
+    assert min(np.mean(each) for each in held.values()) >= 0.8
 
 
 def test_what_is_written_is_json_with_names():

@@ -12,6 +12,7 @@ from cotune.affinity.calibrated import Calibrated, calibrated
 from cotune.affinity.company_surrogate import CompanySurrogate
 from cotune.affinity.evidence import GroupEvidence
 from cotune.affinity.first_order import FirstOrder, Linearised
+from cotune.affinity.gain_posterior import GainPosterior
 from cotune.affinity.gain_predictors import PREDICTORS, GainPredictor, SizedEffects
 from cotune.affinity.gain_units import TaskGains, task_gains, without_own_score
 from cotune.affinity.gradient_cosine import gradient_cosine
@@ -34,6 +35,7 @@ __all__ = [
     "Calibrated",
     "CompanySurrogate",
     "FirstOrder",
+    "GainPosterior",
     "GainPredictor",
     "GroupEvidence",
     "KernelSurrogate",

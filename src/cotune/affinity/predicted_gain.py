@@ -1,4 +1,4 @@
-"""Predicted gains of groups: the predictor chosen by held-out runs, its errors there as the intervals."""
+"""Predicted gains of groups, by the predictor that did best on held-out runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,8 @@ from cotune.exceptions import InputError
 
 FOLDS = 10
 """Parts into which the subsets that were run are divided; each is predicted from the others."""
-FEWEST_RUNS = 10
-"""Held-out runs, of the nearest sizes, that the error of a group is drawn from."""
 CLOSE = 1.5
 """Times as many tasks as a held-out run that a run may have to tell whom a task met: all tell of no pair."""
-PRIOR_SCORES = 4.0
-"""Held-out scores that the pooled error of all tasks counts as beside those of one task."""
 
 
 @dataclass(frozen=True)
@@ -153,73 +149,6 @@ class PredictedGain:
         own = max(self._error - noise, 0.0)
         return own / (own + noise / runs) if own > 0 else 0.0
 
-    def draws(
-        self, membership: Members, count: int = 500, seed: int = 0, *, believe_runs: bool = True
-    ) -> Array:
-        """Draw what the gains of these subsets' tasks may be, shape (count, q, n), NaN elsewhere.
-
-        Held-out runs are resampled: each group takes over, in units of each task's error, what the predictor
-        was wrong by on one of the runs of the nearest sizes. Where nothing could be held out, runs are
-        predicted by the tasks' own means instead, whose errors hold all that company does: such intervals
-        are wide.
-        """
-        inside = np.asarray(membership, dtype=bool)
-        rng = np.random.default_rng(seed)
-        gain = self.predict(inside, believe_runs=believe_runs)
-        out = np.repeat(gain[None], count, axis=0)
-        left = self._left[self.chosen_] if self.tested_sizes_ else self._from_own_mean
-        deviation = self._deviations(left)
-        size = self._gains.inside.sum(1)
-        usable = (~np.isnan(left)).any(1)
-        for row, members in enumerate(inside):
-            s = int(members.sum())
-            if s < 2:
-                continue
-            if not usable.any():
-                out[:, row, members] = np.nan
-                continue
-            apart = np.abs(np.log(np.maximum(size, 1) / s))
-            furthest = np.sort(apart[usable])[:FEWEST_RUNS][-1]
-            pool = np.flatnonzero(usable & (apart <= furthest))
-            share = self._error_share(len(self._runs.get(members.tobytes(), [])) if believe_runs else 0)
-            tasks = np.flatnonzero(members)
-            for draw in out:
-                run = left[rng.choice(pool)]
-                wrong = (run / deviation)[~np.isnan(run)]
-                # A run of as many tasks hands each error to one of them, so that what they share stays.
-                z = rng.permutation(wrong)[:s] if len(wrong) >= s else rng.choice(wrong, s)
-                draw[row, tasks] += share * deviation[tasks] * z
-        return out
-
-    def _error_share(self, runs: int) -> float:
-        """Error of a group's gain, beside the error on a held-out run, where the group was run so often.
-
-        A held-out run's error has its own noise, which the group's gain has not; that has the noise of the
-        score alone, and, as far as the group's own runs are believed, theirs. Where no noise is known any
-        share of the error may be noise, and the mean over all shares is taken.
-        """
-        if not self.tested_sizes_ or not self._error > 0:
-            return 1.0
-        trust = self.trust(runs) if runs else 0.0
-        noise = self._noise()
-        if np.isnan(noise):
-            return float(np.sqrt((1.0 + trust**2 + (1.0 - trust) ** 2) / 2.0))
-        noise = min(noise, self._error)
-        variance = (1.0 - trust) ** 2 * (self._error - noise) + noise / self._runs_alone()
-        variance += trust**2 * noise / max(runs, 1)
-        return float(np.sqrt(variance / self._error))
-
-    def _deviations(self, left: Array) -> Array:
-        """Error of each task's prediction, drawn towards that of all tasks where it has few scores."""
-        known = ~np.isnan(left)
-        squares = np.where(known, left, 0.0) ** 2
-        pooled = squares.sum() / max(int(known.sum()), 1)
-        total = squares.sum(0) + PRIOR_SCORES * pooled
-        return np.asarray(np.sqrt(np.maximum(total / (known.sum(0) + PRIOR_SCORES), 1e-300)))
-
-    def _runs_alone(self) -> float:
-        return float((self._gains.inside.sum(1) == 1).sum() / self._gains.inside.shape[1])
-
     def _noise(self) -> float:
         variance = noise_variance(self._gains.inside, self._gains.values)
         return float(np.nanmean(variance)) if not np.isnan(variance).all() else float("nan")
@@ -239,7 +168,6 @@ class PredictedGain:
         inside, values = self._gains.inside, self._gains.values
         fold, size = self._folds(company), inside.sum(1)
         self._left = {name: np.full(values.shape, np.nan) for name in self._fitted}
-        self._from_own_mean = np.full(values.shape, np.nan)
         for part in range(FOLDS):
             asked, rest = fold == part, fold != part
             if not asked.any() or not (rest & company).any():
@@ -248,8 +176,6 @@ class PredictedGain:
             for s in np.unique(size[asked]):
                 rows = size[asked] == s
                 counts[rows] = met(inside[rest & (size <= CLOSE * s)], inside[asked][rows])
-            own = OwnMean().fit(inside[rest], values[rest]).predict(inside[asked])
-            self._from_own_mean[asked] = values[asked] - own
             if not counts.any():
                 continue
             for name, fitted in self._fitted.items():

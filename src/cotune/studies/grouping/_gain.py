@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cotune._repr import Brief
-from cotune.affinity import PredictedGain, SizedEffects, TaskGains, task_gains
+from cotune.affinity import GainPosterior, PredictedGain, SizedEffects, TaskGains, task_gains
 from cotune.affinity.gain_units import GainUnit
 from cotune.exceptions import InputError
 from cotune.grouping import best_gain_partition, gain_bound, search_gain_partition
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain(Brief):
-    """A gain and its interval, in units of the tasks; NaN where nothing tells the error."""
+    """A predicted gain and its interval, in units of the tasks; NaN where no interval was asked for."""
 
     value: float
     low: float
@@ -108,9 +108,9 @@ def gain_groups(
     unit : {"own_score", "noise"}
         What gains are measured in, see :func:`cotune.affinity.task_gains`.
     draws : int
-        Resamples of held-out runs behind the intervals; 0 for none.
+        Draws from the posterior of the gains behind the intervals; 0 for none.
     seed : int
-        Of the resampling, and of the search's random starts.
+        Of the draws, and of the search's random starts.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def gain_groups(
     groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
     asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
     gain = prediction.predict(asked, believe_runs=exact)
-    sample = prediction.draws(asked, draws, seed, believe_runs=exact)
+    sample = GainPosterior(gains).draws(asked, draws, seed) if draws else np.empty((0, *asked.shape))
     tasks = np.arange(n)
     share = w / w.sum()
     value, together = gain[labels, tasks], gain[-1]
@@ -270,4 +270,5 @@ def _gain(value: float, draws: Array) -> Gain:
     if not draws.size or np.isnan(draws).any():
         return Gain(value, float("nan"), float("nan"))
     low, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
-    return Gain(value, float(low), float(high))
+    # The predictor that the groups are chosen by need not be the middle of the posterior over all laws.
+    return Gain(value, min(float(low), value), max(float(high), value))
