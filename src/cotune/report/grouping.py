@@ -109,6 +109,7 @@ def _comparison(data: GroupingFindings, layout: Layout) -> dict[str, object] | N
         )
     return {
         "overall": comparison.overall,
+        "course": comparison.course,
         "verdicts": comparison.verdicts,
         "rows": verdict_rows(comparison),
         "others": others(comparison),

@@ -1,6 +1,9 @@
 """Compare arms of training on the same test examples with a margin (Table 2 of AdaGroup)."""
 
+from cotune.findings.comparison._choice import choosable
 from cotune.findings.comparison._compare import compare
+from cotune.findings.comparison._course import contenders, course_of, ending_after, look_taken
+from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
 from cotune.findings.comparison._predicted import MeasuredGain, measured_gain
 from cotune.findings.comparison._types import (
     CONFIDENCE,
@@ -13,6 +16,7 @@ from cotune.findings.comparison._types import (
     MeanWithMargin,
     MetricTasks,
     Needs,
+    Outlook,
     TaskGain,
     TaskValue,
     Verdict,
@@ -26,15 +30,25 @@ __all__ = [
     "ArmScore",
     "Comparison",
     "Contrast",
+    "Course",
     "Decision",
+    "Ending",
+    "Look",
+    "LookTaken",
     "MeanWithMargin",
     "MeasuredGain",
     "MetricTasks",
     "Needs",
+    "Outlook",
     "TaskGain",
     "TaskValue",
     "Verdict",
+    "choosable",
     "compare",
+    "contenders",
+    "course_of",
+    "ending_after",
     "format_gain",
+    "look_taken",
     "measured_gain",
 ]

@@ -11,6 +11,10 @@ most, whatever the truth. With two arms there is one difference, at 95 %.
 The groups and the groups after a joint part are two ways to train in these groups. Where they are not told
 apart, but each of the other arms is worse than one of them, it is decided to train in these groups, and open
 in which way.
+
+Where a comparison is looked at repeatedly, a look has its own significance in place of 5 %
+(:mod:`~cotune.findings.comparison._looks`), and what an earlier look told apart stays so: the first that is
+false, at whatever look, is one of at most as many pairs as were allowed for.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from cotune.findings.comparison._looks import Look
 from cotune.findings.comparison._statistics import margin_at, with_more
 from cotune.findings.comparison._types import CONFIDENCE, Decision, MeanWithMargin, Needs
 
@@ -50,13 +55,24 @@ class Standing:
         The one that does best, the one that is hardest to tell from it, and the others.
     gains : mapping of (str, str) to MeanWithMargin
         What the first of two arms gains over the second, both ways round.
+    look : Look or None
+        Which look this is; None where there is but one.
+    told_before : frozenset of (str, str)
+        The pairs that an earlier look has told apart.
     """
 
     arms: tuple[str, ...]
     gains: Mapping[Pair, MeanWithMargin]
+    look: Look | None = None
+    told_before: frozenset[Pair] = frozenset()
 
     @classmethod
-    def of(cls, contrasts: Mapping[Pair, MeanWithMargin]) -> Standing:
+    def of(
+        cls,
+        contrasts: Mapping[Pair, MeanWithMargin],
+        look: Look | None = None,
+        told_before: frozenset[Pair] = frozenset(),
+    ) -> Standing:
         """Order arms of which every pair has a contrast, one way round."""
         gains = dict(contrasts)
         gains |= {(b, a): replace(gain, mean=-gain.mean) for (a, b), gain in contrasts.items()}
@@ -65,9 +81,13 @@ class Standing:
         def lead(arm: str) -> float:
             return sum(gains[arm, other].mean for other in arms if other != arm)
 
-        best = max(arms, key=lead)
-        others = sorted((arm for arm in arms if arm != best), key=lambda arm: _clearness(gains[best, arm]))
-        return cls((best, *others), gains)
+        beaten = {worse for _, worse in told_before}
+        best = max(arms, key=lambda arm: (arm not in beaten, lead(arm)))
+        others = sorted(
+            (arm for arm in arms if arm != best),
+            key=lambda arm: (arm in beaten, _clearness(gains[best, arm])),
+        )
+        return cls((best, *others), gains, look, frozenset(pair for pair in told_before if pair in gains))
 
     @property
     def best(self) -> str:
@@ -82,25 +102,29 @@ class Standing:
     @property
     def confidence(self) -> float:
         """That at which the clearest of the differences has to hold."""
-        return self.confidence_where(frozenset())
+        return self.confidence_of((self.best, self.rival), self.told_before)
 
-    def confidence_where(self, told: frozenset[Pair]) -> float:
+    def confidence_of(self, pair: Pair, told: frozenset[Pair]) -> float:
         """Return that at which a difference has to hold, where some pairs are told apart."""
-        return 1 - (1 - CONFIDENCE) / max(1, most_equal(self.arms, told))
+        share = (1 - CONFIDENCE) / max(1, most_equal(self.arms, told))
+        look = self.look.of(*pair) if self.look is not None else None
+        return 1 - (share if look is None else look.significance(share))
 
     @cached_property
     def told_apart(self) -> frozenset[Pair]:
-        """The pairs of which the first is better than the second."""
-        told: frozenset[Pair] = frozenset()
+        """The pairs of which the first is better than the second, by this look or an earlier one."""
+        told = self.told_before
         while True:
-            confidence = self.confidence_where(told)
-            known = told | {(worse, better) for better, worse in told}
             new = {
-                pair for pair, gain in self.gains.items() if pair not in known and _beyond(gain, confidence)
+                pair
+                for pair, gain in self.gains.items()
+                if pair not in told
+                and pair[::-1] not in told
+                and _beyond(gain, self.confidence_of(pair, told))
             }
             if not new:
                 return told
-            told |= new
+            told = told | new
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -110,20 +134,27 @@ class Standing:
 
     @property
     def decided(self) -> bool:
-        """Whether the best is the only contender, or the other one trains in these groups as it does."""
-        return set(self.contenders) <= {self.best, *(IN_GROUPS if self.best in IN_GROUPS else ())}
+        """Whether there is one contender, or all of them train in these groups."""
+        return len(self.contenders) == 1 or (bool(self.contenders) and {*self.contenders} <= {*IN_GROUPS})
 
     @property
     def decision(self) -> Decision:
         """What follows."""
         if not self.decided:
             return UNDECIDED
-        return CHOICES[self.best if len(self.contenders) == 1 else IN_GROUPS[0]]
+        return CHOICES[self.contenders[0] if len(self.contenders) == 1 else IN_GROUPS[0]]
 
     def foreseen(self, *, seeds: int = 0, examples: int = 0) -> Standing:
-        """Return what the same differences would come to with more seeds, or more test examples a task."""
-        gains = {pair: with_more(gain, seeds=seeds, examples=examples) for pair, gain in self.gains.items()}
-        return Standing(self.arms, gains)
+        """Return what the same differences would come to with more seeds, or more test examples a task.
+
+        Those of arms that an earlier look has told to be worse stay as they are.
+        """
+        beaten = {worse for _, worse in self.told_before}
+        gains = {
+            pair: gain if beaten & {*pair} else with_more(gain, seeds=seeds, examples=examples)
+            for pair, gain in self.gains.items()
+        }
+        return Standing(self.arms, gains, self.look, self.told_before)
 
 
 def most_equal(arms: Sequence[str], told: frozenset[Pair]) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison._choice import CHOICES
+from cotune.findings.comparison._choice import CHOICES, Pair
+from cotune.findings.comparison._looks import Look
 from cotune.findings.comparison._statistics import SeedValues, estimate, p_values
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
@@ -23,11 +24,19 @@ from cotune.findings.comparison._types import (
     MetricTasks,
     TaskGain,
     TaskValue,
+    Verdict,
 )
 from cotune.findings.comparison._verdict import BudgetFindings, decide, decide_overall
 
 
-def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "grouped") -> Comparison:
+def compare(
+    records: Iterable[ArmScore],
+    arms: Sequence[str],
+    reference: str = "grouped",
+    *,
+    look: Look | None = None,
+    before: Comparison | None = None,
+) -> Comparison:
     """Compare one way of training with the others, as in Table 2 of AdaGroup, with 95 % margins.
 
     Scores are paired by task, budget, seed and test example. The margins hold for the tasks of the study and
@@ -47,6 +56,11 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         ``"branched"`` and ``"single"``.
     reference : str
         The arm that is compared with all others.
+    look : Look, optional
+        Which look at the comparison this is, where it ends once it is decided: all margins then hold over all
+        looks together.
+    before : Comparison, optional
+        What the look before this one gave; what it told apart stays so.
 
     Returns
     -------
@@ -66,12 +80,18 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
         raise InputError(
             f"The reference of a comparison must be one of its arms {list(arms)}, got {reference!r}."
         )
-    table = PairedScores(records, arms)
+    table = PairedScores(records, arms, look)
     scopes = (*table.budgets, None)
     gains = _gains(table, reference, arms, scopes)
     contrasts = _contrasts(table, reference, arms, scopes)
+    told = {v.budget: _told_apart(v) for v in (*before.verdicts, before.overall)} if before else {}
     *verdicts, pooled = (
-        decide(BudgetFindings(budget, table, arms, reference, contrasts, gains)) for budget in scopes
+        decide(
+            BudgetFindings(
+                budget, table, arms, reference, contrasts, gains, look, told.get(budget, frozenset())
+            )
+        )
+        for budget in scopes
     )
     return Comparison(
         reference=reference,
@@ -90,6 +110,10 @@ def compare(records: Iterable[ArmScore], arms: Sequence[str], reference: str = "
     )
 
 
+def _told_apart(verdict: Verdict) -> frozenset[Pair]:
+    return frozenset(verdict.outlook.told_apart if verdict.outlook else ())
+
+
 def _gains(
     table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
 ) -> list[TaskGain]:
@@ -97,11 +121,11 @@ def _gains(
     for arm in arms:
         for budget in scopes if arm != reference else ():
             by_task = {
-                task: estimate(cells)
+                task: table.margin_of(estimate(cells), reference, arm)
                 for task in table.tasks
                 if (cells := _differences(table, reference, arm, budget, (task,)))
             }
-            signs = discovered(list(by_task.values()))
+            signs = discovered(list(by_task.values()), table.look_of(reference, arm))
             gains += [
                 TaskGain(arm, budget, task, gain, sign)
                 for (task, gain), sign in zip(by_task.items(), signs, strict=True)
@@ -109,15 +133,15 @@ def _gains(
     return gains
 
 
-def discovered(gains: Sequence[MeanWithMargin]) -> list[int]:
+def discovered(gains: Sequence[MeanWithMargin], look: Look | None = None) -> list[int]:
     """Return the signs of those gains that hold at a false discovery rate of 5 %, 0 for the others.
 
-    Benjamini and Hochberg's (1995) procedure on the significance of each; a gain without a margin is none of
-    the family.
+    Benjamini and Hochberg's (1995) procedure on the significance of each, over all looks if there are some; a
+    gain without a margin is none of the family.
     """
     from scipy.stats import false_discovery_control  # slow to import, and only comparisons need it
 
-    p = p_values(gains)
+    p = p_values(gains) if look is None else look.overall(p_values(gains))
     known = ~np.isnan(p)
     found = np.zeros(len(gains), dtype=bool)
     if known.any():
@@ -156,15 +180,16 @@ def _contrast(
         return None
     pairs = sum(len(cell.by_seed) for cell in cells)
     budgets = table.budgets if budget is None else (budget,)
+    expected = table.expected_pairs(metric.tasks, budgets, reference, arm)
     return Contrast(
         reference=reference,
         arm=arm,
         budget=budget,
         metric=metric.name,
         tasks=tuple(dict.fromkeys(cell.task for cell in cells)),
-        gain=estimate(cells),
+        gain=table.margin_of(estimate(cells), reference, arm),
         pairs=pairs,
-        missing=table.expected_pairs(metric.tasks, budgets) - pairs,
+        missing=expected - pairs,
     )
 
 

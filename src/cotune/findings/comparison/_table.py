@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison._statistics import SeedValues, Values
-from cotune.findings.comparison._types import ArmScore, MetricTasks
+from cotune.findings.comparison._looks import Look
+from cotune.findings.comparison._statistics import SeedValues, Values, margin_at
+from cotune.findings.comparison._types import CONFIDENCE, ArmScore, MeanWithMargin, MetricTasks
 
 
 class PairedScores:
@@ -22,6 +24,8 @@ class PairedScores:
         In any order.
     arms : sequence of str
         The arms to keep.
+    look : Look, optional
+        Which look at a comparison that ends once it is decided.
 
     Raises
     ------
@@ -30,7 +34,8 @@ class PairedScores:
         metric, its direction or their test examples, or tasks that share these differ in their number.
     """
 
-    def __init__(self, records: Iterable[ArmScore], arms: Sequence[str]) -> None:
+    def __init__(self, records: Iterable[ArmScore], arms: Sequence[str], look: Look | None = None) -> None:
+        self._look = look
         kept = [record for record in records if record.arm in arms]
         if not kept:
             raise InputError(
@@ -100,14 +105,33 @@ class PairedScores:
     def _examples(self, task: str) -> str:
         return self._first[task].examples
 
-    def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[int]) -> int:
-        """Count the pairs (task, seed, budget) of a complete design: every seed any arm used at a budget."""
-        return len(tasks) * sum(len(self._seeds[budget]) for budget in budgets)
+    def look_of(self, *arms: str) -> Look | None:
+        """Return the look at which arms were last read together; None where they are read once."""
+        return self._look.of(*arms) if self._look is not None else None
+
+    def margin_of(self, gain: MeanWithMargin, reference: str, arm: str) -> MeanWithMargin:
+        """Return a gain with a margin that holds over all looks together."""
+        look = self.look_of(reference, arm)
+        if look is None:
+            return gain
+        return replace(gain, margin=margin_at(gain, 1 - look.significance(1 - CONFIDENCE)))
+
+    def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[int], *arms: str) -> int:
+        """Count the pairs (task, seed, budget) of a complete design: every seed the arms are trained with.
+
+        Where there is one look, they are those that any arm used at a budget.
+        """
+        seeds = None
+        if self._look is not None:
+            seeds = self._look.planned[0]
+            if (read := self.look_of(*arms)) is not None:
+                seeds = read.seeds
+        return len(tasks) * sum(len(self._seeds[budget]) if seeds is None else seeds for budget in budgets)
 
     def lacking(self, arm: str) -> int:
         """Count the records that a complete design would have of an arm and this one has not."""
         have = sum(len(by_seed) for (name, _, _), by_seed in self._values.items() if name == arm)
-        return self.expected_pairs(self.tasks, self.budgets) - have
+        return self.expected_pairs(self.tasks, self.budgets, arm) - have
 
 
 def _where(record: ArmScore) -> str:

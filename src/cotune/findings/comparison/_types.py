@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from cotune._repr import Brief
 from cotune.findings._plain import Plain
+from cotune.findings.comparison._looks import Course
 
 Decision: TypeAlias = Literal[
     "train together",
@@ -217,11 +218,34 @@ class Needs(Brief, Plain):
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook(Brief, Plain):
+    """Where a choice stands after one of the looks at a comparison that ends once it is decided.
+
+    Parameters
+    ----------
+    look : int
+        Which look, from 1.
+    contenders : tuple of str
+        The arms that may be the best.
+    told_apart : tuple of (str, str)
+        Pairs of which the first is better than the second, by this look or an earlier one.
+    chance : float
+        How likely the last look planned tells which is the best, by what is known now; NaN while no margin is
+        known.
+    """
+
+    look: int
+    contenders: tuple[str, ...]
+    told_apart: tuple[tuple[str, str], ...]
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Brief, Plain):
     """A decision with the sentence that carries its margin, and what else must be said.
 
     ``budget`` is ``None`` for the verdict over all budgets, ``needs`` where something is decided or where no
-    run could be compared.
+    run could be compared, ``outlook`` where the comparison is looked at once.
     """
 
     budget: int | None
@@ -229,6 +253,7 @@ class Verdict(Brief, Plain):
     sentence: str
     remarks: tuple[str, ...]
     needs: Needs | None = None
+    outlook: Outlook | None = None
 
     @property
     def answer(self) -> str:
@@ -278,6 +303,8 @@ class Comparison(Brief, Plain):
         Over all budgets.
     notes : tuple of str
         What was left out and what is unknown, one sentence each.
+    course : Course or None
+        How it went, where it ends once it is decided.
     """
 
     reference: str
@@ -293,3 +320,4 @@ class Comparison(Brief, Plain):
     verdicts: tuple[Verdict, ...]
     overall: Verdict
     notes: tuple[str, ...]
+    course: Course | None = None

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from cotune.findings.comparison._choice import CHOICES, IN_GROUPS, UNDECIDED, Standing, choosable, needs
+from cotune.findings.comparison._choice import (
+    CHOICES,
+    IN_GROUPS,
+    UNDECIDED,
+    Pair,
+    Standing,
+    choosable,
+    needs,
+)
+from cotune.findings.comparison._looks import Look
+from cotune.findings.comparison._outlook import outlook
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
     Contrast,
@@ -45,7 +55,10 @@ class BudgetFindings:
         reference: str,
         contrasts: Sequence[Contrast],
         gains: Sequence[TaskGain],
+        look: Look | None = None,
+        told_before: frozenset[Pair] = frozenset(),
     ) -> None:
+        self.look, self.told_before = look, told_before
         self.budget = budget
         self.budgets = table.budgets
         self.metrics = table.metrics
@@ -101,16 +114,24 @@ def decide(findings: BudgetFindings) -> Verdict:
             return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks))
         remarks.insert(0, f"{_capital(_WAYS[same[0]])} is the same as {_WAYS[same[1]]}: all scores agree.")
         gains = {pair: gain for pair, gain in gains.items() if same[0] not in pair}
-    standing = Standing.of(gains)
+    standing = Standing.of(gains, findings.look, findings.told_before)
     tasks = findings.contrast(arms[1], main, arms[0])
     basis = _count(len(tasks.tasks) if tasks else 0, "task")
     sentence = f"{findings.scope}, {_in_words(standing, main, basis)}"
+    expected = outlook(standing)
     if standing.decided:
-        return Verdict(findings.budget, standing.decision, sentence, tuple(remarks))
+        return Verdict(findings.budget, standing.decision, sentence, tuple(remarks), outlook=expected)
     wanted = needs(standing)
     if wanted is not None:
         sentence += f" Deciding would need {wanted.text}."
-    return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks), wanted)
+    return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks), wanted, expected)
+
+
+def differ(verdicts: Iterable[Verdict]) -> bool:
+    """Whether some are decided in opposite directions; two ways to train in these groups are none."""
+    in_groups = {CHOICES[arm] for arm in IN_GROUPS}
+    decided = {verdict.decision for verdict in verdicts} - {UNDECIDED}
+    return len({"in groups" if decision in in_groups else decision for decision in decided}) > 1
 
 
 def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict:
@@ -119,12 +140,11 @@ def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict
     Two ways to train in these groups are none.
     """
     decided = {b: verdict.decision for b, verdict in by_budget.items() if verdict.decision != UNDECIDED}
-    in_groups = {CHOICES[arm] for arm in IN_GROUPS}
-    if len({"in groups" if decision in in_groups else decision for decision in decided.values()}) < 2:
+    if not differ(by_budget.values()):
         return pooled
     parts = [f"{decision} at {_steps(budget)}" for budget, decision in decided.items()]
     sentence = f"It depends on the budget: {_list(parts)}. {pooled.sentence}"
-    return Verdict(None, UNDECIDED, sentence, pooled.remarks)
+    return Verdict(None, UNDECIDED, sentence, pooled.remarks, outlook=pooled.outlook)
 
 
 def _in_words(standing: Standing, metric: MetricTasks, tasks: str) -> str:
@@ -137,7 +157,7 @@ def _in_words(standing: Standing, metric: MetricTasks, tasks: str) -> str:
         ahead = _list([f"of {way} by {_mean(gain, metric)}" for way, gain in leads])
         why = _why_unknown(unknown)
         return f"{_WAYS[best]} is ahead {ahead} ({basis}), but {why}, so nothing is decided."
-    basis += f"; 95 % margin{'s' if len(leads) > 1 else ''}"
+    basis += f"; 95 % margin{'s' if len(leads) > 1 else ''}{', all looks together' if standing.look else ''}"
     if standing.decided:
         return f"{_of_decided(standing, metric)} ({basis})."
     if all(gain.sign > 0 for _, gain in leads):

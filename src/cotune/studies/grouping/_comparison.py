@@ -115,6 +115,7 @@ class ArmRuns:
         seed: int,
         *,
         baselines: Mapping[str, Sequence[int]] | None = None,
+        seeds: Mapping[str, int] | None = None,
     ) -> ArmRuns:
         """Lay out the runs; at one budget all arms take the same number of steps in all.
 
@@ -130,6 +131,8 @@ class ArmRuns:
             The study's.
         baselines : mapping of str to sequence of int, optional
             Groups that others found, for the arms of their names.
+        seeds : mapping of str to int, optional
+            Training seeds of the arms that have other than the file's number.
         """
         found = {"grouped": labels, **(baselines or {})}
         tasks = learner.tasks
@@ -138,7 +141,8 @@ class ArmRuns:
         groups = ARMS["grouped"](tasks, found, seed)
         target = trained_parameters(learner, groups) if config.counts_parameters else None
         for arm in config.every_arm:
-            spread = [ARMS[arm.name](tasks, found, seed + number) for number in range(config.seeds)]
+            numbers = range((seeds or {}).get(arm.title, config.seeds))
+            spread = [ARMS[arm.name](tasks, found, seed + number) for number in numbers]
             arms.append(TrainedArm.of(arm, learner, spread[0], target))
             for budget in config.budgets:
                 for number, partition in enumerate(spread):

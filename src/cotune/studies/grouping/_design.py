@@ -10,7 +10,7 @@ from cotune.models.config import ModelConfig
 from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, run_key, variation_of
-from cotune.studies.grouping.config import GroupingStudyConfig
+from cotune.studies.grouping.config import ComparisonConfig, GroupingStudyConfig
 from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner
 
 
@@ -58,16 +58,25 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
             batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]
         return batches
 
-    def compared(self, labels: Sequence[int], others: Mapping[str, Sequence[int]]) -> ArmRuns | None:
-        """Lay out the comparison for the groups that were found; None where nothing is compared.
+    def compared(
+        self,
+        config: ComparisonConfig,
+        labels: Sequence[int],
+        others: Mapping[str, Sequence[int]],
+        seeds: Mapping[str, int] | None = None,
+    ) -> ArmRuns:
+        """Lay out the comparison for the groups that were found.
 
         Parameters
         ----------
+        config : ComparisonConfig
+            What they are compared with.
         labels : sequence of int
             The group of every task.
         others : mapping of str to sequence of int
             The groups that other groupers found, by their names.
+        seeds : mapping of str to int, optional
+            Training seeds of the arms that have other than the file's number.
         """
-        if self.config.comparison is None:
-            return None
-        return ArmRuns.plan(self.learner, labels, self.config.comparison, self.config.seed, baselines=others)
+        seed = self.config.seed
+        return ArmRuns.plan(self.learner, labels, config, seed, baselines=others, seeds=seeds)

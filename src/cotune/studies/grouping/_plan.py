@@ -26,6 +26,7 @@ from cotune.studies.grouping._runs import (
 )
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES, learner_of
+from cotune.studies.grouping.config import ComparisonConfig
 from cotune.training.learner import Learner, SideBySideLearner, Subset
 from cotune.training.varied import WarmLearner
 
@@ -58,11 +59,10 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
         if not k:
             k = max(2, round(math.sqrt(len(names))))
             notes.append(f"The comparison is counted for {k} groups; the number is known after grouping.")
-        arms = _made_up_arms(study, k)
-        if arms is not None:
-            wanted["comparison"] = [*arms.joint_parts, *arms.runs]
-            # Where a joint part stands is its parameters and two moments of each.
-            kept = len(arms.kept(Path())) + 3 * len(arms.joint_parts)
+        arms = _made_up_arms(study, config.comparison, k)
+        wanted["comparison"] = [*arms.joint_parts, *arms.runs]
+        # Where a joint part stands is its parameters and two moments of each.
+        kept = len(arms.kept(Path())) + 3 * len(arms.joint_parts)
     every = [run for runs in wanted.values() for run in runs]
     start = learner.start if isinstance(learner, WarmLearner) else None
     cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
@@ -82,13 +82,13 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     return Costs(len(learner.tasks), stages, usage, tuple(notes))
 
 
-def _made_up_arms(study: GroupingDesign, k: int) -> ArmRuns | None:
+def _made_up_arms(study: GroupingDesign, config: ComparisonConfig, k: int) -> ArmRuns:
     """Lay out the comparison as if k groups of one size had been found."""
     n = len(study.learner.tasks)
     labels = tuple(i * k // n for i in range(n))
     # As if the others found groups of the same sizes with other tasks in them.
     shifted = {name: np.roll(labels, at) for at, name in enumerate(BASELINES, start=1)}
-    return study.compared(labels, {name: tuple(map(int, found)) for name, found in shifted.items()})
+    return study.compared(config, labels, {name: tuple(map(int, found)) for name, found in shifted.items()})
 
 
 def _numbers(run: GroupingStudyRun, n: int) -> int:

@@ -15,8 +15,9 @@ from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell,
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._groups import Groups
-from cotune.studies.grouping._measured import describe_measured
+from cotune.studies.grouping._measured import describe_measured, measure_gains, write_measured
 from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping._until import Compared
 from cotune.studies.grouping.estimators import Estimate
 
 
@@ -53,12 +54,27 @@ class GroupingResult(StudyResult):
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
 
+    def take(self, found: Compared) -> None:
+        """Take over what the arms scored, and write it down where it was compared."""
+        self.arms, self.scores, self.comparison = found.arms.arms, found.scores, found.comparison
+        if self.comparison is not None:
+            gain = None if self.groups is None else self.groups.gain
+            if gain is not None:
+                names = tuple(self.study.learner.tasks)
+                self.measured = measure_gains(names, gain, self.scores, self.arms, self.comparison)
+            unit = "" if gain is None else gain.gains.unit
+            write_measured(self.study.folder, self.measured, unit)
+            write_results(self.study.folder, found.arms, found.records)
+            write_arms(self.study.folder, self.arms, self.comparison)
+
     def sentences(self) -> Sequence[str]:
         """Name the groups, one a line, with what they are to gain, and say what the comparison decided."""
         lines = self.groups.answer() if self.groups is not None else []
         if self.comparison is not None:
             verdicts = (*self.comparison.verdicts, self.comparison.overall)
             lines += [verdict.sentence for verdict in verdicts]
+            if self.comparison.course is not None:
+                lines.append(self.comparison.course.sentence)
         if self.groups is not None and self.groups.gain is not None:
             lines += describe_measured(self.measured, self.groups.gain.gains.unit)
         return lines

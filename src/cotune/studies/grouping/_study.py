@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from cotune.exceptions import InputError, RunError
-from cotune.findings.comparison import compare
 from cotune.studies.engine import Costs, Runner, RunRecord, Standing
-from cotune.studies.grouping._comparison import ArmRuns, check_arms
+from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._grouping import group_estimate
 from cotune.studies.grouping._groups import Groups, groups_of
-from cotune.studies.grouping._joint_parts import forget_parts, joint_part_folder, wanted_parts
-from cotune.studies.grouping._measured import measure_gains, write_measured
 from cotune.studies.grouping._objective import objective_of, trained_by, weights_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (
     GroupingResult,
     write_affinity,
-    write_arms,
     write_groups,
-    write_results,
 )
 from cotune.studies.grouping._rounds import STAGE, Gathered, arrivals, note_arrivals
 from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping._until import Compared, compared
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, run_scores
@@ -80,16 +75,28 @@ class GroupingStudy(GroupingDesign):
         with suppress(RunError):  # too many runs failed; their errors are told
             gathered.gather(self, runner)
         stages: dict[str, list[GroupingStudyRun] | None] = {STAGE: list(gathered.wanted)}
-        members = None
+        members = course = None
         if self.config.comparison is not None:
             stages["comparison"] = None
         if gathered.estimate is not None:
             labels, others = self._partitions(gathered.estimate, gathered.records)
             members = groups_of(tuple(self.learner.tasks), labels)
-            arms = self.compared(labels, others)
-            if arms is not None:
-                stages["comparison"] = [*arms.joint_parts, *arms.runs]
-        return Standing(stages, {"groups": members}, describe_groups(members or []))
+            found = self._compared(labels, others, runner)
+            if found is not None:
+                stages["comparison"] = found.wanted
+                course = found.comparison.course if found.comparison else None
+        sentences = [*describe_groups(members or []), *([course.sentence] if course else [])]
+        known = {"groups": members} | ({"course": course.to_dict()} if course else {})
+        return Standing(stages, known, sentences)
+
+    def _compared(
+        self, labels: Sequence[int], others: Mapping[str, Sequence[int]], runner: Runner[GroupingStudyRun]
+    ) -> Compared | None:
+        """Get the runs of the comparison for the groups found; None where nothing is compared."""
+        config = self.config.comparison
+        if config is None:
+            return None
+        return compared(self, lambda seeds: self.compared(config, labels, others, seeds), config, runner)
 
     def _partitions(
         self, estimate: Estimate, records: Mapping[GroupingStudyRun, RunRecord]
@@ -127,32 +134,8 @@ class GroupingStudy(GroupingDesign):
             result.groups = self._groups(result.estimate, result.affinity_records)
             write_groups(self.folder, result.groups)
             others = {other.name: other.labels for other in result.groups.others}
-            arms = self.compared(result.groups.labels, others)
-            if arms is not None:
-                self._compare(result, arms, runner)
+            found = self._compared(result.groups.labels, others, runner)
+            if found is not None:
+                result.take(found)
         result.report = write_report_of(result)
         return result
-
-    def _compare(self, result: GroupingResult, arms: ArmRuns, runner: Runner[GroupingStudyRun]) -> None:
-        """Train the arms and compare their scores."""
-        result.arms = arms.arms
-        kept = arms.kept(self.folder / "adapters")
-        wanted = wanted_parts(runner, arms.runs, kept, self.key)
-        folders: dict[GroupingStudyRun, Path] = {
-            part: joint_part_folder(self.shared, part, self.learner) for part in wanted
-        }
-        runner.get("comparison", arms.joint_parts, folders)
-        records = runner.get("comparison", arms.runs, kept)
-        if runner.executes:
-            forget_parts(self.shared)
-        result.scores = arms.scores(records, self.tasks)
-        titles = [arm.title for arm in arms.arms]
-        if result.scores and len(titles) > 1:
-            result.comparison = compare(result.scores, titles)
-            gain = None if result.groups is None else result.groups.gain
-            if gain is not None:
-                names = tuple(self.learner.tasks)
-                result.measured = measure_gains(names, gain, result.scores, arms.arms, result.comparison)
-            write_measured(self.folder, result.measured, "" if gain is None else gain.gains.unit)
-            write_results(self.folder, arms, records)
-            write_arms(self.folder, arms.arms, result.comparison)

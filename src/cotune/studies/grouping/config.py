@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
@@ -108,6 +115,14 @@ class ComparisonConfig(Config):
     """Training steps a task; every arm is trained at each. Whether grouping pays depends on it."""
     seeds: PositiveInt = 3
     """How many times everything is trained, each time with another seed; with one nothing can be decided."""
+    until: Literal["decided"] | None = None
+    """Whether further seeds follow, of the arms that may be the best, until the choice is decided or hopeless
+    or one of the limits is reached; ``seeds`` are then those of the first look."""
+    max_seeds: Annotated[int, Field(ge=2)] = 16
+    """Most training seeds, where it is trained until decided."""
+    max_cost: PositiveFloat | None = None
+    """Most processor minutes of all runs of the comparison, where it is trained until decided; the first look
+    is taken whatever it costs."""
     arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(_as_arm)], ...], Field(min_length=1)] = tuple(
         ArmConfig(name=name) for name in DEFAULT_ARMS
     )
@@ -125,6 +140,18 @@ class ComparisonConfig(Config):
         if min(self.budgets) < 2 and any(arm.branches for arm in self.arms):
             raise ValueError(
                 f"{BRANCHED} parts the budget in two: every budget must be at least 2 steps a task."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_have_looks(self) -> ComparisonConfig:
+        for key in ("max_seeds", "max_cost"):
+            if self.until is None and key in self.model_fields_set:
+                raise ValueError(f"{key} is a limit of 'until: decided'; add that, or leave {key} out.")
+        if self.until is not None and self.seeds > self.max_seeds:
+            raise ValueError(
+                f"seeds are those of the first look and must be at most max_seeds {self.max_seeds}, got "
+                f"{self.seeds}."
             )
         return self
 

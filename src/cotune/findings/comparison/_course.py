@@ -1,0 +1,79 @@
+"""Whether a comparison that ends once it is decided goes on after a look, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cotune.findings.comparison._choice import UNDECIDED, choosable
+from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
+from cotune.findings.comparison._types import Comparison
+from cotune.findings.comparison._verdict import differ
+from cotune.findings.wording import count
+
+HOPELESS = 0.05
+"""A look that leaves less probability than this for the last one to decide is the last."""
+
+
+def contenders(comparison: Comparison) -> tuple[str, ...]:
+    """Return the arms of the choice that none was found to be better than."""
+    seen = comparison.overall.outlook
+    beaten = {worse for _, worse in seen.told_apart} if seen else set()
+    return tuple(arm for arm in choosable(comparison.arms) if arm not in beaten)
+
+
+def ending_after(comparison: Comparison, look: Look) -> Ending | None:
+    """Return why the comparison ends with a look, None where it goes on.
+
+    A verdict that differs between budgets ends it as well: no further seed would make one of the two.
+    """
+    if comparison.overall.decision != UNDECIDED:
+        return "decided"
+    if differ(comparison.verdicts):
+        return "depends on the budget"
+    if comparison.overall.outlook is None:
+        return "nothing to choose"
+    if look.is_last:
+        return "most seeds"
+    return "hopeless" if comparison.overall.outlook.chance < HOPELESS else None
+
+
+def look_taken(comparison: Comparison, look: Look, arms: Sequence[str], minutes: float) -> LookTaken:
+    """Note what a look saw."""
+    seen = comparison.overall.outlook
+    return LookTaken(
+        number=look.number,
+        seeds=look.seeds,
+        arms=tuple(arms),
+        significance=look.significance(0.05),
+        decision=comparison.overall.decision,
+        chance=seen.chance if seen else float("nan"),
+        minutes=minutes,
+    )
+
+
+def course_of(looks: Sequence[LookTaken], planned: Sequence[int], ending: Ending, why: str = "") -> Course:
+    """Put together how it went; ``why`` explains an ending that only the study knows the reason of."""
+    last, most = looks[-1], count(planned[-1], "seed")
+    reasons = {
+        "decided": "it is decided",
+        "depends on the budget": "it is decided otherwise at one budget than at another",
+        "nothing to choose": "there is nothing to choose from",
+        "hopeless": f"{most} would decide with a probability of about {100 * last.chance:.0f} % only",
+        "most seeds": f"{most} are the most there can be",
+        "most cost": "a further seed would cost too much",
+        "under way": f"runs of look {last.number + 1} are missing",
+    }
+    seeds = f"{last.seeds}" if len(looks) == 1 else f"{looks[0].seeds} to {last.seeds}"
+    went = "Not ended yet" if ending == "under way" else "Ended"
+    sentence = (
+        f"{went} after {count(len(looks), 'look')} at {seeds} of at most {most}, {last.minutes:.3g} "
+        f"processor minutes: {reasons[ending]}{why}."
+    )
+    dropped = [f"{arm} at look {_until(looks, arm)}" for arm in looks[0].arms if arm not in last.arms]
+    if dropped:
+        sentence += f" Trained no more once they were read for the last time: {', '.join(dropped)}."
+    return Course(tuple(looks), tuple(planned), ending, sentence)
+
+
+def _until(looks: Sequence[LookTaken], arm: str) -> int:
+    return max(look.number for look in looks if arm in look.arms)
