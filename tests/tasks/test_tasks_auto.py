@@ -291,6 +291,11 @@ def test_few_targets_each_repeated_are_choices(tmp_path):
         (["a", "b"] * 10 + ["c"], False),  # one is not repeated
         (["a", "b", "c", "d", "e"] * 4, False),  # seldom repeated
         (["2", "4", "7", "9"] * 10, False),  # numbers with gaps are answers, not labels
+        (["2", "3", "4", "5"] * 10, False),
+        ([str(i) for i in range(11)] * 5, True),
+        ([str(i) for i in range(12)] * 5, False),
+        (["-1", "0", "1"] * 10, True),
+        (["01", "1"] * 10, False),
         (["a", "b\nc"] * 10, False),
         (["a", "b" * 61] * 10, False),
         ([["a"], ["a", "b"]] * 10, False),

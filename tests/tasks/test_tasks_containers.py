@@ -184,6 +184,16 @@ def test_a_data_set_that_cannot_be_reached_is_a_path_that_does_not_exist(tmp_pat
         read(tmp_path / "x.jsonl", config="en")
 
 
+@pytest.mark.parametrize("options", [{}, {"max_rows": 15}])
+def test_a_data_set_that_breaks_off_is_one_sentence(tmp_path, cached, options):
+    folder = configurations(tmp_path / "two")
+    with (folder / "en" / "train.jsonl").open("a") as file:
+        file.write('{"input": "x", "targ')
+    with pytest.raises(InputError, match=r"cannot be (loaded|read)") as error:
+        read(folder, **options)
+    assert "\n" not in str(error.value)
+
+
 # Folders
 
 
@@ -329,6 +339,13 @@ def test_cells_too_many_missing_and_long(tmp_path):
     (task,) = read(tmp_path / "x.csv")
     assert pairs(task) == EXPECTED | {(long.strip(), "long")}
     assert "2 dropped (the first: x.csv, line 22 has 3 cells, but the header names 2" in task.notes[0]
+
+
+def test_columns_of_one_name_are_told_apart(tmp_path):
+    (tmp_path / "x.csv").write_text("text,label,text,\n" + "".join(f"q{i},a{i},other,9\n" for i in range(9)))
+    (task,) = read(tmp_path / "x.csv")
+    assert pairs(task) == {(f"q{i}", f"a{i}") for i in range(9)}
+    assert task.notes[0] == "read as text/label, without text_2: 9 examples"
 
 
 def test_a_lone_quotation_mark_swallows_no_lines_of_tabs(tmp_path):

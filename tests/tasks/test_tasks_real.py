@@ -145,3 +145,31 @@ def test_hugging_face_reads_the_same_as_json_lines(tmp_path, monkeypatch):
     options = {"path": "classification/cb", "template": "{{ premise }} {{ hypothesis }} ||| {{ label }}"}
     tasks = [READERS[name](**options).read(base=DATA, seed=0) for name in ("jsonl", "huggingface")]
     assert tasks[0] == tasks[1]
+
+
+def test_a_path_is_enough():
+    sets = {"classification": 8, "generation": 1, "bbh": 27, "natural_instructions": 36, "p3_templates": 70}
+    for folder, count in sets.items():
+        tasks = READERS["auto"](path=folder).read(base=DATA, seed=0)
+        check_tasks(tasks)
+        assert len(tasks) == count, folder
+        assert all("read as" in task.notes[0] for task in tasks)
+        if folder == "classification":
+            assert {task.metric for task in tasks} == {"accuracy"}
+            assert len(tasks[-1]["train"][0].choices) == 6  # trec
+    by_template = READERS["jsonl"](path="classification/sst2", input="{{ text }}", target="{{ label }}")
+    (task,) = by_template.read(base=DATA, seed=0)
+    (found,) = READERS["auto"](path="classification/sst2").read(base=DATA, seed=0)
+    assert [(e.input, e.targets) for e in found["test"]] == [(e.input, e.targets) for e in task["test"]]
+
+
+def test_data_as_people_keep_it():
+    cases = DATA.parent / "cases" / "tasks"
+    expected = {"alpaca.jsonl": "Alpaca", "chat.jsonl": "conversations", "sharegpt.jsonl": "conversations"}
+    for path in cases.iterdir():
+        tasks = READERS["auto"](path=str(path)).read(base=cases, seed=0)
+        assert len(tasks) == (2 if path.name in ("confs", "csvs", "many_tasks.jsonl") else 1), path
+        for task in tasks:
+            check(task)
+            assert {"book moon", "moon book"} & {e.targets[0].rpartition(" ")[0] for e in task["train"]}
+            assert any(f"read as {expected.get(path.name, '')}" in note for note in task.notes)

@@ -136,7 +136,7 @@ class AutoReader(TaskTemplates, ReaderConfig):
         self, load: Callable[[], Tables], options: TemplateOptions, folder: Path | None, task: str
     ) -> Source:
         tables = load()
-        read = {split: rows_of(tables.where, rows, self.max_rows) for split, rows in tables.splits.items()}
+        read = {split: rows_of(rows, self.max_rows) for split, rows in tables.splits.items()}
         if not any(rows for rows, _ in read.values()):
             raise NoRowsError(f"{tables.where} has no rows; a task needs some.")
         source = read_rows(

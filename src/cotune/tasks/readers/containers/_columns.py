@@ -49,7 +49,7 @@ def parted(name: str, load: Callable[[], Tables], column: str, most: int | None)
             return {name: load}
         raise InputError(f"{tables.where} has no column '{column}'; its columns are {', '.join(first)}.")
     whole = load()
-    splits = {split: rows_of(whole.where, rows, most) for split, rows in whole.splits.items()}
+    splits = {split: rows_of(rows, most) for split, rows in whole.splits.items()}
     by_task: dict[str | None, dict[str, list[Row]]] = {}
     for split, (of_split, _) in splits.items():
         for where, row in of_split:

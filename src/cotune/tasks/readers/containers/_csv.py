@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,16 @@ def _csv_rows(path: Path, file: Any) -> Iterator[Row]:
             if header:
                 yield f"{path}, line {line}", _csv_row(f"{path}, line {line}", header, cells)
             else:
-                header = [cell.strip() for cell in cells]
+                header = _names(cells)
+
+
+def _names(cells: Sequence[str]) -> list[str]:
+    """Return the columns' names, those that stand twice with a number."""
+    names: list[str] = []
+    for cell in map(str.strip, cells):
+        number = sum(name == cell or name.startswith(f"{cell}_") for name in names)
+        names.append(f"{cell}_{number + 1}" if cell and cell in names else cell)
+    return names
 
 
 def _delimiter(header: str) -> str:

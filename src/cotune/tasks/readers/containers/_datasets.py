@@ -13,7 +13,7 @@ from cotune.exceptions import InputError
 from cotune.tasks.readers.containers._numbers import Row
 from cotune.tasks.readers.containers._parquet import class_labels, with_names
 from cotune.tasks.readers.containers._split_names import by_split
-from cotune.tasks.readers.containers._table import Tables, numbered
+from cotune.tasks.readers.containers._table import Tables, guarded, numbered
 
 
 def is_saved(folder: Path) -> bool:
@@ -87,12 +87,15 @@ def _tables(splits: Mapping[str, Any], where: str) -> Tables:
         if len(splits) > 1:
             raise InputError(f"{where} has no split that is to train on: its splits are {', '.join(splits)}.")
         named, rest = {"train": next(iter(splits))}, []
-    rows = {ours: _rows(splits[name], f"{where}, {name}, row") for ours, name in named.items()}
+    rows = {ours: _rows(splits[name], f"{where}, {name}") for ours, name in named.items()}
     return Tables(rows, where, [f"not read of its splits: {', '.join(rest)}"] if rest else [])
 
 
 def _rows(table: Any, where: str) -> Iterable[Row]:
-    return numbered(where, with_names(table, class_labels(table.features)))
+    import datasets
+
+    rows = numbered(f"{where}, row", with_names(table, class_labels(table.features)))
+    return guarded(where, rows, (datasets.exceptions.DatasetsError, ValueError, RuntimeError))
 
 
 def _loaded(name: str, load: Callable[[], Any]) -> Any:

@@ -15,7 +15,7 @@ from cotune.exceptions import InputError
 PACKED = (".gz", ".zst", ".bz2", ".xz")
 """Endings of files that are unpacked while they are read."""
 
-BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
+BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """What reading a packed file raises that is cut off or none."""
 
 _SAMPLE = 1 << 23

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cotune.exceptions import InputError
 from cotune.tasks.readers.containers._csv import read_csv
 from cotune.tasks.readers.containers._json import read_json
 from cotune.tasks.readers.containers._parquet import read_parquet
-from cotune.tasks.readers.containers._table import Tables, suffix_of
+from cotune.tasks.readers.containers._table import Tables, guarded, suffix_of
 
 _READERS: dict[str, Callable[[Path, str], Tables]] = {
     ".jsonl": read_json,
@@ -47,4 +48,6 @@ def read_table(path: Path, split: str = "train") -> Tables:
         raise InputError(
             f"The file '{path}' must end in one of {', '.join(_READERS)}, or its reader be named."
         )
-    return _READERS[suffix_of(path)](path, split)
+    found = _READERS[suffix_of(path)](path, split)
+    rows = {ours: guarded(str(path), of_split) for ours, of_split in found.splits.items()}
+    return replace(found, splits=rows)

@@ -40,7 +40,7 @@ def with_names(rows: Iterable[dict[str, Any]], labels: Mapping[str, list[str]]) 
     """Yield rows with the names of class labels in place of their numbers; -1 stands for none."""
     for row in rows:
         named = {
-            name: (names[row[name]] if row.get(name) is not None and 0 <= row[name] < len(names) else None)
+            name: names[row[name]] if isinstance(row[name], int) and 0 <= row[name] < len(names) else None
             for name, names in labels.items()
             if name in row
         }

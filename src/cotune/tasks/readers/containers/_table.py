@@ -65,10 +65,17 @@ def as_object(where: str, row: Any) -> dict[str, Any] | InputError:
     return InputError(f'{where} must be a JSON object such as {{"text": ...}}, got {str(row)[:40]!r}.')
 
 
-def rows_of(where: str, rows: Iterable[Row], most: int | None) -> tuple[list[Row], bool]:
-    """Return the first rows of a split, numbers as they were meant, and whether there are more."""
+def guarded(where: str, rows: Iterable[Row], errors: tuple[type[Exception], ...] = ()) -> Iterator[Row]:
+    """Yield rows; an error in one sentence where they cannot be read to their end."""
+    broken: tuple[type[Exception], ...] = (*BROKEN, *errors)
     try:
-        found = list(itertools.islice(rows, None if most is None else most + 1))
-    except BROKEN as error:
-        raise InputError(f"{where} cannot be read to its end: {str(error).rstrip('.')}.") from error
+        yield from rows
+    except broken as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
+        raise InputError(f"{where} cannot be read to its end: {reason}.") from error
+
+
+def rows_of(rows: Iterable[Row], most: int | None) -> tuple[list[Row], bool]:
+    """Return the first rows of a split, numbers as they were meant, and whether there are more."""
+    found = list(itertools.islice(rows, None if most is None else most + 1))
     return whole_numbers(found[:most]), most is not None and len(found) > most

@@ -10,6 +10,7 @@ from cotune.tasks._task import Example
 MOST = 20
 """The most different targets that are taken for a closed set of answers."""
 
+_MOST_NUMBERS = 11
 _EACH = 5
 _LONGEST = 60
 
@@ -19,7 +20,7 @@ def closed_set(splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
 
     It is closed if every example has one target, of one line and at most 60 letters; there are 2 to 20
     different ones, each at least twice and five times on average; those of held-out splits are in training
-    too; and, if all are whole numbers, none is left out between the smallest and the largest.
+    too; and, if all are whole numbers, they are at most eleven from -1, 0 or 1 on without a gap.
 
     Parameters
     ----------
@@ -45,9 +46,13 @@ def closed_set(splits: Mapping[str, Sequence[Example]]) -> tuple[str, ...]:
     if not all(map(_is_whole, counts)):
         return tuple(sorted(counts))
     numbers = sorted(map(int, counts))
-    # Answers to sums are numbers as well; labels leave none out.
-    dense = numbers[-1] - numbers[0] == len(numbers) - 1 and len(set(numbers)) == len(counts)
-    return tuple(sorted(counts, key=int)) if dense else ()
+    # Answers to sums and counts are numbers too; labels and ratings begin at the bottom and leave none out.
+    labels = [*range(numbers[0], numbers[0] + len(numbers))]
+    return tuple(sorted(counts, key=int)) if numbers == labels and _rates(numbers) else ()
+
+
+def _rates(numbers: Sequence[int]) -> bool:
+    return numbers[0] in (-1, 0, 1) and len(numbers) <= _MOST_NUMBERS
 
 
 def are_numbers(answers: Sequence[str]) -> bool:

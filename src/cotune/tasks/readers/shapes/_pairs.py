@@ -27,13 +27,15 @@ SEVERAL = (
 
 INPUTS = (
     *("input", "inputs", "prompt", "question", "query", "text", "sentence", "content", "document", "article"),
-    *("dialogue", "passage", "problem", "review", "utterance", "tweet", "message", "body", "source"),
+    *("dialogue", "passage", "problem", "review", "utterance", "tweet", "message", "body", "mr"),
+    *("meaning_representation", "source"),
 )
 """Fields that are an input alone."""
 
 OUTPUTS = (
     *("output", "outputs", "target", "targets", "completion", "response", "answer", "answers", "label_text"),
     *("label", "labels", "summary", "highlights", "solution", "category", "class", "intent", "sentiment"),
+    *("reference", "human_reference", "ref"),
 )
 """Fields that are a target."""
 
