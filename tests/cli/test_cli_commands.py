@@ -224,6 +224,55 @@ def test_runs_of_tasks_alone_group_by_predicted_gain(runs_with_singles, capsys):
     assert found["density"]["predicted_gain"] <= found["gain"]["upper_bound"]
 
 
+def test_weights_say_what_a_gain_of_a_task_is_worth(tmp_path, capsys):
+    lines = ["a,b", "1,", ",1", "0.8,1.3"]  # losses: a gains by what b loses more of
+    table, weights = tmp_path / "two.csv", tmp_path / "weights.csv"
+    table.write_text("\n".join(lines) + "\n")
+    options = ["group", table, "--lower-is-better"]
+    assert "group-0: a\ngroup-1: b" in cotune(capsys, *options)[1]
+    weights.write_text("task,weight\na,1\nb,0.25\n")
+    for given in (["--weights", "a=4"], ["--weights", weights], ["--weights", "b=3", "--weights", weights]):
+        out = cotune(capsys, *options, *given)[1]
+        assert "group-0: a, b" in out
+        assert "a task is worth: " in out
+    found = json.loads(cotune(capsys, *options, "--weights", weights, "--weights", "b=1", "--json")[1])
+    assert found["gain"]["weights"] == {"a": 1.0, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("z=1", "there is no task 'z'"),
+        ("a=many", "a weight must be a number of at least 0, got 'many'"),
+        ("a=-1", "at least 0"),
+        ("a=inf", "at least 0"),
+        ("none.csv", "give TASK=NUMBER, or a CSV file"),
+        ("wrong.csv", "line 2: expected a task and a number, got 3 cells"),
+    ],
+)
+def test_weights_with_mistakes_cost_a_sentence(
+    runs_with_singles, tmp_path, monkeypatch, capsys, given, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.csv").write_text("task,weight\na,1,2\n")
+    status, _, error = cotune(capsys, "group", runs_with_singles.name, "--weights", given)
+    assert status == 2
+    assert expected in sentence(error)
+
+
+def test_gains_in_units_of_noise_need_repeated_runs(runs_with_singles, score_table, tmp_path, capsys):
+    out = cotune(capsys, "group", runs_with_singles, "--lower-is-better", "--unit", "noise")[1]
+    assert "in standard deviations between runs of one subset" in out
+    once = tmp_path / "once.csv"
+    once.write_text("a,b\n1,\n,1\n0.8,1.3\n")
+    status, _, error = cotune(capsys, "group", once, "--unit", "noise")
+    assert status == 2
+    assert "no subset with it was run twice" in sentence(error)
+    status, _, error = cotune(capsys, "group", score_table, "--unit", "noise")
+    assert status == 2
+    assert "only groups by predicted gain have this option" in sentence(error)
+
+
 def test_density_groups_where_it_is_asked_for(runs_with_singles, capsys):
     options = [runs_with_singles, "--lower-is-better", "--objective", "density"]
     assert "predicted gain" not in cotune(capsys, "group", *options)[1]

@@ -51,6 +51,21 @@ def group(
     missing: Annotated[
         str, typer.Option(help="Pairs without a number: refuse, or complete them by row and column means.")
     ] = "refuse",
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=NUMBER|FILE.csv",
+            help="What a gain of a task is worth, 1 unless given; can be repeated. A file holds a task and a "
+            "number on each line.",
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            help="What gains are measured in: own_score (shares of the task's score alone, default) or noise "
+            "(standard deviations between runs of one subset)."
+        ),
+    ] = None,
     resamples: Annotated[
         int,
         typer.Option(
@@ -63,6 +78,7 @@ def group(
     import cotune
     from cotune.affinity import read_table
     from cotune.cli._progress import emit
+    from cotune.cli._weights import read_weights
 
     table = read_table(file, lower_is_better=lower_is_better)
     ticker = _Ticker()
@@ -74,6 +90,8 @@ def group(
         objective=objective,
         scale=scale,
         missing=missing,
+        weights=read_weights(weights or ()),
+        unit=unit,
         resamples=resamples,
         callback=ticker.proving,
         k_callback=ticker.choosing,

@@ -23,6 +23,11 @@ def describe_units(tasks: Sequence[str], groups: GainGroups) -> list[str]:
     """Say what gains are measured in and what they are predicted by."""
     prediction = groups.prediction
     lines = [_UNITS[groups.gains.unit]]
+    weights = dict(zip(tasks, groups.weights.tolist(), strict=True))
+    if len(set(weights.values())) > 1:
+        named = _named([f"{task} {weight:g}" for task, weight in weights.items() if weight != 1.0])
+        others = ", all others 1" if 1.0 in weights.values() else ""
+        lines.append(f"a task is worth: {named}{others}")
     if groups.gains.spread_tasks:
         named = _named([tasks[i] for i in groups.gains.spread_tasks])
         lines.append(f"scores alone near 0: gains in standard deviations of all scores for {named}")

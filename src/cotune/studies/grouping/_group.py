@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,8 @@ def group(
     objective: Literal["auto", "gain", "density"] = "auto",
     scale: str | None = None,
     missing: str = "refuse",
+    weights: Mapping[str, float] | None = None,
+    unit: str | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     callback: Progress | None = None,
@@ -66,6 +68,11 @@ def group(
         density: where one of them is given, "auto" is density.
     missing : {"refuse", "complete"}
         What happens to pairs without a number.
+    weights : mapping of str to float, optional
+        What a gain of a task is worth, 1 for those that are not named; of groups by gain alone.
+    unit : {"own_score", "noise"}, optional
+        What gains are measured in, by default shares of the task's score alone; see
+        :func:`cotune.affinity.task_gains`.
     resamples : int
         Resamples of a score table's runs that judge the stability of the groups; 0 for none.
     seed : int
@@ -102,6 +109,8 @@ def group(
         "k_rule": k_rule,
         "scale": scale,
         "missing": missing,
+        "weights": dict(weights or {}),
+        "unit": unit,
     }
     config = parse(GroupingConfig, options, "cotune group")
     inside = None if read.scores is None else ~np.isnan(read.scores)
