@@ -11,6 +11,7 @@ each task's score alone, summed over tasks.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from cotune.affinity import PREDICTORS, SizedEffects, higher_order, read_table, task_gains
+from cotune.affinity import (
+    PREDICTORS,
+    SizedEffects,
+    cover_pairs,
+    higher_order,
+    mixed_sizes,
+    read_table,
+    task_gains,
+)
 from cotune.grouping import SDPClustering, all_groups, best_gain_partition, gain_bound, prepare
 from cotune.grouping.exact import _partitions
 from cotune.studies.grouping import gain_groups
@@ -79,8 +88,12 @@ class Judge:
         self.bits = 1 << np.arange(n)
         self.value = np.zeros(1 << n)
         self.value[groups @ self.bits] = np.where(groups, gains, 0.0).sum(1)
+        self.row = {int(bits): row for row, bits in enumerate(groups @ self.bits)}
+        self.mean, self.best = self.scale(n)
+
+    def scale(self, n: int) -> tuple[float, float]:
         every = [self.gain(labels) for k in range(1, n + 1) for labels in _partitions(n, k)]
-        self.mean, self.best = float(np.mean(every)), float(max(every))
+        return float(np.mean(every)), float(max(every))
 
     def gain(self, labels: Sequence[int] | np.ndarray) -> float:
         found = np.asarray(labels)
@@ -88,6 +101,17 @@ class Judge:
 
     def outcome(self, labels: Sequence[int] | np.ndarray) -> float:
         return (self.gain(labels) - self.mean) / (self.best - self.mean)
+
+
+class SampledJudge(Judge):
+    """The same where partitions are too many: the mean of 300 at random, the best by dynamic programming."""
+
+    def scale(self, n: int) -> tuple[float, float]:
+        rng = np.random.default_rng(0)
+        some = [self.gain(rng.integers(0, rng.integers(1, n + 1), n)) for _ in range(300)]
+        return float(np.mean(some)), self.gain(
+            best_gain_partition(self.value[all_groups(n) @ self.bits]).labels
+        )
 
 
 def _choices(inside: np.ndarray, scores: np.ndarray, judge: Judge) -> Row:
@@ -142,8 +166,8 @@ def tables(arguments: argparse.Namespace) -> Iterator[Row]:
             }
 
 
-def world(seed: int) -> tuple[np.ndarray, np.ndarray, float, np.random.Generator]:
-    """Draw planted gains of every group of 5 to 7 tasks.
+def world(seed: int, n: int | None = None) -> tuple[np.ndarray, np.ndarray, float, np.random.Generator]:
+    """Draw planted gains of every group of 5 to 7 tasks, or of so many.
 
     Companions of the same family help, others do this or that, some are bad company for everyone and all
     company costs a little; effects add up, average or saturate, and every group has something of its own.
@@ -156,7 +180,8 @@ def world(seed: int) -> tuple[np.ndarray, np.ndarray, float, np.random.Generator
     rng : Generator
     """
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(5, 8))
+    drawn = int(rng.integers(5, 8))
+    n = n or drawn
     family = rng.integers(0, max(2, n // 2), n)
     effects = (family[:, None] == family) * rng.uniform(0, 0.06) + rng.normal(-0.01, 0.02, (n, n))
     effects += rng.normal(0, 0.02, n) * rng.integers(0, 2) - rng.uniform(0, 0.02)
@@ -208,6 +233,59 @@ def trained(seed: int) -> tuple[np.ndarray, np.ndarray, float, np.random.Generat
 
 LAWS = {"added, averaged, saturated": world, "trained": trained}
 """How planted gains come about: rules were fixed on the first, and none was looked at under the second."""
+
+
+def designs(arguments: argparse.Namespace) -> Iterator[Row]:
+    """The runs that are chosen, at one cost: subsets of one size against mixed sizes, singles in both."""
+    for n, worlds in ((5, 40), (6, 40), (10, 25)):
+        worlds = 2 if arguments.quick else worlds
+        outcomes: dict[str, list[float]] = {"fixed_size": [], "mixed_sizes": []}
+        cost = 0
+        for seed in range(1000, 1000 + worlds):
+            groups, gains, noise, rng = world(seed, n)
+            judge = SampledJudge(groups, gains) if n > 8 else Judge(groups, gains)
+            level, errors = np.exp(rng.normal(0, 1, n)), noise * rng.normal(size=groups.shape)
+            scores = np.where(groups, -level * (1 - gains - errors), np.nan)
+            fixed = cover_pairs(n, 3, min(5 * n, math.comb(n, 3)), seed)
+            cost = fixed.size
+            for name, chosen in (("fixed_size", fixed), ("mixed_sizes", mixed_sizes(n, cost, seed))):
+                subsets = [*np.eye(n, dtype=bool), *(np.isin(range(n), subset) for subset in chosen)]
+                rows = [judge.row[int(subset @ judge.bits)] for subset in subsets]
+                found = gain_groups(groups[rows], scores[rows], draws=0)
+                outcomes[name].append(judge.outcome(found.labels))
+        yield {"runs": f"{worlds} planted worlds, {n} tasks", "cost": n + cost, **_beside(outcomes)}
+    outcomes = {"fixed_size": [], "mixed_sizes": []}
+    for judge, validation in _trained_tables(arguments):
+        n = validation.shape[1]
+        row = {subset.tobytes(): i for i, subset in enumerate(~np.isnan(validation))}
+        fixed = cover_pairs(n, 3, min(5 * n, math.comb(n, 3)), 0)
+        for seed in range(10):
+            for name, chosen in (("fixed_size", fixed), ("mixed_sizes", mixed_sizes(n, fixed.size, seed))):
+                subsets = [*np.eye(n, dtype=bool), *(np.isin(range(n), subset) for subset in chosen)]
+                scores = validation[[row[subset.tobytes()] for subset in subsets]]
+                found = gain_groups(~np.isnan(scores), scores, draws=0)
+                outcomes[name].append(judge.outcome(found.labels))
+    if outcomes["fixed_size"]:
+        yield {"runs": "trained tables, 10 draws of each", "cost": n + fixed.size, **_beside(outcomes)}
+
+
+def _beside(outcomes: dict[str, list[float]]) -> Row:
+    fixed, mixed = (np.array(outcomes[name]) for name in ("fixed_size", "mixed_sizes"))
+    error = float((mixed - fixed).std(ddof=1) / np.sqrt(len(fixed)))
+    row: Row = {name: float(np.mean(values)) for name, values in outcomes.items()}
+    return row | {"more": float((mixed - fixed).mean()), "standard error": error}
+
+
+def _trained_tables(arguments: argparse.Namespace) -> Iterator[tuple[Judge, np.ndarray]]:
+    for file in sorted(arguments.tables.glob("*_validation.csv")):
+        validation = read_table(file, lower_is_better=True).scores
+        test = read_table(
+            file.with_name(file.name.replace("_validation", "_test")), lower_is_better=True
+        ).scores
+        assert validation is not None
+        assert test is not None
+        judged = task_gains(~np.isnan(test), test)
+        yield Judge(judged.inside, judged.values), validation
 
 
 def planted(arguments: argparse.Namespace) -> Iterator[Row]:
@@ -285,7 +363,7 @@ def bounds(arguments: argparse.Namespace) -> Iterator[Row]:
         }
 
 
-SECTIONS = {"tables": tables, "planted": planted, "bounds": bounds}
+SECTIONS = {"tables": tables, "designs": designs, "planted": planted, "bounds": bounds}
 
 
 if __name__ == "__main__":

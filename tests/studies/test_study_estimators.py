@@ -114,6 +114,8 @@ def test_gains_are_scores_in_company_less_those_alone(planted):
 @pytest.mark.parametrize("estimator", ["pairwise", "linear_surrogate", "first_order", "calibrated"])
 def test_negative_transfer_is_predicted_on_held_out_subsets(planted, estimator):
     affinity = {"estimator": estimator, "held_out": {"sizes": [2, 4], "subsets": 12}}
+    if estimator == "linear_surrogate":
+        affinity["design"] = "fixed_size"
     study = planted.study(affinity=affinity, learner={**CLEAR, "effect": 2.0, "harm": 1.0})
     counter = Counter()
     result = run_study(study, counter)
@@ -129,7 +131,8 @@ def test_negative_transfer_is_predicted_on_held_out_subsets(planted, estimator):
 
 
 def test_own_runs_are_predicted_from_one_another(planted):
-    result = run_study(planted.study(affinity={"estimator": "linear_surrogate"}, learner=CLEAR))
+    affinity = {"estimator": "linear_surrogate", "design": "fixed_size"}
+    result = run_study(planted.study(affinity=affinity, learner=CLEAR))
     (found,) = result.estimate.negative_transfer.by_size
     assert found.size == 3
     assert found.f1 > 0.8
@@ -178,3 +181,36 @@ def test_a_task_whose_runs_all_failed_is_named(planted):
     affinity = {"estimator": "linear_surrogate"}
     with pytest.raises(RunError, match=r"All runs of the task task-\d+ with others failed"):
         run_study(planted.study(affinity=affinity, learner={"failures": 0.9}))
+
+
+def sizes_run(planted, affinity, **changes):
+    study = planted.study(affinity={"estimator": "higher_order", **affinity}, **changes)
+    runs = study.config.estimator.planned(study.learner, study.config.seed)
+    plan = plan_study(study, measure=False)
+    assert plan.stages[0].runs == len(runs)
+    assert plan.stages[0].steps == sum(run.steps for run in runs)
+    assert len(set(runs)) == len(runs)
+    return [len(run.subset) for run in runs]
+
+
+def test_subsets_of_mixed_sizes_are_the_default_where_gain_decides_and_cost_no_more(planted):
+    fixed = sizes_run(planted, {"design": "fixed_size"})
+    assert set(fixed) == {1, 3}
+    mixed = sizes_run(planted, {})
+    assert {1, 2, 4, 5, 9} <= set(mixed)
+    assert mixed.count(1) == fixed.count(1) == 9
+    assert sum(fixed) - 9 < sum(mixed) <= sum(fixed)
+    assert sizes_run(planted, {}, grouping={"objective": "density"}) == fixed
+    assert sizes_run(planted, {}, grouping={"k_rule": "bic"}) == fixed
+    assert set(sizes_run(planted, {"subset_size": 4})) == {1, 4}
+    assert set(sizes_run(planted, {"subsets": 20})) == {1, 3}
+
+
+def test_mixed_sizes_cost_what_subsets_of_one_size_would(planted):
+    mixed = sizes_run(planted, {"design": "mixed_sizes", "subset_size": 4, "subsets": 20})
+    assert 80 - 9 < sum(size for size in mixed if size > 1) <= 80
+
+
+def test_a_few_tasks_are_run_in_every_pair(planted):
+    learner = {"tasks": 4, "groups": 2}
+    assert sorted(sizes_run(planted, {}, learner=learner)) == [1] * 4 + [2] * 6 + [4]

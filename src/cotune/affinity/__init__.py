@@ -21,6 +21,7 @@ from cotune.affinity.higher_order import higher_order
 from cotune.affinity.kernel_surrogate import KernelSurrogate
 from cotune.affinity.linear_surrogate import LinearSurrogate, eq8_factor
 from cotune.affinity.lookahead import lookahead
+from cotune.affinity.mixed_sizes import mixed_sizes
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
 from cotune.affinity.predicted_gain import PredictedGain
@@ -59,6 +60,7 @@ __all__ = [
     "higher_order",
     "lookahead",
     "mean_of_pairs",
+    "mixed_sizes",
     "pairwise",
     "rank_agreement",
     "read_table",

@@ -16,8 +16,6 @@ from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
 from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
 from cotune.studies.grouping.estimators import ESTIMATORS
 
-OF_DENSITY = ("k_rule", "k_max", "scale")
-"""Options that say how groups are found by density; where they are given, density is asked for."""
 BESIDE = ("missing",)
 """Options of the density that is set beside, where groups are chosen by gain."""
 OF_GAIN = ("weights", "unit")
@@ -72,19 +70,19 @@ def settle_objective(
         If the objective cannot be had, or an option does not go with it.
     """
     why = bare if inside is None else _unknown(tasks, inside)
-    given = {key for key in (*OF_DENSITY, *BESIDE, *OF_GAIN) if _is_given(config, key)}
-    asked = [key for key in OF_DENSITY if key in given]
+    given = {key for key in (*BESIDE, *OF_GAIN) if _is_given(config, key)}
+    asked = config.asked_of_density
     if config.objective == "gain":
         if why:
             raise InputError(f"Gains over training alone cannot be predicted: {why}; group by density.")
-        wrong = [key for key in (*OF_DENSITY, *BESIDE) if key in given]
+        wrong = [*asked, *(key for key in BESIDE if key in given)]
         if wrong:
             raise InputError(
                 f"{where}{wrong[0]}: groups by predicted gain do not have this option; leave it out, or take "
                 "the objective density."
             )
         return Objective(True)
-    by_gain = config.objective == "auto" and not (why or found or asked)
+    by_gain = config.wants_gain and not (why or found)
     wrong = [key for key in OF_GAIN if key in given and not by_gain]
     if wrong:
         reason = (

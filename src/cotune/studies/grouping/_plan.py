@@ -50,8 +50,8 @@ class _Speed:
 def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     """Count runs, steps and tokens, and measure on one task what they take."""
     config, learner = study.config, study.learner
-    notes = [*config.affinity.plan_notes(learner)]
-    wanted: dict[str, Sequence[GroupingStudyRun]] = {STAGE: config.affinity.planned(learner, config.seed)}
+    notes = [*config.estimator.plan_notes(learner)]
+    wanted: dict[str, Sequence[GroupingStudyRun]] = {STAGE: config.estimator.planned(learner, config.seed)}
     k = kept = 0
     if config.comparison is not None:
         names = tuple(learner.tasks)

@@ -52,7 +52,7 @@ class Gathered:
         """
         learner, shared, config = study.learner, study.shared, study.config
         memory = Memory(shared / "rounds.npz", writable=runner.executes)
-        rounds = config.affinity.rounds(learner, config.seed, arrivals(shared, learner.tasks), memory)
+        rounds = config.estimator.rounds(learner, config.seed, arrivals(shared, learner.tasks), memory)
         try:
             asked = next(rounds)
             while True:

@@ -47,7 +47,7 @@ class GroupingStudy(GroupingDesign):
                 raise InputError(
                     f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
                 )
-        planned = self.config.affinity.planned(self.learner, self.config.seed)
+        planned = self.config.estimator.planned(self.learner, self.config.seed)
         names = tuple(self.learner.tasks)
         objective_of(self.config, names, trained_by(names, planned), str(self.path))
         weights_of(self.config.grouping.weights, names, f"{self.path}: grouping.")

@@ -21,6 +21,9 @@ from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCo
 from cotune.studies.grouping.learners import LEARNERS
 from cotune.training.learner import LearnerConfig
 
+OF_DENSITY = ("k_rule", "k_max", "scale")
+"""Options of the grouping that say how groups are found by density."""
+
 
 class GroupingConfig(Config):
     """How the tasks are grouped."""
@@ -43,6 +46,17 @@ class GroupingConfig(Config):
     unit: Literal["own_score", "noise"] | None = None
     """What gains are measured in: shares of the task's score alone (default), or standard deviations between
     runs of one subset."""
+
+    @property
+    def asked_of_density(self) -> list[str]:
+        """The options given that only groups by density have; where there are any, density is asked for."""
+        fields = type(self).model_fields
+        return [key for key in OF_DENSITY if getattr(self, key) != fields[key].get_default()]
+
+    @property
+    def wants_gain(self) -> bool:
+        """Whether groups are chosen by predicted gain wherever runs tell of it."""
+        return self.objective == "gain" or (self.objective == "auto" and not self.asked_of_density)
 
 
 class ArmConfig(Variation):
@@ -185,6 +199,11 @@ class GroupingStudyConfig(StudyConfig):
     """How the tasks are grouped."""
     comparison: ComparisonConfig | None = ComparisonConfig()
     """What the groups are compared with; null only groups."""
+
+    @property
+    def estimator(self) -> Estimator:
+        """How affinity is estimated, with the runs that the objective needs."""
+        return self.affinity.for_objective(self.grouping.wants_gain)
 
     def check(self, where: str) -> None:
         """Check that tasks and learner fit, and that the arms exist."""

@@ -209,6 +209,10 @@ class Estimator(Config):
             If the options do not fit the number of tasks, or the learner lacks an ability.
         """
 
+    def for_objective(self, by_gain: bool) -> Estimator:
+        """Return it with what it leaves open settled: the runs for groups by gain, or by density."""
+        return self
+
     def planned(self, learner: Learner, seed: int) -> Sequence[GroupingStudyRun]:
         """Return all runs that a plan counts."""
         return self.runs(learner, seed)
