@@ -374,6 +374,8 @@ def test_the_error_has_a_template_that_works(tmp_path):
     task = one(tmp_path, rows, input="{{ Customer_message }}", target="{{ Our_reply }}")
     assert ("a long message 3", "r3") in pairs(task)
     assert task.notes[0] == "read as the template says: 20 examples"
+    whole = one(tmp_path, [row | {"whole": 1} for row in rows], template="{{ n }} ||| {{ whole }}{{ n }}")
+    assert ("3", "13") in pairs(whole)
     write(tmp_path / "two" / "y.jsonl", rows)
     write(tmp_path / "two" / "z.jsonl", rows_of(PAIRS["input/output"]))
     with pytest.raises(InputError, match=r"templates: \{y: \{input: '\{\{ Customer_message \}\}'"):

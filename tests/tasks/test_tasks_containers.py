@@ -158,6 +158,17 @@ def test_configurations_are_tasks(tmp_path, cached, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_names_of_labels_in_a_card(tmp_path, cached):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "train.jsonl").write_text(lines([{"text": f"t{i}", "label": i % 2} for i in range(20)]))
+    (tmp_path / "x" / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - {name: text, dtype: string}\n  - name: label\n    dtype:\n"
+        "      class_label: {names: {'0': bad, '1': good}}\n---\n# x\n"
+    )
+    (task,) = read(tmp_path / "x")
+    assert {target for _, target in pairs(task)} == {"bad", "good"}
+
+
 def test_a_cap_streams_data_sets_and_reads_no_more_of_files(tmp_path, cached, monkeypatch):
     folder = configurations(tmp_path / "two")
     load, streamed = datasets.load_dataset, []
@@ -341,6 +352,13 @@ def test_cells_too_many_missing_and_long(tmp_path):
     assert "2 dropped (the first: x.csv, line 22 has 3 cells, but the header names 2" in task.notes[0]
 
 
+def test_the_line_by_which_spreadsheets_say_what_parts_the_cells(tmp_path):
+    (tmp_path / "x.csv").write_text(f"sep=;\r\n{table(delimiter=';')}only one cell\r\n")
+    (task,) = read(tmp_path / "x.csv")
+    assert pairs(task) == EXPECTED
+    assert "1 dropped (the first: x.csv, line 23 has an empty target" in task.notes[0]
+
+
 def test_columns_of_one_name_are_told_apart(tmp_path):
     (tmp_path / "x.csv").write_text("text,label,text,\n" + "".join(f"q{i},a{i},other,9\n" for i in range(9)))
     (task,) = read(tmp_path / "x.csv")
@@ -354,12 +372,16 @@ def test_a_lone_quotation_mark_swallows_no_lines_of_tabs(tmp_path):
     assert pairs(read(tmp_path / "x.tsv")[0]) == set(rows)
 
 
-@pytest.mark.parametrize("kind", ["json", "parquet", "csv"])
+@pytest.mark.parametrize("kind", ["json", "parquet", "csv", "csv of pandas", "csv with NaN"])
 def test_numbers_are_as_they_were_meant(tmp_path, kind):
     values = [None if i == 3 else i % 5 for i in range(40)]
     rows = [{"text": f"row {i}", "label": value} for i, value in enumerate(values)]
-    path = tmp_path / f"x.{kind}"
-    if kind == "csv":
+    path = tmp_path / f"x.{kind.split()[0]}"
+    if kind.startswith("csv "):  # whose integers have become decimals
+        gap = "NaN" if "NaN" in kind else ""
+        written = [gap if value is None else f"{value}.0" for value in values]
+        path.write_text("text,label\n" + "".join(f"row {i},{value}\n" for i, value in enumerate(written)))
+    elif kind == "csv":
         path.write_text(
             table([row | {"label": "" if row["label"] is None else row["label"]} for row in rows])
         )
@@ -376,6 +398,12 @@ def test_numbers_are_as_they_were_meant(tmp_path, kind):
 
 
 def test_decimals_stay_decimals(tmp_path):
+    for name, rest in (("full", ""), ("mixed", "row,6.5\nrow,\n")):
+        (tmp_path / f"{name}.csv").write_text(
+            "text,score\n" + "".join(f"r{i},{i}.0\n" for i in range(9)) + rest
+        )
+        (task,) = read(tmp_path / f"{name}.csv", input="{{ text }}", target="{{ score }}")
+        assert ("r3", "3.0") in pairs(task)
     rows = [{"input": f"row {i}", "target": 1.0 * i} for i in range(9)]
     (tmp_path / "x.json").write_text(json.dumps(rows))
     assert ("row 3", "3.0") in pairs(read(tmp_path / "x.json")[0])
@@ -413,6 +441,18 @@ def test_splits_with_different_columns_and_without_answers(tmp_path):
     assert "input/target (train, test), question/answer (validation), without id" in task.notes[0]
     assert "test was left out, since none of its 5 rows can be used" in task.notes
     assert "validation was split in half, since the source has no test examples" in task.notes
+
+
+def test_held_out_labels_that_stand_for_none(tmp_path):
+    (tmp_path / "x").mkdir()
+    for split in ("train", "dev", "test"):
+        rows = [{"text": f"{split} {i}", "label": -1 if split == "test" else i % 2} for i in range(20)]
+        (tmp_path / "x" / f"{split}.jsonl").write_text(lines(rows))
+    (task,) = read(tmp_path / "x")
+    assert {target for _, target in pairs(task)} == {"0", "1"}
+    assert {e.input.split()[0] for e in task["test"]} == {"dev"}
+    assert "test was left out, since all its labels are -1, which stands for none" in task.notes
+    assert task["test"][0].choices == ("0", "1")
 
 
 def test_broken_files_are_one_sentence(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -62,45 +62,74 @@ def read_rows(
     InputError
         If the shape is not recognised, or no row can be used.
     """
+    by_template = bool(options.model_fields_set & _TEMPLATE)
+    read = _by_template(rows, options) if by_template else _by_shape(rows, options, path, task, turns)
     unusable = Unusable(folder)
     wheres = dict.fromkeys(rows, f"{path}{', ' if task else ''}{task}")
-    examples = partial(options.examples, unusable=unusable)
-    if options.model_fields_set & _TEMPLATE:
-        instruction, together, said, shapes = options.instruction, {}, ["the template says"], set[Shape]()
-        rows = {
-            split: [(where, _renamed(row)) for where, row in of_split] for split, of_split in rows.items()
-        }
-        splits = unusable.splits(rows, examples, wheres)
-    else:
-        by_split = _shapes(rows, path, task, turns)
-        shapes = set(by_split.values())
-        unfolded = {split: list(_unfolded(by_split[split], of_split)) for split, of_split in rows.items()}
-        instruction, lifted = _common(unfolded, options)
-        splits = unusable.splits(lifted, examples, wheres)
-        together = _together(lifted)
-        said = _names(by_split)
-        if instruction != options.instruction:
-            said.append("one instruction for all")
-    notes = [_read_as(said, _left(rows, shapes, known), unusable)]
+    splits = unusable.splits(read.rows, partial(options.examples, unusable=unusable), wheres)
+    splits, unlabelled = _labelled(splits)
+    notes = [_read_as(read.said, _left(rows, read.shapes, known), unusable)]
     if len(splits) == 1:
         notes.append("divided into train, validation and test, since there is one split")
-    notes += [note for shape in shapes for note in shape.notes]
+    notes += [note for shape in read.shapes for note in shape.notes]
     choices = closed_set(splits) if find_choices and not options.answers and not options.builtin else ()
     if choices:
         splits = {
-            split: [replace(example, choices=choices) for example in of_split]
-            for split, of_split in splits.items()
+            split: [replace(e, choices=choices) for e in of_split] for split, of_split in splits.items()
         }
         notes.append(_of_choices(choices))
-    notes += [*unusable.left_out, *unusable.of_outputs, *_entities(splits)]
+    notes += [*unlabelled, *unusable.left_out, *unusable.of_outputs, *_entities(splits)]
+    metric = "accuracy" if choices else options.default_metric
     return Source(
-        instruction,
+        read.instruction,
         splits,
-        "accuracy" if choices else options.default_metric,
+        metric,
         format=options.default_format,
         notes=tuple(notes),
-        together=together,
+        together=_together(read.rows) if read.shapes else {},
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Rows as the task's template takes them, its instruction, and what they were recognised by."""
+
+    rows: Rows
+    instruction: str
+    said: Sequence[str]
+    shapes: Sequence[Shape] = ()
+
+
+def _by_template(rows: Rows, options: TemplateOptions) -> _Read:
+    named = {split: [(at, _renamed(row)) for at, row in of_split] for split, of_split in rows.items()}
+    return _Read(named, options.instruction, ["the template says"])
+
+
+def _by_shape(
+    rows: Rows, options: TemplateOptions, path: str, task: str, turns: Literal["all", "last"]
+) -> _Read:
+    shapes = _shapes(rows, path, task, turns)
+    unfolded = {split: list(_unfolded(shapes[split], of_split)) for split, of_split in rows.items()}
+    instruction, lifted = _common(unfolded, options)
+    said = [*_names(shapes), *(["one instruction for all"] if instruction != options.instruction else [])]
+    return _Read(lifted, instruction, said, list(dict.fromkeys(shapes.values())))
+
+
+def _labelled(
+    splits: Mapping[str, list[Example]],
+) -> tuple[dict[str, list[Example]], list[str]]:
+    """Leave out held-out splits whose labels are all -1 and so none, as in GLUE's test files."""
+    trained = {target for example in splits.get("train", ()) for target in example.targets}
+    found = {
+        split: of_split
+        for split, of_split in splits.items()
+        if not trained or "-1" in trained or {e.targets for e in of_split} != {("-1",)}
+    }
+    return found, [
+        f"{split} was left out, since all its labels are -1, which stands for none"
+        for split in splits
+        if split not in found
+    ]
 
 
 def _renamed(row: Mapping[str, Any] | InputError) -> Mapping[str, Any] | InputError:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cotune.exceptions import InputError
 from cotune.tasks.readers.containers._encoding import has_broken_bytes, open_text
-from cotune.tasks.readers.containers._numbers import Row
+from cotune.tasks.readers.containers._numbers import Cell, Row
 from cotune.tasks.readers.containers._table import Tables, suffix_of
 
 _DELIMITERS = ",\t;|"
-_CELL = 2**31 - 1
+_LARGEST = 2**31 - 1
+_SAID = re.compile(r'"?sep=(.)"?')
+"""The line by which spreadsheets are told what parts the cells."""
 
 
 def read_csv(path: Path, split: str) -> Tables:
@@ -25,13 +28,8 @@ def read_csv(path: Path, split: str) -> Tables:
 
 def _csv_rows(path: Path, file: Any) -> Iterator[Row]:
     with file:
-        first = file.readline()
-        file.seek(0)
-        delimiter = "\t" if suffix_of(path) != ".csv" and "\t" in first else _delimiter(first)
-        # Most writers of tabs quote nothing, and a lone quotation mark would swallow the lines after it.
-        quoted = delimiter != "\t" or _quotes_close(file)
-        file.seek(0)
-        csv.field_size_limit(_CELL)
+        delimiter, quoted, opening = _dialect(path, file)
+        csv.field_size_limit(_LARGEST)
         reader = csv.reader(
             file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         )
@@ -45,12 +43,27 @@ def _csv_rows(path: Path, file: Any) -> Iterator[Row]:
             except csv.Error as error:
                 yield f"{path}, line {line}", InputError(f"{path}, line {line} cannot be read: {error}.")
                 continue
-            if not any(cell.strip() for cell in cells):
+            if line <= opening or not any(cell.strip() for cell in cells):
                 continue
             if header:
                 yield f"{path}, line {line}", _csv_row(f"{path}, line {line}", header, cells)
             else:
                 header = _names(cells)
+
+
+def _dialect(path: Path, file: Any) -> tuple[str, bool, int]:
+    """Return what parts the cells, whether they may be quoted, and how many lines stand before the header."""
+    first = file.readline()
+    said = _SAID.fullmatch(first.strip())
+    header = file.readline() if said else first
+    file.seek(0)
+    delimiter = said[1] if said else _delimiter(header)
+    if suffix_of(path) != ".csv" and "\t" in header:
+        delimiter = "\t"
+    # Most writers of tabs quote nothing, and a lone quotation mark would swallow the lines after it.
+    quoted = delimiter != "\t" or _quotes_close(file)
+    file.seek(0)
+    return delimiter, quoted, int(said is not None)
 
 
 def _names(cells: Sequence[str]) -> list[str]:
@@ -77,6 +90,5 @@ def _csv_row(where: str, header: list[str], cells: list[str]) -> dict[str, Any] 
     if any(map(has_broken_bytes, cells)):
         return InputError(f"{where} is not text in the encoding of the file.")
     # What has no name is the number of the row that pandas writes; cells left out at the end are empty.
-    return {
-        name: cell for name, cell in itertools.zip_longest(header, cells[: len(header)], fillvalue="") if name
-    }
+    filled = itertools.zip_longest(header, cells[: len(header)], fillvalue="")
+    return {name: Cell(cell) for name, cell in filled if name}

@@ -24,7 +24,7 @@ def is_saved(folder: Path) -> bool:
 
 
 def has_configurations(folder: Path) -> bool:
-    """Return whether a folder's card lists configurations, as data sets of the hub do."""
+    """Return whether a folder's card lists configurations or names of labels, as data sets of the hub do."""
     card = folder / "README.md"
     if not card.is_file():
         return False
@@ -33,7 +33,7 @@ def has_configurations(folder: Path) -> bool:
         metadata = yaml.safe_load(rest.partition("\n---")[0]) if not opening.strip("\ufeff \n") else None
     except yaml.YAMLError:
         return False
-    return isinstance(metadata, dict) and bool(metadata.get("configs"))
+    return isinstance(metadata, dict) and (bool(metadata.get("configs")) or "class_label" in str(metadata))
 
 
 def read_saved(folder: Path) -> Tables:
