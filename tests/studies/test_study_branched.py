@@ -11,7 +11,7 @@ from cotune.studies import plan_study, run_study, study_status
 from cotune.studies.engine._executor import InlineExecutor
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import BranchedRun, FitRun, JointPartRun
-from cotune.studies.grouping.arms import steps_together
+from cotune.studies.grouping.arms import Length
 
 ARMS = ["branched", "joint", "single"]
 
@@ -41,7 +41,7 @@ def test_it_takes_as_many_steps_as_the_others_and_trains_the_joint_part_once(wor
                 assert runs == plan.cells["joint", budget, seed]
                 continue
             (joint,) = {run.joint for run in runs}
-            together = steps_together(budget, share)
+            together = Length(budget).together(share)
             assert 1 <= together < budget
             assert joint == JointPartRun(
                 tuple(sorted(study.learner.tasks)), 3 + seed, 4 * together, 4 * (budget - together), ""
@@ -146,7 +146,7 @@ def test_it_goes_on_by_another_method_and_for_longer(workshop):
     )
     result = run_study(study)
     assert all(record.error is None for record in result.stages[1].records)
-    plan = study.compared(result.groups.labels, {})
+    plan = study.compared(study.config.comparison, result.groups.labels, {})
     k = len(result.groups.members)
     assert steps_of(plan, "grouped", 2, 0) == 8
     assert steps_of(plan, "full first", 2, 0) == 8
@@ -187,9 +187,88 @@ def test_what_cannot_be_branched_is_said(workshop, comparison, words):
 
 def test_a_learner_without_steps_is_refused(planted, workshop):
     study = planted.study(comparison=compared())
-    with pytest.raises(InputError, match=r"arms.0: This learner has no steps after which .* 'branched' away"):
+    with pytest.raises(
+        InputError, match=r"arms.0: This learner cannot stop in the middle .*take the arm 'branched' away"
+    ):
         study.check()
     method = {"name": "promot", "prompt_length": 4, "prompt_steps": 2, "order": "sequence"}
     arm = {"name": "branched", "label": "in turn", "method": method}
     with pytest.raises(InputError, match=r"arms\.0: Tasks in sequence have no part"):
         workshop.study(comparison=compared(arm)).check()
+
+
+CONVERGED = {
+    "budgets": [2, "converged"],
+    "converged": {"most": 12, "every": 2, "patience": 2},
+    "seeds": 2,
+    "arms": ["branched", "joint", {"name": "grouped", "label": "longer", "updates": "joint"}],
+}
+
+
+def test_models_train_until_they_have_converged_at_a_cost_that_is_said(workshop):
+    # A rate at which a model gets worse after some steps.
+    learner = {**workshop.data["learner"], "training": {**workshop.data["learner"]["training"], "warmup": 0}}
+    learner["training"]["learning_rate"] = 0.3
+    study = workshop.study(comparison=CONVERGED, learner=learner)
+    plan = plan_study(study)
+    assert any("with all of their 12 steps a task; they end where" in note for note in plan.notes)
+    result = run_study(study)
+    records = result.stages[1].records
+    assert [record.error for record in records] == [None] * len(records)
+    assert plan.stages[1].steps >= sum(len(record.losses) for record in records)
+    kinds = {record.kind for record in records}
+    assert kinds == {"fit", "converged_fit", "joint_part", "branched_fit"}
+    for record in records:
+        looks = (record.payload or {}).get("looks")
+        assert (looks is not None) == ("patience" in record.identity and bool(record.identity["patience"]))
+        if looks:
+            steps, losses = zip(*looks["losses"], strict=True)
+            assert looks["kept"] == steps[losses.index(min(losses))]
+            assert len(record.losses) == steps[-1] <= record.identity["steps"]
+
+    costs = {(cost.arm, cost.budget): cost for cost in result.costs}
+    assert costs["branched", 2].steps == costs["joint", 2].steps == costs["grouped", 2].steps == 2 * 4
+    assert costs["longer", 2].steps == 2 * 4 * len(result.groups.members)
+    assert costs["joint", "converged"].kept_steps < costs["joint", "converged"].steps <= 12 * 4
+    with (study.folder / "arms.csv").open(newline="") as stream:
+        rows = {(row["arm"], row["steps_per_task"]): row for row in csv.DictReader(stream)}
+    for (arm, budget), cost in costs.items():
+        assert float(rows[arm, str(budget)]["steps"]) == cost.steps
+        assert float(rows[arm, str(budget)]["tokens"]) == pytest.approx(cost.tokens)
+        assert float(rows[arm, str(budget)]["cpu_seconds"]) == pytest.approx(cost.cpu_seconds)
+    with (study.folder / "results.csv").open(newline="") as stream:
+        taken = [row for row in csv.DictReader(stream) if row["steps_per_task"] == "converged"]
+    assert taken
+    assert all(int(row["kept_step"]) <= int(row["run_steps"]) for row in taken)
+    assert json.loads(json.dumps(result.to_dict()))["costs"][0].keys() >= {"steps", "tokens", "cpu_seconds"}
+    sentences = "\n".join(result.sentences())
+    assert (
+        "At 2 steps a task not all arms took the same number of steps: a seed of grouped 8, of" in sentences
+    )
+    assert "At convergence" in sentences
+    page = (study.folder / "report.html").read_text()
+    assert "kept at" in page
+    assert "convergence" in page
+    # The adapters that are kept are the converged ones.
+    kept = json.loads((study.folder / "adapters" / "group-0" / "cotune.json").read_text())
+    assert kept["run"] in {record.key for record in records if record.kind == "converged_fit"}
+    assert run_study(study).stages[1].reused == len(records)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "words"),
+    [
+        ({"converged": {"most": 8}}, "converged is of the budget of that name; add it to budgets"),
+        ({"budgets": ["converged"], "converged": {"most": 4}}, "every must be at most the 4 steps of most"),
+        ({"budgets": ["convergent"]}, "budgets.0"),
+    ],
+)
+def test_what_is_no_convergence_is_said(workshop, comparison, words):
+    with pytest.raises(InputError, match=words):
+        workshop.study(comparison=comparison)
+
+
+def test_a_learner_without_steps_does_not_converge(planted):
+    study = planted.study(comparison={"budgets": ["converged"], "arms": ["joint"]})
+    with pytest.raises(InputError, match="This learner cannot stop in the middle of a run; take 'converged'"):
+        study.check()

@@ -6,7 +6,7 @@ import torch
 
 from cotune.exceptions import InputError, RunError
 from cotune.training._branch_point import BranchPoint, values_of
-from cotune.training.parts import Part, PartLearner, Span
+from cotune.training.parts import Part, PartLearner, Patience, Span
 
 NAMES = ("copy", "last", "swap")
 MOVING = {"batch_size": 4, "learning_rate": 0.02, "schedule": "cosine", "warmup": 0.3}
@@ -136,3 +136,47 @@ def test_what_cannot_be_parted_is_said(learner_of, tasks, tmp_path):
         learner.fit_parts([Part(("copy",), 0, 2, Span(since=2), tmp_path / "none")], split="test")
     with pytest.raises(InputError, match="same steps and the same span"):
         learner.fit_parts([Part(("copy",), 0, 2), Part(("copy",), 0, 3)], split="test")
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+def test_a_run_with_patience_ends_where_validation_stops_falling_and_keeps_the_best(
+    kind, learner_of, tasks, tmp_path, one_thread
+):
+    learner = learner_of(kind, tasks, training={"batch_size": 4, "learning_rate": 0.05, "warmup": 0.0})
+    part = Part(NAMES, 1, 400, patience=Patience(every=3, looks=2))
+    (fit,) = learner.fit_parts([part], split="validation", save_to=tmp_path)
+    steps, losses = zip(*fit.looks.losses, strict=True)
+    assert list(steps) == list(range(0, 3 * len(steps), 3))
+    assert len(fit.losses) == steps[-1] < 400
+    best = int(np.argmin(losses))
+    assert fit.looks.kept == steps[best] == steps[-1] - 2 * 3
+    assert min(losses[:-2]) <= min(losses[-2:])
+    # What is scored, and saved, is the state at the lowest loss: the run of so many steps.
+    alone = learner.fit(NAMES, 1, steps=fit.looks.kept, split="validation")
+    assert fit.scores == alone.scores
+    mean = np.mean([score.value for score in fit.scores.values()])
+    assert losses[best] == pytest.approx(mean, rel=1e-5), "the scores are losses here too"
+
+
+def test_a_run_with_patience_ends_at_its_steps_and_never_gets_worse(learner_of, tasks):
+    learner = learner_of("causal", tasks, training={"batch_size": 4, "learning_rate": 1e-4})
+    part = Part(NAMES, 1, 7, patience=Patience(every=3, looks=9))
+    (fit,) = learner.fit_parts([part], split="validation")
+    assert [step for step, _ in fit.looks.losses] == [0, 3, 6, 7]
+    assert len(fit.losses) == 7
+    recipe = {"batch_size": 4, "learning_rate": 1.0, "max_loss": 1e9, "warmup": 0.0}
+    worse = learner_of("causal", tasks, method={"name": "full"}, training=recipe)
+    (fit,) = worse.fit_parts([part], split="validation")
+    assert fit.looks.kept == 0
+
+
+def test_groups_go_on_from_the_best_of_a_joint_part_with_patience(learner_of, tasks, tmp_path, one_thread):
+    learner = learner_of("causal", tasks, training={"batch_size": 4, "learning_rate": 0.05, "warmup": 0.0})
+    patience = Patience(every=3, looks=2)
+    begun = learner.begin(Part(NAMES, 1, 400, Span(rest=60), patience=patience), tmp_path)
+    lowest = min(loss for _, loss in begun.looks.losses)
+    assert len(begun.losses) > begun.looks.kept
+    (fit,) = learner.fit_parts([Part(NAMES, 1, 60, Span(since=400), tmp_path, patience)], split="validation")
+    assert fit.looks.losses[0] == (0, pytest.approx(lowest, rel=1e-6))
+    steps = {moments["step"].item() for moments in BranchPoint.load(tmp_path).moments.values()}
+    assert steps == {begun.looks.kept}

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import ArmAverage, Comparison, MeanWithMargin, MetricTasks, format_gain
-from cotune.findings.grouping import GroupingFindings
-from cotune.findings.wording import DASH, count, format_number
+from cotune.findings.comparison import (
+    ArmAverage,
+    Budget,
+    Comparison,
+    MeanWithMargin,
+    MetricTasks,
+    budget_words,
+    format_gain,
+)
+from cotune.findings.grouping import ArmCost, GroupingFindings
+from cotune.findings.wording import DASH, count, duration, format_number
 from cotune.report.layout import Layout
 
 
@@ -68,19 +76,22 @@ class ArmLine:
     average: str
     spread: str
     worst: str
+    steps: str
+    tokens: str
+    time: str
 
 
 def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
     """Tabulate the contrasts, the metric that decides first."""
-    decisions: dict[int | None, str] = {v.budget: v.decision for v in comparison.verdicts}
+    decisions: dict[Budget | None, str] = {v.budget: v.decision for v in comparison.verdicts}
     decisions[None] = comparison.overall.decision
     gains = {(c.arm, c.budget, c.metric): c.gain for c in comparison.contrasts}
-    scopes: tuple[int | None, ...] = comparison.budgets
+    scopes: tuple[Budget | None, ...] = comparison.budgets
     if len(scopes) > 1:
         scopes = (*scopes, None)
     return tuple(
         VerdictRow(
-            scope="over all budgets" if budget is None else f"{count(budget, 'step')} a task",
+            scope="over all budgets" if budget is None else budget_words(budget),
             metric=metric.name,
             decision=decisions[budget] if metric is comparison.metrics[0] else "",
             gains=tuple(gain_entry(gains.get((arm, budget, metric.name))) for arm in others(comparison)),
@@ -119,7 +130,7 @@ def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ..
     )
 
 
-def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layout: Layout) -> ScoreTable:
+def _score_table(comparison: Comparison, metric: MetricTasks, budget: Budget, layout: Layout) -> ScoreTable:
     scores = {(m.arm, m.task): m.score for m in comparison.means if m.budget == budget}
     gains = {(g.arm, g.task): (g.gain, g.sign) for g in comparison.gains if g.budget == budget}
     names = [name for name in layout.names if name in metric.tasks]
@@ -128,7 +139,7 @@ def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layou
     openers = layout.group_openers(names)
     reference = comparison.reference
     return ScoreTable(
-        budget=f"{count(budget, 'step')} a task",
+        budget=budget_words(budget),
         metric=metric.name,
         direction="higher is better" if metric.higher_is_better else "lower is better",
         arms=comparison.arms,
@@ -151,7 +162,7 @@ def _score_table(comparison: Comparison, metric: MetricTasks, budget: int, layou
     )
 
 
-def _average_row(comparison: Comparison, metric: MetricTasks, budget: int, decimals: int) -> ScoreRow:
+def _average_row(comparison: Comparison, metric: MetricTasks, budget: Budget, decimals: int) -> ScoreRow:
     scope = (budget, metric.name)
     averages = {a.arm: a for a in comparison.averages if (a.budget, a.metric) == scope}
     gains = {c.arm: c.gain for c in comparison.contrasts if (c.budget, c.metric) == scope}
@@ -198,6 +209,7 @@ def _decimals(scores: Sequence[MeanWithMargin]) -> int:
 def arm_lines(data: GroupingFindings) -> tuple[ArmLine, ...]:
     """Tabulate the arms; none where it is not known what they train."""
     trained = {arm.name: arm for arm in data.arms}
+    costs = {(cost.arm, cost.budget): cost for cost in data.costs}
     if data.comparison is None or not trained:
         return ()
     lines = []
@@ -207,19 +219,29 @@ def arm_lines(data: GroupingFindings) -> tuple[ArmLine, ...]:
         margin = average.score.margin
         error = f" ± {format_number(margin, decimals)}" if math.isfinite(margin) else " ± ?"
         known = math.isfinite(average.spread)
+        cost = costs.get((average.arm, average.budget))
         lines.append(
             ArmLine(
                 arm=average.arm,
                 adapters=count(arm.adapters, "adapter"),
                 parameters=DASH if arm.parameters is None else f"{arm.parameters:,}",
-                budget=count(average.budget, "step"),
+                budget=budget_words(average.budget),
                 metric=average.metric,
                 average=format_number(average.score.mean, decimals) + error,
                 spread=format_number(average.spread, decimals) if known else DASH,
                 worst=f"{format_number(average.worst.value, decimals)} ({average.worst.task})",
+                steps=DASH if cost is None else _steps(cost),
+                tokens=DASH if cost is None or cost.tokens is None else f"{cost.tokens:,.0f}",
+                time=DASH if cost is None else duration(cost.cpu_seconds),
             )
         )
     return tuple(lines)
+
+
+def _steps(cost: ArmCost) -> str:
+    """Write the steps of a seed, with those up to the states that were kept where these are others."""
+    kept = "" if cost.kept_steps == cost.steps else f" (kept at {cost.kept_steps:,.0f})"
+    return f"{cost.steps:,.0f}{kept}"
 
 
 def _average_decimals(average: ArmAverage) -> int:

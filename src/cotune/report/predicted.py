@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cotune.findings.comparison import MeasuredGain
+from cotune.findings.comparison import MeasuredGain, budget_words
 from cotune.findings.grouping import (
     GroupingFindings,
     Interval,
@@ -108,7 +108,7 @@ def _measured(row: MeasuredGain, gain: PredictedGains) -> MeasuredRow:
         measured = measured_text(row.measured, gain.unit)
     return MeasuredRow(
         over=_OVER[row.arm],
-        budget=f"{count(row.budget, 'step')} a task",
+        budget=budget_words(row.budget),
         predicted=interval_text(predicted, gain.unit, gain.level),
         measured=measured,
         agrees={True: "yes", False: "no", None: DASH}[row.agrees],

@@ -44,12 +44,14 @@ class BranchPoint:
     random: Mapping[str, torch.Tensor]
 
     @classmethod
-    def of(cls, attached: Attached, run: TrainingRun, device: torch.device) -> BranchPoint:
-        """Copy where a run stands to the CPU."""
+    def of(
+        cls, attached: Attached, run: TrainingRun, device: torch.device, *, moments: bool = True
+    ) -> BranchPoint:
+        """Copy where a run stands to the CPU, without the optimiser's moments if nothing goes on from it."""
         kept = {
             name: {key: _on_cpu(value) for key, value in run.moments(parameter).items()}
             for name, parameter in named_parameters(attached).items()
-            if run.moments(parameter)
+            if moments and run.moments(parameter)
         }
         return cls(values_of(attached), kept, list(run.task_losses), random_state(device))
 

@@ -61,6 +61,22 @@ class Score(Brief):
 
 
 @dataclass(frozen=True, slots=True)
+class Looks(Brief):
+    """What a run that ends by its validation loss saw.
+
+    Parameters
+    ----------
+    losses : tuple of (int, float)
+        Steps done and the validation loss after them.
+    kept : int
+        The step whose state was kept, that of the lowest loss; 0 where no step helped.
+    """
+
+    losses: tuple[tuple[int, float], ...]
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fit(Brief):
     """What one training run gave.
 
@@ -76,6 +92,8 @@ class Fit(Brief):
         Training examples seen by task; empty for a learner that does not count them.
     replay_losses : tuple of float or None
         Loss of the text replayed in every step, None in a step without; empty for a learner without replay.
+    looks : Looks or None
+        What a run saw that ended where its validation loss stopped falling; None of any other.
     """
 
     scores: Mapping[str, Score]
@@ -83,6 +101,7 @@ class Fit(Brief):
     tokens: int | None = None
     examples: Mapping[str, int] = field(default_factory=dict)
     replay_losses: tuple[float | None, ...] = ()
+    looks: Looks | None = None
 
 
 @runtime_checkable

@@ -36,6 +36,22 @@ WHOLE = Span()
 
 
 @dataclass(frozen=True, slots=True)
+class Patience(Brief):
+    """When a run ends whose validation loss stops falling.
+
+    Parameters
+    ----------
+    every : int
+        Steps between looks at the loss, the mean over tasks; the first is before the first step.
+    looks : int
+        It ends after so many looks in a row without a new lowest loss.
+    """
+
+    every: int
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part(Brief):
     """Some of the steps of a run on a subset.
 
@@ -50,11 +66,13 @@ class Part(Brief):
     seed : int
         Decides the run, as of a whole one.
     steps : int
-        Optimiser steps that are done.
+        Optimiser steps that are done, the most of them where there is patience.
     span : Span
         Where in the whole run they lie.
     origin : Path or None
         The folder that an earlier part left, to go on from; None for fresh parameters.
+    patience : Patience or None
+        When it ends by its validation loss, with the best state kept; None where it does all its steps.
     """
 
     subset: Subset
@@ -62,6 +80,7 @@ class Part(Brief):
     steps: int
     span: Span = WHOLE
     origin: Path | None = None
+    patience: Patience | None = None
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cotune.models import LanguageModel
     from cotune.training._branch_point import BranchPoint
     from cotune.training._log import TrainingLog
+    from cotune.training._lookout import Lookout
     from cotune.training._loop import TrainingRun
 
 StageBatches: TypeAlias = Callable[[Attached, Stage], Iterator[TaskBatch]]
@@ -43,6 +44,8 @@ class StagedRun:
         Where another run stood that it goes on from; ``attach`` has set its parameters.
     leave : callable, optional
         Is given where the run stands at its end; it is trained alone.
+    lookout : Lookout, optional
+        Ends it where its validation loss stops falling; it is trained alone.
     """
 
     name: str
@@ -51,6 +54,7 @@ class StagedRun:
     batches: StageBatches
     origin: BranchPoint | None = None
     leave: Callable[[BranchPoint], None] | None = None
+    lookout: Lookout | None = None
 
 
 def begin_stage(model: LanguageModel, attached: Attached, stage: Stage, span: Span = WHOLE) -> TrainingRun:
@@ -183,14 +187,29 @@ def _alone(
             final = begin_stage(model, attached, last, span)
             if run.origin is not None:
                 run.origin.resume(attached, final, model.device)
-            final.run(run.batches(attached, last))
-            if run.leave is not None:
-                from cotune.training._branch_point import BranchPoint
-
-                run.leave(BranchPoint.of(attached, final, model.device))
+            _finish(model, attached, final, run, run.batches(attached, last))
             yield attached, [*logs, final.log]
 
     return map(trained, runs)
+
+
+def _finish(
+    model: LanguageModel,
+    attached: Attached,
+    final: TrainingRun,
+    run: StagedRun,
+    batches: Iterator[TaskBatch],
+) -> None:
+    """Do the steps of the last stage, all or as many as help, and leave where it stands to the next."""
+    from cotune.training._branch_point import BranchPoint
+
+    if run.lookout is None:
+        final.run(batches)
+    else:
+        moments = run.leave is not None
+        run.lookout.train(attached, final, batches, model.device, moments=moments)
+    if run.leave is not None:
+        run.leave(run.lookout.best if run.lookout else BranchPoint.of(attached, final, model.device))
 
 
 def _together(
@@ -202,7 +221,8 @@ def _together(
     span: Span,
 ) -> Iterator[_Trained] | None:
     """Train runs at once and give contexts in which the model is one of them; None where they cannot be."""
-    if len(runs) < 2 or not trains_side_by_side(method, training, model):
+    apart = len(runs) < 2 or any(run.lookout is not None for run in runs)
+    if apart or not trains_side_by_side(method, training, model):
         return None
     from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 

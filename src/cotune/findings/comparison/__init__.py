@@ -1,5 +1,6 @@
 """Compare arms of training on the same test examples with a margin (Table 2 of AdaGroup)."""
 
+from cotune.findings.comparison._budget import CONVERGED, Budget, budget_order, budget_words
 from cotune.findings.comparison._choice import choosable
 from cotune.findings.comparison._compare import compare
 from cotune.findings.comparison._course import contenders, course_of, ending_after, look_taken
@@ -25,9 +26,11 @@ from cotune.findings.comparison._verdict import format_gain
 
 __all__ = [
     "CONFIDENCE",
+    "CONVERGED",
     "ArmAverage",
     "ArmMean",
     "ArmScore",
+    "Budget",
     "Comparison",
     "Contrast",
     "Course",
@@ -43,6 +46,8 @@ __all__ = [
     "TaskGain",
     "TaskValue",
     "Verdict",
+    "budget_order",
+    "budget_words",
     "choosable",
     "compare",
     "contenders",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cotune.exceptions import InputError
+from cotune.findings.comparison._budget import Budget
 from cotune.findings.comparison._choice import CHOICES, Pair
 from cotune.findings.comparison._looks import Look
 from cotune.findings.comparison._statistics import SeedValues, estimate, p_values
@@ -115,7 +116,7 @@ def _told_apart(verdict: Verdict) -> frozenset[Pair]:
 
 
 def _gains(
-    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[Budget | None]
 ) -> list[TaskGain]:
     gains = []
     for arm in arms:
@@ -150,7 +151,7 @@ def discovered(gains: Sequence[MeanWithMargin], look: Look | None = None) -> lis
 
 
 def _contrasts(
-    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[int | None]
+    table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[Budget | None]
 ) -> list[Contrast]:
     """Contrast the reference with every other arm, and for the verdicts all that can be chosen."""
     chosen = itertools.combinations((arm for arm in CHOICES if arm in arms), 2)
@@ -165,7 +166,7 @@ def _contrasts(
 
 
 def _differences(
-    table: PairedScores, reference: str, arm: str, budget: int | None, tasks: Sequence[str]
+    table: PairedScores, reference: str, arm: str, budget: Budget | None, tasks: Sequence[str]
 ) -> list[SeedValues]:
     budgets = table.budgets if budget is None else (budget,)
     cells = (table.difference(reference, arm, b, task) for task in tasks for b in budgets)
@@ -173,7 +174,7 @@ def _differences(
 
 
 def _contrast(
-    table: PairedScores, reference: str, arm: str, budget: int | None, metric: MetricTasks
+    table: PairedScores, reference: str, arm: str, budget: Budget | None, metric: MetricTasks
 ) -> Contrast | None:
     cells = _differences(table, reference, arm, budget, metric.tasks)
     if not cells:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cotune._repr import Brief
 from cotune.findings._plain import Plain
+from cotune.findings.comparison._budget import Budget
 from cotune.findings.comparison._statistics import SeedValues, estimate
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import ArmScore, MeanWithMargin
@@ -20,7 +21,7 @@ class MeasuredGain(Brief, Plain):
     ----------
     arm : str
         What the groups gain over.
-    budget : int
+    budget : Budget
         Training steps a task.
     predicted, low, high : float
         The prediction with its interval, in units of the tasks; NaN ends where nothing tells its error.
@@ -32,7 +33,7 @@ class MeasuredGain(Brief, Plain):
     """
 
     arm: str
-    budget: int
+    budget: Budget
     predicted: float
     low: float
     high: float
@@ -52,7 +53,7 @@ class MeasuredGain(Brief, Plain):
 def measured_gain(
     records: Iterable[ArmScore],
     arm: str,
-    budget: int,
+    budget: Budget,
     *,
     units: Mapping[str, float],
     weights: Mapping[str, float],
@@ -66,7 +67,7 @@ def measured_gain(
         Of all arms.
     arm : str
         The arm.
-    budget : int
+    budget : Budget
         Training steps a task.
     units : mapping of str to float
         What a gain of 1 is worth in each task's own scores.

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from cotune.findings.comparison._budget import Budget
 from cotune.findings.comparison._types import CONFIDENCE, MeanWithMargin
 
 Values = npt.NDArray[np.float64]
@@ -43,7 +44,7 @@ class SeedValues:
     """
 
     task: str
-    budget: int
+    budget: Budget
     by_seed: Mapping[int, Values]
     examples: str = ""
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cotune.exceptions import InputError
+from cotune.findings.comparison._budget import Budget, budget_order
 from cotune.findings.comparison._looks import Look
 from cotune.findings.comparison._statistics import SeedValues, Values, margin_at
 from cotune.findings.comparison._types import CONFIDENCE, ArmScore, MeanWithMargin, MetricTasks
@@ -41,11 +42,11 @@ class PairedScores:
             raise InputError(
                 f"The comparison has no record of any of the arms {', '.join(arms)}; at least one is needed."
             )
-        self._values: dict[tuple[str, int, str], dict[int, Values]] = defaultdict(dict)
+        self._values: dict[tuple[str, Budget, str], dict[int, Values]] = defaultdict(dict)
         self._first: dict[str, ArmScore] = {}
         self._shared: dict[str, ArmScore] = {}
         self.recomputed: dict[str, None] = {}
-        self._seeds: dict[int, set[int]] = defaultdict(set)
+        self._seeds: dict[Budget, set[int]] = defaultdict(set)
         for record in kept:
             self._add(record)
 
@@ -69,9 +70,9 @@ class PairedScores:
         return tuple(self._first)
 
     @property
-    def budgets(self) -> tuple[int, ...]:
+    def budgets(self) -> tuple[Budget, ...]:
         """All budgets, ascending."""
-        return tuple(sorted(self._seeds))
+        return tuple(sorted(self._seeds, key=budget_order))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -89,12 +90,12 @@ class PairedScores:
             for (name, higher), tasks in sorted(by_metric.items(), key=lambda item: -len(item[1]))
         )
 
-    def cell(self, arm: str, budget: int, task: str) -> SeedValues | None:
+    def cell(self, arm: str, budget: Budget, task: str) -> SeedValues | None:
         """Return the scores of an arm in the metric's own direction, or ``None`` without a record."""
         by_seed = self._values.get((arm, budget, task))
         return SeedValues(task, budget, by_seed, self._examples(task)) if by_seed else None
 
-    def difference(self, reference: str, arm: str, budget: int, task: str) -> SeedValues | None:
+    def difference(self, reference: str, arm: str, budget: Budget, task: str) -> SeedValues | None:
         """Pair two arms: ``reference`` minus ``arm``, turned so that positive is better, by common seed."""
         left = self._values.get((reference, budget, task), {})
         right = self._values.get((arm, budget, task), {})
@@ -116,7 +117,7 @@ class PairedScores:
             return gain
         return replace(gain, margin=margin_at(gain, 1 - look.significance(1 - CONFIDENCE)))
 
-    def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[int], *arms: str) -> int:
+    def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[Budget], *arms: str) -> int:
         """Count the pairs (task, seed, budget) of a complete design: every seed the arms are trained with.
 
         Where there is one look, they are those that any arm used at a budget.

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from cotune._repr import Brief
 from cotune.findings._plain import Plain
+from cotune.findings.comparison._budget import Budget
 from cotune.findings.comparison._looks import Course
 
 Decision: TypeAlias = Literal[
@@ -34,7 +35,7 @@ class ArmScore(Brief, Plain):
     ----------
     arm : str
         How the tasks were trained: ``"grouped"``, ``"branched"``, ``"joint"``, ``"single"``, ``"random"``.
-    budget : int
+    budget : Budget
         Training steps per task; every arm of a budget takes the same number of steps in all.
     seed : int
         Training seed; two arms are compared seed by seed.
@@ -54,7 +55,7 @@ class ArmScore(Brief, Plain):
     """
 
     arm: str
-    budget: int
+    budget: Budget
     seed: int
     task: str
     value: float
@@ -121,7 +122,7 @@ class ArmMean(Brief, Plain):
     """Score of an arm on a task at a budget, in the metric's units and direction."""
 
     arm: str
-    budget: int
+    budget: Budget
     task: str
     score: MeanWithMargin
 
@@ -143,7 +144,7 @@ class ArmAverage(Brief, Plain):
     """
 
     arm: str
-    budget: int
+    budget: Budget
     metric: str
     tasks: tuple[str, ...]
     score: MeanWithMargin
@@ -161,7 +162,7 @@ class TaskGain(Brief, Plain):
     """
 
     arm: str
-    budget: int | None
+    budget: Budget | None
     task: str
     gain: MeanWithMargin
     sign: int
@@ -175,7 +176,7 @@ class Contrast(Brief, Plain):
     ----------
     reference, arm : str
         Positive gains mean that ``reference`` is better.
-    budget : int or None
+    budget : Budget or None
         ``None`` for the mean over budgets.
     metric : str
         The metric of the averaged tasks.
@@ -189,7 +190,7 @@ class Contrast(Brief, Plain):
 
     reference: str
     arm: str
-    budget: int | None
+    budget: Budget | None
     metric: str
     tasks: tuple[str, ...]
     gain: MeanWithMargin
@@ -248,7 +249,7 @@ class Verdict(Brief, Plain):
     run could be compared, ``outlook`` where the comparison is looked at once.
     """
 
-    budget: int | None
+    budget: Budget | None
     decision: Decision
     sentence: str
     remarks: tuple[str, ...]
@@ -281,7 +282,7 @@ class Comparison(Brief, Plain):
         The arm whose gains are given.
     arms : tuple of str
         All arms, the reference among them.
-    budgets : tuple of int
+    budgets : tuple of Budget
         Training steps per task, ascending.
     seeds : tuple of int
         All training seeds.
@@ -309,7 +310,7 @@ class Comparison(Brief, Plain):
 
     reference: str
     arms: tuple[str, ...]
-    budgets: tuple[int, ...]
+    budgets: tuple[Budget, ...]
     seeds: tuple[int, ...]
     tasks: tuple[str, ...]
     metrics: tuple[MetricTasks, ...]

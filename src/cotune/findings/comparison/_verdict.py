@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from cotune.findings.comparison._budget import CONVERGED, Budget, budget_words
 from cotune.findings.comparison._choice import (
     CHOICES,
     IN_GROUPS,
@@ -49,7 +50,7 @@ class BudgetFindings:
 
     def __init__(
         self,
-        budget: int | None,
+        budget: Budget | None,
         table: PairedScores,
         arms: Sequence[str],
         reference: str,
@@ -77,10 +78,12 @@ class BudgetFindings:
     def scope(self) -> str:
         """Opening of a sentence, such as "At 200 steps a task"."""
         if self.budget is not None:
-            return f"At {_steps(self.budget)}"
+            return f"At {budget_words(self.budget)}"
         if len(self.budgets) == 1:
-            return f"At {_steps(self.budgets[0])}, the only budget"
-        return f"Over all budgets ({_list([str(b) for b in self.budgets])} steps a task)"
+            return f"At {budget_words(self.budgets[0])}, the only budget"
+        numbers = [str(budget) for budget in self.budgets if budget != CONVERGED]
+        steps = f"{_list(numbers)} step{'' if numbers == ['1'] else 's'} a task"
+        return f"Over all budgets ({steps}{', and convergence' if CONVERGED in self.budgets else ''})"
 
 
 def decide(findings: BudgetFindings) -> Verdict:
@@ -134,7 +137,7 @@ def differ(verdicts: Iterable[Verdict]) -> bool:
     return len({"in groups" if decision in in_groups else decision for decision in decided}) > 1
 
 
-def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict:
+def decide_overall(pooled: Verdict, by_budget: Mapping[Budget, Verdict]) -> Verdict:
     """Verdict over all budgets, undecided where two budgets are decided in opposite directions.
 
     Two ways to train in these groups are none.
@@ -142,7 +145,7 @@ def decide_overall(pooled: Verdict, by_budget: Mapping[int, Verdict]) -> Verdict
     decided = {b: verdict.decision for b, verdict in by_budget.items() if verdict.decision != UNDECIDED}
     if not differ(by_budget.values()):
         return pooled
-    parts = [f"{decision} at {_steps(budget)}" for budget, decision in decided.items()]
+    parts = [f"{decision} at {budget_words(budget)}" for budget, decision in decided.items()]
     sentence = f"It depends on the budget: {_list(parts)}. {pooled.sentence}"
     return Verdict(None, UNDECIDED, sentence, pooled.remarks, outlook=pooled.outlook)
 
@@ -300,10 +303,6 @@ def _turned(metric: MetricTasks) -> str:
 
 def _size(gain: MeanWithMargin, metric: MetricTasks) -> str:
     return f"{format_gain(gain, signed=False).lstrip(MINUS)} {metric.name}"
-
-
-def _steps(budget: int) -> str:
-    return f"{_count(budget, 'step')} a task"
 
 
 def _count(number: int, noun: str) -> str:

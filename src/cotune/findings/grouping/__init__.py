@@ -28,6 +28,7 @@ from cotune.findings.grouping._groups import (
 )
 from cotune.findings.grouping._records import (
     AffinityData,
+    ArmCost,
     ArmRow,
     Baseline,
     GroupingData,
@@ -42,6 +43,7 @@ from cotune.findings.grouping._records import (
 
 __all__ = [
     "AffinityData",
+    "ArmCost",
     "ArmRow",
     "Baseline",
     "CompanyGains",

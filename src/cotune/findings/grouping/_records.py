@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from cotune._repr import Brief
-from cotune.findings.comparison import Comparison, MeasuredGain
+from cotune.findings.comparison import Budget, Comparison, MeasuredGain
 from cotune.findings.grouping._gain import PredictedGains
 from cotune.findings.runs import FailedRun, RunKind
 
@@ -136,6 +136,37 @@ class GroupRow(Brief):
     name: str
     tasks: tuple[str, ...]
     density: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmCost(Brief):
+    """What an arm took at a budget, a seed: all its models and what they go on from.
+
+    Parameters
+    ----------
+    arm : str
+        The arm.
+    budget : Budget
+        The budget.
+    seeds : int
+        Seeds that it is the mean of.
+    steps : float
+        Optimiser steps that were done.
+    kept_steps : float
+        Those up to the states that were kept; fewer where models end by their validation loss.
+    tokens : float or None
+        Training tokens, None of a learner without.
+    cpu_seconds : float
+        Processor time of training and scoring.
+    """
+
+    arm: str
+    budget: Budget
+    seeds: int
+    steps: float
+    kept_steps: float
+    tokens: float | None
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +335,8 @@ class GroupingFindings(Brief):
         Predicted gains beside those of the comparison; empty where nothing was predicted or compared.
     arms : tuple of ArmRow
         What the arms of the comparison train; empty where it is not known.
+    costs : tuple of ArmCost
+        What they took, by budget.
     reference : ReferenceLabels or None
         A partition to compare all groupers with.
     runs : tuple of RunKind
@@ -324,6 +357,7 @@ class GroupingFindings(Brief):
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
     arms: tuple[ArmRow, ...] = ()
+    costs: tuple[ArmCost, ...] = ()
     reference: ReferenceLabels | None = None
     runs: tuple[RunKind, ...] = ()
     failures: tuple[FailedRun, ...] = ()

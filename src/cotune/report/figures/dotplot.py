@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotune.findings.comparison import Comparison, MeanWithMargin, MetricTasks, format_gain
-from cotune.findings.wording import count
+from cotune.findings.comparison import (
+    Budget,
+    Comparison,
+    MeanWithMargin,
+    MetricTasks,
+    budget_words,
+    format_gain,
+)
 from cotune.report.figures.axis import Axis
 from cotune.report.layout import Layout, shorten
 
@@ -124,8 +130,7 @@ def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> Do
         separators=tuple(ys[name] - row_height / 2 for name in layout.group_openers(names)),
         panels=tuple(panels),
         legend=tuple(
-            (_SHAPES[i % len(_SHAPES)], f"{count(budget, 'step')} a task")
-            for i, budget in enumerate(comparison.budgets)
+            (_SHAPES[i % len(_SHAPES)], budget_words(budget)) for i, budget in enumerate(comparison.budgets)
         ),
         cut=any(dot.cut_low or dot.cut_high for panel in panels for dot in panel.dots),
         unknown=any(dot.kind == "unknown" for panel in panels for dot in panel.dots),
@@ -141,7 +146,7 @@ def _title(reference: str, arm: str, width: float) -> str:
 
 def _gains(
     comparison: Comparison, metric: MetricTasks
-) -> dict[tuple[str, int, str], tuple[MeanWithMargin, int]]:
+) -> dict[tuple[str, Budget, str], tuple[MeanWithMargin, int]]:
     """Gains and their signs by (arm, budget, task); the task of the average is the empty string."""
     gains = {
         (g.arm, g.budget, g.task): (g.gain, g.sign)
@@ -164,7 +169,7 @@ def _reach(gains: Sequence[MeanWithMargin]) -> float:
 
 def _dots(
     comparison: Comparison,
-    gains: Mapping[tuple[str, int, str], tuple[MeanWithMargin, int]],
+    gains: Mapping[tuple[str, Budget, str], tuple[MeanWithMargin, int]],
     arm: str,
     ys: Mapping[str, float],
     axis: Axis,
@@ -179,7 +184,7 @@ def _dots(
                 continue
             gain, sign = gains[arm, budget, name]
             place = y + (i - (len(budgets) - 1) / 2) * step
-            pair = f"{comparison.reference} over {arm}, {count(budget, 'step')} a task"
+            pair = f"{comparison.reference} over {arm}, {budget_words(budget)}"
             tooltip = f"{name or 'average'}, {pair}: {format_gain(gain)}"
             dots.append(_dot(gain, sign, axis, place, _SHAPES[i % len(_SHAPES)], tooltip))
     return tuple(dots)

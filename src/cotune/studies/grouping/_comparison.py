@@ -10,26 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison import ArmScore
+from cotune.findings.comparison import CONVERGED, ArmScore, Budget, budget_order
 from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._joint_parts import joint_parts
-from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, JointPartRun, VariedRun
+from cotune.studies.grouping._runs import (
+    BranchedRun,
+    ConvergedRun,
+    FitRun,
+    GroupingStudyRun,
+    JointPartRun,
+    VariedRun,
+)
 from cotune.studies.grouping.arms import (
     ARMS,
+    BRANCHED,
+    Length,
     Partition,
     Variation,
-    check_branching,
-    steps_together,
+    check_parts,
     trained_parameters,
 )
 from cotune.studies.grouping.config import ArmConfig, ComparisonConfig
 from cotune.tasks import Task
 from cotune.training.learner import Learner
+from cotune.training.parts import Patience
 
 KEPT = {"grouped": "group", "branched": "branched-group"}
 """The arms whose adapters are kept, and how the folder of a group is called before its number."""
 
-BudgetCell = tuple[str, int, int]
+BudgetCell = tuple[str, Budget, int]
 """Arm, budget, seed."""
 
 
@@ -72,23 +81,28 @@ class TrainedArm:
         parameters = trained_parameters(variation.of(learner), partition)
         return cls(arm.title, variation, len(partition), parameters, arm.joint_share, arm.updates)
 
-    def run(self, subset: tuple[str, ...], tasks: Sequence[str], seed: int, budget: int) -> FitRun:
-        """Return the run that trains on one of its sets of tasks, with a budget of steps a task."""
+    def run(self, subset: tuple[str, ...], tasks: Sequence[str], seed: int, length: Length) -> FitRun:
+        """Return the run that trains on one of its sets of tasks."""
         everyone = tuple(sorted(tasks))
         times = len(everyone) if self.updates == "joint" else len(subset)
         # All tasks that go on from a part on all tasks are the joint run, to the last bit.
         if self.share is None or subset == everyone:
-            return self._whole(subset, seed, budget * times)
-        before = steps_together(budget, self.share)
-        after = budget - before
-        text = "" if self.variation.is_none else self.variation.text()
-        joint = JointPartRun(everyone, seed, before * len(everyone), after * len(everyone), text)
-        return BranchedRun(subset, seed, after * times, "test", before * times, joint)
+            return self._whole(subset, seed, length.steps * times, length.patience(times))
+        before, n = length.together(self.share), len(everyone)
+        after, patience = length.steps - before, length.patience(times)
+        joint = JointPartRun(everyone, seed, before * n, after * n, self._text, length.patience(n))
+        return BranchedRun(subset, seed, after * times, "test", before * times, joint, patience)
 
-    def _whole(self, subset: tuple[str, ...], seed: int, steps: int) -> FitRun:
+    def _whole(self, subset: tuple[str, ...], seed: int, steps: int, patience: Patience | None) -> FitRun:
+        if patience is not None:
+            return ConvergedRun(subset, seed, steps, "test", self._text, patience)
         if self.variation.is_none:
             return FitRun(subset, seed, steps, "test")
-        return VariedRun(subset, seed, steps, "test", self.variation.text())
+        return VariedRun(subset, seed, steps, "test", self._text)
+
+    @property
+    def _text(self) -> str:
+        return "" if self.variation.is_none else self.variation.text()
 
 
 @dataclass(frozen=True)
@@ -147,7 +161,8 @@ class ArmRuns:
             for budget in config.budgets:
                 for number, partition in enumerate(spread):
                     cells[arm.title, budget, number] = [
-                        arms[-1].run(subset, tasks, seed + number, budget) for subset in partition
+                        arms[-1].run(subset, tasks, seed + number, config.length_of(budget))
+                        for subset in partition
                     ]
         return cls(cells, tuple(arms))
 
@@ -166,7 +181,7 @@ class ArmRuns:
 
         Those of the first seed. A run of both ways, on a group of all tasks, is kept once.
         """
-        budget = max(budget for _, budget, _ in self.cells)
+        budget = max((budget for _, budget, _ in self.cells), key=budget_order)
         kept: dict[GroupingStudyRun, Path] = {}
         for arm, stem in KEPT.items():
             for i, run in enumerate(self.cells.get((arm, budget, 0), ())):
@@ -231,7 +246,10 @@ def check_arms(config: ComparisonConfig, learner: Learner, where: str) -> None:
         try:
             if config.counts_parameters:
                 TrainedArm.of(arm, learner, everyone, trained_parameters(learner, everyone))
+            variation = Variation(method=arm.method, learning_rate=arm.learning_rate)
             if arm.branches:
-                check_branching(learner, Variation(method=arm.method, learning_rate=arm.learning_rate))
+                check_parts(learner, variation, f"take the arm {BRANCHED!r} away")
+            if CONVERGED in config.budgets:
+                check_parts(learner, variation, f"take {CONVERGED!r} out of comparison.budgets")
         except InputError as error:
             raise InputError(f"{where}: comparison.arms.{number}: {error}") from error

@@ -9,7 +9,14 @@ from functools import cached_property
 from cotune.models.config import ModelConfig
 from cotune.studies.engine import Study
 from cotune.studies.grouping._comparison import ArmRuns
-from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, run_key, variation_of
+from cotune.studies.grouping._runs import (
+    BranchedRun,
+    FitRun,
+    GroupingStudyRun,
+    patience_of,
+    run_key,
+    variation_of,
+)
 from cotune.studies.grouping.config import ComparisonConfig, GroupingStudyConfig
 from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner
 
@@ -46,7 +53,7 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         alike: dict[tuple[object, ...], list[FitRun]] = {}
         batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:
-            if isinstance(run, FitRun):
+            if isinstance(run, FitRun) and patience_of(run) is None:
                 # What groups go on from may be another run, but not another number of steps.
                 after = (run.since, run.joint.steps) if isinstance(run, BranchedRun) else ()
                 alike.setdefault((variation_of(run), run.steps, run.split, after), []).append(run)

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cotune._files import write_text
-from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain, measured_gain
+from cotune.findings.comparison import (
+    ArmScore,
+    Comparison,
+    MeasuredGain,
+    budget_words,
+    measured_gain,
+)
 from cotune.findings.grouping import Interval, interval_text, measured_text
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.grouping._comparison import TrainedArm
@@ -66,7 +72,7 @@ def describe_measured(rows: Sequence[MeasuredGain], unit: str) -> list[str]:
             continue
         predicted = interval_text(Interval(value=row.predicted, low=row.low, high=row.high), unit, LEVEL)
         lines.append(
-            f"at {row.budget} steps a task, gain over {_OVER[row.arm]}: predicted {predicted}, "
+            f"at {budget_words(row.budget)}, gain over {_OVER[row.arm]}: predicted {predicted}, "
             f"measured {measured_text(row.measured, unit)}"
         )
     return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cotune.findings.comparison import CONVERGED
 from cotune.studies.engine import Costs, StagePlan, Usage, peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._design import GroupingDesign
@@ -22,12 +23,14 @@ from cotune.studies.grouping._runs import (
     JointPartRun,
     LinearRun,
     LookaheadRun,
+    patience_of,
     variation_of,
 )
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES, learner_of
 from cotune.studies.grouping.config import ComparisonConfig
 from cotune.training.learner import Learner, SideBySideLearner, Subset
+from cotune.training.parts import Part, PartLearner, Patience
 from cotune.training.varied import WarmLearner
 
 _RECORD_BYTES = 20_000
@@ -37,11 +40,12 @@ _RECORD_BYTES = 20_000
 class _Speed:
     """Measured processor seconds: a token (or step) of training, a scored task by split, other runs by kind.
 
-    The first two by the variation of the learner that is trained.
+    The first two, and a look at a task's validation loss, by the variation of the learner that is trained.
     """
 
     training: dict[str, float]
     scoring: dict[tuple[str, str], float]
+    looking: dict[str, float]
     others: dict[str, float]
     adapter_bytes: int
     peak_bytes: int
@@ -59,6 +63,12 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
         if not k:
             k = max(2, round(math.sqrt(len(names))))
             notes.append(f"The comparison is counted for {k} groups; the number is known after grouping.")
+        if CONVERGED in config.comparison.budgets:
+            notes.append(
+                f"Models of the budget {CONVERGED!r} are counted with all of their "
+                f"{config.comparison.converged.most} steps a task; they end where their validation loss "
+                "stops falling."
+            )
         arms = _made_up_arms(study, config.comparison, k)
         wanted["comparison"] = [*arms.joint_parts, *arms.runs]
         # Where a joint part stands is its parameters and two moments of each.
@@ -118,7 +128,8 @@ def _stage(title: str, runs: Sequence[GroupingStudyRun], learner: Learner, speed
         )
         scored = sum(speed.scoring[variation_of(run), run.split] * len(run.subset) for run in fits)
         others = sum(speed.others[run.kind] * _measurements(run) for run in runs if run.kind in speed.others)
-        seconds = work + scored + others
+        looked = sum(speed.looking[variation_of(run)] * _looks(run) * len(run.subset) for run in trained)
+        seconds = work + scored + looked + others
     return StagePlan(title, len(runs), sum(run.steps for run in trained), tokens, seconds)
 
 
@@ -131,6 +142,12 @@ def _start_stage(learner: Learner, start: tuple[Subset, int], speed: _Speed | No
     return StagePlan("warm start", 1, steps, tokens, seconds)
 
 
+def _looks(run: GroupingStudyRun) -> int:
+    """Count the looks of a run at its validation loss, if it does all its steps."""
+    patience = patience_of(run)
+    return 0 if patience is None else 1 + math.ceil(run.size / patience.every)
+
+
 def _measurements(run: GroupingStudyRun) -> int:
     return math.ceil(run.steps / run.every) if isinstance(run, LookaheadRun) else 1
 
@@ -140,7 +157,7 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
     fits = [run for run in runs if isinstance(run, FitRun)]
     scoring: dict[tuple[str, str], float] = {}
     # A joint run that only looks ahead is trained as the learner trains.
-    training, adapter = {"": 0.0}, 0
+    training, looking, adapter = {"": 0.0}, {"": 0.0}, 0
     for variation, split in dict.fromkeys((variation_of(run), run.split) for run in fits):
         alike = (run for run in fits if (variation_of(run), run.split) == (variation, split))
         probe = min(alike, key=lambda run: len(run.subset))
@@ -155,11 +172,14 @@ def _measure(learner: Learner, runs: Sequence[GroupingStudyRun]) -> _Speed:
         scoring[variation, split] = max(short - step, 0.0) / len(probe.subset)
         tokens = varied.expected_tokens(probe.subset, 1)
         training[variation] = step / (tokens or 1)
+        looking[variation] = 0.0
+        if any(patience_of(run) and variation_of(run) == variation for run in fits):
+            looking[variation] = max(_timed_looks(varied, probe) - short, 0.0) / 2 / len(probe.subset)
     others = {
         run.kind: run for run in reversed(runs) if isinstance(run, FeatureRun | LinearRun | LookaheadRun)
     }
     seconds = {kind: _timed_other(learner, run) for kind, run in others.items()}
-    return _Speed(training, scoring, seconds, adapter, peak_memory())
+    return _Speed(training, scoring, looking, seconds, adapter, peak_memory())
 
 
 def _timed_other(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> float:
@@ -170,6 +190,15 @@ def _timed_other(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -
         measure(learner, replace(run, examples=1))  # what is loaded and compiled first is not to count
     begin = time.process_time()
     measure(learner, run)
+    return time.process_time() - begin
+
+
+def _timed_looks(learner: Learner, run: FitRun) -> float:
+    """Processor seconds of one fit of one step that looks at the validation loss before and after it."""
+    assert isinstance(learner, PartLearner), "the check has asked"
+    part = Part(run.subset, run.seed, 1, patience=Patience(1, 1))
+    begin = time.process_time()
+    learner.fit_parts([part], split=run.split)
     return time.process_time() - begin
 
 

@@ -63,6 +63,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         arms=tuple(
             ArmRow(name=arm.title, adapters=arm.adapters, parameters=arm.parameters) for arm in result.arms
         ),
+        costs=result.costs,
         reference=reference if all(known) and len(set(known)) > 1 else None,
         runs=tuple(_usage(stage) for stage in result.stages),
         failures=tuple(_failed(stage.title, r) for stage in result.stages for r in stage.records if r.error),

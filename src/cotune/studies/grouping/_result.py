@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
 from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
+from cotune.findings.grouping import ArmCost
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
+from cotune.studies.grouping._costs import arm_costs, steps_done, steps_kept, unequal_costs
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._measured import describe_measured, measure_gains, write_measured
-from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
 from cotune.studies.grouping._until import Compared
 from cotune.studies.grouping.estimators import Estimate
 
@@ -39,6 +41,8 @@ class GroupingResult(StudyResult):
         Test scores of the comparison.
     arms : tuple of TrainedArm
         What every arm of the comparison trains.
+    costs : tuple of ArmCost
+        What every arm took at every budget.
     comparison : Comparison or None
         What the scores say.
     measured : tuple of MeasuredGain
@@ -51,12 +55,14 @@ class GroupingResult(StudyResult):
     groups: Groups | None = None
     scores: list[ArmScore] = field(default_factory=list)
     arms: tuple[TrainedArm, ...] = ()
+    costs: tuple[ArmCost, ...] = ()
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
 
     def take(self, found: Compared) -> None:
         """Take over what the arms scored, and write it down where it was compared."""
         self.arms, self.scores, self.comparison = found.arms.arms, found.scores, found.comparison
+        self.costs = arm_costs(found.arms, {**found.parts, **found.records})
         if self.comparison is not None:
             gain = None if self.groups is None else self.groups.gain
             if gain is not None:
@@ -65,7 +71,7 @@ class GroupingResult(StudyResult):
             unit = "" if gain is None else gain.gains.unit
             write_measured(self.study.folder, self.measured, unit)
             write_results(self.study.folder, found.arms, found.records)
-            write_arms(self.study.folder, self.arms, self.comparison)
+            write_arms(self.study.folder, self.arms, self.comparison, self.costs)
 
     def sentences(self) -> Sequence[str]:
         """Name the groups, one a line, with what they are to gain, and say what the comparison decided."""
@@ -75,6 +81,7 @@ class GroupingResult(StudyResult):
             lines += [verdict.sentence for verdict in verdicts]
             if self.comparison.course is not None:
                 lines.append(self.comparison.course.sentence)
+            lines += unequal_costs(self.costs, self.comparison.reference)
         if self.groups is not None and self.groups.gain is not None:
             lines += describe_measured(self.measured, self.groups.gain.gains.unit)
         return lines
@@ -84,6 +91,7 @@ class GroupingResult(StudyResult):
         return {
             "groups": self.groups.to_dict() if self.groups else None,
             "comparison": self.comparison.to_dict() if self.comparison else None,
+            "costs": [asdict(cost) for cost in self.costs],
             "predicted_and_measured": [row.to_dict() for row in self.measured],
         }
 
@@ -143,10 +151,14 @@ def write_groups(folder: Path, groups: Groups) -> None:
 
 
 def write_results(folder: Path, plan: ArmRuns, records: Mapping[GroupingStudyRun, RunRecord]) -> None:
-    """Write ``results.csv``: the test score of every arm, budget, seed and task, failed runs with a blank."""
+    """Write ``results.csv``: the test score of every arm, budget, seed and task, failed runs with a blank.
+
+    Beside it what the run took that trained the model; a joint part that it went on from is in ``arms.csv``.
+    """
     header = ["arm", "steps_per_task", "seed", "trained_with", "task", "metric", "value", "higher_is_better"]
+    header += ["run_steps", "kept_step", "run_tokens", "run_cpu_seconds"]
     rows = [
-        [arm, budget, seed, " + ".join(run.subset), task, *_score(records.get(run), task)]
+        [arm, budget, seed, " + ".join(run.subset), task, *_row(run, records.get(run), task)]
         for (arm, budget, seed), runs in plan.cells.items()
         for run in runs
         for task in run.subset
@@ -154,11 +166,17 @@ def write_results(folder: Path, plan: ArmRuns, records: Mapping[GroupingStudyRun
     write_text(folder / "results.csv", csv_text(header, rows))
 
 
-def write_arms(folder: Path, arms: Sequence[TrainedArm], comparison: Comparison) -> None:
-    """Write ``arms.csv``: what every arm trained, and what it came to over the tasks of each metric."""
+def write_arms(
+    folder: Path, arms: Sequence[TrainedArm], comparison: Comparison, costs: Sequence[ArmCost]
+) -> None:
+    """Write ``arms.csv``: what every arm trained, what it came to over the tasks of each metric, its cost.
+
+    Steps, tokens and processor seconds are those of a seed: of all models, and of what they go on from.
+    """
     trained = {arm.title: arm for arm in arms}
+    took = {(cost.arm, cost.budget): cost for cost in costs}
     header = ["arm", "adapters", "trained_parameters", "steps_per_task", "metric", "tasks", "mean", "stderr"]
-    header += ["spread_over_tasks", "worst_task", "worst"]
+    header += ["spread_over_tasks", "worst_task", "worst", "steps", "kept_steps", "tokens", "cpu_seconds"]
     rows: list[list[object]] = []
     for average in comparison.averages:
         arm = trained[average.arm]
@@ -166,7 +184,25 @@ def write_arms(folder: Path, arms: Sequence[TrainedArm], comparison: Comparison)
         rows.append([average.arm, arm.adapters, parameters, average.budget, average.metric])
         rows[-1] += [len(average.tasks), cell(average.score.mean), cell(average.score.stderr)]
         rows[-1] += [cell(average.spread), average.worst.task, cell(average.worst.value)]
+        cost = took.get((average.arm, average.budget))
+        rows[-1] += [""] * 4 if cost is None else _of_cost(cost)
     write_text(folder / "arms.csv", csv_text(header, rows))
+
+
+def _of_cost(cost: ArmCost) -> list[object]:
+    tokens = "" if cost.tokens is None else cell(cost.tokens)
+    return [cell(cost.steps), cell(cost.kept_steps), tokens, cell(cost.cpu_seconds)]
+
+
+def _row(run: FitRun, record: RunRecord | None, task: str) -> list[object]:
+    return [*_score(record, task), *_taken(run, record)]
+
+
+def _taken(run: FitRun, record: RunRecord | None) -> list[object]:
+    if record is None or record.error is not None:
+        return [""] * 4
+    tokens = "" if record.tokens is None else record.tokens
+    return [steps_done(run, record), steps_kept(run, record), tokens, cell(record.cpu_seconds)]
 
 
 def _score(record: RunRecord | None, task: str) -> list[object]:

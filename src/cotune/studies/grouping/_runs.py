@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from cotune.studies.engine import key_of
 from cotune.training.learner import Learner, Subset
+from cotune.training.parts import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,23 @@ class VariedRun(FitRun):
 
 
 @dataclass(frozen=True, slots=True)
+class ConvergedRun(FitRun):
+    """Train on a subset until its validation loss stops falling, for ``steps`` at most, and score its tasks.
+
+    Parameters
+    ----------
+    variation : str
+        What is another than the learner's, from :meth:`Variation.text`; empty for nothing.
+    patience : Patience
+        When it ends.
+    """
+
+    kind: ClassVar[str] = "converged_fit"
+    variation: str
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
 class JointPartRun:
     """Train the beginning of a joint run, and leave where it stands for groups to go on from.
 
@@ -67,6 +85,8 @@ class JointPartRun:
         Steps that the whole joint run would have after them.
     variation : str
         What is another than the learner's, from :meth:`Variation.text`; empty for nothing.
+    patience : Patience or None
+        When it ends by its validation loss; None where it does all its steps.
     """
 
     kind: ClassVar[str] = "joint_part"
@@ -75,6 +95,7 @@ class JointPartRun:
     steps: int
     rest: int
     variation: str
+    patience: Patience | None = None
 
     @property
     def size(self) -> int:
@@ -92,11 +113,14 @@ class BranchedRun(FitRun):
         Steps of the group's whole run before them, which the joint part has done.
     joint : JointPartRun
         The joint part.
+    patience : Patience or None
+        When it ends by its validation loss; None where it does all its steps.
     """
 
     kind: ClassVar[str] = "branched_fit"
     since: int
     joint: JointPartRun
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +213,17 @@ GroupingStudyRun = FitRun | JointPartRun | FeatureRun | LinearRun | LookaheadRun
 def variation_of(run: GroupingStudyRun) -> str:
     """Return what of a run's training is another than the learner's, as text; empty for nothing."""
     match run:
-        case VariedRun() | JointPartRun():
+        case VariedRun() | ConvergedRun() | JointPartRun():
             return run.variation
         case BranchedRun():
             return run.joint.variation
         case _:
             return ""
+
+
+def patience_of(run: GroupingStudyRun) -> Patience | None:
+    """Return when a run ends by its validation loss; None where it does all its steps."""
+    return run.patience if isinstance(run, ConvergedRun | JointPartRun | BranchedRun) else None
 
 
 def run_key(run: GroupingStudyRun, learner: Learner) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.grouping._joint_parts import joint_part_folder
 from cotune.studies.grouping._runs import (
     BranchedRun,
+    ConvergedRun,
     FeatureRun,
     FitRun,
     GroupingStudyRun,
     JointPartRun,
     LinearRun,
     LookaheadRun,
+    patience_of,
     variation_of,
 )
 from cotune.studies.grouping.arms import learner_of
@@ -89,8 +91,8 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         """Train and score runs, several of them at once where a pass holds them."""
         first = runs[0]
         learner = self._learner_of(first)
-        if isinstance(first, BranchedRun):
-            parts = [self._part(run) for run in runs if isinstance(run, BranchedRun)]
+        if isinstance(first, BranchedRun | ConvergedRun):
+            parts = [self._part(run) for run in runs]
             return _parted(learner).fit_parts(parts, split=first.split, save_to=folder)
         if len(runs) > 1 and isinstance(learner, SideBySideLearner):
             subsets, seeds = [run.subset for run in runs], [run.seed for run in runs]
@@ -99,15 +101,18 @@ class LearnerWorker(Worker[GroupingStudyRun]):
 
     def _begin(self, run: JointPartRun, job: Job[GroupingStudyRun]) -> dict[str, Any]:
         """Train a joint part and leave it in the folder of its key."""
-        part = Part(run.subset, run.seed, run.steps, Span(rest=run.rest))
+        part = Part(run.subset, run.seed, run.steps, Span(rest=run.rest), patience=run.patience)
         with new_folder(joint_part_folder(self.shared, run, self.learner)) as folder:
             fit = _parted(self._learner_of(run)).begin(part, folder)
             write_artefact_record(folder, _identity(job))
         return _of_fit(fit)
 
-    def _part(self, run: BranchedRun) -> Part:
+    def _part(self, run: FitRun) -> Part:
+        part = Part(run.subset, run.seed, run.steps, patience=patience_of(run))
+        if not isinstance(run, BranchedRun):
+            return part
         origin = joint_part_folder(self.shared, run.joint, self.learner)
-        return Part(run.subset, run.seed, run.steps, Span(since=run.since), origin)
+        return replace(part, span=Span(since=run.since), origin=origin)
 
     def _learner_of(self, run: GroupingStudyRun) -> Learner:
         """Return the learner as the run wants it."""
@@ -155,4 +160,6 @@ def measure(learner: Learner, run: FeatureRun | LinearRun | LookaheadRun) -> Map
 def _of_fit(fit: Fit) -> dict[str, Any]:
     outcome: dict[str, Any] = {"scores": fit.scores, "losses": fit.losses, "tokens": fit.tokens}
     found = seen(fit.examples, fit.replay_losses)
+    if fit.looks is not None:
+        found["looks"] = asdict(fit.looks)
     return {**outcome, "payload": found} if found else outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeAlias
 
@@ -15,7 +16,7 @@ from cotune.exceptions import InputError
 from cotune.grouping import GROUPERS
 from cotune.training.learner import Learner, Subset
 from cotune.training.methods import METHODS, Method
-from cotune.training.parts import PartLearner
+from cotune.training.parts import PartLearner, Patience
 from cotune.training.varied import VariedLearner, match_parameters
 
 Partition: TypeAlias = list[tuple[str, ...]]
@@ -127,28 +128,47 @@ class Variation(Config):
         return Variation(method=found, learning_rate=self.learning_rate)
 
 
-def steps_together(budget: int, share: float) -> int:
-    """Return how many of the steps a task a branched arm trains on all tasks: the share, at least 1 of both.
+@dataclass(frozen=True)
+class Length:
+    """How long the models of a budget are trained.
 
-    Whole steps a task, so that the arm takes as many steps in all as any other, whatever its groups.
+    Parameters
+    ----------
+    steps : int
+        Steps a task; the most of them where they end by their validation loss.
+    every : int
+        Steps a task between looks at that; 0 where they do all their steps.
+    looks : int
+        Looks in a row without a new lowest loss after which they end.
     """
-    return min(max(round(share * budget), 1), budget - 1)
+
+    steps: int
+    every: int = 0
+    looks: int = 0
+
+    def patience(self, times: int) -> Patience | None:
+        """Return when a model ends that takes ``times`` steps for one a task; None where it does them all."""
+        return Patience(self.every * times, self.looks) if self.every else None
+
+    def together(self, share: float) -> int:
+        """Return how many of the steps a task a branched arm trains on all tasks: the share, 1 at least.
+
+        Whole steps a task, so that the arm takes as many steps in all as any other, whatever its groups.
+        """
+        return min(max(round(share * self.steps), 1), self.steps - 1)
 
 
-def check_branching(learner: Learner, variation: Variation) -> None:
-    """Check that groups can go on from what was trained on all tasks.
+def check_parts(learner: Learner, variation: Variation, otherwise: str) -> None:
+    """Check that groups can go on from what was trained on all tasks, and runs end before their last step.
 
     Raises
     ------
     InputError
-        If the learner cannot stop in the middle of a run.
+        If the learner cannot stop in the middle of a run; ends in what can be done ``otherwise``.
     """
     varied = variation.of(learner)
     if not isinstance(varied, PartLearner):
-        raise InputError(
-            "This learner has no steps after which groups could go on from a part on all tasks; take the "
-            f"arm {BRANCHED!r} away."
-        )
+        raise InputError(f"This learner cannot stop in the middle of a run; {otherwise}.")
     varied.check_parts()
 
 

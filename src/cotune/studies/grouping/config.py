@@ -15,8 +15,9 @@ from pydantic import (
 
 from cotune._config import Config, did_you_mean
 from cotune.exceptions import InputError
+from cotune.findings.comparison import CONVERGED, Budget
 from cotune.studies.engine import StudyConfig
-from cotune.studies.grouping.arms import ARMS, BASELINES, BRANCHED, DEFAULT_ARMS, Variation
+from cotune.studies.grouping.arms import ARMS, BASELINES, BRANCHED, DEFAULT_ARMS, Length, Variation
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimator, GradientCosine
 from cotune.studies.grouping.learners import LEARNERS
 from cotune.training.learner import LearnerConfig
@@ -118,6 +119,23 @@ class ArmConfig(Variation):
         return not self.trains_otherwise and self.updates == "shared"
 
 
+class ConvergedConfig(Config):
+    """When a model has converged, for the budget of that name."""
+
+    most: Annotated[int, Field(ge=2)] = 256
+    """Steps a task after which it ends at the latest; warmup and schedule are those of so many."""
+    every: PositiveInt = 8
+    """Steps a task between looks at the validation loss, the mean over the model's tasks."""
+    patience: PositiveInt = 3
+    """It has converged after so many looks in a row without a new lowest loss; the state of that is kept."""
+
+    @model_validator(mode="after")
+    def _looks_before_the_end(self) -> ConvergedConfig:
+        if self.every > self.most:
+            raise ValueError(f"every must be at most the {self.most} steps of most, got {self.every}.")
+        return self
+
+
 def _as_arm(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -125,8 +143,11 @@ def _as_arm(value: Any) -> Any:
 class ComparisonConfig(Config):
     """What the groups are compared with, all with the same total number of training steps."""
 
-    budgets: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (16, 64)
-    """Training steps a task; every arm is trained at each. Whether grouping pays depends on it."""
+    budgets: Annotated[tuple[PositiveInt | Literal["converged"], ...], Field(min_length=1)] = (16, 64)
+    """Training steps a task; every arm is trained at each. Whether grouping pays depends on it. At
+    ``converged`` every model is trained until its validation loss stops falling."""
+    converged: ConvergedConfig = ConvergedConfig()
+    """When that is: {most: 256, every: 8, patience: 3}."""
     seeds: PositiveInt = 3
     """How many times everything is trained, each time with another seed; with one nothing can be decided."""
     until: Literal["decided"] | None = None
@@ -151,7 +172,7 @@ class ComparisonConfig(Config):
                 raise ValueError(f"arms must have different labels, got {title!r} twice.")
         if not self.every_arm[0].is_usual or self.every_arm[0].name != "grouped":
             raise ValueError("the label 'grouped' is that of the groups trained as the learner trains.")
-        if min(self.budgets) < 2 and any(arm.branches for arm in self.arms):
+        if 1 in self.budgets and any(arm.branches for arm in self.arms):
             raise ValueError(
                 f"{BRANCHED} parts the budget in two: every budget must be at least 2 steps a task."
             )
@@ -168,6 +189,18 @@ class ComparisonConfig(Config):
                 f"{self.seeds}."
             )
         return self
+
+    @model_validator(mode="after")
+    def _converged_is_trained(self) -> ComparisonConfig:
+        if "converged" in self.model_fields_set and CONVERGED not in self.budgets:
+            raise ValueError("converged is of the budget of that name; add it to budgets, or leave it out.")
+        return self
+
+    def length_of(self, budget: Budget) -> Length:
+        """Return how long the models of a budget are trained."""
+        if budget == CONVERGED:
+            return Length(self.converged.most, self.converged.every, self.converged.patience)
+        return Length(int(budget))
 
     @property
     def every_arm(self) -> tuple[ArmConfig, ...]:

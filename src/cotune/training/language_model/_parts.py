@@ -46,7 +46,7 @@ class PartRuns(SideBySideRuns):
         """
 
         def unscored(at: int, attached: Attached, logs: list[TrainingLog]) -> Fit:
-            return fit_of({}, logs)
+            return fit_of({}, logs, run)
 
         run = replace(self._staged(part, {}), leave=lambda point: point.save(leave))
         (fit,) = self._train([run], part, then=unscored)

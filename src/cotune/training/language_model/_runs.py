@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from cotune.models import LanguageModel
     from cotune.training._branch_point import BranchPoint
+    from cotune.training._lookout import Lookout
     from cotune.training.methods import Attached, Stage
 
 _FORMAT = 1
@@ -196,7 +197,7 @@ class LanguageModelRuns:
             scores = self._scores(attached, parts[at].subset, split)
             if save_to is not None:
                 attached.save(save_to)
-            return fit_of(scores, logs)
+            return fit_of(scores, logs, runs[at])
 
         points: dict[Path, BranchPoint] = {}
         runs = [self._staged(part, points) for part in parts]
@@ -233,7 +234,25 @@ class LanguageModelRuns:
             partial(self._attached, part.subset, seed, origin),
             partial(self._batches, part.subset, seed, start=part.span.since),
             origin,
+            lookout=self._lookout(part),
         )
+
+    def _lookout(self, part: Part) -> Lookout | None:
+        """Return what ends a part by the mean loss per target token on validation examples, tasks alike."""
+        if part.patience is None:
+            return None
+        from cotune.training._lookout import Lookout
+
+        def loss(attached: Attached) -> float:
+            return float(np.mean([self._loss_of(attached, task, "validation") for task in part.subset]))
+
+        return Lookout(part.patience, loss)
+
+    def _loss_of(self, attached: Attached, task: str, split: str) -> float:
+        ids = attached.prompt_ids(task)
+        examples = [encoded.under(ids) for encoded in self._data.encoded(task, split)]
+        losses = self.model.nll(attached.module, examples, batch_tokens=self.config.scoring_tokens)
+        return float(losses.mean())
 
     @property
     def _is_warm(self) -> bool:
@@ -331,14 +350,15 @@ class LanguageModelRuns:
         return asked.on_trained(split, config.method.demonstrations)
 
 
-def fit_of(scores: Mapping[str, Score], logs: Sequence[TrainingLog]) -> Fit:
-    """Put together what the stages of a run gave."""
+def fit_of(scores: Mapping[str, Score], logs: Sequence[TrainingLog], run: StagedRun | None = None) -> Fit:
+    """Put together what the stages of a run gave, and what it saw on the way."""
     return Fit(
         scores,
         tuple(loss for log in logs for loss in log.losses),
         sum(log.tokens for log in logs),
         total_counts(counts for log in logs for counts in log.examples),
         tuple(loss for log in logs for loss in log.replay_losses),
+        run.lookout.looks if run is not None and run.lookout is not None else None,
     )
 
 
