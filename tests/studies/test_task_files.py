@@ -5,6 +5,8 @@ import json
 import pytest
 
 from cotune.exceptions import InputError
+from cotune.lab.toy_language import TOY_CHECKPOINT
+from cotune.studies import Study
 from cotune.studies.task_files import merged, read_tasks
 
 ROWS = [{"input": f"word {i}", "target": f"answer {i}"} for i in range(20)]
@@ -60,6 +62,21 @@ def test_yaml_holds_a_reader_or_the_tasks_of_a_study(tmp_path, monkeypatch):
     assert of_study.name == "one"
     (other_seed,) = read_tasks(yaml(tmp_path, f"{study}\nseed: 5"))
     assert other_seed["test"] != of_study["test"]
+
+
+def test_a_study_needs_no_reader_and_stays_itself_where_more_or_fewer_rows_are_read(tmp_path):
+    jsonl(tmp_path)
+    (tmp_path / "tasks").mkdir()
+    natural(tmp_path / "tasks", "n.json")
+    learner = f"learner: {{kind: language_model, model: {TOY_CHECKPOINT}}}\n"
+    studies = []
+    for options in ("", ", max_rows: 15", ", include: [lines]"):
+        text = f"name: mine\n{learner}tasks:\n- {{path: lines.jsonl{options}}}\n- {{path: tasks}}\n"
+        (tmp_path / "study.yaml").write_text(text)
+        studies.append(Study.load(tmp_path / "study.yaml"))
+    assert [task.name for task in studies[0].tasks] == ["lines", "n"]
+    assert sum(map(len, studies[1].tasks[0].splits.values())) == 15
+    assert len({str(study.identity) for study in studies}) == 1
 
 
 def test_options_go_before_those_of_a_file_and_a_named_reader_before_the_content(tmp_path):

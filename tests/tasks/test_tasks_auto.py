@@ -1,13 +1,15 @@
 """Rows of every shape are known by their fields, and what they are read as is said."""
 
 import json
+import re
 import string
 
 import pytest
+import yaml
 
 from cotune.exceptions import InputError
 from cotune.tasks import SPLITS
-from cotune.tasks.readers import AutoReader
+from cotune.tasks.readers import AutoReader, JsonLinesReader
 
 
 def write(path, rows):
@@ -61,6 +63,12 @@ def test_pairs_under_the_names_people_give(tmp_path, name):
     assert task.notes[0] == f"read as {name}, without {without}: 20 examples"
     assert task.notes[1] == "divided into train, validation and test, since there is one split"
     assert (task.instruction, task.metric) == ("", "rouge_l")
+
+
+def test_free_text_of_input_and_target_is_read_as_json_lines_are(tmp_path):
+    path = write(tmp_path / "x.jsonl", rows_of(PAIRS["input/target"]))
+    (plain,) = JsonLinesReader(path=path).read(base=tmp_path, seed=0)
+    assert read(path)[0].fingerprint == plain.fingerprint
 
 
 def test_inputs_of_several_fields_keep_their_names(tmp_path):
@@ -278,6 +286,15 @@ def test_few_targets_each_repeated_are_choices(tmp_path):
     assert not any("different targets" in note for note in named.notes)
 
 
+def test_words_for_labels(tmp_path):
+    rows = rows_of(lambda i: {"text": f"t{i}", "label": i % 2})
+    bare = one(tmp_path, rows)
+    assert "(0, 1, numbers that 'labels' can put into words; find_choices" in bare.notes[2]
+    task = one(tmp_path, rows, labels=["bad", "good"])
+    assert ("t3", "good") in pairs(task)
+    assert (task.metric, task["test"][0].choices) == ("accuracy", ("bad", "good"))
+
+
 @pytest.mark.parametrize(
     ("targets", "closed"),
     [
@@ -365,12 +382,17 @@ def test_splits_of_a_file_of_tasks(tmp_path):
 
 def test_the_error_has_a_template_that_works(tmp_path):
     rows = rows_of(lambda i: {"Customer message": f"a long message {i}", "Our reply": f"r{i}", "n": i})
-    path = write(tmp_path / "x.jsonl", rows)
+    path = write(tmp_path / "data, of: mine" / "x.jsonl", rows)
     with pytest.raises(InputError, match=r"not recognised \(Customer message, Our reply, n\)") as error:
         read(path)
-    assert "input: '{{ Customer_message }}', target: '{{ Our_reply }}'" in str(error.value)
-    assert "--template '{{ Customer_message }} ||| {{ Our_reply }}'" in str(error.value)
     assert "\n" not in str(error.value)
+    entry, template = re.search(
+        r"such as (tasks: .+) in a file, or --template '(.+)'\.$", str(error.value)
+    ).groups()
+    (written,) = yaml.safe_load(entry).values()
+    for options in (written, {"path": str(path), "template": template}):
+        (task,) = AutoReader(**options).read(base=tmp_path, seed=0)
+        assert ("a long message 3", "r3") in pairs(task)
     task = one(tmp_path, rows, input="{{ Customer_message }}", target="{{ Our_reply }}")
     assert ("a long message 3", "r3") in pairs(task)
     assert task.notes[0] == "read as the template says: 20 examples"
@@ -378,8 +400,11 @@ def test_the_error_has_a_template_that_works(tmp_path):
     assert ("3", "13") in pairs(whole)
     write(tmp_path / "two" / "y.jsonl", rows)
     write(tmp_path / "two" / "z.jsonl", rows_of(PAIRS["input/output"]))
-    with pytest.raises(InputError, match=r"templates: \{y: \{input: '\{\{ Customer_message \}\}'"):
+    with pytest.raises(InputError, match=r"templates: \{y: \{input: '\{\{ Customer_message \}\}'") as error:
         read(tmp_path / "two")
+    entry = re.search(r"such as (tasks: .+) in a file", str(error.value))[1]
+    y, z = AutoReader(**yaml.safe_load(entry)["tasks"]).read(base=tmp_path, seed=0)
+    assert (len(pairs(y)), len(pairs(z))) == (20, 20)
 
 
 @pytest.mark.parametrize(

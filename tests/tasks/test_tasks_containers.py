@@ -147,9 +147,15 @@ def cached(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
 
 
-def test_configurations_are_tasks(tmp_path, cached, capsys):
+def test_configurations_are_tasks(tmp_path, cached, capsys, monkeypatch):
     folder = configurations(tmp_path / "two")
     en, de = read(folder)
+    load, loaded = datasets.load_dataset, []
+    monkeypatch.setattr(
+        datasets, "load_dataset", lambda *args, **kw: loaded.append(args[1]) or load(*args, **kw)
+    )
+    assert read(folder, include=["de"]) == [de]
+    assert loaded == ["de"]
     assert (en.name, de.name) == ("en", "de")
     assert all(example.input.startswith("de") for example in de["train"])
     (alone,) = read(folder, config="de")

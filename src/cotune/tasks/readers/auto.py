@@ -81,13 +81,13 @@ class AutoReader(TaskTemplates, ReaderConfig):
         reader = reader_of(local) if local.exists() else "auto"
         if reader != "auto":
             return self._of_collection(reader, base)
+        tables = self._tables(local)
+        column = self.task_column
+        if column == AUTO and len(tables) > 1 and _is_data_set(local):
+            column = None  # each configuration is a task, and looking into all would download all
         tasks: Loaders = {}
-        for name, load in self._tables(local).items():
-            one = (
-                {name: load}
-                if self.task_column is None
-                else parted(name, load, self.task_column, self.max_rows)
-            )
+        for name, load in tables.items():
+            one = {name: load} if column is None else parted(name, load, column, self.max_rows)
             if twice := tasks.keys() & one.keys():
                 raise InputError(f"'{self.path}' holds two tasks named '{min(twice)}'; give each its own.")
             tasks |= one
@@ -120,7 +120,7 @@ class AutoReader(TaskTemplates, ReaderConfig):
 
     def _tables(self, local: Path) -> Loaders:
         streaming = self.max_rows is not None
-        if local.is_dir() and has_configurations(local):
+        if local.exists() and _is_data_set(local):
             return data_set(str(local), self.config, self.revision, streaming=streaming)
         if not local.exists() and not is_table(local) and _ON_HUB.fullmatch(self.path):
             try:
@@ -156,6 +156,11 @@ class AutoReader(TaskTemplates, ReaderConfig):
             else []
         )
         return replace(source, notes=(*tables.notes, *source.notes, *notes))
+
+
+def _is_data_set(local: Path) -> bool:
+    """Return whether a path is a data set with a card, or none on this machine."""
+    return not local.exists() or (local.is_dir() and has_configurations(local))
 
 
 def _said(load: Callable[[], Source], title: str) -> Source:

@@ -46,7 +46,8 @@ def read_table(path: Path, split: str = "train") -> Tables:
     """
     if not is_table(path):
         raise InputError(
-            f"The file '{path}' must end in one of {', '.join(_READERS)}, or its reader be named."
+            f"The file '{path}' must end in one of {', '.join(_READERS)}, or its reader be named; "
+            "of a spreadsheet save the sheet as CSV."
         )
     found = _READERS[suffix_of(path)](path, split)
     rows = {ours: guarded(str(path), of_split) for ours, of_split in found.splits.items()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Literal
+
+import yaml
 
 from cotune.exceptions import InputError
 from cotune.tasks.readers.containers import Row
@@ -76,12 +79,12 @@ def _unknown(fields: Fields, where: str, task: str) -> str:
             "as replay (training.replay)."
         )
     # The longest text is likely what is read, the shortest what is answered.
-    template = f"input: '{{{{ {texts[0]} }}}}', target: '{{{{ {texts[-1]} }}}}'"
-    template = f"templates: {{{task}: {{{template}}}}}" if task else template
+    template = {"input": f"{{{{ {texts[0]} }}}}", "target": f"{{{{ {texts[-1]} }}}}"}
+    entry = {"path": where, **({"templates": {task: template}} if task else template)}
+    written = yaml.safe_dump({"tasks": entry}, default_flow_style=True, sort_keys=False, width=math.inf)
     return (
         f"{where} has fields that are not recognised ({listed}): say what is read and what is answered, such "
-        f"as tasks: {{path: {where}, {template}}} in a file, or "
-        f"--template '{{{{ {texts[0]} }}}} ||| {{{{ {texts[-1]} }}}}'."
+        f"as {written.strip()[1:-1]} in a file, or --template '{template['input']} ||| {template['target']}'."
     )
 
 
