@@ -34,7 +34,7 @@ ROOMS = {
 """What each room may import; the command line, which is no room's neighbour, may import all of them."""
 
 LIBRARIES = {
-    "affinity": {"numpy", "scipy"},
+    "affinity": {"numpy", "scipy", "pyarrow"},  # the last where a table is Parquet
     "grouping": {"numpy", "scipy", "sklearn"},
     "findings": {"numpy", "scipy", "sklearn"},
     "report": {"numpy", "matplotlib", "jinja2", "markupsafe"},

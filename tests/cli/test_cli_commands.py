@@ -120,15 +120,17 @@ def test_a_long_table_gives_what_the_wide_one_gives(score_table, tmp_path, capsy
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("a,b,c\n1,nan,\n", "line 2, 'b': nan is not a score"),
-        ("a,b,c\n1,x,\n", "line 2, 'b': 'x' is not a number"),
+        ("a,b,c\n1,inf,\n,2,3\n", "line 2, 'b': inf is not a score"),
+        ("a,b,c\n1,x,\n2,3,\n,3,4\n", "line 2, 'b': 'x' is not a number"),
         ("a,b,c\n1,2\n", "line 2: 2 cells under a header of 3"),
         ("a,b,a\n1,2,3\n", "two tasks have the name 'a'"),
         ("a,b,c\n", "holds no rows"),
         ("", "holds no rows"),
-        ("a,b,c\n1,2,\n", "missing"),
+        ("a,b\n1,\n", "left out: column 'b' (empty)"),
+        ("a,b,c\n1,2,\n,3,4\n2,,\n", "the first that of 'c' to 'a'"),
+        ("a,b,c\n1,2,\n,3,4\n2,,\n", "with --missing complete"),
         ("run,task,score\n1,a,2\n1,a,3\n1,b,1\n", "second score of task 'a'"),
-        (",a,b\na,1,\nb,2,3\n", "missing"),
+        (",a,b,c\na,1,,2\nb,2,3,4\nc,2,3,4\n", "1 of 6 affinities are missing, the first that of 'b' to 'a'"),
         ("a\n1\n", "at least two tasks"),
         (",a\na,1\n", "at least two tasks"),
         (",a,b,c\na,1,2,3\nb,4,5,6\n", "'c' is only on one side"),
@@ -300,6 +302,33 @@ def test_pairs_that_never_met_do_not_keep_gains_back(tmp_path, capsys):
     path = tmp_path / "few.csv"
     path.write_text("a,b,c\n1,,\n,1,\n,,1\n1.2,1.3,\n,0.8,0.7\n")
     assert "group-0: a, b\ngroup-1: c" in cotune(capsys, "group", path)[1]
+
+
+def test_a_table_leaves_a_page_and_a_file_of_groups(runs_with_singles, tmp_path, capsys):
+    page, groups = tmp_path / "page.html", tmp_path / "groups.csv"
+    options = [runs_with_singles, "--lower-is-better", "--report", page, "--out", groups]
+    status, out, _ = cotune(capsys, "group", *options)
+    assert status == 0
+    assert out.endswith(f"groups: {groups}\nreport: {page}\n")
+    assert groups.read_text().splitlines() == ["task,group", "a,0", "b,1", "c,0", "d,1", "e,0", "f,1"]
+    text = page.read_text()
+    assert "Predicted gain" in text
+    assert "Taken for tasks: all 6 columns" in text
+    assert text.count("<svg") >= 2
+    found = json.loads(cotune(capsys, "group", *options, "--json")[1])
+    assert found["reading"] == ["taken for tasks: all 6 columns (a, b, c, d, e and 1 more)"]
+
+
+def test_what_settles_a_table_is_named_as_an_option(tmp_path, capsys):
+    path = tmp_path / "full.csv"
+    path.write_text("what,a,b,c\na-b,1,2,0\nb-c,0,1,2\na-c,2,0,1\n")
+    status, _, error = cotune(capsys, "group", path)
+    assert status == 2
+    assert "--subset-column what." in sentence(error)
+    assert "group-0: " in cotune(capsys, "group", path, "--subset-column", "what")[1]
+    status, _, error = cotune(capsys, "group", path, "--missing", "never")
+    assert status == 2
+    assert "--missing" in sentence(error)
 
 
 def test_a_missing_table(tmp_path, capsys):

@@ -7,13 +7,14 @@ a task whose loss is measured in large units would decide the groups alone.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cotune._repr import Brief
-from cotune.exceptions import InputError
+from cotune.exceptions import InputError, SettingError
 from cotune.grouping._partition import Matrix
 from cotune.grouping._validation import as_float_matrix, asymmetry
 
@@ -39,7 +40,12 @@ class Prepared(Brief):
 
 
 def prepare(
-    T: ArrayLike, *, scale: str = "row_zscore", missing: str = "refuse", diagonal: str = "neutral"
+    T: ArrayLike,
+    *,
+    scale: str = "row_zscore",
+    missing: str = "refuse",
+    diagonal: str = "neutral",
+    tasks: Sequence[str] | None = None,
 ) -> Prepared:
     """Scale, complete and symmetrise task affinities.
 
@@ -63,6 +69,8 @@ def prepare(
         column means predict. ``"keep"`` scales it like the rest of its row: sensible for higher-order
         affinities (Eq. 6), where T_uu is the task's own mean score. Means and deviations never
         include the diagonal.
+    tasks : sequence of str, optional
+        Names for errors, by default the numbers of rows.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def prepare(
         warnings.warn(objection, UserWarning, stacklevel=2)
         steps.append(objection.removesuffix("."))
     if absent.any():
-        _refuse_missing(absent, missing)
+        _refuse_missing(absent, missing, tasks or [f"task {at}" for at in range(len(matrix))])
     if len(matrix) > 1:
         matrix, step = _scaled(matrix, off, scale)
         steps.append(step)
@@ -137,19 +145,21 @@ def _has_one_direction(matrix: Matrix) -> bool:
     return bool(given.any() and not (given & given.T).any())
 
 
-def _refuse_missing(absent: Matrix, missing: str) -> None:
+def _refuse_missing(absent: Matrix, missing: str, tasks: Sequence[str]) -> None:
     if missing == "refuse":
         row, column = np.argwhere(absent)[0]
-        raise InputError(
-            f"{int(absent.sum())} of the affinities are missing (NaN), the first that of task {column} to "
-            f'task {row}; sample these pairs or pass missing="complete".'
+        raise SettingError(
+            f"{int(absent.sum())} of {absent.size - len(absent)} affinities are missing, the first that of "
+            f"'{tasks[column]}' to '{tasks[row]}'; run these pairs of tasks together, or complete them by "
+            "row and column means with {missing}.",
+            missing=("missing", "complete"),
         )
     n = len(absent)
     empty = np.flatnonzero(absent.sum(axis=1) == n - 1)
     if len(empty):
         raise InputError(
-            f"Task {empty[0]} has no observed affinity to any other task, so its scale is unknown; sample it "
-            f"with others or leave it out."
+            f"'{tasks[empty[0]]}' has no observed affinity to any other task, so its scale is unknown; run "
+            "it with others or leave it out."
         )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from cotune.cli._options import JsonOption
-from cotune.exceptions import InputError
+from cotune.exceptions import InputError, SettingError
 
 SECONDS_BETWEEN = 2.0
 """Seconds between two lines of progress."""
@@ -20,19 +20,18 @@ def group(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.csv",
-            help="A score table (a column for every task, a row for every run, blank where a task was not in "
-            "the run; or the columns run, task, score), or a square affinity matrix with task names.",
+            metavar="FILE",
+            help="CSV, TSV or Parquet. A score table: a column for every task, a row for every run, "
+            "blank where a task was not in the run; or a row for every score, with columns that name run, "
+            "task and score. Or an affinity matrix with task names: rows are the tasks that are helped "
+            "(targets), columns those that help.",
         ),
     ],
     k: Annotated[str, typer.Option("-k", "--n-clusters", help="Number of groups, or auto.")] = "auto",
     k_max: Annotated[int | None, typer.Option(help="Largest number of groups tried by auto.")] = None,
     k_rule: Annotated[
-        str | None,
-        typer.Option(
-            help="Rule of auto: evidence (default), entry_cv, bic, average_density (the paper's) or "
-            "summed_density."
-        ),
+        Literal["evidence", "entry_cv", "bic", "average_density", "summed_density"] | None,
+        typer.Option(help="Rule of auto; evidence by default, average_density is the paper's."),
     ] = None,
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="The numbers are losses.")
@@ -45,11 +44,12 @@ def group(
         ),
     ] = "auto",
     scale: Annotated[
-        str | None,
-        typer.Option(help="How rows are put on one scale: row_zscore (default), two_way or none."),
+        Literal["row_zscore", "two_way", "none"] | None,
+        typer.Option(help="How rows are put on one scale; row_zscore by default."),
     ] = None,
     missing: Annotated[
-        str, typer.Option(help="Pairs without a number: refuse, or complete them by row and column means.")
+        Literal["refuse", "complete"],
+        typer.Option(help="Pairs without a number: refuse, or complete them by row and column means."),
     ] = "refuse",
     weights: Annotated[
         list[str] | None,
@@ -72,35 +72,90 @@ def group(
             min=0, help="Resamples of a score table's runs to judge the groups' stability; 0: none."
         ),
     ] = 100,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", metavar="COLUMN", help="Take a column for a task. May be repeated."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option("--leave-out", metavar="NAME", help="Leave out a column or a task. May be repeated."),
+    ] = None,
+    subset_column: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that lists the tasks a run trained, such as rte+cb."),
+    ] = None,
+    kind: Annotated[
+        Literal["affinity matrix", "score table"] | None,
+        typer.Option(help="What a square table without names on its rows is."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Which metric, or column of scores, where there are several.")
+    ] = None,
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        typer.Option(help="The decimal sign, where the numbers do not tell."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the group of every task as CSV.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with the groups and figures (HTML).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Group the tasks of a score table or an affinity matrix."""
+    """Group the tasks of a score table or an affinity matrix.
+
+    Says how the table was read: what was taken for a task and what was left out. A table that can be read in
+    two ways is refused, with the option that settles it.
+    """
     import cotune
+    from cotune._files import write_text
     from cotune.affinity import read_table
     from cotune.cli._progress import emit
     from cotune.cli._weights import read_weights
 
-    table = read_table(file, lower_is_better=lower_is_better)
     ticker = _Ticker()
-    groups = cotune.group(
-        table,
-        n_clusters=_number_of_groups(k, len(table.tasks)),
-        k_max=k_max,
-        k_rule=k_rule,
-        objective=objective,
-        scale=scale,
-        missing=missing,
-        weights=read_weights(weights or ()),
-        unit=unit,
-        resamples=resamples,
-        callback=ticker.proving,
-        k_callback=ticker.choosing,
-    )
+    try:
+        table = read_table(
+            file,
+            lower_is_better=lower_is_better,
+            kind=kind,
+            tasks=task or (),
+            leave_out=leave_out or (),
+            subset_column=subset_column,
+            metric=metric,
+            decimal=decimal,
+        )
+        groups = cotune.group(
+            table,
+            n_clusters=_number_of_groups(k, len(table.tasks)),
+            k_max=k_max,
+            k_rule=k_rule,
+            objective=objective,
+            scale=scale,
+            missing=missing,
+            weights=read_weights(weights or ()),
+            unit=unit,
+            resamples=resamples,
+            callback=ticker.proving,
+            k_callback=ticker.choosing,
+        )
+    except SettingError as error:
+        raise InputError(error.on_command_line()) from error
+    if out is not None:
+        from cotune.studies.grouping import groups_csv
+
+        write_text(out, groups_csv(groups))
+    if report is not None:
+        from cotune.studies.grouping import write_table_report
+
+        write_table_report(groups, table, report, title=file.name)
     if as_json:
         emit(groups.to_dict())
         return
     for line in groups.sentences():
         print(line)
+    for what, path in (("groups", out), ("report", report)):
+        if path is not None:
+            print(f"{what}: {path}")
 
 
 class _Ticker:
@@ -118,7 +173,7 @@ class _Ticker:
     def _tell(self, sentence: str) -> None:
         if time.monotonic() - self._told >= SECONDS_BETWEEN:
             self._told = time.monotonic()
-            print(f"{sentence}", file=sys.stderr, flush=True)
+            print(sentence, file=sys.stderr, flush=True)
 
 
 def _number_of_groups(k: str, n: int) -> int | Literal["auto"]:

@@ -7,6 +7,7 @@ from cotune.studies.grouping._grouping import group_tasks
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._study import GroupingStudy
+from cotune.studies.grouping._table_report import groups_csv, write_table_report
 from cotune.studies.grouping.config import ComparisonConfig, GroupingConfig, GroupingStudyConfig
 
 __all__ = [
@@ -21,4 +22,6 @@ __all__ = [
     "gain_groups",
     "group",
     "group_tasks",
+    "groups_csv",
+    "write_table_report",
 ]

@@ -11,8 +11,12 @@ NAMED = 5
 
 
 def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
-    """One group a line."""
-    return [f"group-{number}: {', '.join(group)}" for number, group in enumerate(members)]
+    """One group a line; names in quotation marks if one has a comma."""
+    quoted = any("," in task for group in members for task in group)
+    return [
+        f"group-{number}: " + ", ".join(f"'{task}'" if quoted else task for task in group)
+        for number, group in enumerate(members)
+    ]
 
 
 def describe_proof(clustering: SDPClustering) -> str:

@@ -45,7 +45,8 @@ def group(
     Parameters
     ----------
     table : str, Path, array-like or Table
-        A CSV file (see :func:`cotune.affinity.read_table`); or numbers: a square array is an affinity matrix,
+        A file (see :func:`cotune.affinity.read_table`, which has options for tables that can be read in two
+        ways); or numbers: a square array is an affinity matrix,
         row i the task that is helped, and any other a score table with a row for every run, NaN where a task
         was not in the run. For a score table that happens to be square, give
         ``cotune.affinity.table_of(scores, kind="score table")``.
@@ -133,7 +134,8 @@ def group(
 
     if inside is None:  # nobody expects more of an affinity matrix
         chosen = replace(chosen, note="")
-    return choose_groups(read.tasks, read.scores, config, chosen, by_density, seed=seed)
+    groups = choose_groups(read.tasks, read.scores, config, chosen, by_density, seed=seed)
+    return replace(groups, reading=read.notes)
 
 
 def _table(

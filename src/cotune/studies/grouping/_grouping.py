@@ -145,7 +145,7 @@ def group_tasks(
     InputError
         If the matrix cannot be prepared as asked, or k does not fit.
     """
-    prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing)
+    prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing, tasks=tasks)
     clustering = SDPClustering(
         config.n_clusters,
         k_max=config.k_max,

@@ -48,6 +48,8 @@ class Groups(Brief):
     gain : GainGroups or None
         The groups of largest predicted gain, where they are the answer; then ``clustering``, ``objective``,
         ``gap``, ``certified`` and ``stability`` are of the groups by density beside them.
+    reading : tuple of str
+        How the file of a table was read.
     note : str
         Why the groups are not those of largest predicted gain, where runs were given.
     """
@@ -61,6 +63,7 @@ class Groups(Brief):
     source: str = "affinity matrix"
     gain: GainGroups | None = None
     note: str = ""
+    reading: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[int, ...]:
@@ -110,7 +113,7 @@ class Groups(Brief):
 
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
-        lines = [f"{len(self.tasks)} tasks, {self.source}"]
+        lines = [f"{len(self.tasks)} tasks, {self.source}", *(f"  {note}" for note in self.reading)]
         if self.gain is None:
             lines += [f"  {step}" for step in self.prepared.steps]
         lines += [*self.answer(), describe_proof(self.clustering)]
@@ -141,7 +144,8 @@ class Groups(Brief):
         ``groups``, ``labels`` and ``k`` are the answer, by what ``answer`` says; objective, bounds, proof and
         stability are of the grouping by density, whose groups ``density`` repeats where they are others.
         """
-        return self._density_dict() | ({} if self.gain is None else self._gain_dict(self.gain))
+        reading = {"reading": list(self.reading)} if self.reading else {}
+        return self._density_dict() | reading | ({} if self.gain is None else self._gain_dict(self.gain))
 
     def _gain_dict(self, gain: GainGroups) -> dict[str, Any]:
         members = groups_of(self.tasks, self.density_labels)

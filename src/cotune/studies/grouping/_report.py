@@ -57,7 +57,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         date=date.today().isoformat(),
         tasks=tuple(_task_row(result, name) for name in study.learner.tasks),
         affinity=_affinity(result),
-        grouping=_grouping(result),
+        grouping=None if result.groups is None else grouping_data(result.groups),
         comparison=result.comparison,
         measured=result.measured,
         arms=tuple(
@@ -95,9 +95,7 @@ def _affinity(result: GroupingResult) -> AffinityData | None:
     prepared: list[list[float]] | None = None
     steps: tuple[str, ...] = ()
     if result.groups:
-        prepared = less_effects(result.groups.prepared.matrix).tolist()
-        shown = "shown less row and column effects, which add the same to every partition (Xe = e)"
-        steps = (*result.groups.prepared.steps, shown)
+        prepared, steps = shown_matrix(result.groups)
     return AffinityData(
         matrix=affinity.matrix.tolist(),
         unit=result.estimate.unit,
@@ -108,6 +106,12 @@ def _affinity(result: GroupingResult) -> AffinityData | None:
         estimator=result.estimate.estimator,
         **_transfer(result.estimate, result.study.learner.tasks),
     )
+
+
+def shown_matrix(groups: Groups) -> tuple[list[list[float]], tuple[str, ...]]:
+    """Return the matrix that was clustered as it is drawn, and how it came about."""
+    shown = "shown less row and column effects, which add the same to every partition (Xe = e)"
+    return less_effects(groups.prepared.matrix).tolist(), (*groups.prepared.steps, shown)
 
 
 def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
@@ -130,10 +134,8 @@ def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _grouping(result: GroupingResult) -> GroupingData | None:
-    groups = result.groups
-    if groups is None:
-        return None
+def grouping_data(groups: Groups, *, given: str = "given in the study") -> GroupingData:
+    """Return what a report shows of groups; ``given`` says where k came from if no rule chose it."""
     clustering, stability = groups.clustering, groups.stability
     densities = density(groups.prepared.matrix, groups.labels)
     confidence, resamples = _sureness(groups)
@@ -151,7 +153,7 @@ def _grouping(result: GroupingResult) -> GroupingData | None:
         upper_bound=float(clustering.upper_bound_),
         gap=groups.gap,
         certified=groups.certified,
-        k_rule=_k_rule(groups),
+        k_rule=_k_rule(groups, given),
         method=_method(groups),
         k_path=_k_curves(clustering),
         baselines=_baselines(groups),
@@ -188,10 +190,10 @@ def _baselines(groups: Groups) -> tuple[Baseline, ...]:
     return tuple(others)
 
 
-def _k_rule(groups: Groups) -> str:
+def _k_rule(groups: Groups, given: str) -> str:
     if groups.found is not None:
         return "found with the groups"
-    return _K_RULES[groups.clustering.k_rule_] if groups.clustering.k_path_ else "given in the study"
+    return _K_RULES[groups.clustering.k_rule_] if groups.clustering.k_path_ else given
 
 
 def _sureness(groups: Groups) -> tuple[tuple[float, ...], int]:
