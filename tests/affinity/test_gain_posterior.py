@@ -32,23 +32,25 @@ def planted(inside, rng, *, power=0.5, effect=0.05, own=0.02, noise=0.01, shared
     return gain, np.where(inside, scores, np.nan)
 
 
-@pytest.mark.parametrize("repeats", [1, 2])
-def test_it_is_the_gaussian_posterior_of_its_law(repeats):
+@pytest.mark.parametrize(("repeats", "law"), [(1, 5), (1, 10), (2, 7), (2, 16)])
+def test_it_is_the_gaussian_posterior_of_its_law(repeats, law):
     rng = np.random.default_rng(0)
     inside = np.repeat(every_subset(4), repeats, axis=0)
     gains = task_gains(inside, planted(inside, rng)[1])
     posterior = GainPosterior(gains)
     asked = every_subset(4)[[6, 14]]
-    law, share, signal, i = 5, 3, 6, 1
-    power, common = posterior._laws[law]
+    share, signal, i = 3, 6, 1
+    power, common, pairs = posterior._laws[law]
     noise = posterior._shares[share]
     runs = inside[:, i]
 
     def kernel(a, b):
         a, b = (np.delete(x, i, axis=1).astype(float) for x in (a, b))
         factor = [np.where(x.sum(1) > 0, np.maximum(x.sum(1), 1) ** -power, 0) for x in (a, b)]
-        shared = a @ b.T + common * np.outer(a.sum(1), b.sum(1))
-        return np.exp(SIGNALS[signal]) / posterior._unit[law] * np.outer(*factor) * shared
+        alike, factors = a @ b.T, np.outer(*factor)
+        one = alike + common * np.outer(a.sum(1), b.sum(1))
+        two = pairs * factors * alike * (alike - 1) / 2
+        return np.exp(SIGNALS[signal]) / posterior._unit[law] * factors * (one + two)
 
     def own(a, b):
         return (1 - noise) * ((a[:, None] == b[None]).all(2) & (a.sum(1) > 1)[:, None])

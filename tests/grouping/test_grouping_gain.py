@@ -71,16 +71,20 @@ def test_no_bound_is_below_the_best_of_all_partitions(seed, n):
 def test_joined_classes_of_sizes_still_bound(seed):
     form = draw(seed, 7)
     best = best_gain_partition(table(*form)).objective
-    program = bounds._Program(*form)
-    program_of_two = _with_few_variables(form)
-    assert len(program_of_two.classes) <= len(program.classes)
-    assert program_of_two.bound(-np.inf, 5.0) >= best - 1e-9 * max(1.0, abs(best))
+    every = bounds._sizes_that_differ(form[1], form[2])
+    joined = bounds._classes(every, 2, {4})
+    assert {7} <= set(joined) <= set(every)
+    assert bounds._Program(*form, joined).bound(-np.inf, 5000)[0] >= best - 1e-9 * max(1.0, abs(best))
 
 
-def _with_few_variables(form):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bounds, "MOST_VARIABLES", 2 * 21)
-        return bounds._Program(*form)
+@pytest.mark.parametrize("steps", [0, 10, 100, 5000])
+def test_a_bound_is_one_however_few_steps_it_takes(steps):
+    form = draw(3, 9)
+    found = best_gain_partition(table(*form))
+    bound = gain_bound(*form, found=found.labels, steps=steps)
+    assert bound >= found.objective - 1e-9 * abs(found.objective)
+    assert bound <= bounds.company_bound(*form)
+    assert bound == gain_bound(*form, found=found.labels, steps=steps)
 
 
 @settings(max_examples=30, deadline=None)
@@ -114,7 +118,7 @@ def test_planted_groups_are_found_and_proven(power):
     by_size = np.concatenate([[0.0], np.arange(1.0, n) ** -power])
     own = np.zeros((n, n))
     found = search_gain_partition(effects, by_size, own)
-    bound = gain_bound(effects, by_size, own, enough=found.objective)
+    bound = gain_bound(effects, by_size, own, found=found.labels)
     assert bound >= found.objective - 1e-9
     if power == 0.0:
         assert np.array_equal(found.labels, labels)

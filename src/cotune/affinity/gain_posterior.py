@@ -3,10 +3,11 @@
 Task i scores, in units of its score alone,
 
     y_i(S) = a_i + |S - i|^(1 - power) mu + |S - i|^-power * sum of theta_ij over the others j in S
-             + delta_i(S) + noise,
+             + |S - i|^(-2 power) * sum of phi_ijl over pairs j, l of the others in S + delta_i(S) + noise,
 
 where theta_ij has variance s_i signal around a mean that the task's companions share as far as ``common``
-says, delta_i(S) is what a group has of its own beyond its pairs (variance s_i (1 - noise share)), and a run's
+says, phi_ijl is what two companions do beyond that (of the same variance, or none; up to ten tasks),
+delta_i(S) is what a group has of its own beyond its pairs (variance s_i (1 - noise share)), and a run's
 noise has variance s_i times the noise share. A task alone has no company and no delta. The gain of a
 group is y_i(S) - a_i without noise. What is left of the tasks of a run may be correlated, as in runs of
 one seed; the errors of the tasks of a group then are as well.
@@ -41,6 +42,10 @@ PRIOR_SCORES = 4.0
 FEW_TASKS = 24
 """Tasks up to which all candidates are looked at; beyond only the likeliest laws at few noise shares."""
 LAWS_OF_MANY = 2
+PAIRS = (0.0, 1.0)
+"""Candidates for the variance of what a pair of companions does, beside that of one of them."""
+PAIRS_UP_TO = 10
+"""Tasks up to which pairs of companions are looked at: there are half as many as the square of the tasks."""
 MIDDLE_SHARES = np.array([0.1, 0.4, 0.8])
 MOST_CORRELATED = 0.95
 LEAST_WEIGHT = 1e-3
@@ -56,13 +61,13 @@ class _Task:
     mean: Array
     """Mean score of each distinct subset, shape (r,)."""
     company: Array
-    """What company adds to the score by one theta each, (laws, r, n); the last column is what they share."""
+    """What company adds to the score by each of its effects, (laws, r, p)."""
     total: Array
     """What company adds to the score by mu, (laws, r)."""
     variance: Array
     """Of the mean score around company, (shares, r)."""
     middle: tuple[Array, Array, Array]
-    """Means of score, company and total, weighted by 1 / variance: (shares,), (l, u, n), (l, u)."""
+    """Means of score, company and total, weighted by 1 / variance: (shares,), (l, u, p), (l, u)."""
     values: Array
     vectors: Array
     along_mean: Array
@@ -102,7 +107,8 @@ class GainPosterior:
 
     def __init__(self, gains: TaskGains) -> None:
         self._n = gains.inside.shape[1]
-        laws = [(power, common) for power in POWERS for common in COMMON]
+        pairs = PAIRS if self._n <= PAIRS_UP_TO else PAIRS[:1]
+        laws = [(power, common, both) for power in POWERS for common in COMMON for both in pairs]
         if self._n <= FEW_TASKS:
             self._look_at(gains, laws, NOISE_SHARES)
             return
@@ -110,7 +116,7 @@ class GainPosterior:
         best = np.argsort(-self._weights.sum((1, 2)), kind="stable")[:LAWS_OF_MANY]
         self._look_at(gains, [laws[at] for at in best], MIDDLE_SHARES)
 
-    def _look_at(self, gains: TaskGains, laws: list[tuple[float, float]], shares: Array) -> None:
+    def _look_at(self, gains: TaskGains, laws: list[tuple[float, float, float]], shares: Array) -> None:
         """Weigh these laws and noise shares, and keep what each says of the runs."""
         self._laws, self._shares = laws, shares
         size = gains.inside.sum(1)
@@ -118,7 +124,13 @@ class GainPosterior:
         if not len(others):
             raise InputError("All runs train one task alone: nothing tells what company does.")
         # A signal of 1 is the variance of a typical run in company, under any law.
-        self._unit = np.array([(others ** (-2 * p) * (others + c * others**2)).mean() for p, c in self._laws])
+        self._unit = np.array(
+            [
+                (others ** (-2 * p) * (others + c * others**2)).mean()
+                + b * (others ** (-4 * p) * others * (others - 1.0) / 2.0).mean()
+                for p, c, b in self._laws
+            ]
+        )
         self._odds = np.exp(SIGNALS)
         self._ridge = self._unit[:, None, None] / self._odds
         self._tasks = [self._of_task(gains, task) for task in range(self._n)]
@@ -166,12 +178,17 @@ class GainPosterior:
         others = inside.astype(float)
         others[:, task] = 0.0
         count = others.sum(1)
-        factor = np.array([np.where(count > 0, np.maximum(count, 1.0) ** -p, 0.0) for p, _ in self._laws])
-        shared = np.array([np.sqrt(c) for _, c in self._laws])
+        factor = np.array([np.where(count > 0, np.maximum(count, 1.0) ** -law[0], 0.0) for law in self._laws])
+        shared, pairs = (np.sqrt([law[part] for law in self._laws]) for part in (1, 2))
         total = factor * count
         # The task's own column, which is 0, takes what all companions share.
         company = factor[:, :, None] * others
         company[:, :, task] = shared[:, None] * total
+        if pairs.any():
+            j, k = np.triu_indices(self._n, 1)
+            both = others[:, j] * others[:, k]
+            both = both[:, (j != task) & (k != task)]
+            company = np.concatenate([company, (pairs[:, None] * factor**2)[:, :, None] * both], axis=2)
         return company, total
 
     def _of_task(self, gains: TaskGains, index: int) -> _Task:

@@ -8,14 +8,15 @@ is, the gain of a partition is linear: sum of w_ijc y_ijc + sum of o_ic z_ic. Pa
 
 the last being the triangle cuts of clique partitioning (Groetschel and Wakabayashi, 1989), here in each
 class. They are added where they are violated; every linear program on the way gives a bound. Where all sizes
-are alike (effects that add up) two classes, alone and in company, lose nothing; otherwise every size is a
-class while that is small enough, and beyond classes are intervals of sizes in which every term takes its
-largest value.
+are alike (effects that add up) two classes, alone and in company, lose nothing; otherwise classes are
+intervals of sizes in which every term takes its largest value: first few of them, with the sizes of a
+partition that was found apart, and where its gain is not met by those, as many as are affordable. What is
+spent is counted in steps of the simplex method, so that the bound does not depend on the machine.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,10 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from cotune.grouping._partition import Labels, Matrix
+from cotune.grouping.gain_partition import sized_gain
 
+FEW_CLASSES = 4
+"""Classes of sizes that are tried first, beside the sizes of the partition that was found."""
 MOST_VARIABLES = 6_000
 """Variables of the linear program; classes of sizes are joined until it has no more."""
 MOST_TASKS = 100
@@ -32,8 +36,8 @@ MOST_TASKS = 100
 ROUNDS = 20
 CUTS = 4000
 """Rounds of cuts, and cuts a round."""
-SECONDS = 5.0
-"""Seconds after which the bound is the best so far."""
+STEPS = 2_000
+"""Steps of the simplex method after which the bound is the best so far."""
 _VIOLATED = 1e-6
 _SLACK = 1e-6
 """Share of the largest term that a bound is enlarged by for the tolerance of the linear program."""
@@ -63,8 +67,8 @@ def gain_bound(
     own: ArrayLike,
     *,
     weights: ArrayLike | None = None,
-    enough: float = -np.inf,
-    time_limit: float = SECONDS,
+    found: ArrayLike | None = None,
+    steps: int = STEPS,
 ) -> float:
     """Return a number that the gain of no partition exceeds.
 
@@ -72,18 +76,33 @@ def gain_bound(
     ----------
     effects, by_size, own, weights : array_like
         As :func:`sized_gain` has them.
-    enough : float
-        A bound at which to stop, such as the gain of a partition that was found.
-    time_limit : float
-        Seconds after which the bound is the best so far.
+    found : array_like of shape (n,), optional
+        Labels of a partition of large gain: where the bound meets its gain, nothing is left to do.
+    steps : int
+        Steps of the simplex method after which the bound is the best so far.
     """
     w = np.ones(len(np.asarray(effects))) if weights is None else np.asarray(weights, float)
     E = np.asarray(effects, float) * w[:, None]
     np.fill_diagonal(E := E.copy(), 0.0)
     h, B = np.asarray(by_size, float), np.asarray(own, float) * w[:, None]
-    bound = company_bound(E, h, B)
-    n = len(E)
-    return bound if n < 2 or n > MOST_TASKS else min(bound, _Program(E, h, B).bound(enough, time_limit))
+    bound, n = company_bound(E, h, B), len(E)
+    if n < 2 or n > MOST_TASKS:
+        return bound
+    enough, sizes = -np.inf, set[int]()
+    if found is not None:
+        enough, sizes = sized_gain(E, h, B, found), set(np.bincount(np.asarray(found)).tolist())
+    every, seen = _sizes_that_differ(h, B), list[int]()
+    most = max(1, MOST_VARIABLES // (n * (n - 1) // 2))
+    for count in (FEW_CLASSES, most):
+        ends = _classes(every, min(count, most), sizes)
+        if ends == seen:
+            break
+        seen = ends
+        found_bound, left, met = _Program(E, h, B, ends).bound(enough, steps)
+        bound, steps = min(bound, found_bound), left
+        if met or steps <= 0:
+            break
+    return bound
 
 
 @dataclass(frozen=True)
@@ -94,24 +113,30 @@ class _Class:
     most: int
 
 
-def _classes(h: Matrix, own: Matrix) -> list[_Class]:
-    n = len(h)
+def _sizes_that_differ(h: Matrix, own: Matrix) -> list[int]:
+    """Return the largest size of every run of sizes whose terms are alike, from 2 on."""
     differs = (h[2:] != h[1:-1]) | (own[:, 2:] != own[:, 1:-1]).any(0)  # size s from s - 1, for s = 3 to n
-    ends = [*(2 + np.flatnonzero(differs)).tolist(), n]
-    most = max(1, MOST_VARIABLES // (n * (n - 1) // 2))
-    if len(ends) > most:  # narrow classes for small groups, whose factor changes most
-        wanted = np.geomspace(2, n, most + 1)[1:] if most > 1 else np.array([n])
-        ends = sorted({min(ends, key=lambda end: abs(end - size)) for size in wanted} | {n})
-    starts = [2, *(end + 1 for end in ends[:-1])]
-    return [_Class(start, end) for start, end in zip(starts, ends, strict=True)]
+    return [*(2 + np.flatnonzero(differs)).tolist(), len(h)]
+
+
+def _classes(ends: list[int], count: int, apart: Collection[int]) -> list[int]:
+    """Join classes to about so many, by their largest sizes; sizes apart keep one of their own."""
+    if len(ends) <= count:
+        return ends
+    n = ends[-1]
+    wanted = np.geomspace(2, n, count + 1)[1:]  # narrow for small groups, whose factor changes most
+    kept = {min(ends, key=lambda end: abs(end - size)) for size in wanted}
+    kept |= {end for size in apart for end in (size - 1, size)}
+    return sorted({end for end in kept if end in ends} | {n})
 
 
 class _Program:
     """The linear program, with one column for every pair and class, and for every task and class."""
 
-    def __init__(self, effects: Matrix, h: Matrix, own: Matrix) -> None:
+    def __init__(self, effects: Matrix, h: Matrix, own: Matrix, ends: Sequence[int]) -> None:
         self.n = n = len(effects)
-        self.classes = _classes(h, own)
+        starts = [2, *(end + 1 for end in ends[:-1])]
+        self.classes = [_Class(start, end) for start, end in zip(starts, ends, strict=True)]
         self.i, self.j = np.triu_indices(n, 1)
         self.pairs = len(self.i)
         self.at = np.zeros((n, n), dtype=np.intp)
@@ -126,32 +151,38 @@ class _Program:
         self.cost = -np.concatenate(terms)
         self.first_task = len(self.classes) * self.pairs
 
-    def bound(self, enough: float, time_limit: float) -> float:
-        """Solve and cut until nothing is violated, the bound is enough or the time is up."""
-        started = time.monotonic()
+    def bound(self, enough: float, steps: int) -> tuple[float, int, bool]:
+        """Solve and cut until nothing is violated, the bound is enough or the steps are used up.
+
+        Returns
+        -------
+        float, int, bool
+            The bound, the steps left, and whether it is enough.
+        """
         rows, limits = self._always()
         scale = max(float(np.abs(self.cost).max()), 1e-300)
+        slack = _SLACK * scale * self.n
         best = np.inf
         for _ in range(ROUNDS):
-            left = time_limit - (time.monotonic() - started)
-            if left <= 0:
+            if steps <= 0:
                 break
-            options = {"time_limit": left}
+            options = {"maxiter": steps}
             solved = linprog(
-                self.cost / scale, rows, limits, bounds=(0.0, 1.0), method="highs", options=options
+                self.cost / scale, rows, limits, bounds=(0.0, 1.0), method="highs-ds", options=options
             )
+            steps -= int(solved.nit or 0)
             if solved.status != 0:
+                steps = 0
                 break
-            slack = _SLACK * scale * self.n
             best = min(best, -float(solved.fun) * scale + self.alone + slack)
             if best <= enough + 2.0 * slack:
-                break
+                return best, steps, True
             cuts, right = self._violated(np.asarray(solved.x))
             if not cuts.shape[0]:
                 break
             rows = sparse.vstack([rows, cuts], format="csr")
             limits = np.concatenate([limits, right])
-        return best
+        return best, steps, False
 
     def _task(self, c: int, task: Labels) -> Labels:
         return self.first_task + c * self.n + task

@@ -217,9 +217,7 @@ def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array
     if n <= MOST_TASKS:
         return -np.inf
     form = _sized(prediction)
-    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
-    value = float(np.where(groups, form.predict(groups), 0.0).sum(0) @ w)
-    return gain_bound(form.effects, form.by_size, form.own, weights=w, enough=value)
+    return gain_bound(form.effects, form.by_size, form.own, weights=w, found=labels)
 
 
 def _table(prediction: PredictedGain, n: int, w: Array) -> Array:
