@@ -133,6 +133,16 @@ def test_kin_of_alpaca(tmp_path):
     task = one(tmp_path, rows)
     assert ("Be brief.\nDo 3.\nc", "a3") in pairs(task)
     assert task.notes[0] == "read as instruction/response: 20 examples"
+    asked = one(
+        tmp_path, rows_of(lambda i: {"instruction": f"Do {i}.", "question": f"q{i}", "answer": f"a{i}"})
+    )
+    assert ("Do 3.\nq3", "a3") in pairs(asked)
+    label = one(tmp_path, rows_of(lambda i: {"instruction": "Tell.", "text": f"t{i}", "label": f"a{i}"}))
+    assert (label.instruction, ("t3", "a3") in pairs(label)) == ("Tell.", True)
+    whole = rows_of(lambda i: {"instruction": f"Do {i}.", "output": f"a{i}", "text": f"Do {i}. Answer: a{i}"})
+    repeated = one(tmp_path, whole)  # where "text" would give the answer away
+    assert ("Do 3.", "a3") in pairs(repeated)
+    assert repeated.notes[0] == "read as Alpaca, without text: 20 examples"
 
 
 # Conversations
@@ -405,6 +415,15 @@ def test_the_error_has_a_template_that_works(tmp_path):
     entry = re.search(r"such as (tasks: .+) in a file", str(error.value))[1]
     y, z = AutoReader(**yaml.safe_load(entry)["tasks"]).read(base=tmp_path, seed=0)
     assert (len(pairs(y)), len(pairs(z))) == (20, 20)
+
+
+def test_a_table_without_names_of_columns(tmp_path):
+    (tmp_path / "x.csv").write_text("How are you?,1 fine\n" + "".join(f"q{i},a{i}\n" for i in range(20)))
+    with pytest.raises(InputError, match="the first line has to name the columns") as error:
+        read(tmp_path / "x.csv")
+    assert "--template '{{ How_are_you_ }} ||| {{ _1_fine }}'" in str(error.value)
+    (task,) = read(tmp_path / "x.csv", template="{{ How_are_you_ }} ||| {{ _1_fine }}")
+    assert ("q3", "a3") in pairs(task)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import bz2
 import csv
 import gzip
+import importlib.util
 import io
 import json
 import lzma
@@ -95,6 +96,19 @@ def test_packed_files(tmp_path, ending, pack, name):
     (tmp_path / f"{name}{ending}").write_bytes(pack(TEXTS[name].encode()))
     (task,) = read(tmp_path / f"{name}{ending}")
     assert (task.name, pairs(task)) == ("x", EXPECTED)
+
+
+def test_what_no_package_unpacks_is_one_sentence(tmp_path):
+    path = tmp_path / "x.jsonl.zst"
+    if importlib.util.find_spec("zstandard") is None:
+        path.write_bytes(b"\x28\xb5\x2f\xfd")
+        with pytest.raises(InputError, match=r"x\.jsonl\.zst cannot be unpacked: .*; zstd needs a package"):
+            read(path)
+    else:
+        import zstandard
+
+        path.write_bytes(zstandard.ZstdCompressor().compress(lines().encode()))
+        assert pairs(read(path)[0]) == EXPECTED
 
 
 def test_parquet_and_names_of_its_labels(tmp_path):

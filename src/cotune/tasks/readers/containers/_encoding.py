@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from cotune.exceptions import InputError
 
-PACKED = (".gz", ".zst", ".bz2", ".xz")
+PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 """Endings of files that are unpacked while they are read."""
 
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, lzma.LZMAError, zlib.error)
@@ -68,9 +68,12 @@ def _open(path: Path) -> BinaryIO:
     import fsspec
 
     try:
-        return cast("BinaryIO", fsspec.open(str(path), "rb", compression="infer").open())
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"{path} cannot be unpacked: {str(error).rstrip('.')}.") from error
+        return cast("BinaryIO", fsspec.open(str(path), "rb", compression=PACKED[path.suffix]).open())
+    except (ValueError, ImportError) as error:
+        raise InputError(
+            f"{path} cannot be unpacked: {str(error).rstrip('.')}; {PACKED[path.suffix]} needs a package "
+            "that knows it, such as zstandard."
+        ) from error
 
 
 def _encoding(sample: bytes, *, whole: bool) -> str:

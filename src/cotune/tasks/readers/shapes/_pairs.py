@@ -39,7 +39,9 @@ OUTPUTS = (
 )
 """Fields that are a target."""
 
-_CONTEXTS = ("input", "inputs", "context")
+_CONTEXTS = ("input", "inputs", "context", "question", "query")
+_WRITTEN_OUT = ("output", "response")
+"""Outputs beside which Alpaca's ``text`` repeats the whole of a row, answer and all."""
 
 
 class Pair(Shape):
@@ -64,7 +66,8 @@ class Pair(Shape):
         """Yield the row."""
         values = [value_of(where, row, field) for field in self.inputs]
         if len(values) > 1:
-            texts = [as_text(where, value).strip() for value in values]
+            named = zip(self.inputs, values, strict=True)
+            texts = [as_text(f"{where}, '{field}'", value).strip() for field, value in named]
             input: Any = "\n".join(
                 f"{name[:1].upper()}{name[1:]}: {text}" for name, text in zip(self.inputs, texts, strict=True)
             )
@@ -87,7 +90,8 @@ class Alpaca(Shape):
         instruction, output = fields.first_of(("instruction",)), fields.first_of(OUTPUTS)
         if not instruction or not output:
             return None
-        input, system = (fields.first_of(names, rare=True) for names in (_CONTEXTS, ("system",)))
+        contexts = _CONTEXTS if output.lower() in _WRITTEN_OUT else (*_CONTEXTS, "text", "sentence")
+        input, system = (fields.first_of(names, rare=True) for names in (contexts, ("system",)))
         return cls(instruction, input, output, system)
 
     def unfold(self, where: str, row: Mapping[str, Any]) -> Iterator[Row]:

@@ -73,6 +73,8 @@ def _unknown(fields: Fields, where: str, task: str) -> str:
     texts = [name for name in names if any(isinstance(value, str) for value in fields.values(name)[:20])]
     texts = [template_name(name) for name in _by_length(fields, texts or names)]
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    if where.endswith((".csv", ".tsv")):
+        listed += "; the first line has to name the columns"
     if len(texts) < 2:
         return (
             f"{where} has no field with answers ({listed}), which a task needs; text alone can be mixed in "
@@ -95,4 +97,5 @@ def _by_length(fields: Fields, names: Sequence[str]) -> list[str]:
 
 def template_name(field: str) -> str:
     """Return the name by which templates know a field: "Customer message" is ``Customer_message``."""
-    return re.sub(r"\W", "_", field)
+    name = re.sub(r"\W", "_", field)
+    return f"_{name}" if name[:1].isdigit() else name
