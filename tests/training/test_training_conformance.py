@@ -21,6 +21,7 @@ from cotune.training import (
     LookaheadLearner,
     Score,
     SideBySideLearner,
+    SplitsLearner,
 )
 from cotune.training.parts import Part, PartLearner, Span
 
@@ -301,6 +302,18 @@ def test_runs_in_one_pass_are_those_of_separate_passes(case, many):
 def test_runs_in_one_pass_need_a_seed_each(case, many):
     with pytest.raises(InputError, match="2 subsets, 1 seeds"):
         many.fit_many([case.subset] * 2, [3], steps=[3, 3], split="test")
+
+
+def test_one_training_scored_on_both_splits_is_that_of_separate_runs(case):
+    if not isinstance(case.learner, SplitsLearner):
+        pytest.skip("The learner scores one split of a training.")
+    splits = ("validation", "test")
+    ((validation, test),) = case.learner.fit_splits([case.subset], [3], steps=[3], splits=splits)
+    assert_same(validation, case.fit)
+    apart = case.learner.fit(case.subset, 3, steps=3, split="test")
+    assert_same(test, apart)
+    assert test.scores == apart.scores
+    assert test.tokens == validation.tokens == apart.tokens
 
 
 @pytest.fixture

@@ -165,6 +165,13 @@ class PlantedLearner:
         runs = zip(subsets, seeds, steps, strict=True)
         return [self.fit(subset, seed, steps=count, split=split) for subset, seed, count in runs]
 
+    def fit_splits(
+        self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], splits: Sequence[str]
+    ) -> list[list[Fit]]:
+        """Do what separate calls of :meth:`fit` do."""
+        by_split = [self.fit_many(subsets, seeds, steps=steps, split=split) for split in splits]
+        return [list(fits) for fits in zip(*by_split, strict=True)]
+
     def gradient_features(
         self, task: str, *, examples: int, seed: int, dimension: int
     ) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from cotune.training.learner import (
     LookaheadLearner,
     Score,
     SideBySideLearner,
+    SplitsLearner,
     Subset,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "LookaheadLearner",
     "Score",
     "SideBySideLearner",
+    "SplitsLearner",
     "Subset",
 ]

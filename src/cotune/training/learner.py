@@ -268,6 +268,23 @@ class SideBySideLearner(Learner, Protocol):
 
 
 @runtime_checkable
+class SplitsLearner(Learner, Protocol):
+    """A learner that can score what it trained on several splits."""
+
+    def fit_splits(
+        self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], splits: Sequence[str]
+    ) -> list[list[Fit]]:
+        """Train once each what :meth:`fit` would train for every split, and score on all of them.
+
+        Returns
+        -------
+        list of list of Fit
+            For every subset a fit for every split, each with all that was trained.
+        """
+        ...
+
+
+@runtime_checkable
 class LinearisedLearner(Learner, Protocol):
     """A learner that can tell, to first order, what training would do to every example."""
 

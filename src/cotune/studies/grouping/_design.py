@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cotune.models.config import ModelConfig
@@ -17,8 +17,9 @@ from cotune.studies.grouping._runs import (
     run_key,
     variation_of,
 )
+from cotune.studies.grouping.arms import BASELINES
 from cotune.studies.grouping.config import ComparisonConfig, GroupingStudyConfig
-from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner
+from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner, SplitsLearner
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,55 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         return run_key(run, self.learner)
 
     def batches(self, runs: Sequence[GroupingStudyRun]) -> list[Sequence[GroupingStudyRun]]:
-        """Put fits that train side by side into passes as wide as the learner can."""
+        """Put fits that train side by side into passes as wide as the learner can.
+
+        Runs of one training that are scored on both splits, see :meth:`also_compared`, come together: those
+        of a pass on one split, then those on the other.
+        """
+        twins = self._twins(runs)
+        scored_beside = set(twins.values())
         own = self.learner.side_by_side if isinstance(self.learner, SideBySideLearner) else 1
         alike: dict[tuple[object, ...], list[FitRun]] = {}
         batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:
+            if run in scored_beside:
+                continue
             if isinstance(run, FitRun) and patience_of(run) is None:
                 # What groups go on from may be another run, but not another number of steps.
                 after = (run.since, run.joint.steps) if isinstance(run, BranchedRun) else ()
-                alike.setdefault((variation_of(run), run.steps, run.split, after), []).append(run)
+                kind = (variation_of(run), run.steps, run.split, after, run in twins)
+                alike.setdefault(kind, []).append(run)
             else:
                 batches.append((run,))
         for (variation, *_), fits in alike.items():
             # Other methods than LoRA train one at a time, and those who wait can be shared out.
             width = own if not variation else 1
-            batches += [tuple(fits[start : start + width]) for start in range(0, len(fits), width)]
+            passes = [fits[start : start + width] for start in range(0, len(fits), width)]
+            batches += [(*fits, *(twins[run] for run in fits if run in twins)) for fits in passes]
         return batches
+
+    def also_compared(self, runs: Iterable[GroupingStudyRun]) -> list[FitRun]:
+        """Return the runs of the comparison that are trained as some of the affinity stage are.
+
+        All together and each alone are compared whatever the groups are. Where their budget and seed are
+        those of the affinity stage, one training is scored on validation examples for the affinity and on
+        test examples for the comparison, whose scores nothing before it sees.
+        """
+        config = self.config.comparison
+        if config is None or not isinstance(self.learner, SplitsLearner):
+            return []
+        labels = [0] * len(self.learner.tasks)
+        arms = self.compared(config, labels, dict.fromkeys(BASELINES, labels))
+        always = {arm.title for arm in config.every_arm if arm.name in ("joint", "single")}
+        compared = {run for (arm, *_), of_arm in arms.cells.items() if arm in always for run in of_arm}
+        return [twin for run in runs if (twin := _on_test(run)) is not None and twin in compared]
+
+    def _twins(self, runs: Sequence[GroupingStudyRun]) -> dict[GroupingStudyRun, FitRun]:
+        """Return the runs that are among others on validation examples with those on test examples."""
+        if not isinstance(self.learner, SplitsLearner):
+            return {}
+        asked = set(runs)
+        return {run: twin for run in runs if (twin := _on_test(run)) is not None and twin in asked}
 
     def compared(
         self,
@@ -87,3 +121,10 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         """
         seed = self.config.seed
         return ArmRuns.plan(self.learner, labels, config, seed, baselines=others, seeds=seeds)
+
+
+def _on_test(run: GroupingStudyRun) -> FitRun | None:
+    """Return the run that is trained as one on validation examples is, and scored on test examples."""
+    if type(run) is not FitRun or run.split != "validation":
+        return None
+    return replace(run, split="test")

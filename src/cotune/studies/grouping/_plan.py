@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,10 +74,16 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
         # Where a joint part stands is its parameters and two moments of each.
         kept = len(arms.kept(Path())) + 3 * len(arms.joint_parts)
     every = [run for runs in wanted.values() for run in runs]
+    beside = frozenset(study.also_compared(wanted[STAGE]))
+    if beside:
+        notes.append(
+            f"{len(beside)} runs of the comparison are trained with those of the affinity and only scored "
+            "again."
+        )
     start = learner.start if isinstance(learner, WarmLearner) else None
     cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
     speed = _measure(cold, every) if measure else None
-    stages = tuple(_stage(title, runs, learner, speed) for title, runs in wanted.items())
+    stages = tuple(_stage(title, runs, learner, speed, beside) for title, runs in wanted.items())
     if start is not None:
         stages = (_start_stage(learner, start, speed), *stages)
     usage = None
@@ -114,9 +120,16 @@ def _numbers(run: GroupingStudyRun, n: int) -> int:
             return 0
 
 
-def _stage(title: str, runs: Sequence[GroupingStudyRun], learner: Learner, speed: _Speed | None) -> StagePlan:
+def _stage(
+    title: str,
+    runs: Sequence[GroupingStudyRun],
+    learner: Learner,
+    speed: _Speed | None,
+    only_scored: Container[GroupingStudyRun],
+) -> StagePlan:
     fits = [run for run in runs if isinstance(run, FitRun)]
-    trained = [run for run in runs if isinstance(run, FitRun | JointPartRun | LookaheadRun)]
+    training = [run for run in runs if isinstance(run, FitRun | JointPartRun | LookaheadRun)]
+    trained = [run for run in training if run not in only_scored]
     learners = {text: learner_of(learner, text) for text in map(variation_of, trained)}
     expected = [learners[variation_of(run)].expected_tokens(run.subset, run.steps) for run in trained]
     tokens = sum(t for t in expected if t is not None) if None not in expected else None

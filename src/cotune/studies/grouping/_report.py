@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cotune.findings.grouping import (
     AffinityData,
@@ -32,6 +32,8 @@ from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping.estimators import Estimate
 
+_Training: TypeAlias = tuple[str, tuple[str, ...], int, int | None]
+
 _K_RULES = {
     "evidence": "evidence of a block model (-2 log, less that of one group)",
     "entry_cv": "entry cross-validation",
@@ -51,6 +53,8 @@ def report_data(result: GroupingResult) -> GroupingFindings:
     study = result.study
     families = study.learner.families
     known = [families.get(name, "") for name in study.learner.tasks]
+    records = [record for stage in result.stages for record in stage.records]
+    trained_before = {_training(r) for r in records if r.identity.get("split") == "validation"}
     reference = ReferenceLabels(name="families named by the tasks' authors", labels=tuple(known))
     return GroupingFindings(
         title=study.config.name,
@@ -65,7 +69,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         ),
         costs=result.costs,
         reference=reference if all(known) and len(set(known)) > 1 else None,
-        runs=tuple(_usage(stage) for stage in result.stages),
+        runs=tuple(_usage(stage, trained_before) for stage in result.stages),
         failures=tuple(_failed(stage.title, r) for stage in result.stages for r in stage.records if r.error),
         provenance=_provenance(result),
         notes=result.estimate.notes if result.estimate else (),
@@ -224,18 +228,28 @@ def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:
     )
 
 
-def _usage(stage: StageUsage) -> RunKind:
+def _usage(stage: StageUsage, trained_before: Container[_Training]) -> RunKind:
+    """Count what a stage took, less what another was trained for and this only scored."""
     failed = sum(record.error is not None for record in stage.records)
-    tokens = [record.tokens for record in stage.records if record.tokens is not None]
+    trained = [
+        r for r in stage.records if r.identity.get("split") != "test" or _training(r) not in trained_before
+    ]
+    tokens = [record.tokens for record in trained if record.tokens is not None]
     return RunKind(
         kind=stage.title,
         done=len(stage.records) - stage.reused,
         reused=stage.reused,
         failed=failed,
-        cpu_seconds=sum(record.cpu_seconds for record in stage.records),
-        wall_seconds=sum(record.seconds for record in stage.records),
+        cpu_seconds=sum(record.cpu_seconds for record in trained),
+        wall_seconds=sum(record.seconds for record in trained),
         tokens=sum(tokens) if tokens else None,
     )
+
+
+def _training(record: RunRecord) -> _Training:
+    """Return what a run trained, whatever it was scored on."""
+    identity = record.identity
+    return (record.kind, tuple(identity["subset"]), identity["seed"], identity.get("steps"))
 
 
 def _failed(kind: str, record: RunRecord) -> FailedRun:

@@ -57,7 +57,9 @@ class Gathered:
             asked = next(rounds)
             while True:
                 self.wanted |= dict.fromkeys(asked.runs)
-                found = runner.get(STAGE, asked.runs, note=asked.note)
+                beside = study.also_compared(asked.runs)
+                got = runner.get(STAGE, [*asked.runs, *beside], note=asked.note)
+                found = {run: got[run] for run in dict.fromkeys(asked.runs) if run in got}
                 self.records |= found
                 if len(self.records) < len(self.wanted):
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from cotune.training.learner import (
     LinearisedLearner,
     LookaheadLearner,
     SideBySideLearner,
+    SplitsLearner,
 )
 from cotune.training.parts import Part, PartLearner, Span
 
@@ -78,6 +80,8 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         if not isinstance(first, FitRun):
             return [{"arrays": measure(self.learner, first)}]
         fits = [run for run in job.runs if isinstance(run, FitRun)]
+        if len({run.split for run in fits}) > 1:
+            return self._on_both_splits(fits)
         if job.save_to is None:
             return [_of_fit(fit) for fit in self._fit(fits)]
         with new_folder(job.save_to) as folder:
@@ -98,6 +102,24 @@ class LearnerWorker(Worker[GroupingStudyRun]):
             subsets, seeds = [run.subset for run in runs], [run.seed for run in runs]
             return learner.fit_many(subsets, seeds, steps=[run.steps for run in runs], split=first.split)
         return [learner.fit(first.subset, first.seed, steps=first.steps, split=first.split, save_to=folder)]
+
+    def _on_both_splits(self, runs: Sequence[FitRun]) -> list[dict[str, Any]]:
+        """Train once what comes twice, first all on one split and then all on the other.
+
+        Each run is told to have taken the whole training, as it would have by itself.
+        """
+        learner = self._learner_of(runs[0])
+        assert isinstance(learner, SplitsLearner)  # others are not asked, see GroupingDesign.also_compared
+        own = runs[: len(runs) // 2]
+        splits = (own[0].split, runs[-1].split)
+        subsets, seeds = [run.subset for run in own], [run.seed for run in own]
+        wall, cpu = time.perf_counter(), time.process_time()
+        fits = learner.fit_splits(subsets, seeds, steps=[run.steps for run in own], splits=splits)
+        took = {
+            "seconds": (time.perf_counter() - wall) / len(own),
+            "cpu_seconds": (time.process_time() - cpu) / len(own),
+        }
+        return [_of_fit(of_run[at]) | took for at in range(2) for of_run in fits]
 
     def _begin(self, run: JointPartRun, job: Job[GroupingStudyRun]) -> dict[str, Any]:
         """Train a joint part and leave it in the folder of its key."""

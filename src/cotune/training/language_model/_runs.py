@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from cotune.training._branch_point import BranchPoint
     from cotune.training._lookout import Lookout
     from cotune.training.methods import Attached, Stage
+
+_Result = TypeVar("_Result")
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
@@ -191,13 +193,21 @@ class LanguageModelRuns:
     def _fit_all(
         self, parts: Sequence[Part], *, split: str, save_to: Path | None = None, most: int = 1
     ) -> list[Fit]:
-        """Train parts of equal steps and spans, up to ``most`` in a pass, and score one after the other."""
+        """Train parts of equal steps and spans, up to ``most`` in a pass, and score each."""
+        fits = self._fit_splits(parts, splits=(split,), save_to=save_to, most=most)
+        return [of_split for (of_split,) in fits]
 
-        def score(at: int, attached: Attached, logs: list[TrainingLog]) -> Fit:
-            scores = self._scores(attached, parts[at].subset, split)
+    def _fit_splits(
+        self, parts: Sequence[Part], *, splits: Sequence[str], save_to: Path | None = None, most: int = 1
+    ) -> list[list[Fit]]:
+        """Do the same with a fit for every split."""
+
+        def score(at: int, attached: Attached, logs: list[TrainingLog]) -> list[Fit]:
+            subset, run = parts[at].subset, runs[at]
+            fits = [fit_of(self._scores(attached, subset, split), logs, run) for split in splits]
             if save_to is not None:
                 attached.save(save_to)
-            return fit_of(scores, logs, runs[at])
+            return fits
 
         points: dict[Path, BranchPoint] = {}
         runs = [self._staged(part, points) for part in parts]
@@ -208,9 +218,9 @@ class LanguageModelRuns:
         runs: Sequence[StagedRun],
         like: Part,
         *,
-        then: Callable[[int, Attached, list[TrainingLog]], Fit],
+        then: Callable[[int, Attached, list[TrainingLog]], _Result],
         most: int = 1,
-    ) -> list[Fit]:
+    ) -> list[_Result]:
         method, training = self.config.method, self.config.training
         return train_runs(
             self.model, method, runs, like.steps, training, then=then, most=most, span=like.span

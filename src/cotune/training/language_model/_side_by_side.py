@@ -52,9 +52,16 @@ class SideBySideRuns(LanguageModelRuns):
         RunError
             If a run diverges; names it. The others can be repeated without it.
         """
-        done: dict[int, Fit] = {}
+        fits = self.fit_splits(subsets, seeds, steps=steps, splits=(split,))
+        return [of_split for (of_split,) in fits]
+
+    def fit_splits(
+        self, subsets: Sequence[Subset], seeds: Sequence[int], *, steps: Sequence[int], splits: Sequence[str]
+    ) -> list[list[Fit]]:
+        """Train as :meth:`fit_many` does, once, and score on every split; see SplitsLearner."""
+        done: dict[int, list[Fit]] = {}
         for part in passes(len(subsets), len(seeds), steps, self.side_by_side):
             runs = [Part(subsets[run], seeds[run], steps[run]) for run in part]
-            fits = self._fit_all(runs, split=split, most=len(part))
+            fits = self._fit_splits(runs, splits=splits, most=len(part))
             done.update(zip(part, fits, strict=True))
         return [done[run] for run in range(len(subsets))]
