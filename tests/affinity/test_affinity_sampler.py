@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
+from cotune.affinity._belief import renewed
 from cotune.affinity._entries import Entries
 from cotune.affinity._partition_prior import PartitionPrior
 from cotune.affinity._placements import Companies, Weighted, sums_of
@@ -90,3 +91,18 @@ def test_runs_of_sizes_that_differ_are_weighed_as_by_the_log_evidence():
         moved[task] = group
         expected = evidence.log_evidence(moved) - here
         np.testing.assert_allclose(gains[task, group] - gains[task, labels[task]], expected, atol=1e-8)
+
+
+def test_stuck_chains_give_way_to_those_that_explain_the_runs():
+    rng = np.random.default_rng(0)
+    truth = np.arange(24) % 4
+    membership = uniform_design(rng, 24, 3, 200)
+    share = ((membership.astype(float) @ (truth[:, None] == truth)) - 1) / 2
+    scores = np.where(membership, 3.0 * share + 0.5 * rng.normal(size=share.shape), np.nan)
+    evidence = GroupEvidence(membership, scores)
+    halves = truth + 4 * (np.arange(24) >= 12)  # no move of a single task joins them
+    draws = np.stack([truth, halves, truth, truth, halves + 3, truth, truth, truth])
+    kept = renewed(evidence, draws)
+    assert [len(np.unique(draw)) for draw in kept] == [4] * 8
+    np.testing.assert_array_equal(kept[[0, 2, 3, 5, 6, 7]], draws[[0, 2, 3, 5, 6, 7]])
+    np.testing.assert_array_equal(renewed(evidence, draws[:3]), draws[:3])  # too few to tell which are stuck

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cotune.affinity._adaptive_design import SubsetDesign, open_per_subset
 from cotune.affinity._affinity import Affinity
-from cotune.affinity._belief import Belief, believe
+from cotune.affinity._belief import Belief, believe, renewed
 from cotune.affinity._entries import Array, Labels
 from cotune.affinity._regroup import Propose, regroup
 from cotune.affinity._runs import pair_counts
@@ -340,8 +340,9 @@ class AdaptiveGrouping:
         member, scores = self._member[:, self._taken], self._scores[:, self._taken]
         evidence = GroupEvidence(member, scores, k_max=self._most_groups())
         position = np.searchsorted(self._taken, tasks)
+        starts = self._draws if self._belief is None else renewed(evidence, self._draws)
         sweeps = _SWEEPS if self._groups_before or self._belief else _FIRST_SWEEPS
-        belief = believe(evidence, self._draws, position, self._rng, sweeps=sweeps, resample=self._confirming)
+        belief = believe(evidence, starts, position, self._rng, sweeps=sweeps, resample=self._confirming)
         self._draws = belief.draws
         return belief
 
