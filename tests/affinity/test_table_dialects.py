@@ -122,3 +122,48 @@ def test_no_misleading_table_is_grouped_in_silence(seed, tmp_path):
     assert (spoken_of or "without a name") in said, (kind, table.notes)
     order = [table.tasks.index(task) for task in tasks]
     np.testing.assert_allclose(table.scores[:, order], score_matrix(tasks, runs))
+
+
+def damaged(rng, content):
+    """Return a file that somebody's hands or programs have been at."""
+    content = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        at = int(rng.integers(len(content) + 1))
+        what = int(rng.integers(4))
+        if what == 0:
+            del content[at : at + int(rng.integers(1, 40))]
+        elif what == 1:
+            bits = [
+                b",",
+                b"\n",
+                b'"',
+                b";",
+                b"NaN",
+                b"inf",
+                b"1e999",
+                b"\xff",
+                b"\x00",
+                b"mean,",
+                b"#",
+                b"%",
+                b"1,2",
+            ]
+            content[at:at] = bits[int(rng.integers(len(bits)))]
+        elif what == 2:
+            content = content[:at]
+        else:
+            content[at:at] = content[max(0, at - 60) : at]
+    return bytes(content)
+
+
+def test_damaged_files_are_read_or_refused_in_a_sentence(tmp_path):
+    rng = np.random.default_rng(11)
+    path = tmp_path / "table.csv"
+    for seed in range(150):
+        tasks, runs = planted_runs(seed % 4, m=12)
+        in_dialect(rng, path, tasks, runs)
+        path.write_bytes(damaged(rng, path.read_bytes()))
+        try:
+            read_table(path)
+        except InputError as error:
+            assert str(error).endswith(".")  # noqa: PT017

@@ -315,6 +315,8 @@ def test_a_table_leaves_a_page_and_a_file_of_groups(runs_with_singles, tmp_path,
     assert "Predicted gain" in text
     assert "Taken for tasks: all 6 columns" in text
     assert text.count("<svg") >= 2
+    assert 'id="runs"' not in text  # nothing was run, and nothing is known of the tasks
+    assert "in this study" not in text
     found = json.loads(cotune(capsys, "group", *options, "--json")[1])
     assert found["reading"] == ["taken for tasks: all 6 columns (a, b, c, d, e and 1 more)"]
 

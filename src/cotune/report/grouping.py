@@ -55,6 +55,8 @@ def context(data: GroupingFindings) -> dict[str, object]:
         "predicted": _predicted(data, layout),
         "comparison": _comparison(data, layout),
         "runs": _runs(data.runs) if data.runs else None,
+        # Of a table alone nothing is known of runs and tasks but their scores and names.
+        "of_study": bool(data.runs or data.failures or any(task.metric for task in data.tasks)),
     }
 
 

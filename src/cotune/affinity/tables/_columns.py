@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune.affinity.tables._names import COUNTING, SUBSET, plain
-from cotune.affinity.tables._numbers import Decimal, decimal_of, is_missing, looks_numeric, read_number
+from cotune.affinity.tables._numbers import (
+    Decimal,
+    decimal_of,
+    is_missing,
+    looks_numeric,
+    read_number,
+    tells_point,
+)
 from cotune.affinity.tables._sheet import Sheet
 from cotune.exceptions import InputError
 
@@ -18,7 +25,7 @@ NAMED = 5
 """Most columns and values that are named in a line."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Column:
     """A column.
 
@@ -36,6 +43,8 @@ class Column:
         NaN where blank, or no number.
     errors : ndarray of shape (rows,)
         What stood behind plus-minus signs.
+    blank : ndarray of bool, shape (rows,)
+        Where there is nothing.
     """
 
     at: int
@@ -44,16 +53,12 @@ class Column:
     numeric: bool
     numbers: NDArray[np.float64]
     errors: NDArray[np.float64]
+    blank: NDArray[np.bool_]
 
     @property
     def plain(self) -> str:
         """The name for comparison with known ones."""
         return plain(self.name)
-
-    @property
-    def blank(self) -> NDArray[np.bool_]:
-        """Where there is nothing."""
-        return np.array([is_missing(cell) for cell in self.cells])
 
     @property
     def full(self) -> bool:
@@ -133,40 +138,28 @@ def read_columns(sheet: Sheet, decimal: Decimal | None) -> Columns:
     InputError
         If the decimal sign cannot be told, or a column mixes numbers with percent signs and without.
     """
-    numeric = [_is_numeric(sheet.column(at)) for at in range(len(sheet.header))]
+    found = [_Cells.of(sheet.column(at)) for at in range(len(sheet.header))]
     if decimal is None:
         decimal = decimal_of(
             (
-                (line, row[at])
-                for at in range(len(sheet.header))
-                if numeric[at] and plain(sheet.header[at]) not in SUBSET
-                for line, row in zip(sheet.lines, sheet.rows, strict=True)
+                (sheet.lines[row], cells.texts[row])
+                for name, cells in zip(sheet.header, found, strict=True)
+                if cells.numeric and plain(name) not in SUBSET
+                for row in cells.telling
             ),
             sheet.path,
         )
     columns, percent = [], 0
     spelled: dict[str, int] = {}
-    for at, name in enumerate(sheet.header):
-        cells = sheet.column(at)
-        numbers, errors = np.full(len(cells), math.nan), np.full(len(cells), math.nan)
-        signs = []
-        for row, cell in enumerate(cells):
-            if is_missing(cell):
-                if cell and numeric[at]:
-                    spelled[cell] = spelled.get(cell, 0) + 1
-                continue
-            number = read_number(cell, decimal)
-            if number is not None:
-                numbers[row], errors[row] = number.value, number.error
-                signs.append(number.percent)
-        if numeric[at] and len(set(signs)) > 1 and any(numbers[~np.isnan(numbers)] != 0):
-            row = next(r for r, cell in enumerate(cells) if not is_missing(cell) and "%" not in cell)
-            raise InputError(
-                f"{sheet.path}, line {sheet.lines[row]}, '{name}': {cells[row]} has no percent sign, and "
-                "others of the column have; write all alike."
-            )
-        percent += any(signs)
-        columns.append(Column(at, name, cells, numeric[at], numbers, errors))
+    for at, (name, cells) in enumerate(zip(sheet.header, found, strict=True)):
+        numbers, errors, signs = cells.read(decimal)
+        if cells.numeric and len(set(signs.values())) > 1:
+            _refuse_mixed_signs(sheet, name, cells.texts, signs)
+        percent += any(signs.values())
+        columns.append(Column(at, name, cells.texts, cells.numeric, numbers, errors, cells.blank))
+        for row in np.flatnonzero(cells.blank).tolist() if cells.numeric else ():
+            if cells.texts[row]:
+                spelled[cells.texts[row]] = spelled.get(cells.texts[row], 0) + 1
     notes = list(sheet.notes)
     if spelled:
         shown = ", ".join(f"{cell} ({count} cells)" for cell, count in list(spelled.items())[:NAMED])
@@ -178,10 +171,57 @@ def read_columns(sheet: Sheet, decimal: Decimal | None) -> Columns:
     return Columns(sheet, columns, decimal, notes)
 
 
-def _is_numeric(cells: list[str]) -> bool:
-    """Whether most of what is there are numbers; the others are then mistakes, which are pointed out."""
-    known = [looks_numeric(cell) for cell in cells if not is_missing(cell)]
-    return bool(known) and sum(known) > len(known) / 2
+@dataclass
+class _Cells:
+    """The texts of a column, with its numbers where Python reads all of them at once."""
+
+    texts: list[str]
+    numeric: bool
+    blank: NDArray[np.bool_]
+    floats: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, texts: list[str]) -> _Cells:
+        """Look at a column; large matrices are plain numbers, which need not be looked at one by one."""
+        try:
+            floats = np.array([float(text) if text else math.nan for text in texts])
+        except ValueError:
+            floats = None
+        blank = np.array([not text for text in texts])
+        if floats is not None and np.isfinite(floats[~blank]).all() and not any("_" in t for t in texts):
+            return cls(texts, not blank.all(), blank, floats)
+        blank = np.array([is_missing(text) for text in texts])
+        known = [looks_numeric(text) for text, none in zip(texts, blank.tolist(), strict=True) if not none]
+        # Most are numbers: the others are mistakes, which are pointed out.
+        return cls(texts, bool(known) and sum(known) > len(known) / 2, blank, None)
+
+    @property
+    def telling(self) -> list[int]:
+        """Rows whose cells may tell the decimal sign: of plain numbers the first with a point that does."""
+        if self.floats is None:
+            return np.flatnonzero(~self.blank).tolist()
+        return next(([row] for row, text in enumerate(self.texts) if tells_point(text)), [])
+
+    def read(self, decimal: Decimal) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[int, bool]]:
+        """Return numbers, their errors, and by row whether there was a percent sign."""
+        errors = np.full(len(self.texts), math.nan)
+        if self.floats is not None and decimal == "point":
+            return self.floats, errors, {}
+        numbers, signs = errors.copy(), {}
+        for row in np.flatnonzero(~self.blank).tolist():
+            number = read_number(self.texts[row], decimal)
+            if number is not None:
+                numbers[row], errors[row] = number.value, number.error
+                signs[row] = number.percent
+        return numbers, errors, signs
+
+
+def _refuse_mixed_signs(sheet: Sheet, name: str, texts: list[str], signs: dict[int, bool]) -> None:
+    row = next(row for row, percent in signs.items() if not percent)
+    raise InputError(
+        f"{sheet.path}, line {sheet.lines[row]}, '{name}': {texts[row]} has no percent sign, and "
+        "others of the column have; write all alike."
+    )
 
 
 def check_numbers(sheet: Sheet, column: Column) -> None:
@@ -192,6 +232,8 @@ def check_numbers(sheet: Sheet, column: Column) -> None:
     InputError
         If a cell is none, or an infinity.
     """
+    if np.array_equal(np.isfinite(column.numbers), ~column.blank):
+        return
     for line, cell, number in zip(sheet.lines, column.cells, column.numbers.tolist(), strict=True):
         if is_missing(cell):
             continue

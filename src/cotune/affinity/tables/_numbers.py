@@ -63,6 +63,11 @@ def looks_numeric(cell: str) -> bool:
     return bool(_NUMBER.match(value) or _INFINITE.match(value))
 
 
+def tells_point(text: str) -> bool:
+    """Whether a plain number has a point that can only part decimals."""
+    return "." in text and _vote(re.split("[eE]", text.lstrip("+-"))[0]) == "point"
+
+
 def read_number(cell: str, decimal: Decimal) -> Number | None:
     """Read a cell; None if it is no number, NaN if it stands for none."""
     if is_missing(cell):

@@ -73,7 +73,8 @@ def read_table(
     columns = read_columns(read_sheet(Path(path)), decimal)
     columns.named(tasks, "a task")
     table = _read(columns, settings)
-    _check_left_out(columns, table, leave_out)
+    if leave_out:
+        _check_left_out(columns, table, leave_out)
     return table
 
 

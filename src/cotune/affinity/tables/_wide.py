@@ -62,7 +62,13 @@ def read_wide(columns: Columns, settings: Settings) -> Table:
 def _with_rows(column: Column, rows: NDArray[np.intp]) -> Column:
     """Return a column with some of its rows."""
     cells = [column.cells[row] for row in rows.tolist()]
-    return replace(column, cells=cells, numbers=column.numbers[rows], errors=column.errors[rows])
+    return replace(
+        column,
+        cells=cells,
+        numbers=column.numbers[rows],
+        errors=column.errors[rows],
+        blank=column.blank[rows],
+    )
 
 
 def refuse_full(path: str, scores: Array, labels: Sequence[str] = ()) -> None:
