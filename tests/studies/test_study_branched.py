@@ -1,17 +1,21 @@
 """The arm that trains on all tasks first: its steps, the joint part once, kills and failures, adapters."""
 
 import csv
+import itertools
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from cotune.exceptions import InputError
+from cotune.findings.comparison import ArmScore, compare
 from cotune.studies import plan_study, run_study, study_status
 from cotune.studies.engine._executor import InlineExecutor
-from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
+from cotune.studies.grouping._costs import about_updates
 from cotune.studies.grouping._runs import BranchedRun, FitRun, JointPartRun
-from cotune.studies.grouping.arms import Length
+from cotune.studies.grouping.arms import Length, Variation
 
 ARMS = ["branched", "joint", "single"]
 
@@ -272,3 +276,22 @@ def test_a_learner_without_steps_does_not_converge(planted):
     study = planted.study(comparison={"budgets": ["converged"], "arms": ["joint"]})
     with pytest.raises(InputError, match="This learner cannot stop in the middle of a run; take 'converged'"):
         study.check()
+
+
+@pytest.mark.parametrize("better", ["joint", "grouped"])
+def test_groups_that_lose_by_what_may_be_fewer_updates_are_told_which_arm_tells(workshop, planted, better):
+    rng = np.random.default_rng(0)
+    records = []
+    for arm, seed, task in itertools.product(("grouped", "joint"), range(3), ("copy", "first")):
+        values = rng.normal(float(arm == better), 0.01, 8)
+        records.append(ArmScore(arm, 2, seed, task, float(values.mean()), True, "f1", tuple(values)))
+    comparison = compare(records, ("grouped", "joint"))
+    learner = workshop.study().learner
+    grouped = TrainedArm("grouped", Variation(), 2, None)
+    branched = TrainedArm("branched", Variation(), 2, None, share=0.5)
+    hints = about_updates(comparison, [grouped], learner)
+    assert [("fewer updates, the arm 'branched' would tell" in hint) for hint in hints] == [True] * (
+        better == "joint"
+    )
+    assert not about_updates(comparison, [grouped, branched], learner)
+    assert not about_updates(comparison, [grouped], planted.study().learner)

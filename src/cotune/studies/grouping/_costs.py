@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from cotune.findings.comparison import Budget, budget_words
+from cotune.findings.comparison import Budget, Comparison, budget_words
 from cotune.findings.grouping import ArmCost
 from cotune.studies.engine import RunRecord
-from cotune.studies.grouping._comparison import ArmRuns
+from cotune.studies.grouping._comparison import ArmRuns, TrainedArm
 from cotune.studies.grouping._joint_parts import joint_parts
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun, JointPartRun
+from cotune.training.learner import Learner
+from cotune.training.parts import PartLearner
 
 Records = Mapping[GroupingStudyRun, RunRecord]
 
@@ -83,3 +85,21 @@ def unequal_costs(costs: Iterable[ArmCost], reference: str) -> list[str]:
             f"{own.steps:,.0f}, of {named}."
         )
     return sentences
+
+
+def about_updates(comparison: Comparison, arms: Sequence[TrainedArm], learner: Learner) -> list[str]:
+    """Say, where groups lose against joint training, that no arm tells whether it is by fewer updates.
+
+    Nothing where an arm does, or where the learner cannot train one.
+    """
+    told = any(arm.share is not None or arm.updates == "joint" for arm in arms)
+    groups = next((arm.adapters for arm in arms if arm.title == comparison.reference), 0)
+    main = comparison.metrics[0].name
+    over = [c.gain for c in comparison.contrasts if (c.arm, c.budget, c.metric) == ("joint", None, main)]
+    if told or groups < 2 or not isinstance(learner, PartLearner) or not any(gain.sign < 0 for gain in over):
+        return []
+    return [
+        f"A model of one of the {groups} groups takes the steps of its own tasks, that of joint training "
+        f"those of all {len(comparison.tasks)}: whether the groups lose by their fewer updates, the arm "
+        "'branched' would tell."
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
 from cotune.findings.grouping import ArmCost
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
-from cotune.studies.grouping._costs import arm_costs, steps_done, steps_kept, unequal_costs
+from cotune.studies.grouping._costs import about_updates, arm_costs, steps_done, steps_kept, unequal_costs
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._measured import describe_measured, measure_gains, write_measured
@@ -69,6 +69,8 @@ class GroupingResult(StudyResult):
                 names = tuple(self.study.learner.tasks)
                 self.measured = measure_gains(names, gain, self.scores, self.arms, self.comparison)
             unit = "" if gain is None else gain.gains.unit
+            hints = about_updates(self.comparison, self.arms, self.study.learner)
+            self.comparison = replace(self.comparison, notes=(*self.comparison.notes, *hints))
             write_measured(self.study.folder, self.measured, unit)
             write_results(self.study.folder, found.arms, found.records)
             write_arms(self.study.folder, self.arms, self.comparison, self.costs)
@@ -82,6 +84,7 @@ class GroupingResult(StudyResult):
             if self.comparison.course is not None:
                 lines.append(self.comparison.course.sentence)
             lines += unequal_costs(self.costs, self.comparison.reference)
+            lines += about_updates(self.comparison, self.arms, self.study.learner)
         if self.groups is not None and self.groups.gain is not None:
             lines += describe_measured(self.measured, self.groups.gain.gains.unit)
         return lines
