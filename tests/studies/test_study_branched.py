@@ -79,23 +79,42 @@ def test_a_study_trains_it_from_file_to_report(workshop):
 
 
 def test_its_adapters_are_kept_as_ordinary_ones(workshop):
-    from peft import PeftConfig
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
 
     study = workshop.study(comparison=compared())
     result = run_study(study)
+    expected = {
+        s.task: s.per_example for s in result.scores if (s.arm, s.budget, s.seed) == ("branched", 4, 0)
+    }
     for number, members in enumerate(result.groups.members):
         folder = study.folder / "adapters" / f"branched-group-{number}"
         record = json.loads((folder / "cotune.json").read_text())
         assert record["tasks"] == sorted(members)
         assert record["after"] == {"tasks": sorted(study.learner.tasks), "steps": 2 * 4}
-        assert PeftConfig.from_pretrained(str(folder)).r == study.learner.method.r
         assert "reading" in record
+        base = AutoModelForCausalLM.from_pretrained(study.config.learner.model)
+        model = PeftModel.from_pretrained(base, str(folder)).eval()
+        for task in members:
+            score = study.learner.score(model, task, "test")
+            np.testing.assert_allclose(score.per_example, expected[task], atol=1e-5)
     # One whose folder was taken away is trained again, with the joint part that it goes on from.
     gone = study.folder / "adapters" / "branched-group-0"
     before = (gone / "adapter_model.safetensors").read_bytes()
     shutil.rmtree(gone)
     run_study(study)
     assert (gone / "adapter_model.safetensors").read_bytes() == before
+
+
+def test_further_seeds_of_it_train_their_own_joint_part(workshop):
+    comparison = {"budgets": [2], "seeds": 2, "arms": ["branched", "joint"], "until": "decided"}
+    study = workshop.study(comparison={**comparison, "max_seeds": 3})
+    result = run_study(study)
+    records = {(r.kind, r.identity["seed"]): r for r in result.stages[1].records}
+    assert all(record.error is None for record in records.values())
+    seeds = {seed for kind, seed in records if kind == "branched_fit"}
+    assert seeds == {seed for kind, seed in records if kind == "joint_part"} >= {3, 4}
+    assert study_status(study).complete
 
 
 class _Killed(BaseException):
