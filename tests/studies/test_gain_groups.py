@@ -66,6 +66,7 @@ def test_more_tasks_than_can_be_enumerated_have_a_bound():
     found = gain_groups(inside, losses(inside, labels, rng), draws=50)
     assert not found.exact
     assert found.bound >= found.over_alone.value
+    assert "more than 16 tasks" in " ".join(describe_units([str(task) for task in range(n)], found))
     assert list(found.labels) == list(labels)
 
 

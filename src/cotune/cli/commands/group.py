@@ -67,11 +67,13 @@ def group(
         ),
     ] = None,
     resamples: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, help="Resamples of a score table's runs to judge the groups' stability; 0: none."
+            min=0,
+            help="Resamples of a score table's runs to judge how stable the groups by density are; 0: none. "
+            "By default 100 where those are the answer.",
         ),
-    ] = 100,
+    ] = None,
     task: Annotated[
         list[str] | None,
         typer.Option("--task", metavar="COLUMN", help="Take a column for a task. May be repeated."),

@@ -8,6 +8,7 @@ import numpy as np
 
 from cotune.affinity.gain_units import GainUnit
 from cotune.findings.grouping import Interval, PredictedGains, TriedPredictor, gain_text, interval_text
+from cotune.grouping.gain_partition import MOST_TASKS
 from cotune.studies.grouping._gain import LEVEL, Gain, GainGroups
 
 NAMED = 5
@@ -40,6 +41,11 @@ def describe_units(tasks: Sequence[str], groups: GainGroups) -> list[str]:
     else:
         share = f"{100 * prediction.explained_:.0f} %"
         lines.append(f"predicted by {words}, which explain {share} of how held-out runs differ")
+    if not groups.exact:
+        lines.append(
+            f"more than {MOST_TASKS} tasks: partitions are searched, and a group that was run is predicted "
+            "like any other"
+        )
     beyond = sorted(set(np.bincount(groups.labels).tolist()) - {1, *prediction.tested_sizes_})
     if prediction.tested_sizes_ and beyond:
         lines.append(f"no run of {_sizes(beyond)} tasks could be held out: gains of such groups extrapolate")

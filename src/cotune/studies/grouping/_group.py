@@ -33,7 +33,7 @@ def group(
     missing: str = "refuse",
     weights: Mapping[str, float] | None = None,
     unit: str | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = 0,
     callback: Progress | None = None,
     k_callback: Callable[[int, float], object] | None = None,
@@ -74,8 +74,9 @@ def group(
     unit : {"own_score", "noise"}, optional
         What gains are measured in, by default shares of the task's score alone; see
         :func:`cotune.affinity.task_gains`.
-    resamples : int
-        Resamples of a score table's runs that judge the stability of the groups; 0 for none.
+    resamples : int, optional
+        Resamples of a score table's runs that judge the stability of the groups by density; 0 for none. By
+        default 100 where those are the answer, and none where they are set beside.
     seed : int
         Of the heuristics' random starts.
     callback, k_callback : callable, optional
@@ -100,7 +101,7 @@ def group(
     >>> groups.members
     [('a', 'b'), ('c', 'd')]
     """
-    if resamples < 0:
+    if resamples is not None and resamples < 0:
         raise InputError(f"The number of resamples must be 0 or more, got {resamples}.")
     read = _table(table, tasks, lower_is_better)
     options = {
@@ -126,7 +127,7 @@ def group(
             seed=seed,
             baselines=False,
             scores=read.scores,
-            resamples=resamples,
+            resamples=(0 if chosen.by_gain else RESAMPLES) if resamples is None else resamples,
             callback=callback,
             k_callback=k_callback,
             source=f"{read.kind} of {read.n_runs} runs" if read.n_runs else read.kind,
