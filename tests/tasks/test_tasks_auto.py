@@ -84,6 +84,12 @@ def test_inputs_of_several_fields_keep_their_names(tmp_path):
     assert "20 examples, 1 dropped (the first: x.jsonl, line 21 has an empty target" in task.notes[0]
 
 
+def test_the_field_that_is_no_text_is_named(tmp_path):
+    rows = rows_of(lambda i: {"context": {"title": []}, "question": f"q{i}", "answer": f"a{i}"})
+    with pytest.raises(InputError, match=r"line 1, 'context' has an object where text belongs"):
+        one(tmp_path, rows)
+
+
 def test_a_list_of_outputs_is_of_acceptable_ones_but_labels_are_all_of_them(tmp_path):
     task = one(tmp_path, rows_of(lambda i: {"input": f"q{i}", "target": [f"a{i}", "b"]}))
     assert ("q3", "a3", "b") in pairs(task)
