@@ -7,12 +7,14 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from cotune.benchmark.planted import block_model, noise
+from cotune.benchmark.structures import Structure
 from cotune.exceptions import InputError
 from cotune.grouping import SDPClustering
 from cotune.grouping.block_fit import fit_model
 from cotune.grouping.block_model import Observations
 from cotune.grouping.evidence import canonical_order, choose_by_evidence
 from cotune.grouping.evidence_search import Candidate, State
+from cotune.grouping.heavy_tails import best_tailed, fit_tailed
 
 
 def planted(seed, sizes, signal=3.0, columns=0.0):
@@ -67,6 +69,62 @@ def test_a_hierarchy_is_found_to_its_leaves():
 @pytest.mark.parametrize("n", [3, 8, 20, 45])
 def test_noise_has_no_groups(n):
     assert all(chosen(noise(seed, n)).k == 1 for seed in range(3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_single_entries_far_out_are_no_groups(seed):
+    T = np.random.default_rng(seed).standard_t(3, (20, 20))
+    assert chosen(T).k == 1
+
+
+def test_groups_are_found_among_entries_far_out():
+    drawn, _ = Structure((6,) * 5, 2.0, tails=3.0).draw(1)
+    path = chosen(drawn.matrix)
+    assert path.k == 5
+    assert adjusted_rand_score(drawn.labels, path.labels[5]) == 1.0
+    assert path.precision is not None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_tasks_that_harm_one_another_are_no_group(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(4), 6)
+    same = labels[:, None] == labels
+    noise_of_entries = rng.standard_normal(same.shape)
+    assert chosen(noise_of_entries - 3.0 * same).k == 1
+    found = SDPClustering().fit(noise_of_entries + np.where(labels < 3, 3.0, -3.0)[:, None] * same)
+    assert adjusted_rand_score(labels[:18], found.labels_[:18]) == 1.0
+    assert len(set(found.labels_[18:])) == 6
+    assert not set(found.labels_[18:]) & set(found.labels_[:18])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heavy_tails_without_end_are_normal_noise(seed):
+    T, labels = planted(seed, [6, 5, 4, 3])
+    labels = np.unique(labels, return_inverse=True)[1]
+    data = Observations((T + T.T) / 2)
+    one = np.zeros(len(T), dtype=np.intp)
+    costs = []
+    for partition, k in ((one, 1), (labels, 4)):
+        normal = Candidate(partition, k, fit_model(data, partition, k, pairs=False))
+        costs.append(fit_tailed(data, normal, 1e7, pairs=False).cost - normal.cost)
+    assert costs == pytest.approx([0.0, 0.0], abs=1.0)
+    assert best_tailed(data, normal, pairs=False).cost > normal.cost - 3.0
+
+
+def test_many_partitions_about_as_good_count_together():
+    T, labels = planted(0, [8] * 3, 0.8)
+    S = (T + T.T) / 2
+    data = Observations(S)
+    labels = np.unique(labels, return_inverse=True)[1]
+    clear = planted(0, [8] * 3, 5.0)
+    sharp = Observations((clear[0] + clear[0].T) / 2)
+    fuzzy, certain = (
+        State(of, Candidate(groups, 3, fit_model(of, groups, 3, pairs=False)), False).doubt()
+        for of, groups in ((data, labels), (sharp, np.unique(clear[1], return_inverse=True)[1]))
+    )
+    assert fuzzy > 0.1
+    assert 0.0 <= certain < 1e-3
 
 
 @pytest.mark.parametrize("case", ["noise", "groups", "weak"])

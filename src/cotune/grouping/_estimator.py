@@ -222,11 +222,13 @@ class SDPClustering(BaseGrouping):
         by_evidence = path is not None and "evidence" in path.chosen and self.rounding == "best"
         if self.partition == "density" or (self.partition == "auto" and not by_evidence):
             return
-        S, noise = symmetrised(T), None if path is None else path.noise
-        before, cost, labels = likelihood_partition(S, self.density_labels_, weights=weights, noise=noise)
+        S = symmetrised(T)
+        if path is not None and path.precision is not None:
+            weights = path.precision
+        before, cost, labels = likelihood_partition(S, self.density_labels_, weights=weights)
         if path is not None and by_evidence:
             start = path.labels[solution.problem.n_clusters]
-            _, other, found = likelihood_partition(S, start, weights=weights, noise=noise)
+            _, other, found = likelihood_partition(S, start, weights=weights)
             if other < cost:
                 cost, labels = other, found
         if before - cost > (DECISIVE if self.partition == "auto" else 0.0):

@@ -15,14 +15,19 @@ VARIANCES = np.geomspace(1e-6, 1e6, 37)
 """Variances of effects that are tried, in units of that of the noise; the least stands for none."""
 
 
-def block_term(S: Matrix, N: Matrix, mean: float, variance: float, s2: float) -> Matrix:
+def block_term(
+    S: Matrix, N: Matrix, mean: float, variance: float, s2: float, *, positive: bool = False
+) -> Matrix:
     """Log evidence that blocks of sum S and weight N add when their means are drawn from a normal.
 
-    ``variance`` is in units of ``s2``; the terms of N = 0 are 0.
+    ``variance`` is in units of ``s2``; the terms of N = 0 are 0. ``positive`` takes a mean below 0 for 0.
     """
     shrink = 1.0 + variance * N
-    gain = (variance * S * S + 2.0 * mean * S - mean * mean * N) / (2.0 * s2 * shrink)
-    return np.asarray(gain - 0.5 * np.log(shrink))
+    gain = variance * S * S + 2.0 * mean * S - mean * mean * N
+    if positive:
+        below = variance * S + mean < 0
+        gain = np.where(below, -mean * mean * shrink / max(variance, 1e-300), gain)
+    return np.asarray(gain / (2.0 * s2 * shrink) - 0.5 * np.log(shrink))
 
 
 def spread(mean: Matrix, weight: Matrix, s2: float, *, centred: bool = True) -> tuple[float, float]:
@@ -122,7 +127,9 @@ class _Fitting:
         S, D, inner, grouped, present = self.S, self.D, self.inner, self.grouped, self.present
         if grouped.any():
             self.tau, self.m0 = spread(S[grouped] / inner[grouped], inner[grouped], self.s2, centred=False)
-        self.m = np.where(grouped, (S * self.tau + self.m0) / (1.0 + self.tau * inner), 0.0)
+        # Tasks that harm one another are alike, too, but no group to be trained together.
+        m = np.maximum((S * self.tau + self.m0) / (1.0 + self.tau * inner), 0.0)
+        self.m = np.where(grouped, m, 0.0)
         self.d = np.zeros(len(D))
         if self.paired:
             between = self.between
@@ -170,6 +177,12 @@ class _Fitting:
             + float(m * m @ self.inner + d * d @ self.between)
         )
 
+    def _helps(self) -> bool:
+        """Whether tasks of every group do as much for one another as for others, on average."""
+        others = self.weight - np.diag(np.diag(self.weight))
+        beyond = np.einsum("ab,ab->a", self.M, others) > self.m * others.sum(axis=1)
+        return not (beyond & self.grouped).any()
+
     def result(self) -> Fit:
         """Return what was found and what it costs."""
         # The background takes one degree of freedom of the entries, which tells with a handful of them.
@@ -180,6 +193,8 @@ class _Fitting:
             cost += 2.0 * np.log1p(float(self.grouped.sum()))
         if self.paired:
             cost += float(np.log1p(self.kappa * self.between).sum()) + np.log1p(self.present.sum())
+        if self.paired and not self._helps():
+            cost = np.inf
         cost -= 2.0 * log_prior(np.bincount(self.labels, minlength=self.k).astype(float))
         M = self.M if self.paired else None
         kappa = self.kappa if self.paired else 0.0

@@ -82,7 +82,8 @@ class Observations:
         off -= mean
         np.fill_diagonal(off, 0.0)
         square = float(np.vdot(off, off if self.W is None else off * self.W)) / max(total, 1e-300)
-        off /= np.sqrt(square) if square > 0 else 1.0
+        self.scale = float(np.sqrt(square)) if square > 0 else 1.0
+        off /= self.scale
         self.flat = square <= 1e-26 * max(mean * mean, 1e-300)
         self.Y = off
         self.WY = off if self.W is None else off * self.W
@@ -128,14 +129,19 @@ class Observations:
         """Apply the weights to one value a task, shape (n,)."""
         return float(r.sum()) - r if self.W is None else np.asarray(self.W @ r)
 
-    def noise_of_tasks(self, fit: Fit, labels: Labels) -> Matrix:
-        """Variances v of tasks such that residuals have the variance v_i v_j, shape (n,)."""
+    def squares(self, fit: Fit, labels: Labels) -> Matrix:
+        """Squares of the residuals times their weights, shape (n, n), 0 on the diagonal."""
         M = np.diag(fit.m) + (0.0 if fit.d is None else fit.d)
         E = self.Y - fit.b - fit.r[:, None] - fit.r[None, :] - M[labels][:, labels]
         E *= E
         if self.W is not None:
             E *= self.W
         np.fill_diagonal(E, 0.0)
+        return np.asarray(E)
+
+    def noise_of_tasks(self, fit: Fit, labels: Labels) -> Matrix:
+        """Variances v of tasks such that residuals have the variance v_i v_j, shape (n,)."""
+        E = self.squares(fit, labels)
         v = np.ones(self.n)
         for _ in range(5):
             v = np.sqrt(v * np.maximum(E @ (1.0 / v) / np.maximum(self.n - 1.0, 1.0), 1e-12))

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from cotune.grouping._partition import Labels, Matrix, first_appearance
 from cotune.grouping.block_fit import fit_model
 from cotune.grouping.block_model import Observations
-from cotune.grouping.eigen import top_eigenpairs
+from cotune.grouping.evidence_over_k import LEAST_PAIRS, MANY, NEIGHBOURS, Search
 from cotune.grouping.evidence_search import PAIRS_UP_TO, Candidate, State, climb
-from cotune.grouping.propose import propose, spectral_embedding, split_starts
-
-FULL_SPECTRUM = 700
-"""Up to so many tasks the whole spectrum is computed."""
-
-MANY = 200
-"""Tasks beyond which the search starts from fewer cuts, which find as much when there is more to see."""
-
-LEADING = 64
-"""Eigenvectors computed of larger ones."""
-
-CUTS, CUTS_OF_MANY = 24, 12
-"""Cuts of a merge tree that are fitted, at most; the second of more than ``MANY`` tasks."""
-
-STARTS, STARTS_OF_MANY = 2, 1
-"""Cuts of each tree from which the search climbs, with and without means of pairs."""
-
-DENSE_UP_TO, DENSE_K = MANY, 10
-"""Tasks and groups up to which the search starts from dense partitions too."""
+from cotune.grouping.heavy_tails import CHARGE, Tailed, best_tailed, fit_tailed, worth_trying
 
 NOISE_OF_TASKS = (20, 1000)
 """Fewest and most tasks whose noise may differ."""
 
-LEAST_PAIRS = 1e-5
-"""Pairs of groups have means of their own where these vary more, in units of the noise."""
-
-NEIGHBOURS = 2
-"""So many k above and below the best one are searched too."""
+TAILS = (4, 1000)
+"""Fewest and most tasks whose entries may have noise with heavy tails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +34,15 @@ class EvidencePath:
         around it.
     labels : dict of int to ndarray of shape (n,)
         The partitions.
-    noise : ndarray of shape (n,) or None
-        Variances of tasks such that entries have the variance v_i v_j, where tasks differ in noise.
+    precision : ndarray of shape (n, n) or None
+        What entries are worth beside the others, where that differs: by the weights that were given, by noisy
+        tasks, or because they are far out.
     """
 
     k: int
     costs: dict[int, float]
     labels: dict[int, Labels]
-    noise: Matrix | None = None
+    precision: Matrix | None = None
 
     @property
     def weights(self) -> dict[int, float]:
@@ -108,7 +86,7 @@ def choose_by_evidence(
     S = S[np.ix_(order, order)]
     weights = None if weights is None else weights[np.ix_(order, order)]
     heard = None if progress is None else lambda k, labels: progress(k, labels[back])
-    search = _Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
+    search = Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
     search.run()
     again = _reweighted(search, S, weights)
     if again is not None:
@@ -117,15 +95,56 @@ def choose_by_evidence(
         extra = len(S) * np.log((len(S) - 1) / 2.0) + again.data.constant - search.data.constant
         if again.leader().cost + extra < search.leader().cost:
             search = again
-    found = search.best
-    costs = search.costs()
+    tailed = _tailed(search)
+    found = search.best if tailed is None else {k: fit.candidate for k, fit in tailed.items()}
+    costs = {k: _with_doubt(search, found[k], None if tailed is None else tailed[k]) for k in sorted(found)}
+    best = min(costs, key=lambda k: (costs[k], k))
     labels = {k: first_appearance(found[k].labels[back]) for k in costs}
-    noise = None if search.noise is None else search.noise[back]
-    return EvidencePath(min(costs, key=lambda k: (costs[k], k)), costs, labels, noise)
+    precision = search.data.W if tailed is None else tailed[best].weights
+    return EvidencePath(best, costs, labels, None if precision is None else precision[np.ix_(back, back)])
+
+
+def _with_doubt(search: Search, candidate: Candidate, tailed: Tailed | None) -> float:
+    """Cost of a k: of its best partition, and of those that differ from it by one task.
+
+    Beyond ``MANY`` tasks the second is counted around the best k alone; elsewhere it changes nothing.
+    """
+    cost, data = candidate.cost, search.data
+    if tailed is not None:
+        cost, data = tailed.cost, tailed.data
+    if candidate.k > 1 and (data.n <= MANY or abs(candidate.k - search.leader().k) <= NEIGHBOURS):
+        cost -= 2.0 * State(data, candidate, candidate.fit.kappa > LEAST_PAIRS).doubt()
+    return cost
+
+
+def _tailed(search: Search) -> dict[int, Tailed] | None:
+    """Return the partitions for every k under noise with heavy tails, where the affinities ask for it."""
+    data, leader = search.data, search.leader()
+    if not TAILS[0] <= data.n <= TAILS[1] or data.flat:
+        return None
+    extremes = [search.best[1], leader] if leader.k > 1 else [leader]
+    if not worth_trying(data, extremes, leader.cost):
+        return None
+    fits = [best_tailed(data, one, pairs=one.fit.kappa > LEAST_PAIRS) for one in extremes]
+    first = min(fits, key=lambda fit: fit.cost)
+    if not first.cost + CHARGE < leader.cost:
+        return None
+    again = Search(first.data, search.k_max, search.progress)
+    again.run()
+    result: dict[int, Tailed] = {}
+    for candidate in [*search.best.values(), *again.best.values()]:
+        pairs = candidate.fit.kappa > LEAST_PAIRS
+        start = Candidate(
+            candidate.labels, candidate.k, fit_model(data, candidate.labels, candidate.k, pairs=pairs)
+        )
+        fit = fit_tailed(data, start, first.degrees, pairs=pairs)
+        if candidate.k not in result or fit.cost < result[candidate.k].cost:
+            result[candidate.k] = fit
+    return result
 
 
 def likelihood_partition(
-    S: Matrix, labels: Labels, *, weights: Matrix | None = None, noise: Matrix | None = None
+    S: Matrix, labels: Labels, *, weights: Matrix | None = None
 ) -> tuple[float, float, Labels]:
     """Climb from a partition at its number of groups; the cost there, where the climb ends, and the end.
 
@@ -135,10 +154,8 @@ def likelihood_partition(
         As :func:`choose_by_evidence`.
     labels : ndarray of shape (n,)
         Where to start.
-    noise : ndarray of shape (n,), optional
-        As :class:`EvidencePath`.
     """
-    data = Observations(S, _precision(weights, noise))
+    data = Observations(S, weights)
     labels = first_appearance(labels)
     k = int(labels.max()) + 1
     kinds = (False, True) if len(S) * k * k <= PAIRS_UP_TO else (False,)
@@ -148,204 +165,14 @@ def likelihood_partition(
     return before, end.cost, end.labels
 
 
-def _precision(weights: Matrix | None, noise: Matrix | None) -> Matrix | None:
-    if noise is None:
-        return weights
-    precision = 1.0 / (noise[:, None] * noise)
-    return precision if weights is None else precision * weights
-
-
-def _reweighted(search: _Search, S: Matrix, weights: Matrix | None) -> _Search | None:
+def _reweighted(search: Search, S: Matrix, weights: Matrix | None) -> Search | None:
     """Return a search in which noisy tasks weigh less, where what the first one left asks for it."""
     n, leader = len(S), search.leader()
     if not NOISE_OF_TASKS[0] <= n <= NOISE_OF_TASKS[1] or search.data.flat:
         return None
     v = search.data.noise_of_tasks(leader.fit, leader.labels)
-    data = Observations(S, _precision(weights, v))
+    precision = 1.0 / (v[:, None] * v)
+    data = Observations(S, precision if weights is None else precision * weights)
     fit = fit_model(data, leader.labels, leader.k, pairs=leader.fit.kappa > LEAST_PAIRS)
     extra = n * np.log((n - 1) / 2.0) + data.constant - search.data.constant
-    return _Search(data, search.k_max, search.progress, v) if fit.cost + extra < leader.cost else None
-
-
-class _Search:
-    def __init__(
-        self,
-        data: Observations,
-        k_max: int,
-        progress: Callable[[int, Labels], object] | None,
-        noise: Matrix | None = None,
-    ) -> None:
-        self.data, self.k_max, self.progress, self.noise = data, k_max, progress, noise
-        one = np.zeros(data.n, dtype=np.intp)
-        self.single = fit_model(data, one, 1, pairs=False)
-        self.best: dict[int, Candidate] = {1: Candidate(one, 1, self.single)}
-
-    def keep(self, candidate: Candidate) -> None:
-        known = self.best.get(candidate.k)
-        if known is None or candidate.cost < known.cost - 1e-9 * abs(known.cost):
-            self.best[candidate.k] = candidate
-        if self.progress is not None:
-            self.progress(candidate.k, candidate.labels)
-
-    def leader(self) -> Candidate:
-        return min(self.best.values(), key=lambda candidate: (candidate.cost, candidate.k))
-
-    def costs(self) -> dict[int, float]:
-        """Cost of each k: of its best partition, and of those that differ from it by one task.
-
-        Beyond ``MANY`` tasks the second is counted around the best k alone; elsewhere it changes nothing.
-        """
-        best, leader = self.best, self.leader().k
-        costs = {k: best[k].cost for k in sorted(best)}
-        for k in costs:
-            if k > 1 and (self.data.n <= MANY or abs(k - leader) <= NEIGHBOURS):
-                pairs = best[k].fit.kappa > LEAST_PAIRS
-                costs[k] -= 2.0 * State(self.data, best[k], pairs).doubt()
-        return costs
-
-    def run(self) -> None:
-        if self.data.n < 3 or self.data.flat or self.k_max < 2:
-            return
-        self.keep(self.best[1])
-        residual = self._residual()
-        starts = []
-        for tree in self._trees(residual):
-            starts += self._best(_cuts(tree, min(self.k_max, self.data.n - 1)))
-        starts += self._best(self._dense(residual))
-        climbed: dict[tuple[bytes, bool], Candidate] = {}
-        for pairs, candidate in starts:
-            key = candidate.labels.tobytes(), pairs
-            if key not in climbed:
-                climbed[key] = climb(self.data, candidate.labels, pairs=pairs, k_max=self.k_max)
-                self.keep(climbed[key])
-        self._other_kind()
-        self._neighbours(residual)
-
-    def _residual(self) -> Matrix:
-        """Affinities less task effects, shrunk where they are uncertain."""
-        fit, data = self.single, self.data
-        E = data.Y - fit.b - fit.r[:, None] - fit.r[None, :]
-        if data.W is not None:
-            E *= data.W / (data.W + 1.0)
-        np.fill_diagonal(E, 0.0)
-        return E
-
-    def _trees(self, E: Matrix) -> list[Matrix]:
-        distance = squareform(float(E.max()) - E, checks=False)
-        trees = [linkage(distance, "average")]
-        rows = _spectral_rows(E)
-        if rows is not None:
-            trees.append(linkage(rows, "ward"))
-        return trees
-
-    def _dense(self, E: Matrix) -> Iterator[Labels]:
-        """Dense partitions into few groups, for signals that no merging of single entries sees."""
-        n = self.data.n
-        top = min(self.k_max, n // 2, DENSE_K)
-        if n > DENSE_UP_TO or top < 2:
-            return
-        scaled = E * (np.sqrt(n) / max(float(np.linalg.norm(E)), 1e-300))
-        rng = np.random.default_rng(0)
-        embedding = spectral_embedding(scaled, top - 1, rng)
-        for k in range(2, top + 1):
-            yield propose(scaled, k, rng, embedding=embedding, restarts=1)[1]
-
-    def _best(self, partitions: Iterable[Labels]) -> list[tuple[bool, Candidate]]:
-        """Fit the model to partitions and return the best few, with and without means of pairs."""
-        n = self.data.n
-        found: dict[bool, list[Candidate]] = {False: [], True: []}
-        for proposed in partitions:
-            labels = first_appearance(proposed)
-            count = int(labels.max()) + 1
-            if count < 2:
-                continue
-            for pairs in (False, True):
-                if pairs and (n * count * count > PAIRS_UP_TO or count > n // 2):
-                    continue
-                candidate = Candidate(labels, count, fit_model(self.data, labels, count, pairs=pairs))
-                found[pairs].append(candidate)
-                self.keep(candidate)
-        starts = []
-        for pairs, candidates in found.items():
-            candidates.sort(key=lambda candidate: candidate.cost)
-            starts += [
-                (pairs, candidate) for candidate in candidates[: STARTS if n <= MANY else STARTS_OF_MANY]
-            ]
-        return starts
-
-    def _other_kind(self) -> None:
-        leader = self.leader()
-        pairs = leader.fit.kappa > LEAST_PAIRS
-        if leader.k > 1 and self.data.n * leader.k**2 <= PAIRS_UP_TO:
-            self.keep(climb(self.data, leader.labels, pairs=not pairs, k_max=self.k_max))
-
-    def _neighbours(self, E: Matrix) -> None:
-        """Split and merge from the leader, until it stays and its neighbours are known."""
-        for _ in range(6):
-            leader = self.leader()
-            for direction in (1, -1):
-                current = leader
-                for _ in range(NEIGHBOURS):
-                    step = self._split(E, current) if direction > 0 else self._merge(current)
-                    if step is None:
-                        break
-                    self.keep(step)
-                    current = self.best[step.k]
-            if self.leader() is leader:
-                return
-            pairs = self.leader().fit.kappa > LEAST_PAIRS
-            self.keep(climb(self.data, self.leader().labels, pairs=pairs, k_max=self.k_max))
-
-    def _split(self, E: Matrix, candidate: Candidate) -> Candidate | None:
-        if candidate.k >= self.k_max:
-            return None
-        pairs = candidate.fit.kappa > LEAST_PAIRS
-        options = [
-            climb(self.data, labels, pairs=pairs, k_max=candidate.k + 1, fixed=True, start=candidate.fit)
-            for labels in split_starts(E, candidate.labels, candidate.k + 1, keep=2)
-        ]
-        return min(options, key=lambda option: option.cost, default=None)
-
-    def _merge(self, candidate: Candidate) -> Candidate | None:
-        if candidate.k <= 2:
-            return None
-        labels = nearest_merge(self.data, candidate)
-        pairs = candidate.fit.kappa > LEAST_PAIRS
-        return climb(self.data, labels, pairs=pairs, k_max=candidate.k - 1, fixed=True, start=candidate.fit)
-
-
-def _cuts(tree: Matrix, top: int) -> Iterator[Labels]:
-    """Cuts of a merge tree into 2 to ``top`` groups."""
-    cuts = CUTS if top <= MANY else CUTS_OF_MANY
-    ks = np.unique(np.round(np.geomspace(2, top, cuts)).astype(int)) if top > cuts else range(2, top + 1)
-    for k in ks:
-        yield fcluster(tree, int(k), "maxclust")
-
-
-def nearest_merge(data: Observations, candidate: Candidate) -> Labels:
-    """Merge the two groups whose merging costs least evidence."""
-    state = State(data, candidate, candidate.fit.kappa > LEAST_PAIRS)
-    a, b = divmod(int(state.merge_gains().argmax()), state.k)
-    labels = candidate.labels.copy()
-    labels[labels == b] = a
-    return first_appearance(labels)
-
-
-def _spectral_rows(E: Matrix) -> Matrix | None:
-    """Rows of the eigenvectors above the edge of the noise, scaled; None where there are none."""
-    n = len(E)
-    if n <= FULL_SPECTRUM:
-        values, vectors = np.linalg.eigh(E)
-    else:
-        values, vectors = top_eigenpairs(E, min(n - 1, LEADING), np.random.default_rng(0))
-    rest = float(np.vdot(E, E))
-    kept = np.zeros(len(values), dtype=bool)
-    for _ in range(10):
-        edge = 2.0 * np.sqrt(max(rest - float(np.sum(values[kept] ** 2)), 0.0) / n)
-        above = np.abs(values) > 1.02 * edge
-        if (above == kept).all():
-            break
-        kept |= above
-    if not kept.any():
-        kept[np.argsort(-np.abs(values))[:2]] = True
-    return np.asarray(vectors[:, kept] * np.abs(values[kept]))
+    return Search(data, search.k_max, search.progress) if fit.cost + extra < leader.cost else None

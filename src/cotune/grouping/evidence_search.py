@@ -107,7 +107,7 @@ class State:
         self.size = V.sum(axis=0)
 
     def _inside(self, S: Matrix, N: Matrix) -> Matrix:
-        return block_term(S, N, self.fit.m0, self.fit.tau, self.fit.s2)
+        return block_term(S, N, self.fit.m0, self.fit.tau, self.fit.s2, positive=True)
 
     def _between(self, S: Matrix, N: Matrix) -> Matrix:
         return block_term(S, N, 0.0, self.fit.kappa, self.fit.s2)

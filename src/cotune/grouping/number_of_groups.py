@@ -56,14 +56,15 @@ class KPath(Brief):
         from the best k).
     labels : dict of int to ndarray of shape (n,)
         The partition found for each k.
-    noise : ndarray of shape (n,) or None
-        Under ``evidence``, where tasks differ in noise: entries have the variance v_i v_j.
+    precision : ndarray of shape (n, n) or None
+        Under ``evidence``, what entries are worth beside the others, where that differs: by the weights
+        given, by noisy tasks, or because they are far out.
     """
 
     chosen: dict[str, int]
     records: list[dict[str, Any]]
     labels: dict[int, Labels]
-    noise: Matrix | None = None
+    precision: Matrix | None = None
 
     @property
     def weights(self) -> dict[int, float]:
@@ -167,7 +168,7 @@ def _by_evidence(
 
     found = choose_by_evidence(S, k_max, weights=weights, progress=first_time)
     shares = found.weights
-    path = KPath({"evidence": found.k}, [], found.labels, found.noise)
+    path = KPath({"evidence": found.k}, [], found.labels, found.precision)
     for k, labels in found.labels.items():
         summed = _density_sum(S, labels, k)
         record = {"k": k, "evidence": found.costs[k] - found.costs[1], "weight": shares[k]}
