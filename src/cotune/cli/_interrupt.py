@@ -35,9 +35,12 @@ def stop_listening() -> None:
     if not _listening:
         return
     _listening = False
+    # The alarm for good: Python gives it back its deadly default before the process ends.
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Once interrupted it leaves with the status it has; a second signal would replace that by its own.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if received() else signal.SIG_DFL)
 
 
 def keep(what: str) -> None:
@@ -66,10 +69,12 @@ def sentence(arguments: Sequence[str]) -> str:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     global _received
+    if not _listening:  # it came while the command was leaving
+        return
     if number != signal.SIGALRM and _received is None:
         _received = number
     signal.setitimer(signal.ITIMER_REAL, _AGAIN)
-    if _listening and not _tidying():
+    if not _tidying():
         raise Interrupted
 
 
