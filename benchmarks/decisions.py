@@ -28,6 +28,7 @@ from cotune.affinity import (
     read_table,
     task_gains,
 )
+from cotune.benchmark.verdicts import comparisons_with_a_clear_effect, comparisons_without_effect
 from cotune.grouping import SDPClustering, all_groups, best_gain_partition, gain_bound, prepare
 from cotune.grouping.exact import _partitions
 from cotune.studies.grouping import gain_groups
@@ -397,7 +398,24 @@ def bounds(arguments: argparse.Namespace) -> Iterator[Row]:
         }
 
 
-SECTIONS = {"tables": tables, "designs": designs, "planted": planted, "bounds": bounds}
+def no_effect(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Comparisons without any effect, read after every seed: a verdict is false."""
+    yield from comparisons_without_effect(quick=arguments.quick)
+
+
+def clear_effect(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Comparisons in which an arm is better by twice the noise floor, read after every seed and once."""
+    yield from comparisons_with_a_clear_effect(quick=arguments.quick)
+
+
+SECTIONS = {
+    "tables": tables,
+    "designs": designs,
+    "planted": planted,
+    "bounds": bounds,
+    "no effect": no_effect,
+    "clear effect": clear_effect,
+}
 
 
 if __name__ == "__main__":

@@ -109,6 +109,9 @@ def test_decisions_judges_groups_by_runs_of_every_subset(bench, tmp_path):
     out = bench("decisions", "--quick", "--tables", tmp_path, "--markdown", written)
     assert out.count("gain (default) 1.00") == 4  # of each kind of runs, and their means
     assert out.count("below the best 0") == 3
+    looks = [row for row in rows(written.read_text()) if row[0] in ("all", "right or wrong")]
+    assert looks[1][1:3] == ["15", "0.00"], "without an effect nothing is decided"
+    assert float(looks[3][3]) >= 0.7, "nearly all that is clear is decided right"
     planted = [row for row in rows(written.read_text()) if row[0] in ("pulled", "learned")]
     assert len(planted) == 8
     for at in (6, 7, 8):  # of three worlds

@@ -13,7 +13,7 @@ from test_comparison import simulate
 
 from cotune.findings.comparison import ArmScore, compare
 from cotune.findings.comparison._compare import discovered
-from cotune.findings.comparison._statistics import SeedValues, estimate, margin_at, p_values, with_more
+from cotune.findings.comparison._statistics import SeedValues, added, estimate, margin_at, p_values, with_more
 
 ARMS = ("grouped", "joint", "single")
 UNDECIDED = "not decided by these runs"
@@ -49,6 +49,45 @@ def test_margins_cover_no_effect_in_95_percent_whatever_spreads(seeds, spread):
     covered = np.mean([abs(f.mean) <= f.margin for f in found])
     # With spread between seeds alone it is exactly 0.95: three standard errors of the simulation below that.
     assert 0.95 - 3 * math.sqrt(0.95 * 0.05 / repeats) <= covered <= 0.995
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize(
+    ("joint", "single"), [((0.1, 0.0), (0.0, 0.1)), ((0.1, 0.02), (0.02, 0.0)), ((0.0, 0.3), (0.0, 0.01))]
+)
+def test_margins_of_arms_that_have_nothing_in_common_cover_too(seeds, joint, single):
+    # Of each arm the spread of what all its tasks share, and of each task's own; two and uneven tasks.
+    rng = np.random.default_rng([seeds, int(100 * joint[0]), int(100 * single[1])])
+    repeats, uneven, covered, narrower = 1200, np.array([1.0, 0.2])[:, None], 0, 0
+    for _ in range(repeats):
+        sides = []
+        for shared, own in (joint, single):
+            trained = rng.normal(0, shared or 1e-9, (1, seeds)) + uneven * rng.normal(
+                0, own or 1e-9, (2, seeds)
+            )
+            sides.append(trained[:, :, None] + rng.normal(0, 0.01, (2, seeds, 6)))
+        left, right, differences = (
+            [SeedValues(f"t{t}", 1, dict(enumerate(values))) for t, values in enumerate(side)]
+            for side in (*sides, sides[0] - sides[1])
+        )
+        paired = estimate(differences)
+        gain = added(paired, differences, left, right)
+        covered += abs(gain.mean) <= gain.margin
+        narrower += gain.margin < paired.margin
+    assert covered / repeats >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / repeats)
+    assert narrower / repeats > 0.4
+
+
+def test_a_training_that_two_arms_share_adds_no_spread():
+    rng = np.random.default_rng(0)
+    shared = SeedValues("a", 1, {seed: rng.normal(0, 5, 4) for seed in range(3)})
+    own, other = (SeedValues("b", 1, {seed: rng.normal(0, 1, 4) for seed in range(3)}) for _ in range(2))
+    zero = SeedValues("a", 1, {seed: np.zeros(4) for seed in range(3)})
+    gap = SeedValues("b", 1, {seed: own.by_seed[seed] - other.by_seed[seed] for seed in range(3)})
+    both = added(estimate([zero, gap]), [zero, gap], [shared, own], [shared, other])
+    alone = added(estimate([gap]), [gap], [own], [other])
+    assert both.se_seeds == pytest.approx(alone.se_seeds / 2)
+    assert both.dof_seeds == pytest.approx(alone.dof_seeds)
 
 
 def test_studies_without_any_effect_are_left_undecided_in_95_percent():

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 from test_comparison import simulate
 
-from cotune.findings.comparison import (
-    Look,
-    choosable,
-    compare,
-    contenders,
-    course_of,
-    ending_after,
-    look_taken,
-)
+from cotune.findings.comparison import Look, Looks, compare
 from cotune.findings.comparison._choice import most_equal
 from cotune.findings.comparison._looks import POWER, nominal
 
@@ -81,17 +73,10 @@ def test_as_many_pairs_can_be_equal_as_logic_allows(arms, told, pairs):
 
 def looked(records, planned, arms=ARMS):
     """Look until there is an ending, giving every arm as many seeds as it is trained for."""
-    trained, before, looks = dict.fromkeys(choosable(arms), 1), None, []
-    for number in range(1, len(planned) + 1):
-        look = Look(number, planned, dict(trained))
-        have = {arm: planned[trained.get(arm, 1) - 1] for arm in arms}
-        before = compare([r for r in records if r.seed < have[r.arm]], arms, look=look, before=before)
-        looks.append(look_taken(before, look, [a for a in arms if trained.get(a, 1) == number], 0.0))
-        ending = ending_after(before, look)
-        if ending:
-            return before, course_of(looks, planned, ending)
-        trained |= dict.fromkeys(contenders(before), number + 1)
-    raise AssertionError("the last look ends it")
+    looks, ending = Looks(arms, planned), None
+    while ending is None:
+        ending = looks.take(r for r in records if r.seed < looks.seeds[r.arm])
+    return looks.comparison, looks.course(ending)
 
 
 def test_studies_without_any_effect_stay_undecided_however_often_they_are_looked_at():

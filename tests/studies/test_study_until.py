@@ -5,7 +5,8 @@ import json
 import pytest
 
 from cotune.exceptions import InputError
-from cotune.studies import collect_study, run_study, study_status
+from cotune.studies import collect_study, plan_study, run_study, study_status
+from cotune.studies.grouping._detect import detect_note
 from cotune.studies.grouping._until import most_seeds, seeds_at_looks
 from cotune.studies.grouping.config import ComparisonConfig
 
@@ -133,3 +134,33 @@ def test_looks_stay_as_planned_until_the_file_changes(planted):
 def test_limits_that_cannot_hold_are_refused(planted, changes, words):
     with pytest.raises(InputError, match=words):
         planted.study(comparison=changes)
+
+
+def test_a_plan_says_what_looks_may_cost_and_which_difference_they_can_tell(planted, workshop):
+    limits = {"until": "decided", "max_seeds": 6}
+    asked = workshop.study(comparison={"budgets": [1], "seeds": 2, **limits})
+    looks, told = plan_study(asked).notes[-2:]
+    assert looks.startswith("The comparison is counted for its first look, about ")
+    assert "max_seeds allows 6 seeds" in looks
+    assert told.startswith("With 6 seeds the comparison can tell differences of about 0.")
+    assert "assumed, as no runs are stored" in told
+    dear = workshop.study(comparison={"budgets": [1], "seeds": 2, **limits, "max_cost": 1e-9})
+    assert "max_cost allows 2 seeds" in plan_study(dear).notes[-2]
+    fixed = workshop.study(comparison={"budgets": [1], "seeds": 2})
+    assert plan_study(fixed).notes[-1].startswith("With 2 seeds the comparison can tell")
+    one = workshop.study(comparison={"budgets": [1], "seeds": 1})
+    assert plan_study(one).notes[-1] == "With one seed no difference between arms can be told."
+
+    study = easy(planted)
+    assert plan_study(study).notes[-1].endswith("is not known before runs are stored.")
+    run_study(study)
+    assert plan_study(study).notes[-1].endswith("by the spread of the runs that are stored.")
+
+
+def test_more_seeds_tell_smaller_differences(workshop):
+    config = ComparisonConfig(seeds=2)
+    differences = [
+        float(detect_note(config, workshop.study().tasks, most, None).split("about ")[1].split()[0])
+        for most in (2, 4, 16)
+    ]
+    assert differences[0] >= differences[1] >= differences[2] < differences[0]

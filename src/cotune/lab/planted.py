@@ -83,6 +83,8 @@ class PlantedLearner:
 
     linear_loss: Literal["logistic", "squared"] = "squared"
     """The loss of the linear regression."""
+    separate_streams: Literal[True] = True
+    """Noise is drawn by subset and seed."""
 
     def __init__(self, config: PlantedConfig | None = None) -> None:
         self.config = config or PlantedConfig()

@@ -215,6 +215,16 @@ class LearnerConfig(Config):
 
 
 @runtime_checkable
+class SeparateLearner(Protocol):
+    """A learner whose runs on different sets of tasks have nothing random in common under one seed."""
+
+    @property
+    def separate_streams(self) -> Literal[True]:
+        """That each set of tasks has a stream of random numbers of its own under a seed."""
+        ...
+
+
+@runtime_checkable
 class AnsweringLearner(Protocol):
     """A learner whose adapters can be scored by others, who have to read them as it does."""
 

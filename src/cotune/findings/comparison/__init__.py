@@ -1,11 +1,13 @@
 """Compare arms of training on the same test examples with a margin (Table 2 of AdaGroup)."""
 
 from cotune.findings.comparison._budget import CONVERGED, Budget, budget_order, budget_words
-from cotune.findings.comparison._choice import choosable
+from cotune.findings.comparison._choice import UNDECIDED, choosable
 from cotune.findings.comparison._compare import compare
-from cotune.findings.comparison._course import contenders, course_of, ending_after, look_taken
+from cotune.findings.comparison._course import Looks
 from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
+from cotune.findings.comparison._outlook import detectable, foreseen
 from cotune.findings.comparison._predicted import MeasuredGain, measured_gain
+from cotune.findings.comparison._statistics import margin_at
 from cotune.findings.comparison._types import (
     CONFIDENCE,
     ArmAverage,
@@ -27,6 +29,7 @@ from cotune.findings.comparison._verdict import format_gain
 __all__ = [
     "CONFIDENCE",
     "CONVERGED",
+    "UNDECIDED",
     "ArmAverage",
     "ArmMean",
     "ArmScore",
@@ -38,6 +41,7 @@ __all__ = [
     "Ending",
     "Look",
     "LookTaken",
+    "Looks",
     "MeanWithMargin",
     "MeasuredGain",
     "MetricTasks",
@@ -50,10 +54,9 @@ __all__ = [
     "budget_words",
     "choosable",
     "compare",
-    "contenders",
-    "course_of",
-    "ending_after",
+    "detectable",
+    "foreseen",
     "format_gain",
-    "look_taken",
+    "margin_at",
     "measured_gain",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 
 from cotune.findings.comparison._choice import UNDECIDED, choosable
+from cotune.findings.comparison._compare import compare
 from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
-from cotune.findings.comparison._types import Comparison
+from cotune.findings.comparison._types import CONFIDENCE, ArmScore, Comparison
 from cotune.findings.comparison._verdict import differ
-from cotune.findings.wording import count
+from cotune.findings.wording import count, duration
 
 HOPELESS = 0.05
 """A look that leaves less probability than this for the last one to decide is the last."""
@@ -37,18 +39,58 @@ def ending_after(comparison: Comparison, look: Look) -> Ending | None:
     return "hopeless" if comparison.overall.outlook.chance < HOPELESS else None
 
 
-def look_taken(comparison: Comparison, look: Look, arms: Sequence[str], minutes: float) -> LookTaken:
-    """Note what a look saw."""
-    seen = comparison.overall.outlook
-    return LookTaken(
-        number=look.number,
-        seeds=look.seeds,
-        arms=tuple(arms),
-        significance=look.significance(0.05),
-        decision=comparison.overall.decision,
-        chance=seen.chance if seen else float("nan"),
-        minutes=minutes,
-    )
+class Looks:
+    """Looks at a comparison one by one, and says what is to be trained for the next.
+
+    Parameters
+    ----------
+    arms : sequence of str
+        All arms.
+    planned : sequence of int
+        Seeds at every look there can be, ascending.
+    apart : collection of str
+        Arms whose trainings have nothing in common; see :func:`compare`.
+    """
+
+    def __init__(self, arms: Sequence[str], planned: Sequence[int], apart: Collection[str] = ()) -> None:
+        self._apart = apart
+        self.arms, self.planned = tuple(arms), tuple(planned)
+        self.taken: list[LookTaken] = []
+        self.comparison: Comparison | None = None
+        self.training = self.arms
+        self._trained = dict.fromkeys(choosable(arms), 1)
+
+    @property
+    def look(self) -> Look:
+        """The look that is next."""
+        return Look(len(self.taken) + 1, self.planned, dict(self._trained))
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Seeds of every arm that the next look asks for."""
+        return {arm: self.planned[self._trained.get(arm, 1) - 1] for arm in self.arms}
+
+    def take(self, records: Iterable[ArmScore], minutes: float = 0.0) -> Ending | None:
+        """Read the records of all seeds asked for; return why it ends, None where a further look follows."""
+        look = self.look
+        found = self.comparison = compare(
+            records, self.arms, look=look, before=self.comparison, apart=self._apart
+        )
+        seen = found.overall.outlook
+        chance = seen.chance if seen else math.nan
+        cost = look.significance(1 - CONFIDENCE)
+        self.taken.append(
+            LookTaken(look.number, look.seeds, self.training, cost, found.overall.decision, chance, minutes)
+        )
+        ending = ending_after(found, look)
+        if ending is None:
+            self.training = contenders(found)
+            self._trained |= dict.fromkeys(self.training, look.number + 1)
+        return ending
+
+    def course(self, ending: Ending, why: str = "") -> Course:
+        """Say how it went."""
+        return course_of(self.taken, self.planned, ending, why)
 
 
 def course_of(looks: Sequence[LookTaken], planned: Sequence[int], ending: Ending, why: str = "") -> Course:
@@ -66,8 +108,8 @@ def course_of(looks: Sequence[LookTaken], planned: Sequence[int], ending: Ending
     seeds = f"{last.seeds}" if len(looks) == 1 else f"{looks[0].seeds} to {last.seeds}"
     went = "Not ended yet" if ending == "under way" else "Ended"
     sentence = (
-        f"{went} after {count(len(looks), 'look')} at {seeds} of at most {most}, {last.minutes:.3g} "
-        f"processor minutes: {reasons[ending]}{why}."
+        f"{went} after {count(len(looks), 'look')} at {seeds} of at most {most}, "
+        f"{duration(60 * last.minutes)} of processor time: {reasons[ending]}{why}."
     )
     dropped = [f"{arm} at look {_until(looks, arm)}" for arm in looks[0].arms if arm not in last.arms]
     if dropped:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from scipy.special import stdtr
+from scipy.special import ndtri, stdtr
 
 from cotune.findings.comparison._choice import IN_GROUPS, Standing
 from cotune.findings.comparison._looks import Look
-from cotune.findings.comparison._statistics import margin_at
-from cotune.findings.comparison._types import Outlook
+from cotune.findings.comparison._statistics import margin_at, with_more
+from cotune.findings.comparison._types import MeanWithMargin, Outlook
+
+_FOUR_OF_FIVE = float(ndtri(0.8))
 
 
 def outlook(standing: Standing) -> Outlook | None:
@@ -23,6 +25,24 @@ def outlook(standing: Standing) -> Outlook | None:
         told_apart=tuple(sorted(standing.told_apart)),
         chance=_chance(standing, standing.look),
     )
+
+
+def foreseen(gain: MeanWithMargin, seeds: int) -> MeanWithMargin:
+    """Return a difference as it would be known with so many seeds."""
+    return with_more(gain, seeds=seeds - gain.seeds)
+
+
+def detectable(gain: MeanWithMargin, significance: float) -> float:
+    """Return the true difference that is told apart from none in four studies of five.
+
+    Parameters
+    ----------
+    gain : MeanWithMargin
+        A difference with its spread.
+    significance : float
+        At which it has to hold.
+    """
+    return margin_at(gain, 1 - significance) + _FOUR_OF_FIVE * gain.stderr
 
 
 def _chance(standing: Standing, look: Look) -> float:

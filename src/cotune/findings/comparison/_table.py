@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from cotune.exceptions import InputError
 from cotune.findings.comparison._budget import Budget, budget_order
 from cotune.findings.comparison._looks import Look
-from cotune.findings.comparison._statistics import SeedValues, Values, margin_at
+from cotune.findings.comparison._statistics import SeedValues, Values, added, estimate, margin_at
 from cotune.findings.comparison._types import CONFIDENCE, ArmScore, MeanWithMargin, MetricTasks
 
 
@@ -27,6 +27,8 @@ class PairedScores:
         The arms to keep.
     look : Look, optional
         Which look at a comparison that ends once it is decided.
+    apart : collection of str
+        Arms whose trainings under one seed have nothing in common.
 
     Raises
     ------
@@ -35,8 +37,14 @@ class PairedScores:
         metric, its direction or their test examples, or tasks that share these differ in their number.
     """
 
-    def __init__(self, records: Iterable[ArmScore], arms: Sequence[str], look: Look | None = None) -> None:
-        self._look = look
+    def __init__(
+        self,
+        records: Iterable[ArmScore],
+        arms: Sequence[str],
+        look: Look | None = None,
+        apart: Collection[str] = (),
+    ) -> None:
+        self._look, self._apart = look, frozenset(apart)
         kept = [record for record in records if record.arm in arms]
         if not kept:
             raise InputError(
@@ -110,12 +118,20 @@ class PairedScores:
         """Return the look at which arms were last read together; None where they are read once."""
         return self._look.of(*arms) if self._look is not None else None
 
-    def margin_of(self, gain: MeanWithMargin, reference: str, arm: str) -> MeanWithMargin:
-        """Return a gain with a margin that holds over all looks together."""
+    def gain(self, reference: str, arm: str, cells: Sequence[SeedValues]) -> MeanWithMargin:
+        """Return the mean of differences of two arms, with a margin that holds over all looks together."""
+        found = estimate(cells)
+        if {reference, arm} <= self._apart and not math.isnan(found.se_seeds):
+            found = added(found, cells, *([self._side(name, c) for c in cells] for name in (reference, arm)))
         look = self.look_of(reference, arm)
         if look is None:
-            return gain
-        return replace(gain, margin=margin_at(gain, 1 - look.significance(1 - CONFIDENCE)))
+            return found
+        return replace(found, margin=margin_at(found, 1 - look.significance(1 - CONFIDENCE)))
+
+    def _side(self, arm: str, cell: SeedValues) -> SeedValues:
+        """Return the values of one arm that a difference is of."""
+        values = self._values[arm, cell.budget, cell.task]
+        return replace(cell, by_seed={seed: values[seed] for seed in cell.by_seed})
 
     def expected_pairs(self, tasks: Sequence[str], budgets: Sequence[Budget], *arms: str) -> int:
         """Count the pairs (task, seed, budget) of a complete design: every seed the arms are trained with.

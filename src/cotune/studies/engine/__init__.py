@@ -12,7 +12,7 @@ from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._results import StudyResult, aligned, cell, csv_text, machine_rows, write_json
-from cotune.studies.engine._runner import Runner, StageUsage
+from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
 from cotune.studies.engine._status import Standing, Status
 from cotune.studies.engine._store import RunStore, open_store
@@ -37,6 +37,7 @@ __all__ = [
     "StageUsage",
     "Standing",
     "Status",
+    "StoredRunner",
     "Study",
     "StudyConfig",
     "StudyResult",

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cotune.findings.comparison import CONVERGED
+from cotune.findings.comparison import CONVERGED, Comparison, choosable
+from cotune.findings.wording import count, duration
 from cotune.studies.engine import Costs, StagePlan, Usage, peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._detect import detect_note
+from cotune.studies.grouping._joint_parts import joint_parts
 from cotune.studies.grouping._rounds import STAGE
 from cotune.studies.grouping._runs import (
     FeatureRun,
@@ -26,6 +29,7 @@ from cotune.studies.grouping._runs import (
     patience_of,
     variation_of,
 )
+from cotune.studies.grouping._until import most_seeds
 from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import BASELINES, learner_of
 from cotune.studies.grouping.config import ComparisonConfig
@@ -51,8 +55,18 @@ class _Speed:
     peak_bytes: int
 
 
-def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
-    """Count runs, steps and tokens, and measure on one task what they take."""
+def grouping_costs(study: GroupingDesign, *, measure: bool, measured: Comparison | None = None) -> Costs:
+    """Count runs, steps and tokens, and measure on one task what they take.
+
+    Parameters
+    ----------
+    study : GroupingDesign
+        The study.
+    measure : bool
+        Whether to measure.
+    measured : Comparison or None
+        What runs that are stored say of the arms.
+    """
     config, learner = study.config, study.learner
     notes = [*config.estimator.plan_notes(learner)]
     wanted: dict[str, Sequence[GroupingStudyRun]] = {STAGE: config.estimator.planned(learner, config.seed)}
@@ -84,6 +98,12 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
     cold = learner.cold() if isinstance(learner, WarmLearner) and start is not None else learner
     speed = _measure(cold, every) if measure else None
     stages = tuple(_stage(title, runs, learner, speed, beside) for title, runs in wanted.items())
+    if config.comparison is not None:
+        choice = _choice_runs(config.comparison, arms)
+        most, note = _most(config.comparison, stages[-1], _stage("comparison", choice, learner, speed, [])) 
+        notes += [note] if note else []
+        told = detect_note(config.comparison, study.tasks, most, measured)
+        notes += [told] if told else []
     if start is not None:
         stages = (_start_stage(learner, start, speed), *stages)
     usage = None
@@ -96,6 +116,30 @@ def grouping_costs(study: GroupingDesign, *, measure: bool) -> Costs:
             alone_seconds=(stages[0].cpu_seconds or 0.0) if start is not None else 0.0,
         )
     return Costs(len(learner.tasks), stages, usage, tuple(notes))
+
+
+def _choice_runs(config: ComparisonConfig, arms: ArmRuns) -> list[GroupingStudyRun]:
+    """Return the runs of the arms that get further seeds."""
+    choice = choosable([arm.title for arm in config.every_arm])
+    runs = dict.fromkeys(run for (arm, _, _), of in arms.cells.items() for run in of if arm in choice)
+    return [*joint_parts(runs), *runs]
+
+
+def _most(config: ComparisonConfig, first: StagePlan, choice: StagePlan) -> tuple[int, str]:
+    """Return the most seeds of an arm, and what the looks at the comparison may cost."""
+    if config.until is None:
+        return config.seeds, ""
+    if first.cpu_seconds is None or choice.cpu_seconds is None:
+        seconds = "" if config.max_cost is None else "; how many max_cost allows is not measured"
+        return config.max_seeds, f"The comparison is counted for its first look{seconds}."
+    begin, each = first.cpu_seconds / 60, choice.cpu_seconds / 60 / config.seeds
+    most = most_seeds(config, begin, each)
+    limit = "max_cost" if most < config.max_seeds else "max_seeds"
+    return most, (
+        f"The comparison is counted for its first look, about {duration(60 * begin)} of processor time; a "
+        f"further seed of all arms that may be the best takes about {duration(60 * each)}, and {limit} "
+        f"allows {count(most, 'seed')}, {duration(60 * (begin + (most - config.seeds) * each))} in all."
+    )
 
 
 def _made_up_arms(study: GroupingDesign, config: ComparisonConfig, k: int) -> ArmRuns:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cotune.exceptions import InputError, RunError
-from cotune.studies.engine import Costs, Runner, RunRecord, Standing
+from cotune.findings.comparison import Comparison
+from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunner, open_store
 from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
@@ -67,7 +68,21 @@ class GroupingStudy(GroupingDesign):
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps and tokens."""
-        return grouping_costs(self, measure=measure)
+        return grouping_costs(self, measure=measure, measured=self._measured())
+
+    def _measured(self) -> Comparison | None:
+        """Return what the runs that are stored say of the arms; None where there are none."""
+        if not self.home.store.exists():
+            return None
+        with open_store(self.home.store) as store, suppress(RunError):
+            runner = StoredRunner(self, store)
+            gathered = Gathered()
+            gathered.gather(self, runner)
+            if gathered.estimate is not None:
+                labels, others = self._partitions(gathered.estimate, gathered.records)
+                found = self._compared(labels, others, runner)
+                return found.comparison if found else None
+        return None
 
     def standing(self, runner: Runner[GroupingStudyRun]) -> Standing[GroupingStudyRun]:
         """Say which runs are wanted up to now, and name the groups when affinity is complete."""

@@ -20,15 +20,11 @@ from cotune.findings.comparison import (
     Comparison,
     Ending,
     Look,
-    LookTaken,
+    Looks,
     choosable,
     compare,
-    contenders,
-    course_of,
-    ending_after,
-    look_taken,
 )
-from cotune.findings.wording import count
+from cotune.findings.wording import count, duration
 from cotune.studies.engine import Runner, RunRecord
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._design import GroupingDesign
@@ -40,7 +36,7 @@ from cotune.studies.grouping._joint_parts import (
 )
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.config import ComparisonConfig
-from cotune.tasks import Task
+from cotune.training.learner import SeparateLearner
 
 LayOut = Callable[[Mapping[str, int] | None], ArmRuns]
 """Gives the runs of the comparison, with other than the file's number of seeds for the arms named."""
@@ -129,11 +125,18 @@ class Compared:
             self.parts |= runner.get(STAGE, parts, folders, note=note)
         self.records |= runner.get(STAGE, new, kept, note="" if parts else note)
 
-    def compare(self, tasks: Sequence[Task], look: Look | None = None) -> None:
-        """Read all scores, once more or for the first time."""
-        self.scores = self.arms.scores(self.records, tasks)
+    def apart(self, study: GroupingDesign) -> list[str]:
+        """Return the arms whose runs have nothing in common with one another under a seed."""
+        if not isinstance(study.learner, SeparateLearner):
+            return []
+        # Where a part on all tasks comes first, it is the beginning of the joint run.
+        return [arm.title for arm in self.arms.arms if arm.share is None]
+
+    def compare(self, study: GroupingDesign, look: Look | None = None) -> None:
+        """Read all scores."""
+        self.scores = self.arms.scores(self.records, study.tasks)
         if self.scores and len(self.titles) > 1:
-            self.comparison = compare(self.scores, self.titles, look=look, before=self.comparison)
+            self.comparison = compare(self.scores, self.titles, look=look, apart=self.apart(study))
 
 
 def compared(
@@ -155,7 +158,7 @@ def compared(
     found = Compared(lay_out(None))
     found.get(found.arms, study, runner)
     if config.until is None:
-        found.compare(study.tasks)
+        found.compare(study)
     elif found.is_complete:
         planned = _planned(found, config, study.shared / _PLANNED, writable=runner.executes)
         _look_on(found, _Looks(study, lay_out, config, runner, planned.seeds))
@@ -163,7 +166,7 @@ def compared(
             found.note(planned.note)
     else:
         first = Look(1, seeds_at_looks(config.seeds, config.max_seeds), dict.fromkeys(found.choice, 1))
-        found.compare(study.tasks, first)
+        found.compare(study, first)
         found.note("Runs of the first look are missing: the margins are those of a look that has all.")
     if runner.executes:
         forget_parts(study.shared)
@@ -181,49 +184,43 @@ class _Looks:
 
 def _look_on(found: Compared, to: _Looks) -> None:
     """Look, and get further seeds of the arms that may be the best, until there is an ending."""
-    trained = dict.fromkeys(found.choice, 1)
-    looks: list[LookTaken] = []
-    arms, why = found.titles, ""
+    looks = Looks(found.titles, to.planned, found.apart(to.study))
     ending: Ending | None = None
+    why = ""
     while ending is None:
-        look = Look(len(looks) + 1, to.planned, dict(trained))
-        found.compare(to.study.tasks, look)
-        if found.comparison is None:
+        found.scores = found.arms.scores(found.records, to.study.tasks)
+        if not found.scores or len(found.titles) < 2:
             return
-        looks.append(look_taken(found.comparison, look, arms, found.minutes))
-        ending = ending_after(found.comparison, look)
+        ending = looks.take(found.scores, found.minutes)
         if ending is None:
-            arms = list(contenders(found.comparison))
-            why = _too_dear(found, arms, look, to.config)
+            why = _too_dear(found, looks, to.config)
             ending = "most cost" if why else None
         if ending is None:
-            trained |= dict.fromkeys(arms, look.number + 1)
-            seeds = {arm: to.planned[trained.get(arm, 1) - 1] for arm in found.titles}
-            found.get(to.lay_out(seeds), to.study, to.runner, _announced(look, arms))
+            found.get(to.lay_out(looks.seeds), to.study, to.runner, _announced(looks))
             ending = None if found.is_complete else "under way"
-    assert found.comparison is not None
-    found.comparison = replace(found.comparison, course=course_of(looks, to.planned, ending, why))
+    assert looks.comparison is not None
+    found.comparison = replace(looks.comparison, course=looks.course(ending, why))
 
 
-def _announced(look: Look, arms: Sequence[str]) -> str:
-    following = look.at(look.number + 1)
-    more = "a further seed" if following.seeds == look.seeds + 1 else "further seeds"
+def _announced(looks: Looks) -> str:
+    look = looks.look
+    more = "a further seed" if look.seeds == looks.taken[-1].seeds + 1 else "further seeds"
     return (
-        f"Look {following.number} of at most {len(look.planned)}: {more} ({following.seeds} in all) of "
-        f"{', '.join(arms)}."
+        f"Look {look.number} of at most {len(look.planned)}: {more} ({look.seeds} in all) of "
+        f"{', '.join(looks.training)}."
     )
 
 
-def _too_dear(found: Compared, arms: Sequence[str], look: Look, config: ComparisonConfig) -> str:
+def _too_dear(found: Compared, looks: Looks, config: ComparisonConfig) -> str:
     """Say what the next look would cost if that is too much, nothing if it is not."""
     if config.max_cost is None:
         return ""
-    more = look.at(look.number + 1).seeds - look.seeds
-    minutes = found.minutes_a_seed(arms, look.seeds) * more
+    seeds = looks.taken[-1].seeds
+    minutes = found.minutes_a_seed(looks.training, seeds) * (looks.look.seeds - seeds)
     left = max(config.max_cost - found.minutes, 0.0)
     if minutes <= left:
         return ""
-    return f", about {minutes:.3g} processor minutes where {left:.3g} are left"
+    return f", about {duration(60 * minutes)} where {duration(60 * left)} are left"
 
 
 def seeds_at_looks(first: int, most: int) -> tuple[int, ...]:

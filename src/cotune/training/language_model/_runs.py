@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -80,6 +80,9 @@ class LanguageModelRuns:
         self._warm_steps = 0 if warm is None else warm.length
         self._start: dict[str, Tensor] | None = None if warm is not None else {}
         self._evaluations: dict[tuple[str, str, tuple[int, ...]], InContextEvaluation] = {}
+
+    separate_streams: Literal[True] = True
+    """See :func:`derive_seed`."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
