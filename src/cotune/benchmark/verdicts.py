@@ -168,12 +168,15 @@ class Tally(Brief):
     ----------
     decided, right : list of bool
         Whether something was decided, and whether it was right.
+    told : list of bool
+        Whether any two arms were told apart.
     runs : list of float
         What each took.
     """
 
     decided: list[bool] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
+    told: list[bool] = field(default_factory=list)
     runs: list[float] = field(default_factory=list)
 
     def add(self, comparison: Comparison, best: str, runs: float) -> None:
@@ -181,6 +184,8 @@ class Tally(Brief):
         decision = comparison.overall.decision
         self.decided.append(decision != UNDECIDED)
         self.right.append(bool(best) and decision in RIGHT[best])
+        seen = comparison.overall.outlook
+        self.told.append(bool(seen and seen.told_apart))
         self.runs.append(runs)
 
     @property
@@ -247,12 +252,15 @@ def comparisons_without_effect(*, quick: bool) -> Iterator[Row]:
             for tally in (found, total):
                 tally.add(comparison, best, runs / (planned[-1] * len(of.arms)))
         decided, _, share = found.shares
-        yield {"world": name, "studies": studies, "decided": decided, "runs of all": share}
+        told = float(np.mean(found.told))
+        row = {"studies": studies, "decided": decided, "two told apart": told, "runs of all": share}
+        yield {"world": name, **row}
     decided, _, share = total.shares
     yield {
         "world": "all",
         "studies": len(total.decided),
         "decided": decided,
+        "two told apart": float(np.mean(total.told)),
         "runs of all": share,
         "target": "<= 0.05",
         "verdict": "held" if decided <= 0.05 else "NOT HELD",
