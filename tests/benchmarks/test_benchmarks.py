@@ -107,7 +107,9 @@ def test_decisions_judges_groups_by_runs_of_every_subset(bench, tmp_path):
         (tmp_path / f"planted_{split}.csv").write_text("\n".join(lines) + "\n")
     written = tmp_path / "decisions.md"
     out = bench("decisions", "--quick", "--tables", tmp_path, "--markdown", written)
-    assert out.split("\ndesigns:")[0].count("gain (default) 1.00") == 4  # of each kind of runs, and their means
+    assert (
+        out.split("\ndesigns:")[0].count("gain (default) 1.00") == 4
+    )  # of each kind of runs, and their means
     assert out.count("below the best 0") == 3
     looks = [row for row in rows(written.read_text()) if row[0] in ("all", "right or wrong")]
     assert looks[1][1:3] == ["15", "0.00"], "without an effect nothing is decided"

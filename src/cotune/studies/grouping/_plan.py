@@ -100,7 +100,7 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, measured: Comparison
     stages = tuple(_stage(title, runs, learner, speed, beside) for title, runs in wanted.items())
     if config.comparison is not None:
         choice = _choice_runs(config.comparison, arms)
-        most, note = _most(config.comparison, stages[-1], _stage("comparison", choice, learner, speed, [])) 
+        most, note = _most(config.comparison, stages[-1], _stage("comparison", choice, learner, speed, []))
         notes += [note] if note else []
         told = detect_note(config.comparison, study.tasks, most, measured)
         notes += [told] if told else []

@@ -17,6 +17,7 @@ from typing import Any
 from cotune._files import write_text
 from cotune.findings.comparison import (
     ArmScore,
+    Budget,
     Comparison,
     Ending,
     Look,
@@ -97,12 +98,23 @@ class Compared:
         return choosable(self.titles)
 
     def minutes_a_seed(self, arms: Sequence[str], seeds: int) -> float:
-        """Return the processor minutes that some arms took with each of their first seeds."""
-        cells = self.arms.cells.items()
-        runs = {run for (arm, _, number), of in cells for run in of if arm in arms and number < seeds}
-        records = [self.records[run] for run in runs]
-        records += [self.parts[part] for part in joint_parts(runs) if part in self.parts]
-        return sum(record.cpu_seconds for record in records) / 60 / seeds
+        """Return the most processor minutes that some arms took with one of their first seeds.
+
+        Those of a first seed can be less, where the affinity stage trains the same.
+        """
+        minutes = []
+        for number in range(seeds):
+            cells = [self.arms.cells.get((a, b, number), []) for a in arms for b in self.budgets]
+            runs = dict.fromkeys(run for cell in cells for run in cell)
+            records = [self.records[run] for run in runs]
+            records += [self.parts[part] for part in joint_parts(runs) if part in self.parts]
+            minutes.append(sum(record.cpu_seconds for record in records) / 60)
+        return max(minutes)
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """The budgets of the comparison."""
+        return list(dict.fromkeys(budget for _, budget, _ in self.arms.cells))
 
     def note(self, sentence: str) -> None:
         """Add to what the comparison says of itself."""
