@@ -87,6 +87,11 @@ class ArmConfig(Variation):
             )
         if not self.is_usual and self.label is None:
             raise ValueError(f"an arm that is trained otherwise needs a label beside its name '{self.name}'.")
+        if self.label in ARMS and self.label != self.name:
+            # The verdict is among arms by their names: what is called 'single' would be taken for it.
+            raise ValueError(f"the label '{self.label}' is the name of another arm; call it otherwise.")
+        if self.label == self.name and not self.is_usual:
+            raise ValueError(f"the label '{self.label}' is that of the arm trained as the learner trains.")
         if self.share is not None and not self.branches:
             raise ValueError(f"share is a key of {BRANCHED}: '{self.name}' trains no part on all tasks.")
         if self.updates == "joint" and self.name == "joint":
