@@ -186,7 +186,8 @@ class ComparisonConfig(Config):
     @model_validator(mode="after")
     def _limits_have_looks(self) -> ComparisonConfig:
         for key in ("max_seeds", "max_cost"):
-            if self.until is None and key in self.model_fields_set:
+            default = type(self).model_fields[key].get_default()  # plain data of a study has all keys
+            if self.until is None and getattr(self, key) != default:
                 raise ValueError(f"{key} is a limit of 'until: decided'; add that, or leave {key} out.")
         if self.until is not None and self.seeds > self.max_seeds:
             raise ValueError(
