@@ -8,7 +8,7 @@ need is done once and counted for both:
 - trained triples: 90 subsets of three tasks trained from the base (Eq. 6), the reference;
 - warm start: the same 90 subsets, each trained for a third of the steps from one run on all tasks;
 - gradient cosine: no training;
-- first-order: predictions of all 816 triples, a few trained ones correct the regularisation;
+- first-order: predictions of all 816 triples, a few trained ones choose the regularisation;
 - calibrated: the same few, with the predictions as control variate.
 
 Processor time is what the runs took, the warm start included, plus the estimate and the grouping themselves.
@@ -249,7 +249,7 @@ def agreement(measured: Sequence[Measured]) -> list[str]:
     reference = measured[0]
     predicting = [m for m in measured if m.estimate.trust is not None]
     table = RunTable.of(reference.groups.tasks, reference.result.affinity_records)
-    # The triples that had a part in the regularisation are not judged, should some be the reference's.
+    # The few triples that chose the regularisation are not judged, should some be among the reference's.
     chosen = {
         tuple(run.subset) for m in predicting for run, r in m.result.affinity_records.items() if r.scores
     }

@@ -25,7 +25,6 @@ from cotune.affinity.mixed_sizes import mixed_sizes
 from cotune.affinity.negative_transfer import TransferF1, f1_by_size, mean_of_pairs
 from cotune.affinity.pairwise import gains, pairwise
 from cotune.affinity.predicted_gain import PredictedGain
-from cotune.affinity.regularisation import Regularisation, by_evidence
 from cotune.affinity.reliability import Reliability, reliability
 from cotune.affinity.subsets import cover_pairs, fewest_covering, spread_tasks
 from cotune.affinity.tables import Table, read_table, table_of
@@ -45,13 +44,11 @@ __all__ = [
     "Linearised",
     "PredictedGain",
     "Propose",
-    "Regularisation",
     "Reliability",
     "SizedEffects",
     "Table",
     "TaskGains",
     "TransferF1",
-    "by_evidence",
     "calibrated",
     "cover_pairs",
     "eq8_factor",

@@ -9,10 +9,6 @@ from scipy.stats import rankdata
 from cotune.affinity._runs import task_means
 from cotune.exceptions import InputError
 
-CORRELATION, CORRELATION_SPREAD = 0.5, 0.25
-"""Mean and standard deviation of what the correlation of predictions with trained scores is thought to be
-before any run: measured ones were 0.35 to 0.93 on function classes. A dozen runs tell nothing of a slope."""
-
 
 def rank_agreement(predicted: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     """Spearman's rank correlation of predicted with trained ``f_i(S)`` over the subsets of each task.

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._runs import check_runs, task_means
-from cotune.affinity.agreement import CORRELATION, CORRELATION_SPREAD
 from cotune.affinity.higher_order import higher_order
 from cotune.affinity.linear_surrogate import LinearSurrogate
 from cotune.exceptions import InputError
@@ -25,6 +24,9 @@ Array = NDArray[np.float64]
 
 _PRIOR_RUNS = 3.0
 """Weight, in runs, of what the variance of a task's scores should be going by its predictions."""
+_CORRELATION, _CORRELATION_SPREAD = 0.5, 0.25
+"""Mean and standard deviation of what the correlation of predictions with trained scores is thought to be
+before any run: measured ones were 0.35 to 0.93 on function classes. A dozen runs tell nothing of a slope."""
 _LEAST_SHARE = 1e-12
 """Of the variance of trained scores, what predictions leave at the least: rounding."""
 
@@ -222,9 +224,9 @@ def _common_slope(precision: Array, alone: Array, ratio: Array) -> tuple[Array, 
     """
     unit = np.sqrt(ratio[:, :1])
     weight = precision.sum(1, keepdims=True)
-    prior = np.where(unit > 0, 1.0 / _positive((CORRELATION_SPREAD * unit) ** 2), 0.0)
+    prior = np.where(unit > 0, 1.0 / _positive((_CORRELATION_SPREAD * unit) ** 2), 0.0)
     total = weight + prior
-    common = ((precision * alone).sum(1, keepdims=True) + prior * CORRELATION * unit) / _positive(total)
+    common = ((precision * alone).sum(1, keepdims=True) + prior * _CORRELATION * unit) / _positive(total)
     return common, total
 
 

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from cotune._repr import Brief
 from cotune.affinity._runs import check_membership, check_runs
-from cotune.affinity.regularisation import Regularisation, by_evidence
+from cotune.affinity.agreement import within_task_correlation
 from cotune.exceptions import InputError
 
 Array = NDArray[np.float64]
@@ -105,20 +105,20 @@ class FirstOrder:
     loss : {"logistic", "squared"}
         Of the margins.
     regularisation : float, optional
-        It plays the part of the length of training. By default the mean of its posterior: the gradients' own
-        noise says what predicts examples that the regression has not seen, and all truly trained subsets
-        correct that by their evidence (:func:`by_evidence`).
+        By default the one of :data:`REGULARISATIONS` whose scores of the truly trained subsets agree best
+        with their training (:func:`within_task_correlation`). It plays the part of the length of training.
 
     Attributes
     ----------
     regularisation_ : float
         The one used.
-    choice_ : Regularisation or None
-        How it was chosen and how well it is known; None where it was given.
+    validation_ : dict of float to float
+        Within-task correlation with the trained scores for every candidate; empty where it was given.
+        Around 0 means that these estimates are worth nothing here.
     """
 
     regularisation_: float
-    choice_: Regularisation | None
+    validation_: dict[float, float]
 
     def __init__(self, *, loss: str = "logistic", regularisation: float | None = None) -> None:
         if loss not in LOSSES:
@@ -136,22 +136,22 @@ class FirstOrder:
         membership: ArrayLike | None = None,
         scores: ArrayLike | None = None,
     ) -> Self:
-        """Take the features of all tasks, and choose the regularisation.
+        """Take the features of all tasks, and choose the regularisation on a few truly trained subsets.
 
         Parameters
         ----------
         tasks : sequence of Linearised
             One a task.
         membership : array_like of bool, shape (m, n)
-            Subsets that were trained, of any sizes: few of three, tasks alone, all together. Without any,
-            the gradients alone say how much to regularise.
+            Subsets that were trained; not needed where the regularisation is given.
         scores : array_like of shape (m, n)
             Their ``f_i(S)``, higher is better, in any units.
 
         Raises
         ------
         InputError
-            If the features do not fit each other.
+            If the features do not fit each other, or the trained subsets cannot tell a regularisation:
+            no task has two with different scores.
         """
         self._train = [
             _examples(t.train_gradients, t.train_margins, t.train_targets, i, self.loss)
@@ -167,20 +167,26 @@ class FirstOrder:
                 f"All gradients must be projected to one dimension, got dimensions {sorted(dimensions)}."
             )
         self._unit = float(np.mean([np.mean(e.gradients**2) for e in self._train]))
-        self.choice_ = None
+        self.validation_ = {}
         if self.regularisation is not None:
             self.regularisation_ = self.regularisation
             return self
-        n = len(self._train)
         if membership is None or scores is None:
-            inside, f = np.eye(n, dtype=bool), np.full((n, n), np.nan)
-        else:
-            inside, f = check_runs(membership, scores)
-        check_membership(inside, n)
-        predicted = [self._predict(inside, candidate) for candidate in REGULARISATIONS]
-        self.choice_ = by_evidence(REGULARISATIONS, predicted, inside, f)
-        self.regularisation_ = self.choice_.value
+            raise InputError("Choosing the regularisation needs trained subsets: pass membership and scores.")
+        self._choose(*check_runs(membership, scores))
         return self
+
+    def _choose(self, inside: NDArray[np.bool_], f: Array) -> None:
+        check_membership(inside, len(self._train))
+        for candidate in REGULARISATIONS:
+            agreement = within_task_correlation(self._predict(inside, candidate), f)
+            if np.isnan(agreement):
+                raise InputError(
+                    "Choosing the regularisation needs a task with two trained subsets that scored "
+                    f"differently; the {len(inside)} subsets given have none."
+                )
+            self.validation_[candidate] = agreement
+        self.regularisation_ = max(self.validation_, key=lambda x: self.validation_[x])
 
     def predict(self, membership: ArrayLike) -> Array:
         """Estimate the scores of subsets.

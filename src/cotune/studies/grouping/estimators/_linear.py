@@ -96,14 +96,11 @@ class LinearEstimator(Trained):
         return inside
 
     def fitted(self, learner: Learner, records: Records, table: RunTable) -> FirstOrder:
-        """Choose the regularisation by all trained runs, tasks alone included."""
+        """Choose the regularisation by the trained subsets."""
         assert isinstance(learner, LinearisedLearner)
         table.require_all_tasks()
         tasks = [Linearised(**arrays) for arrays in arrays_by_task(learner, records)]  # type: ignore[arg-type]
-        single = np.eye(len(table.tasks), dtype=bool)[np.isfinite(table.alone)]
-        membership = np.concatenate([table.membership, single])
-        scores = np.concatenate([table.scores, np.where(single, table.alone, np.nan)])
-        return FirstOrder(loss=learner.linear_loss).fit(tasks, membership, scores)
+        return FirstOrder(loss=learner.linear_loss).fit(tasks, table.membership, table.scores)
 
     def threshold(self, estimate: Estimate) -> Array | None:
         """Predicted scores alone: predictions have a unit of their own."""
@@ -114,18 +111,6 @@ class LinearEstimator(Trained):
 def alone_by(predict: Predict, n: int) -> Array:
     """Predict every task alone."""
     return np.asarray(np.diag(predict(np.eye(n, dtype=bool))))
-
-
-def chosen(model: FirstOrder) -> str:
-    """Say how much was regularised, how well that is known, and by what."""
-    choice = model.choice_
-    assert choice is not None
-    told = (
-        f"the evidence of all trained runs against what the gradients' own noise says ({choice.prior:.2g})"
-        if choice.told
-        else f"what the gradients' own noise says ({choice.prior:.2g}), as the trained runs cannot tell"
-    )
-    return f"Regularisation {choice.value:.2g} (80 % interval {choice.low:.2g} to {choice.high:.2g}): {told}."
 
 
 def trust_in(predicted: Array, table: RunTable) -> tuple[Trust, tuple[str, ...]]:
@@ -139,7 +124,7 @@ def trust_in(predicted: Array, table: RunTable) -> tuple[Trust, tuple[str, ...]]
     notes = [
         f"Predicted scores rank a task's trained subsets with a correlation of {np.median(known):.2f} in the "
         f"median over tasks ({known.min():.2f} to {known.max():.2f}), judged on the {len(table.scores)} "
-        "trained subsets that also had a part in the regularisation."
+        "trained subsets that also chose the regularisation."
     ]
     poor = [(value, task) for task, value in trust.by_task.items() if value < _POOR]
     if poor:

@@ -4,7 +4,7 @@ import numpy as np
 
 from cotune.affinity import calibrated
 from cotune.studies.grouping.estimators._base import Estimate, Records
-from cotune.studies.grouping.estimators._linear import LinearEstimator, chosen, trust_in
+from cotune.studies.grouping.estimators._linear import LinearEstimator, trust_in
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.training.learner import Learner
 
@@ -31,7 +31,7 @@ class Calibrated(LinearEstimator):
             gains=table.gains(result.affinity),
             predict=model.predict,
             trust=trust,
-            notes=(*table.notes, chosen(model), _worth(result.unexplained), *notes),
+            notes=(*table.notes, _worth(result.unexplained), *notes),
         )
 
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from cotune.affinity import gains, higher_order
 from cotune.studies.grouping.estimators._base import Estimate, Records
-from cotune.studies.grouping.estimators._linear import LinearEstimator, alone_by, chosen, trust_in
+from cotune.studies.grouping.estimators._linear import LinearEstimator, alone_by, trust_in
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.training.learner import Learner
 
 
 class FirstOrder(LinearEstimator):
-    """First-order estimates (GradEx): a small regression a subset; trained ones correct its penalty."""
+    """First-order estimates (GradEx): a small regression a subset; few trained subsets choose its penalty."""
 
     def estimate(self, learner: Learner, records: Records, seed: int) -> Estimate:
         """Average the predicted scores of the pool by pair (Eq. 6)."""
@@ -21,7 +21,7 @@ class FirstOrder(LinearEstimator):
             affinity,
             estimator=(
                 f"first-order, {len(pool):,} predicted subsets of {self.subset_size} tasks, "
-                f"{len(table.scores)} trained, regularisation {model.regularisation_:.3g}"
+                f"{len(table.scores)} trained to choose the regularisation {model.regularisation_:.3g}"
             ),
             unit="minus the predicted loss of the task over subsets with the other",
             single=table.single,
@@ -32,7 +32,6 @@ class FirstOrder(LinearEstimator):
                 *table.notes,
                 "Nearly all scores are predictions, in the units of the linearised loss; standard errors "
                 "say how far subsets differ, not how far predictions are from training.",
-                chosen(model),
                 *notes,
             ),
         )
