@@ -198,7 +198,7 @@ class ComparisonConfig(Config):
 
     @model_validator(mode="after")
     def _converged_is_trained(self) -> ComparisonConfig:
-        if "converged" in self.model_fields_set and CONVERGED not in self.budgets:
+        if self.converged != ConvergedConfig() and CONVERGED not in self.budgets:
             raise ValueError("converged is of the budget of that name; add it to budgets, or leave it out.")
         return self
 
