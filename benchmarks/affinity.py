@@ -45,7 +45,7 @@ from cotune.cli._progress import duration, progress
 from cotune.grouping import SDPClustering, prepare
 from cotune.studies import Study, run_study
 from cotune.studies.grouping import GroupingResult, GroupingStudy
-from cotune.studies.grouping._grouping import group_estimate
+from cotune.studies.grouping._estimated import group_estimate
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimate
 from cotune.studies.grouping.estimators._table import RunTable

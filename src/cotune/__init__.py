@@ -6,7 +6,7 @@ needs.
 
 from __future__ import annotations
 
-from importlib import import_module
+from cotune._lazy import on_first_use
 
 TYPE_CHECKING = False  # type checkers take the name for true; typing alone takes longer than all of this
 __version__ = "0.1.0"
@@ -64,11 +64,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of them
-
-    def __getattr__(name):
-        if name in _HOMES:
-            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = on_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

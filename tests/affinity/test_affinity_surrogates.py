@@ -3,6 +3,7 @@ import pytest
 from affinity_designs import all_subsets, inside_only, off_diagonal, uniform_design
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from cotune.affinity import KernelSurrogate, LinearSurrogate, eq8_factor, higher_order
 from cotune.exceptions import InputError
@@ -224,3 +225,16 @@ def test_what_does_not_fit_is_refused():
         fitted.affinity(4)
     with pytest.raises(InputError, match="got n = 5, size = 5"):
         eq8_factor(5, 5)
+
+
+@pytest.mark.parametrize(
+    ("population", "marked", "drawn"), [(6, 2, 3), (6, 5, 4), (40, 12, 9), (3, 0, 2), (4, 4, 4)]
+)
+def test_the_overlap_of_random_companies_is_hypergeometric(population, marked, drawn):
+    surrogate = KernelSurrogate()
+    surrogate.decay_ = 0.3
+    overlap = np.arange(min(marked, drawn) + 1)
+    mean = hypergeom.pmf(overlap, population, marked, drawn) @ np.exp(-0.3 * (marked + drawn - 2.0 * overlap))
+    assert surrogate._random_overlap(population, marked, drawn, marked + drawn) == pytest.approx(
+        mean, rel=1e-12
+    )

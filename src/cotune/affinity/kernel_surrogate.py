@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import hypergeom
+from numpy.typing import NDArray
+from scipy.special import betaln
 
 from cotune.affinity._gaussian import Array
 from cotune.affinity._surrogate import Surrogate
@@ -86,6 +87,12 @@ class KernelSurrogate(Surrogate):
         """Mean of exp(-decay (apart - 2 H)), H the overlap of ``drawn`` random tasks with ``marked`` ones."""
         if marked < 0 or marked > population:
             return float("nan")  # no such run: a company without others, or of all of them
-        overlap = np.arange(min(marked, drawn) + 1)
-        weight = hypergeom.pmf(overlap, population, marked, drawn)
+        overlap = np.arange(max(0, marked + drawn - population), min(marked, drawn) + 1)
+        chosen = _log_choose(marked, overlap) + _log_choose(population - marked, drawn - overlap)
+        weight = np.exp(chosen - _log_choose(population, drawn))
         return float(weight @ np.exp(-self.decay_ * (apart - 2.0 * overlap)))
+
+
+def _log_choose(n: int, k: int | NDArray[np.int_]) -> Array:
+    """Log of the number of ways to choose k of n."""
+    return np.asarray(-np.log1p(n) - betaln(n - k + 1, k + 1))

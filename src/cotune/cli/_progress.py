@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cotune.studies import Events, RunRecord
+if TYPE_CHECKING:
+    from cotune.studies import Events, RunRecord
 
 _EVERY_SECONDS = 10.0
 

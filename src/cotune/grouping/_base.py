@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.metrics.pairwise import pairwise_kernels
-from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_array
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, refuse_bad_k
 from cotune.grouping._validation import check_affinity
@@ -25,7 +24,7 @@ from cotune.grouping.number_of_groups import (
 AFFINITIES = ("precomputed", "linear", "cosine")
 
 
-class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class BaseGrouping(Brief):
     """Base of all groupings; see :class:`SDPClustering` for the meaning of the shared parameters."""
 
     n_clusters: int | str
@@ -52,12 +51,20 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             matrix: Matrix = check_affinity(X)
             self.n_features_in_ = matrix.shape[1]
             return matrix
+        from sklearn.metrics.pairwise import pairwise_kernels  # slow to import, and only features need them
+        from sklearn.utils.validation import check_array
+
         features = check_array(X, dtype=np.float64)
         self.n_features_in_ = features.shape[1]
         return np.asarray(pairwise_kernels(features, metric=self.affinity))
 
     def _generator(self) -> np.random.Generator:
-        return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        state = self.random_state
+        if state is None:
+            return np.random.default_rng(np.random.randint(2**31 - 1))
+        if not isinstance(state, np.random.RandomState):
+            state = np.random.RandomState(state)
+        return np.random.default_rng(state.randint(2**31 - 1))
 
     def _resolve_k(
         self, T: Matrix, rng: np.random.Generator, weights: Matrix | None = None
@@ -94,7 +101,6 @@ class BaseGrouping(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _choosing(self, k: int, summed_density: float) -> None:
         """Hear that one more k has been tried."""
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.affinity == "precomputed"
-        return tags
+    def __repr_args__(self) -> Iterable[tuple[str, Any]]:
+        given = {name: of.default for name, of in signature(type(self)).parameters.items()}
+        return [(name, getattr(self, name)) for name in given if getattr(self, name) is not given[name]]

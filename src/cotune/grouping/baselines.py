@@ -10,10 +10,11 @@ from sklearn.cluster import KMeans, SpectralClustering
 
 from cotune.grouping._base import BaseGrouping
 from cotune.grouping._partition import Labels, Matrix, first_appearance, objective, symmetrised
+from cotune.grouping._sklearn import Estimator
 from cotune.grouping.rounding import fill_empty
 
 
-class _Baseline(BaseGrouping):
+class _Baseline(Estimator, BaseGrouping):
     def __init__(
         self,
         n_clusters: int | str = "auto",

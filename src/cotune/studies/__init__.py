@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cotune._lazy import on_first_use
 
 if TYPE_CHECKING:
     from cotune.studies.engine import Events, Plan, RunRecord, Status, StudyConfig, StudyResult
@@ -49,8 +50,5 @@ __all__ = [
     "study_status",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"cotune.studies.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+    __getattr__ = on_first_use(__name__, _HOMES)

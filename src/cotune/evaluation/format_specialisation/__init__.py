@@ -6,8 +6,9 @@ between the gradient of the task and the gradient of its format alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cotune._lazy import on_first_use
 from cotune.evaluation.format_specialisation._label_share import label_share
 from cotune.evaluation.format_specialisation._types import LabelledPrompt, ModuleAlignment
 
@@ -23,16 +24,10 @@ __all__ = [
     "module_groups",
 ]
 
-_HOMES = {
-    "gradient_alignment": "cotune.evaluation.format_specialisation._alignment",
-    "module_groups": "cotune.evaluation.format_specialisation._groups",
+_HOMES = {  # gradients need torch, which those who only count answers do not pay for
+    "gradient_alignment": "_alignment",
+    "module_groups": "_groups",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Gradients need torch, which those who only count answers do not pay for.
-    if name in _HOMES:
-        import importlib
-
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+    __getattr__ = on_first_use(__name__, _HOMES)

@@ -6,8 +6,9 @@ are loaded on first use: who only wants areas under curves does not pay for trai
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cotune._lazy import on_first_use
 
 if TYPE_CHECKING:
     from cotune.evaluation.transfer._checkpoint import checkpoint_as_base
@@ -55,8 +56,5 @@ __all__ = [
     "transfer_curve",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+    __getattr__ = on_first_use(__name__, _HOMES)

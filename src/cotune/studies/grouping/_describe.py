@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cotune.grouping import SDPClustering, Stability
+from cotune.grouping import CertifiedGrouping, Stability
 
 NAMED = 5
 """Most tasks that are called unsure by name."""
@@ -19,7 +19,7 @@ def describe_groups(members: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def describe_proof(clustering: SDPClustering) -> str:
+def describe_proof(clustering: CertifiedGrouping) -> str:
     """Say k, objective and bound, and what ended the proof."""
     proof = "certified optimal" if clustering.certified_ else f"gap {clustering.gap_:.2g}"
     by = f" (chosen by {clustering.k_rule_})" if clustering.n_clusters == "auto" else ""
@@ -32,7 +32,7 @@ def describe_proof(clustering: SDPClustering) -> str:
     return told + describe_evidence(clustering)
 
 
-def describe_evidence(clustering: SDPClustering) -> str:
+def describe_evidence(clustering: CertifiedGrouping) -> str:
     """Say how sure k is and which partition was taken, a line each, or nothing."""
     told = ""
     shares = list(clustering.k_weights_.items())

@@ -17,7 +17,7 @@ from cotune.grouping import Progress
 from cotune.studies.grouping._grouping import RESAMPLES, choose_groups, group_tasks
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._objective import settle_objective
-from cotune.studies.grouping.config import GroupingConfig
+from cotune.studies.grouping.grouping_config import GroupingConfig
 
 
 def group(

@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cotune import grouping
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
-from cotune.grouping import (
-    GROUPERS,
-    Prepared,
-    Progress,
-    SDPClustering,
-    Stability,
-    bootstrap,
-    objective,
-    prepare,
-)
+from cotune.grouping import CertifiedGrouping, Progress, Stability, bootstrap, objective, prepare
 from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
-from cotune.studies.grouping._objective import Objective, objective_of, weights_of
-from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
-from cotune.studies.grouping.estimators import Estimate, FoundGroups
+from cotune.studies.grouping._objective import Objective, weights_of
+from cotune.studies.grouping.grouping_config import GroupingConfig
 
 RUNS_PER_PAIR = 2.0
 """Mean number of runs behind a pair of tasks below which resampling them says nothing."""
@@ -81,7 +72,7 @@ def group_stability(
         return prepare(affinity.matrix, scale=scale, missing="complete").matrix
 
     # Only the partition matters here: no exact search, and no more of the relaxation than finds it.
-    grouper = SDPClustering(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
+    grouper = CertifiedGrouping(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
     try:
         return bootstrap(estimate, m, grouper, n_resamples=resamples, random_state=seed, reference=labels)
     except InputError:  # a task was left without any run in most resamples
@@ -90,9 +81,6 @@ def group_stability(
 
 RESAMPLES = 100
 """Bootstrap resamples of the runs over which the stability of the groups is judged."""
-
-_FOUND_ITERATIONS = 30
-"""Iterations spent on a bound for groups that were found otherwise."""
 
 
 def group_tasks(
@@ -146,7 +134,7 @@ def group_tasks(
         If the matrix cannot be prepared as asked, or k does not fit.
     """
     prepared = prepare(affinity.matrix, scale=config.scale or scale, missing=config.missing, tasks=tasks)
-    clustering = SDPClustering(
+    clustering = CertifiedGrouping(
         config.n_clusters,
         k_max=config.k_max,
         k_rule=config.k_rule,
@@ -156,7 +144,7 @@ def group_tasks(
     )
     clustering.fit(prepared.matrix, weights=_weights(affinity))
     k = k_baselines or int(clustering.n_clusters_)
-    others = _others(prepared.matrix, k, seed) if baselines else ()
+    others = other_groups(prepared.matrix, k, seed) if baselines else ()
     stability = None
     if scores is not None and resamples:
         stability = group_stability(
@@ -230,78 +218,11 @@ def choose_groups(
     return replace(beside, gain=gain)
 
 
-def group_estimate(
-    tasks: tuple[str, ...],
-    estimate: Estimate,
-    config: GroupingStudyConfig,
-    *,
-    runs: NDArray[np.float64] | None = None,
-    baselines: bool = True,
-) -> Groups:
-    """Group tasks by what the affinity stage of a study gave, or take the groups its estimator found.
-
-    Parameters
-    ----------
-    tasks : tuple of str
-        Names, in the order of the matrix.
-    estimate : Estimate
-        What the affinity stage gave.
-    config : GroupingStudyConfig
-        The study's.
-    runs : ndarray of shape (m, n), optional
-        Scores of all its runs, see :func:`choose_groups`; None if it trained none.
-    baselines : bool
-        Whether other groupers are set beside.
-
-    Raises
-    ------
-    InputError
-        As :func:`group_tasks`, and if gain is asked for and unknown.
-    """
-
-    def by_density(grouping: GroupingConfig, k: int | None) -> Groups:
-        if estimate.found is not None:
-            return _found_groups(tasks, estimate.found, config.seed, baselines, k)
-        return group_tasks(
-            tasks,
-            estimate.affinity,
-            grouping,
-            scale=config.affinity.scale,
-            seed=config.seed,
-            baselines=baselines,
-            k_baselines=k,
-            scores=estimate.scores,
-            source=estimate.estimator,
-        )
-
-    inside = None if runs is None else ~np.isnan(runs)
-    chosen = objective_of(config, tasks, inside)
-    return choose_groups(tasks, runs, config.grouping, chosen, by_density, seed=config.seed)
-
-
-def _found_groups(
-    tasks: tuple[str, ...], found: FoundGroups, seed: int, baselines: bool, k_baselines: int | None
-) -> Groups:
-    prepared = prepare(found.matrix, scale="none")
-    k = int(found.labels.max()) + 1
-    # Only its bound and its groups beside the found ones matter here, not a proof to the last digit.
-    clustering = SDPClustering(
-        k, tol=1e-3, max_iter=_FOUND_ITERATIONS, warm_start=found.labels, random_state=seed
-    )
-    clustering.fit(prepared.matrix)
-    sdp = tuple(int(label) for label in clustering.labels_)
-    others: tuple[OtherGroups, ...] = (OtherGroups("sdp", sdp, float(clustering.objective_)),)
-    if baselines:
-        others += _others(prepared.matrix, k_baselines or k, seed)
-    steps = (*found.steps, *prepared.steps)
-    return Groups(tasks, Prepared(prepared.matrix, steps), clustering, others, found=found)
-
-
-def _others(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherGroups, ...]:
-    """Group by every baseline."""
+def other_groups(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherGroups, ...]:
+    """Group by every baseline, which take scikit-learn."""
     return tuple(
         OtherGroups(name, labels, objective(matrix, labels))
-        for name, grouper in GROUPERS.items()
+        for name, grouper in grouping.GROUPERS.items()
         if name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), matrix),)
     )

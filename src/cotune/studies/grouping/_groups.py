@@ -8,11 +8,11 @@ from typing import Any
 
 from cotune._repr import Brief
 from cotune.findings.grouping import gain_text
-from cotune.grouping import Prepared, SDPClustering, Stability, objective
+from cotune.grouping import CertifiedGrouping, Prepared, Stability, objective
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
+from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._gain import GainGroups, to_dict
 from cotune.studies.grouping._gain_words import describe_gain, describe_units
-from cotune.studies.grouping.estimators import FoundGroups
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Groups(Brief):
         All tasks, in the order of the labels.
     prepared : Prepared
         The matrix that was clustered and how it came about.
-    clustering : SDPClustering
-        The fitted estimator, with value, bound and the path of k.
+    clustering : CertifiedGrouping
+        The fitted grouping, with value, bound and the path of k.
     others : tuple of OtherGroups
         The baselines.
     stability : Stability or None
@@ -56,7 +56,7 @@ class Groups(Brief):
 
     tasks: tuple[str, ...]
     prepared: Prepared
-    clustering: SDPClustering
+    clustering: CertifiedGrouping
     others: tuple[OtherGroups, ...]
     stability: Stability | None = None
     found: FoundGroups | None = None

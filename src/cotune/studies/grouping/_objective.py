@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,7 @@ from cotune._config import did_you_mean
 from cotune._repr import Brief
 from cotune.affinity import without_own_score
 from cotune.exceptions import InputError
-from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
-from cotune.studies.grouping.config import GroupingConfig, GroupingStudyConfig
-from cotune.studies.grouping.estimators import ESTIMATORS
+from cotune.studies.grouping.grouping_config import GroupingConfig
 
 BESIDE = ("missing",)
 """Options of the density that is set beside, where groups are chosen by gain."""
@@ -102,48 +100,6 @@ def settle_objective(
             False, f"{found} finds the groups itself; 'objective: gain' would choose them by gain"
         )
     return Objective(False, f"grouped by density: {' and '.join(asked)} can only be of that")
-
-
-def objective_of(
-    config: GroupingStudyConfig, tasks: Sequence[str], inside: NDArray[np.bool_] | None, file: str = ""
-) -> Objective:
-    """Settle what the groups of a study are chosen by, before or after its runs.
-
-    Parameters
-    ----------
-    config : GroupingStudyConfig
-        The study's.
-    tasks : sequence of str
-        All tasks.
-    inside : ndarray of bool, shape (m, n), or None
-        Which tasks each run of the affinity stage trains; None where it trains none.
-    file : str
-        The study's file, for errors.
-
-    Raises
-    ------
-    InputError
-        As :func:`settle_objective`.
-    """
-    name = ESTIMATORS.name_of(config.affinity)
-    return settle_objective(
-        config.grouping,
-        tasks,
-        inside,
-        bare=f"the estimator {name} trains no subsets of tasks",
-        found=f"the estimator {name}" if config.affinity.finds_groups else "",
-        where=f"{file}: grouping." if file else "grouping.",
-    )
-
-
-def trained_by(tasks: Sequence[str], runs: Iterable[GroupingStudyRun]) -> NDArray[np.bool_] | None:
-    """Return which tasks the fits among some runs train, shape (m, n); None where there are none."""
-    place = {task: i for i, task in enumerate(tasks)}
-    fits = [run for run in runs if isinstance(run, FitRun)]
-    inside = np.zeros((len(fits), len(place)), dtype=bool)
-    for row, run in zip(inside, fits, strict=True):
-        row[[place[task] for task in run.subset]] = True
-    return inside if fits else None
 
 
 def weights_of(weights: Mapping[str, float], tasks: Sequence[str], where: str = "") -> NDArray[np.float64]:

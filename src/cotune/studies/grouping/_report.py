@@ -23,7 +23,7 @@ from cotune.findings.grouping import (
     less_effects,
 )
 from cotune.findings.runs import FailedRun, RunKind
-from cotune.grouping import SDPClustering, density, objective
+from cotune.grouping import CertifiedGrouping, density, objective
 from cotune.report import write_report
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
 from cotune.studies.grouping._design import GroupingDesign
@@ -209,7 +209,7 @@ def _sureness(groups: Groups) -> tuple[tuple[float, ...], int]:
     return (), 0
 
 
-def _k_curves(clustering: SDPClustering) -> tuple[KRule, ...]:
+def _k_curves(clustering: CertifiedGrouping) -> tuple[KRule, ...]:
     """One curve for every rule that was computed; not all of them are at every number of tasks."""
     path = clustering.k_path_
     if len(path) < 2:

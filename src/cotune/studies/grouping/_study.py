@@ -13,9 +13,9 @@ from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunn
 from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
-from cotune.studies.grouping._grouping import group_estimate
+from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
 from cotune.studies.grouping._groups import Groups, groups_of
-from cotune.studies.grouping._objective import objective_of, trained_by, weights_of
+from cotune.studies.grouping._objective import weights_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
 from cotune.studies.grouping._result import (

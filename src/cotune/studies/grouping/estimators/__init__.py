@@ -4,10 +4,10 @@ A new one is a file here and a line in :data:`ESTIMATORS`; its arithmetic lives 
 """
 
 from cotune._registry import Registry
+from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping.estimators._base import (
     Estimate,
     Estimator,
-    FoundGroups,
     Memory,
     NegativeTransferScore,
     Round,

@@ -18,6 +18,7 @@ from cotune._files import write_bytes
 from cotune._repr import Brief
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies.engine import RunRecord
+from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.training.learner import Learner
 
@@ -60,34 +61,6 @@ Array: TypeAlias = NDArray[np.float64]
 Records: TypeAlias = Mapping[GroupingStudyRun, RunRecord]
 Predict: TypeAlias = Callable[[NDArray[np.bool_]], Array]
 """Subsets in, shape (q, n); predicted scores out, NaN outside a subset and where nothing can be said."""
-
-
-@dataclass(frozen=True)
-class FoundGroups(Brief):
-    """Groups that an estimator finds while it decides which runs to do.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (n,)
-        The group of every task, numbered from 0.
-    confidence : ndarray of shape (n,)
-        Share of the resamples of the runs in which the task kept its group.
-    resamples : int
-        How many.
-    matrix : ndarray of shape (n, n)
-        The affinities that were clustered on the way, without missing entries.
-    steps : tuple of str
-        How the matrix came about, one sentence each.
-    method : str
-        How the groups were found, in words.
-    """
-
-    labels: NDArray[np.intp]
-    confidence: Array
-    resamples: int
-    matrix: Array
-    steps: tuple[str, ...]
-    method: str
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from cotune.affinity import AdaptiveGrouping, LinearSurrogate, higher_order
 from cotune.grouping import SDPClustering
 from cotune.studies.engine import RunRecord
+from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
 from cotune.studies.grouping.estimators._base import (
     Array,
     Estimate,
     Estimator,
-    FoundGroups,
     Memory,
     Records,
     Round,
