@@ -77,7 +77,7 @@ def scores(tmp_path):
     ("place", "number", "status", "begin"),
     [
         ("import scipy.optimize", signal.SIGINT, 130, "Interrupted; "),
-        ("cotune.studies.grouping._grouping:bootstrap", signal.SIGTERM, 143, "Interrupted by SIGTERM; "),
+        ("cotune.grouping.stability:bootstrap", signal.SIGTERM, 143, "Interrupted by SIGTERM; "),
         ("swallow cotune.grouping.sdp:spectral_embedding", signal.SIGINT, 130, "Interrupted; "),
     ],
 )

@@ -14,10 +14,10 @@ from cotune.affinity._adaptive_design import SubsetDesign, open_per_subset
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._belief import Belief, believe, renewed
 from cotune.affinity._entries import Array, Labels
+from cotune.affinity._higher_order import higher_order
 from cotune.affinity._regroup import Propose, regroup
 from cotune.affinity._runs import pair_counts
 from cotune.affinity.evidence import GroupEvidence, most_groups
-from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
 _BATCH, _STEPS = 100, 5

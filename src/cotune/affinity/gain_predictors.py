@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
+from cotune.affinity._higher_order import higher_order
 from cotune.affinity._runs import pair_counts
 from cotune.affinity.company_surrogate import CompanySurrogate
-from cotune.affinity.higher_order import higher_order
 from cotune.affinity.kernel_surrogate import KernelSurrogate
 
 Members = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
-from cotune.affinity.higher_order import higher_order
+from cotune.affinity._higher_order import higher_order
 from cotune.affinity.tables._settings import KINDS, Kind
 from cotune.exceptions import InputError
 

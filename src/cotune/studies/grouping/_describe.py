@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cotune.grouping import CertifiedGrouping, Stability
+if TYPE_CHECKING:
+    from cotune.grouping import CertifiedGrouping, Stability
 
 NAMED = 5
 """Most tasks that are called unsure by name."""

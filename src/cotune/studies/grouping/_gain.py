@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune import affinity, grouping
 from cotune._repr import Brief
-from cotune.affinity import GainPosterior, PredictedGain, SizedEffects, TaskGains, task_gains
 from cotune.affinity.gain_units import GainUnit
 from cotune.exceptions import InputError
-from cotune.grouping import best_gain_partition, gain_bound, search_gain_partition
 from cotune.grouping.gain_partition import MOST_TASKS, all_groups
+
+if TYPE_CHECKING:
+    from cotune.affinity import PredictedGain, SizedEffects, TaskGains
 
 LEVEL = 0.9
 """Probability that intervals of gains are made for."""
@@ -117,16 +119,16 @@ def gain_groups(
     InputError
         If a task was never trained alone, no run has two tasks, or the weights do not fit.
     """
-    gains = task_gains(membership, scores, unit)
+    gains = affinity.task_gains(membership, scores, unit)
     n = gains.inside.shape[1]
     w = _weights(weights, n)
-    prediction = PredictedGain().fit(gains)
+    prediction = affinity.PredictedGain().fit(gains)
     labels, bound = _settle(prediction, n, n_clusters, w, seed)
     exact = n <= MOST_TASKS
     groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
     asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
     gain = prediction.predict(asked, believe_runs=exact)
-    sample = GainPosterior(gains).draws(asked, draws, seed) if draws else np.empty((0, *asked.shape))
+    sample = affinity.GainPosterior(gains).draws(asked, draws, seed) if draws else np.empty((0, *asked.shape))
     tasks = np.arange(n)
     share = w / w.sum()
     value, together = gain[labels, tasks], gain[-1]
@@ -206,9 +208,11 @@ def _fewest(
 
 def _best(prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int) -> NDArray[np.intp]:
     if n <= MOST_TASKS:
-        return best_gain_partition(_table(prediction, n, w), k).labels
+        return grouping.best_gain_partition(_table(prediction, n, w), k).labels
     form = _sized(prediction)
-    found = search_gain_partition(form.effects, form.by_size, form.own, k, weights=w, random_state=seed)
+    found = grouping.search_gain_partition(
+        form.effects, form.by_size, form.own, k, weights=w, random_state=seed
+    )
     return found.labels
 
 
@@ -217,7 +221,7 @@ def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array
     if n <= MOST_TASKS:
         return -np.inf
     form = _sized(prediction)
-    return gain_bound(form.effects, form.by_size, form.own, weights=w, found=labels)
+    return grouping.gain_bound(form.effects, form.by_size, form.own, weights=w, found=labels)
 
 
 def _table(prediction: PredictedGain, n: int, w: Array) -> Array:

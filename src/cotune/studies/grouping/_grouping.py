@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from cotune import grouping
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
-from cotune.grouping import CertifiedGrouping, Progress, Stability, bootstrap, objective, prepare
+from cotune.grouping import CertifiedGrouping, Progress, objective, prepare
 from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
 from cotune.studies.grouping._objective import Objective, weights_of
 from cotune.studies.grouping.grouping_config import GroupingConfig
+
+if TYPE_CHECKING:
+    from cotune.grouping import Stability
 
 RUNS_PER_PAIR = 2.0
 """Mean number of runs behind a pair of tasks below which resampling them says nothing."""
@@ -74,7 +77,9 @@ def group_stability(
     # Only the partition matters here: no exact search, and no more of the relaxation than finds it.
     grouper = CertifiedGrouping(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
     try:
-        return bootstrap(estimate, m, grouper, n_resamples=resamples, random_state=seed, reference=labels)
+        return grouping.bootstrap(
+            estimate, m, grouper, n_resamples=resamples, random_state=seed, reference=labels
+        )
     except InputError:  # a task was left without any run in most resamples
         return None
 

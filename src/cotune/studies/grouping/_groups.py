@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cotune._repr import Brief
 from cotune.findings.grouping import gain_text
-from cotune.grouping import CertifiedGrouping, Prepared, Stability, objective
+from cotune.grouping import CertifiedGrouping, Prepared, objective
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._gain import GainGroups, to_dict
 from cotune.studies.grouping._gain_words import describe_gain, describe_units
+
+if TYPE_CHECKING:
+    from cotune.grouping import Stability
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
+from cotune.affinity._higher_order import higher_order
 from cotune.affinity._runs import check_runs, task_means
-from cotune.affinity.higher_order import higher_order
 from cotune.affinity.linear_surrogate import LinearSurrogate
 from cotune.exceptions import InputError
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cotune.affinity._affinity import Affinity
+from cotune.affinity._higher_order import higher_order
 from cotune.affinity._runs import check_runs
-from cotune.affinity.higher_order import higher_order
 from cotune.exceptions import InputError
 
 
