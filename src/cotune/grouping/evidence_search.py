@@ -127,39 +127,46 @@ class State:
         old, new = np.maximum(distinct, 1)[:, None], distinct[None, :]
         gains += change(self.size, [old, new], [old - 1, new + 1])[where[own][:, None], where]
         if self.pairs:
-            gains += self._pair_gains(A, B)
+            gains += self._pair_gains()
         gains[self.tasks, own] = -np.inf
         gains[size[own] == 1, k] = -np.inf
         return np.asarray(gains)
 
-    def _pair_gains(self, A: Matrix, B: Matrix) -> Matrix:
+    def _pair_gains(self) -> Matrix:
         own, k = self.labels, self.k
-        off = 1.0 - np.eye(k)
-        now = self._between(self.S, self.N) * off
-        less = self._between(self.S[own] - self.A, self.N[own] - self.B) * off[own]
-        leave = (less - now[own]).sum(axis=1)
-        gains = np.empty((len(A), k + 1))
-        for group in range(k + 1):
-            if group == k:
-                here, weight, before = np.zeros((1, k)), np.zeros((1, k)), np.zeros(k)
-                mask = np.ones(k)
-            else:
-                here, weight, before, mask = self.S[group], self.N[group], now[group], off[group]
-            joined = self._between(here + self.A, weight + self.B) * mask - before
-            gains[:, group] = joined.sum(axis=1) + leave
-            # The block between the old and the new group changes once, by both what leaves and what joins.
-            mine, mine_weight = self.A[self.tasks, own], self.B[self.tasks, own]
-            if group == k:
-                old = old_weight = theirs = theirs_weight = np.zeros(len(A))
-            else:
-                old, old_weight = self.S[own, group], self.N[own, group]
-                theirs, theirs_weight = self.A[:, group], self.B[:, group]
-            base = self._between(old, old_weight)
-            both = self._between(old - theirs + mine, old_weight - theirs_weight + mine_weight) - base
-            apart = self._between(old - theirs, old_weight - theirs_weight) - base if group < k else 0.0
-            together = self._between(old + mine, old_weight + mine_weight) - base
-            gains[:, group] += both - apart - together
-        return gains
+        now = self._between(self.S, self.N) * (1.0 - np.eye(k))
+        less = self._between(self.S[own] - self.A, self.N[own] - self.B) - now[own]
+        less[self.tasks, own] = 0.0
+        gains = self._joined(now) + less.sum(axis=1)[:, None]
+        # The block between the old and the new group changes once, by both what leaves and what joins.
+        mine, weight = self.A[self.tasks, own][:, None], self.B[self.tasks, own][:, None]
+        both = self._between(self.S[own] - self.A + mine, self.N[own] - self.B + weight) - now[own]
+        gains[:, :k] += both - less
+        gains[:, k] += self._between(mine, weight)[:, 0]
+        return np.asarray(gains)
+
+    def _joined(self, now: Matrix) -> Matrix:
+        """What blocks of each group with third ones gain when a task joins it, shape (n, k + 1)."""
+        own, k, n = self.labels, self.k, self.data.n
+        off = np.vstack([1.0 - np.eye(k), np.ones(k)])
+        S, N = np.vstack([self.S, np.zeros(k)]) * off, np.vstack([self.N, np.zeros(k)])
+        now = np.vstack([now, np.zeros(k)])
+        gains = np.empty((n, k + 1))
+        if self.data.W is not None:
+            for group in range(k + 1):
+                joined = self._between(S[group] + self.A, N[group] + self.B) * off[group] - now[group]
+                joined[self.tasks, own] = 0.0
+                gains[:, group] = joined.sum(axis=1)
+            return gains
+        # Without weights a task adds the size of a group to every block with it, whichever task it is: the
+        # logarithms are shared and the squares are products of matrices.
+        shrink = 1.0 + self.fit.kappa * (N + self.size)
+        square = off * self.fit.kappa / (2.0 * self.fit.s2 * shrink)
+        fixed = -0.5 * off * np.log(shrink) - now
+        gains = (self.A * self.A) @ square.T + 2.0 * self.A @ (square * S).T
+        gains += (square * S * S + fixed).sum(axis=1)
+        mine = self.A[self.tasks, own][:, None]
+        return np.asarray(gains - square.T[own] * (S.T[own] + mine) ** 2 - fixed.T[own])
 
     def doubt(self) -> float:
         """Log of the evidence of the partitions into as many groups around this one, over its own.
@@ -180,7 +187,8 @@ class State:
 
     def move(self, k_max: int, fixed: bool) -> bool:
         """Make the best moves, several at once where they touch different groups, until none helps."""
-        moved = False
+        moved = alone = False
+        known: set[bytes] = set()
         for _ in range(20 + 2 * self.data.n):
             gains = self.gains()
             if fixed:
@@ -194,7 +202,11 @@ class State:
             if not len(order):
                 break
             moved = True
-            self._apply(order, target)
+            # Moves that gain one by one may lose together, and be made and unmade for ever.
+            if self.pairs and not alone:
+                alone = (state := self.labels.tobytes()) in known
+                known.add(state)
+            self._apply(order[:1] if alone else order, target)
         return moved
 
     def _apply(self, order: Labels, target: Labels) -> None:
