@@ -81,12 +81,11 @@ class _Fitting:
     def __init__(self, data: Observations, labels: Labels, k: int, pairs: bool, start: Fit | None) -> None:
         self.data, self.labels, self.k = data, labels, k
         self.entries = max(data.entries, 1.0)
-        self.own, self.own_weight = data.own_sums(labels, k)
+        self._sum_groups(pairs and k > 1)
         self.inside = np.bincount(labels, self.own, k)
         self.inner = np.bincount(labels, self.own_weight, k) / 2.0
         self.grouped = self.inner > 0 if k > 1 else np.zeros(k, dtype=bool)
         self.seen = data.weight > 0
-        self._sum_pairs(pairs and k > 1)
         self.r = np.zeros(data.n) if start is None else start.r.copy()
         self.b = 0.0 if start is None else start.b
         self.rho = 0.1 if start is None else start.rho
@@ -94,7 +93,8 @@ class _Fitting:
         self.S, self.D = self._left_of_blocks()
         self.s2 = self._first_noise() if start is None else start.s2
 
-    def _sum_pairs(self, paired: bool) -> None:
+    def _sum_groups(self, paired: bool) -> None:
+        """Sum over the task's own group, and over all of them where pairs of groups have means."""
         self.paired = paired
         self.upper = np.triu_indices(self.k if paired else 1, 1)
         self.M = np.zeros((self.k, self.k) if paired else (1, 1))
@@ -103,6 +103,10 @@ class _Fitting:
             self.V = indicator(self.labels, self.k)
             A, self.B = self.data.sums(self.labels, self.k)
             self.P, weight = self.V.T @ A, self.V.T @ self.B
+            tasks = np.arange(self.data.n)
+            self.own, self.own_weight = A[tasks, self.labels], self.B[tasks, self.labels]
+        else:
+            self.own, self.own_weight = self.data.own_sums(self.labels, self.k)
         self.weight, self.between = weight, weight[self.upper]
         self.present = self.between > 0
 

@@ -106,16 +106,18 @@ class Observations:
 
     def own_sums(self, labels: Labels, k: int) -> tuple[Matrix, Matrix]:
         """Return sums of affinities and of weights of every task over its own group, shape (n,) each."""
-        A, B = np.zeros(self.n), np.zeros(self.n)
+        size = np.bincount(labels, minlength=k)
+        A, B = np.zeros(self.n), size[labels] - 1.0
         order = np.argsort(labels, kind="stable")
-        ends = np.cumsum(np.bincount(labels, minlength=k))
-        for start, end in zip(np.concatenate([[0], ends[:-1]]), ends, strict=True):
-            members = order[start:end]
+        ends = np.cumsum(size)
+        for group in np.flatnonzero(size > 1):
+            members = order[ends[group] - size[group] : ends[group]]
             if len(members) == self.n:
                 return self.row.copy(), self.weight.copy()
-            block = np.ix_(members, members)
-            A[members] = self.WY[block].sum(axis=1)
-            B[members] = len(members) - 1.0 if self.W is None else self.W[block].sum(axis=1)
+            rows = members[:, None]
+            A[members] = self.WY[rows, members].sum(axis=1)
+            if self.W is not None:
+                B[members] = self.W[rows, members].sum(axis=1)
         return A, B
 
     def _over_groups(self, values: Matrix, labels: Labels, V: Matrix) -> Matrix:

@@ -184,7 +184,7 @@ def _density_sum(S: Matrix, labels: Labels, k: int) -> float:
     """Sum the densities of many groups as fast as of few."""
     order = np.argsort(labels, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(labels, minlength=k))[:-1])
-    return float(sum(S[np.ix_(part, part)].sum() / len(part) for part in parts))
+    return float(sum(S[part[:, None], part].sum() / len(part) for part in parts))
 
 
 def _last_improvement(records: list[dict[str, Any]], errors: list[list[float]]) -> int:
