@@ -10,6 +10,7 @@ from cotune.benchmark.planted import block_model, noise
 from cotune.benchmark.structures import Structure
 from cotune.exceptions import InputError
 from cotune.grouping import SDPClustering
+from cotune.grouping._partition import first_appearance
 from cotune.grouping.block_fit import fit_model
 from cotune.grouping.block_model import Observations
 from cotune.grouping.evidence import canonical_order, choose_by_evidence
@@ -210,6 +211,32 @@ def test_sums_kept_move_by_move_are_those_counted_anew(pairs, weighted):
     state.refresh(state.k)
     for before, after in zip(kept, (state.A, state.B, state.S, state.N, state.size), strict=True):
         assert before == pytest.approx(after, abs=1e-9)
+
+
+def paired_state(seed, n, groups, weights=None):
+    """Groups with means of pairs of their own, and a start at random into more or fewer."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(n) % groups
+    S = rng.standard_normal((n, n))
+    S = (S + S.T) / 2 + 2.0 * (true[:, None] == true) + rng.standard_normal((groups, groups))[true][:, true]
+    data = Observations((S + S.T) / 2, weights)
+    labels = first_appearance(rng.integers(0, groups + 3, n))
+    k = int(labels.max()) + 1
+    return State(data, Candidate(labels, k, fit_model(data, labels, k, pairs=True)), True)
+
+
+@pytest.mark.parametrize(("n", "groups"), [(24, 4), (40, 6)])
+def test_weights_that_are_all_alike_change_no_gain(n, groups):
+    plain, weighted = (paired_state(0, n, groups, weights) for weights in (None, np.ones((n, n))))
+    assert plain.pairs
+    assert plain.gains() == pytest.approx(weighted.gains(), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", [105, 133, 184])
+def test_moves_that_undo_one_another_come_to_an_end(seed):
+    state = paired_state(seed, 32, 4)
+    assert state.move(32, fixed=False)
+    assert not state.move(32, fixed=False)
 
 
 def test_the_evidence_does_not_change_with_units_or_offsets():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cotune.exceptions import InputError
-from cotune.grouping._validation import check_labels, check_square
+from cotune.grouping._validation import STRIP, check_labels, check_square
 
 Matrix: TypeAlias = NDArray[Any]
 Labels: TypeAlias = NDArray[np.intp]
@@ -49,7 +49,12 @@ def partition_matrix(labels: Labels) -> Matrix:
 
 def symmetrised(T: Matrix) -> Matrix:
     """Return (T + T') / 2, the only part of T that Eqs. 1 to 5 see."""
-    return np.asarray((T + T.T) / 2.0)
+    S = np.array(T, dtype=np.result_type(T, 0.5), order="C")
+    for start in range(0, len(T), STRIP):
+        strip = slice(start, start + STRIP)
+        S[strip] += T[:, strip].T
+        S[strip] /= 2.0
+    return S
 
 
 def density_sum(T: Matrix, labels: Labels, n_clusters: int) -> float:

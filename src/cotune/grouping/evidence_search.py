@@ -146,7 +146,7 @@ class State:
         return np.asarray(gains)
 
     def _joined(self, now: Matrix) -> Matrix:
-        """What blocks of each group with third ones gain when a task joins it, shape (n, k + 1)."""
+        """Count what blocks of each group with third ones gain when a task joins it, shape (n, k + 1)."""
         own, k, n = self.labels, self.k, self.data.n
         off = np.vstack([1.0 - np.eye(k), np.ones(k)])
         S, N = np.vstack([self.S, np.zeros(k)]) * off, np.vstack([self.N, np.zeros(k)])
