@@ -3,8 +3,43 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cotune._files import new_folder, write_text
+from cotune._files import file_names, inside, new_folder, remove_folder, write_text
+from cotune.exceptions import InputError
+
+HOSTILE = [
+    "",
+    ".",
+    "..",
+    "../../x",
+    "/etc",
+    "a/b",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "CON",
+    "nul.txt",
+    "x" * 300,
+    "x" * 301,
+]
+HOSTILE += [
+    "full",
+    "Full",
+    "FULL",
+    "full.",
+    "full ",
+    " full",
+    ".full",
+    "a=b",
+    "a%3Db",
+    "\ud800",
+    "é",
+    "e\u0301",
+    "~",
+]
+NAMES = st.one_of(st.sampled_from(HOSTILE), st.text(), st.text("aAbB./%= ", max_size=4))
 
 
 def test_text_replaces_text(tmp_path):
@@ -67,3 +102,77 @@ def test_a_process_killed_while_writing_leaves_the_old_text(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9
     assert path.read_text() == "old"
+
+
+@given(st.lists(NAMES, unique=True))
+def test_files_are_called_by_names_that_are_safe_and_never_the_same(names):
+    called = file_names(names)
+    assert list(called) == names
+    assert len({name.lower() for name in called.values()}) == len(names)
+    for name in called.values():
+        assert 0 < len(name) <= 200
+        assert name.isascii()
+        assert name.isprintable()
+        assert not set(name) & set('/\\:*?"<>|')
+        assert not name.startswith(".")
+        assert not name.endswith((".", " "))
+        assert name.partition(".")[0].strip().lower() not in {"con", "prn", "aux", "nul", "com1", "lpt9"}
+    assert file_names(reversed(names)) == called
+
+
+@given(st.lists(NAMES, unique=True), NAMES)
+def test_names_that_have_nothing_beside_them_are_called_alike_in_any_company(names, name):
+    together = file_names({*names, name})[name]
+    alone = file_names([name])[name]
+    assert together == alone or any(n != name and n.lower() == name.lower() for n in names)
+
+
+def test_plain_names_stay_as_they_are():
+    plain = ["ProMoT", "full", "promot (lora) + 2-shot", "a,b", "lr_0.001~x", "Größe"]
+    called = ["ProMoT", "full", "promot %28lora%29 %2B 2-shot", "a%2Cb", "lr_0.001~x", "Gr%C3%B6%C3%9Fe"]
+    assert list(file_names(plain).values()) == called
+    assert file_names(["Full", "full"])["full"] == "full"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder with a file, and beside it one that is somebody else's."""
+    for file in (tmp_path / "study" / "runs.sqlite", tmp_path / "else" / "full" / "precious"):
+        write_text(file, "kept")
+    (tmp_path / "study" / "models").mkdir()
+    return tmp_path / "study"
+
+
+def test_a_folder_within_is_removed_and_one_that_is_not_there_is_no_matter(study):
+    write_text(study / "models" / "full" / "weights", "")
+    for _ in range(2):
+        remove_folder(study / "models" / "full", study)
+    assert not any((study / "models").iterdir())
+
+
+@pytest.mark.parametrize("path", [".", "..", "models/..", "models/../../else", "models/../models", "/etc"])
+def test_no_path_leads_the_removal_out_of_a_folder(study, path):
+    with pytest.raises(InputError, match="nothing there is replaced or taken away"):
+        remove_folder(study / path, study, ignore_errors=True)
+    assert (study / "runs.sqlite").read_text() == "kept"
+    assert (study / "models").is_dir()
+
+
+@pytest.mark.parametrize("link", ["models", "models/full"])
+def test_no_link_leads_the_removal_out_of_a_folder(study, link):
+    (study / "models").rmdir()
+    (study / link).parent.mkdir(exist_ok=True)
+    elsewhere = {"models": "../else", "models/full": "../../else/full"}[link]
+    (study / link).symlink_to(elsewhere)
+    path = study / "models" / "full" if link == "models" else study / link
+    for attempt in (lambda: remove_folder(path, study, ignore_errors=True), lambda: inside(path, study)):
+        with pytest.raises(InputError, match="links to elsewhere"):
+            attempt()
+    assert (study.parent / "else" / "full" / "precious").read_text() == "kept"
+
+
+def test_a_folder_that_is_reached_by_a_link_is_a_folder_as_others(study):
+    (study.parent / "link").symlink_to("study")
+    write_text(study / "models" / "full" / "weights", "")
+    remove_folder(study.parent / "link" / "models" / "full", study.parent / "link")
+    assert not (study / "models" / "full").exists()

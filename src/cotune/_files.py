@@ -1,13 +1,92 @@
-"""Writing that is whole or not at all: a reader, or a killed process, never leaves half a file behind."""
+"""Files that are whole or not at all, under names that are safe, and taken away only where they are ours.
+
+A reader, or a killed process, never leaves half a file behind.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
+
+from cotune.exceptions import InputError
+
+_LONGEST = 200  # bytes: file systems take 255, and temporary names are longer
+# Names of devices on Windows, with any ending.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """Return what files or folders beside one another are called, one for each of a user's names.
+
+    Letters, digits, spaces and ``_.-~`` stand for themselves, all else is percent-encoded. A name that
+    cannot stay so (empty, ``..``, too long, a device, one that differs from another by case alone) ends in
+    its hash. No two are the same, on file systems that pass over case neither.
+    """
+    plain = {name: quote(name, safe=" ", errors="surrogatepass") for name in names}
+    folded = Counter(text.lower() for text in plain.values())
+    return {
+        name: text if _stays(text) and (folded[text.lower()] == 1 or text.islower()) else _hashed(name, text)
+        for name, text in plain.items()
+    }
+
+
+def _stays(text: str) -> bool:
+    """Whether a quoted name can be a file's."""
+    # Temporary files begin with a dot, and Windows cuts dots and spaces off the end.
+    device = text.partition(".")[0].strip().lower() in _DEVICES
+    return 0 < len(text) <= _LONGEST and text[0] != "." and text[-1] not in ". " and not device
+
+
+def _hashed(name: str, text: str) -> str:
+    # No quoted name holds an equals sign.
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"{text[:64].replace('.', '_').strip()}={digest}"
+
+
+def inside(path: Path, folder: Path) -> Path:
+    """Return a path as it is, if it lies within a folder with all links followed.
+
+    Raises
+    ------
+    InputError
+        If it is the folder itself, or a link or ``..`` leads out of its place.
+    """
+    place, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    within = path != folder and path.is_relative_to(folder)
+    if not within or place != home / path.relative_to(folder):
+        raise InputError(
+            f"{path} leads to {place}, and nothing there is replaced or taken away: within {folder} there "
+            "must be no links to elsewhere; put a folder in the link's place."
+        )
+    return path
+
+
+def remove_folder(path: Path, within: Path, *, ignore_errors: bool = False) -> None:
+    """Take a folder away with all it holds, if it is there.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    within : Path
+        The folder, of a study for one, that must hold it; see :func:`inside`.
+    ignore_errors : bool
+        Leave what cannot be removed.
+
+    Raises
+    ------
+    InputError
+        If it lies elsewhere; nothing is removed then.
+    """
+    if os.path.lexists(path):
+        shutil.rmtree(inside(path, within), ignore_errors=ignore_errors)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -128,6 +128,36 @@ def test_the_best_model_of_every_method_is_kept_and_made_again_when_lost(retenti
     assert (models / "full" / "model.safetensors").read_bytes() == before
 
 
+def test_no_label_leads_out_of_the_folder_of_models(retention):
+    labels = ["..", "../../x", "/etc", "a/b", "CON", "x" * 300]
+    prompt = {"name": "prompt", "prompt_steps": 1}
+    methods = [{**prompt, "prompt_length": n, "label": label} for n, label in enumerate(labels, start=1)]
+    options = {"keep": True, "methods": methods}
+    study = retention.study(**options)
+    outside = set(study.folder.parent.iterdir()) | {study.folder}
+    run_study(study)
+    assert set(study.folder.parent.iterdir()) == outside
+    models = list((study.folder / "models").iterdir())
+    assert len(models) == len(labels)
+    assert all((model / "adapter_model.safetensors").is_file() for model in models)
+    assert "a%2Fb" in {model.name for model in models}
+    again = Counter()
+    run_study(retention.study(**options), again)
+    assert again.runs == []
+
+
+def test_models_are_not_kept_where_a_link_leads_elsewhere(retention, tmp_path):
+    precious = tmp_path / "precious" / "full"
+    precious.mkdir(parents=True)
+    options = {"methods": [{"name": "full"}]}
+    study = retention.study(**options)
+    run_study(study)
+    (study.folder / "models").symlink_to(precious.parent)
+    with pytest.raises(InputError, match="there must be no links to elsewhere"):
+        run_study(retention.study(**options, keep=True))
+    assert list(precious.parent.iterdir()) == [precious]
+
+
 def test_the_limit_of_examples_is_not_for_the_targets(retention):
     shown = {"shots": [1], "draws": 1, "max_examples": 1}
     data = run_study(retention.study(in_context=shown, methods=[{"name": "full"}])).data

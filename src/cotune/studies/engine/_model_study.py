@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from cotune._config import did_you_mean
+from cotune._files import remove_folder
 from cotune.exceptions import InputError
 from cotune.models import Encoder
 from cotune.studies.engine._config import ModelStudyConfig
@@ -41,7 +41,7 @@ class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
 
     def stored(self, record: RunRecord) -> None:
         """Take away the state that a tuning would have gone on from."""
-        shutil.rmtree(self.states / record.key, ignore_errors=True)
+        remove_folder(self.states / record.key, self.folder, ignore_errors=True)
 
     @property
     def states(self) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from cotune._files import remove_folder
 from cotune.studies.engine import Runner, artefact_record
 from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, JointPartRun, run_key
 from cotune.training.learner import Learner
@@ -36,4 +36,4 @@ def wanted_parts(
 
 def forget_parts(shared: Path) -> None:
     """Take away what joint parts left, when no run goes on from them any more."""
-    shutil.rmtree(shared / "joint-parts", ignore_errors=True)
+    remove_folder(shared / "joint-parts", shared.parent, ignore_errors=True)

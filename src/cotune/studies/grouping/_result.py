@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cotune._files import write_text
+from cotune._files import remove_folder, write_text
 from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
 from cotune.findings.grouping import ArmCost
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
@@ -150,7 +149,7 @@ def write_groups(folder: Path, groups: Groups) -> None:
     }
     for adapter in (folder / "adapters").glob("*group-*"):
         if artefact_record(adapter).get("tasks") != members.get(adapter.name, ()):
-            shutil.rmtree(adapter)
+            remove_folder(adapter, folder)
 
 
 def write_results(folder: Path, plan: ArmRuns, records: Mapping[GroupingStudyRun, RunRecord]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import quote
 
+from cotune._files import file_names, inside, remove_folder
 from cotune.answering import check_in_context, merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.retention import RetentionData, retention_findings
@@ -125,6 +124,7 @@ class RetentionStudy(RetentionDesign):
     def follow(self, runner: Runner[RetentionStudyRun], notes: Notes) -> RetentionResult:
         """Measure the pretrained model, tune it by every method, compare, report."""
         result = RetentionResult(study=self, notes=notes, stages=runner.stages)
+        homes = self._homes() if self.config.keep else {}
         before = runner.get("pretrained", [PretrainedRun()])
         pretrained = next(iter(before.values()), None)
         if pretrained is None:
@@ -140,24 +140,29 @@ class RetentionStudy(RetentionDesign):
         write_results(self.folder, result.findings, self.config.in_context.split)
         result.report = write_report(result.findings, self.folder / "report.html")
         if self.config.keep and runner.executes:
-            self._keep_best(data, runner)
+            self._keep_best(data, runner, homes)
         return result
 
-    def _keep_best(self, data: RetentionData, runner: Runner[RetentionStudyRun]) -> None:
+    def _homes(self) -> dict[str, Path]:
+        """Return where the best model of every method goes, which is refused where a link leads elsewhere."""
+        names = file_names(arm.label for arm in self.config.methods)
+        return {label: inside(self.folder / "models" / name, self.folder) for label, name in names.items()}
+
+    def _keep_best(
+        self, data: RetentionData, runner: Runner[RetentionStudyRun], homes: Mapping[str, Path]
+    ) -> None:
         """Keep the best model of every method and take the others away; one that is lost is trained again."""
         best = {arm.label: self._best_cell(data, arm) for arm in self.config.methods}
         folders: dict[RetentionStudyRun, Path] = {
-            self.cells[cell]: self.folder / "models" / quote(label, safe=" ")
-            for label, cell in best.items()
-            if cell is not None
+            self.cells[cell]: homes[label] for label, cell in best.items() if cell is not None
         }
         for run, folder in folders.items():
             fresh = self._left / self.key(run)
             if fresh.is_dir():
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder, self.folder, ignore_errors=True)
                 folder.parent.mkdir(exist_ok=True)
                 fresh.rename(folder)
-        shutil.rmtree(self._left, ignore_errors=True)
+        remove_folder(self._left, self.folder, ignore_errors=True)
         runner.get("keeping", list(folders), folders)
 
     @property

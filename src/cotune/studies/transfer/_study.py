@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
+from cotune._files import remove_folder
 from cotune.answering import check_in_context, merge_notes
 from cotune.evaluation.transfer import check_transfer
 from cotune.exceptions import RunError
@@ -102,5 +102,5 @@ class TransferStudy(TransferDesign):
         write_results(self.folder, result.findings)
         result.report = write_report(result.findings, self.folder / "report.html")
         if runner.executes and not self.config.keep:
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            remove_folder(self.checkpoints, self.folder, ignore_errors=True)
         return result

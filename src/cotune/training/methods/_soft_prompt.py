@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-from urllib.parse import quote
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
+from cotune._files import file_names
 from cotune._registry import Registry
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._method import Attached, Method, Stage
@@ -152,7 +152,7 @@ class PromptedWeightsMethod(SoftPromptMethod):
 def _write_prompts(prompts: SoftPrompts, folder: Path, *, base: str | None) -> None:
     """Write one prompt into a folder, several into one folder each, named as the tasks."""
     several = len(prompts.parameters) > 1
-    for name in prompts.parameters:
-        home = folder / quote(name, safe=" ") if several else folder
+    for name, called in file_names(prompts.parameters).items():
+        home = folder / called if several else folder
         home.mkdir(exist_ok=True)
         prompts.save(name, home, base=base and f"{'../' * (1 + several)}{base}")
