@@ -88,7 +88,7 @@ def trainer_loop(
     folder: Path, model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig
 ) -> tuple[list[float], float]:
     """Train with transformers.Trainer and PEFT; return losses and processor seconds."""
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype=model.base.dtype)
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=model.base.dtype, trust_remote_code=False)
     torch.manual_seed(0)
     lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     adapted = get_peft_model(base, lora)

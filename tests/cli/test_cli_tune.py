@@ -291,3 +291,18 @@ def test_mistakes_cost_one_sentence_and_nothing_is_written(
     assert not out
     assert contents(tmp_path) == before
     assert not list(inside.glob("out*"))
+
+
+def test_a_model_that_brings_code_is_refused_whatever_stands_on_standard_input(toy, files, tmp_path):
+    model, ran = shutil.copytree(toy, tmp_path / "model"), tmp_path / "ran"
+    (model / "own.py").write_text(f"from pathlib import Path\nPath({str(ran)!r}).touch()\n")
+    config = json.loads((model / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}
+    (model / "config.json").write_text(json.dumps(config))
+    command = ["-m", "cotune", *map(str, tune(files["copy"], model, tmp_path / "out", "full"))]
+    done = subprocess.run([sys.executable, *command], input="yes\n" * 100, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "comes with code of its own, which is not run" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not ran.exists()

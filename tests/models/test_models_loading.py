@@ -1,5 +1,7 @@
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -60,6 +62,68 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(checkpoint, flaw):
     assert message.endswith(".")
     assert "\n" not in message
     assert len(message) < len(str(checkpoint)) + 300
+
+
+CODE = """from pathlib import Path
+Path({ran!r}).touch()
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+class Config(LlamaConfig):
+    model_type = "own"
+class Model(LlamaForCausalLM):
+    config_class = Config
+class Tokenizer:
+    from_pretrained = AutoTokenizer.from_pretrained
+"""
+
+
+def bring_code(folder, *parts, **changes):
+    """Let a checkpoint bring code of its own, which leaves a file behind when it is run."""
+    ran = folder.parent / "ran"
+    (folder / "own.py").write_text(CODE.format(ran=str(ran)))
+    auto_map = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    configure(folder, auto_map={part: auto_map[part] for part in parts}, **changes)
+    file = folder / "tokenizer_config.json"
+    tokenizer = {"auto_map": {"AutoTokenizer": [None, "own.Tokenizer"]}}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **tokenizer}))
+    return ran
+
+
+@pytest.fixture
+def yes(monkeypatch):
+    """Answer every question on standard input by yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n" * 100))
+
+
+def test_a_model_that_needs_code_of_its_own_is_refused_and_the_code_never_run(
+    checkpoint, tiny_causal, yes, capfd
+):
+    ran = bring_code(checkpoint, "AutoConfig", "AutoModelForCausalLM", model_type="own")
+    encoder = load_encoder(tiny_causal)
+    loads = (
+        lambda: load_encoder(checkpoint),
+        lambda: LanguageModel.load(checkpoint),
+        lambda: LanguageModel.load(checkpoint, encoder, precision="fp32"),
+        lambda: LanguageModel.skeleton(checkpoint, encoder),
+    )
+    for load in loads:
+        with pytest.raises(InputError) as caught:
+            load()
+        assert str(caught.value) == (
+            f"The model {checkpoint} comes with code of its own, which is not run; give a model of a kind "
+            "that transformers loads without."
+        )
+    assert not ran.exists()
+    assert "yes" in sys.stdin.readline(), "nothing was asked"
+    assert "Do you wish" not in "".join(capfd.readouterr())
+
+
+def test_code_beside_a_model_that_transformers_knows_is_not_run(checkpoint, yes):
+    ran = bring_code(checkpoint, "AutoConfig", "AutoModelForCausalLM")
+    model = LanguageModel.load(checkpoint)
+    assert type(model.base).__module__.startswith("transformers.models.")
+    LanguageModel.skeleton(checkpoint, model.encoder)
+    assert not ran.exists()
+    assert len(sys.stdin.read().split()) == 100, "nothing was asked"
 
 
 def test_the_libraries_are_quiet_while_loading_and_as_loud_as_before_after_it(checkpoint, capfd):

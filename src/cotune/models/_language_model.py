@@ -151,7 +151,7 @@ class LanguageModel(Brief, FrozenModel):
         auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
         with loading(model), torch.device("meta"):
             config = transformers.AutoConfig.from_pretrained(str(model), **hub_options(model, revision))
-            base = auto.from_config(config)
+            base = auto.from_config(config, trust_remote_code=False)
             with suppress(OSError):
                 # Not every checkpoint has one; what a decoder begins with may stand there.
                 found = transformers.GenerationConfig.from_pretrained(

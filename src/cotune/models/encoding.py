@@ -280,8 +280,13 @@ def load_encoder(
 
 
 def hub_options(model: Path | str, revision: str | None) -> dict[str, Any]:
-    """Return the arguments that keep a local checkpoint from asking the hub."""
-    return {"revision": revision or "main", "local_files_only": isinstance(model, Path)}
+    """Return the arguments that keep a local checkpoint from the hub, and any from running its code."""
+    # Where nothing is said of trust, transformers asks on the terminal and takes a piped "yes" for one.
+    return {
+        "revision": revision or "main",
+        "local_files_only": isinstance(model, Path),
+        "trust_remote_code": False,
+    }
 
 
 @contextmanager
@@ -298,6 +303,11 @@ def loading(model: Path | str) -> Iterator[None]:
         raise
     except Exception as error:
         # The libraries raise whatever they meet, most of it with roots of its own: safetensors, validation.
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"The model {model} comes with code of its own, which is not run; give a model of a kind "
+                "that transformers loads without."
+            ) from error
         reason = shorten(str(error), 240, placeholder="")
         if " " not in reason:
             reason = f"{type(error).__name__} {reason}"

@@ -41,9 +41,12 @@ def convert_gguf(file: Path, folder: Path) -> Path:
 
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     model = AutoModelForCausalLM.from_pretrained(
-        **source, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        **source,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+        trust_remote_code=False,
     )
-    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
     with new_folder(folder) as fresh:
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
