@@ -57,8 +57,8 @@ def group(
         Number of groups; "auto" chooses it from the data.
     k_max : int, optional
         Largest number tried by "auto".
-    k_rule : {"entry_cv", "bic", "average_density", "summed_density"}, optional
-        How "auto" chooses; by default entry_cv up to 100 tasks and the cheaper bic beyond.
+    k_rule : {"evidence", "entry_cv", "bic", "average_density", "summed_density"}, optional
+        How "auto" chooses; by default by the evidence of a block model.
     lower_is_better : bool
         Whether the numbers are losses. A :class:`~cotune.affinity.Table` has been told when it was made.
     objective : {"auto", "gain", "density"}
