@@ -116,7 +116,6 @@ def test_tasks_that_share_test_inputs_are_found():
         ([{"name": "joint", "match_parameters": True}], "needs a label beside its name 'joint'"),
         ([{"name": "joint", "label": "grouped"}], "label 'grouped' is the name of another arm"),
         ([{"name": "joint", "label": "single"}], "label 'single' is the name of another arm"),
-        ([{"name": "joint", "label": "joint", "match_parameters": True}], "is that of the arm trained as"),
         ([{"name": "joint", "label": "x", "method": {"name": "lorra"}}], "method.name: must be one of"),
         ([{"name": "joint", "label": "x", "rate": 3}], "rate: unknown key"),
     ],

@@ -53,8 +53,6 @@ class ArmConfig(Variation):
         if self.label in ARMS and self.label != self.name:
             # The verdict is among arms by their names: what is called 'single' would be taken for it.
             raise ValueError(f"the label '{self.label}' is the name of another arm; call it otherwise.")
-        if self.label == self.name and not self.is_usual:
-            raise ValueError(f"the label '{self.label}' is that of the arm trained as the learner trains.")
         if self.share is not None and not self.branches:
             raise ValueError(f"share is a key of {BRANCHED}: '{self.name}' trains no part on all tasks.")
         if self.updates == "joint" and self.name == "joint":
