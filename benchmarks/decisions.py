@@ -29,10 +29,10 @@ from cotune.affinity import (
     task_gains,
 )
 from cotune.benchmark.verdicts import comparisons_with_a_clear_effect, comparisons_without_effect
+from cotune.findings.grouping import Interval
 from cotune.grouping import SDPClustering, all_groups, best_gain_partition, gain_bound, prepare
 from cotune.grouping.exact import _partitions
 from cotune.studies.grouping import gain_groups
-from cotune.studies.grouping._gain import Gain
 
 Row = dict[str, Any]
 COVERED = (0.86, 0.94)
@@ -362,7 +362,7 @@ def _of_world(
     }
 
 
-def _holds(gain: Gain, truth: float) -> float:
+def _holds(gain: Interval, truth: float) -> float:
     return float(gain.low <= truth <= gain.high)
 
 

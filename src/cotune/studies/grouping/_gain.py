@@ -13,6 +13,7 @@ from cotune import affinity, grouping
 from cotune._repr import Brief
 from cotune.affinity.gain_units import GainUnit
 from cotune.exceptions import InputError
+from cotune.findings.grouping import Interval
 from cotune.grouping.gain_partition import MOST_TASKS, all_groups
 
 if TYPE_CHECKING:
@@ -27,15 +28,6 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Gain(Brief):
-    """A predicted gain and its interval, in units of the tasks; NaN where no interval was asked for."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class GainGroups(Brief):
     """The partition of largest predicted gain.
 
@@ -43,9 +35,9 @@ class GainGroups(Brief):
     ----------
     labels : tuple of int
         Group of every task, numbered by first appearance.
-    over_alone, over_together : Gain
+    over_alone, over_together : Interval
         Weighted mean gain a task over training each task alone, and over training all together.
-    by_task : tuple of Gain
+    by_task : tuple of Interval
         Gain of every task over training it alone.
     together : float
         Mean gain a task of all together over each alone.
@@ -62,9 +54,9 @@ class GainGroups(Brief):
     """
 
     labels: tuple[int, ...]
-    over_alone: Gain
-    over_together: Gain
-    by_task: tuple[Gain, ...]
+    over_alone: Interval
+    over_together: Interval
+    by_task: tuple[Interval, ...]
     together: float
     bound: float
     exact: bool
@@ -163,17 +155,16 @@ def _settle(
 ) -> tuple[NDArray[np.intp], float]:
     """Return the best partition and its bound by the predictor that does best at its sizes."""
     seen: set[int] = set()
+    stays = False
     while True:
         found = _best(prediction, n, k, w, seed)
         sizes = {int(s) for s in np.bincount(found)}
-        before = prediction.chosen_
-        if sizes <= seen or len(seen) > ROUNDS:
+        if stays or sizes <= seen or len(seen) > ROUNDS:
             break
+        before = prediction.chosen_
         seen |= sizes
         prediction.choose(s for s in seen for _ in range(s))
-        if prediction.chosen_ == before:
-            break
-    found = _best(prediction, n, k, w, seed)
+        stays = prediction.chosen_ == before  # yet how far runs are believed may be another: once more
     if k is None:
         found = _fewest(prediction, found, w, believe_runs=n <= MOST_TASKS)
     return found, _bound(prediction, found, n, w)
@@ -238,7 +229,7 @@ def _sized(prediction: PredictedGain) -> SizedEffects:
 def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
     """Return what ``groups.json`` and ``cotune group --json`` hold of a predicted gain."""
 
-    def interval(gain: Gain) -> dict[str, float | None]:
+    def interval(gain: Interval) -> dict[str, float | None]:
         known = {"value": gain.value, "low": gain.low, "high": gain.high}
         return {key: None if np.isnan(number) else number for key, number in known.items()}
 
@@ -268,9 +259,9 @@ def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _gain(value: float, draws: Array) -> Gain:
+def _gain(value: float, draws: Array) -> Interval:
     if not draws.size or np.isnan(draws).any():
-        return Gain(value, float("nan"), float("nan"))
+        return Interval(value=value, low=float("nan"), high=float("nan"))
     low, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     # The predictor that the groups are chosen by need not be the middle of the posterior over all laws.
-    return Gain(value, min(float(low), value), max(float(high), value))
+    return Interval(value=value, low=min(float(low), value), high=max(float(high), value))

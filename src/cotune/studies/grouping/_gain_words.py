@@ -9,7 +9,7 @@ import numpy as np
 from cotune.affinity.gain_units import GainUnit
 from cotune.findings.grouping import Interval, PredictedGains, TriedPredictor, gain_text, interval_text
 from cotune.grouping.gain_partition import MOST_TASKS
-from cotune.studies.grouping._gain import LEVEL, Gain, GainGroups
+from cotune.studies.grouping._gain import LEVEL, GainGroups
 
 NAMED = 5
 """Most tasks that are named in a line."""
@@ -96,12 +96,12 @@ def predicted_gains(
     return PredictedGains(
         unit=groups.gains.unit,
         level=LEVEL,
-        over_alone=as_interval(groups.over_alone),
-        over_together=as_interval(groups.over_together),
+        over_alone=groups.over_alone,
+        over_together=groups.over_together,
         together=groups.together,
         upper_bound=groups.bound,
         optimal=groups.optimal,
-        by_task=tuple(as_interval(gain) for gain in groups.by_task),
+        by_task=groups.by_task,
         weights=tuple(weights) if len(set(weights)) > 1 else (),
         tested_sizes=prediction.tested_sizes_,
         predictors=tuple(
@@ -123,14 +123,9 @@ def predicted_gains(
     )
 
 
-def interval(gain: Gain, unit: GainUnit) -> str:
+def interval(gain: Interval, unit: GainUnit) -> str:
     """Write a gain with its interval."""
-    return interval_text(as_interval(gain), unit, LEVEL)
-
-
-def as_interval(gain: Gain) -> Interval:
-    """Return a gain as findings keep it."""
-    return Interval(value=gain.value, low=gain.low, high=gain.high)
+    return interval_text(gain, unit, LEVEL)
 
 
 def _sizes(sizes: Sequence[int]) -> str:

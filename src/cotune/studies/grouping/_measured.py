@@ -16,7 +16,7 @@ from cotune.findings.comparison import (
 from cotune.findings.grouping import Interval, interval_text, measured_text
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.grouping._comparison import TrainedArm
-from cotune.studies.grouping._gain import LEVEL, Gain, GainGroups
+from cotune.studies.grouping._gain import LEVEL, GainGroups
 
 _OVER = {"single": "each alone", "joint": "all together"}
 
@@ -43,7 +43,7 @@ def measure_gains(
     comparison : Comparison
         What the scores say.
     """
-    predicted: dict[str, Gain] = {"single": gain.over_alone, "joint": gain.over_together}
+    predicted: dict[str, Interval] = {"single": gain.over_alone, "joint": gain.over_together}
     k = max(gain.labels) + 1
     same = {"single": k == len(gain.labels), "joint": k == 1}
     plain = {arm.title for arm in arms if arm.variation.is_none}
