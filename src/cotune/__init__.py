@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cotune.exceptions import CotuneError, InputError, RunError
+    from cotune.findings.preview import Preview
     from cotune.grouping import SDPClustering
     from cotune.studies.engine import Plan, Status, StudyResult
     from cotune.studies.evaluating import Evaluation, evaluate
     from cotune.studies.grouping import Groups, group
     from cotune.studies.kinds import Study
+    from cotune.studies.previewing import preview
     from cotune.studies.task_files import read_tasks
     from cotune.studies.tuning import TuneResult, tune
     from cotune.tasks import Example, Task
@@ -29,6 +31,7 @@ _HOMES = {
     "Groups": "studies.grouping",
     "InputError": "exceptions",
     "Plan": "studies.engine",
+    "Preview": "findings.preview",
     "RunError": "exceptions",
     "SDPClustering": "grouping",
     "Status": "studies.engine",
@@ -38,6 +41,7 @@ _HOMES = {
     "TuneResult": "studies.tuning",
     "evaluate": "studies.evaluating",
     "group": "studies.grouping",
+    "preview": "studies.previewing",
     "read_tasks": "studies.task_files",
     "tune": "studies.tuning",
 }
@@ -49,6 +53,7 @@ __all__ = [
     "Groups",
     "InputError",
     "Plan",
+    "Preview",
     "RunError",
     "SDPClustering",
     "Status",
@@ -59,6 +64,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "group",
+    "preview",
     "read_tasks",
     "tune",
 ]

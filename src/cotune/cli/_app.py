@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cotune.cli.commands import bench, demo, evaluate, group, instructions, study, tune
+from cotune.cli.commands import bench, demo, evaluate, group, instructions, preview, study, tune
 
 app = typer.Typer(
     name="cotune",
@@ -15,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("preview")(preview.preview)
 app.command("plan")(study.plan)
 app.command("run")(study.run)
 app.command("status")(study.status)

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from cotune._files import write_text
 from cotune.findings.functions import FunctionsFindings
 from cotune.findings.grouping import GroupingFindings
+from cotune.findings.preview import Preview
 from cotune.findings.retention import RetentionFindings
 from cotune.findings.transfer import TransferFindings
 
 if TYPE_CHECKING:
     import jinja2
 
-AnyFindings: TypeAlias = GroupingFindings | RetentionFindings | TransferFindings | FunctionsFindings
+AnyFindings: TypeAlias = GroupingFindings | RetentionFindings | TransferFindings | FunctionsFindings | Preview
 
 _SECTIONS: dict[type[AnyFindings], str] = {
     FunctionsFindings: "functions",
     GroupingFindings: "grouping",
+    Preview: "preview",
     RetentionFindings: "retention",
     TransferFindings: "transfer",
 }
@@ -35,7 +37,7 @@ def render_report(findings: AnyFindings) -> str:
 
     Parameters
     ----------
-    findings : GroupingFindings, RetentionFindings, TransferFindings or FunctionsFindings
+    findings : GroupingFindings, RetentionFindings, TransferFindings, FunctionsFindings or Preview
         What to show; what was not measured is left out or said to be missing.
 
     Returns
@@ -58,7 +60,7 @@ def write_report(findings: AnyFindings, path: str | os.PathLike[str]) -> Path:
 
     Parameters
     ----------
-    findings : GroupingFindings, RetentionFindings, TransferFindings or FunctionsFindings
+    findings : GroupingFindings, RetentionFindings, TransferFindings, FunctionsFindings or Preview
         What to show.
     path : path-like
         The HTML file; its folder is made where it does not exist, an older file is replaced.

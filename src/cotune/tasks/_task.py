@@ -52,6 +52,8 @@ class Task(Brief):
         One sentence for everything that was cut or dropped while reading.
     format : str
         The name of the prompts' format, a key of :data:`cotune.tasks.FORMATS`.
+    why_metric : str
+        Why it is scored by this metric, in words.
     stops : tuple of str, optional
         The strings before which an answer ends; by default :func:`cotune.tasks.stops_of` tells them from the
         format and the answers.
@@ -65,6 +67,7 @@ class Task(Brief):
     notes: tuple[str, ...] = field(default=(), compare=False)
     format: str = "default"
     stops: tuple[str, ...] | None = None
+    why_metric: str = field(default="", compare=False)
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from (("", self.name), ("", self.instruction))

@@ -11,6 +11,7 @@ from cotune.studies.engine._folder import locked
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
+from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult, aligned, cell, csv_text, machine_rows, write_json
 from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
@@ -29,6 +30,7 @@ __all__ = [
     "ModelStudy",
     "ModelStudyConfig",
     "Plan",
+    "Prompting",
     "Run",
     "RunRecord",
     "RunStore",

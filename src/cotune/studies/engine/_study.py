@@ -21,6 +21,7 @@ from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._plan import Costs, Plan
+from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
@@ -133,6 +134,17 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         InputError
             If a task, the model or a number does not fit.
         """
+
+    @property
+    def prompting(self) -> Prompting:
+        """How tasks are put to the model; needs the tokenizer alone.
+
+        Raises
+        ------
+        InputError
+            If no model of the study reads text, as by default.
+        """
+        raise InputError(f"{self.path}: no language model reads the tasks of this study: it has no prompts.")
 
     @abstractmethod
     def key(self, run: RunT) -> str:

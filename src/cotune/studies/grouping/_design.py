@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from cotune.answering import ChoiceConfig, InContextConfig
 from cotune.models.config import ModelConfig
-from cotune.studies.engine import Study
+from cotune.studies.engine import Prompting, Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import (
     BranchedRun,
@@ -19,6 +20,7 @@ from cotune.studies.grouping._runs import (
 )
 from cotune.studies.grouping.arms import BASELINES
 from cotune.studies.grouping.config import ComparisonConfig, GroupingStudyConfig
+from cotune.training.language_model import LanguageModelConfig
 from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner, SplitsLearner
 
 
@@ -43,6 +45,22 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         if counted is not self.model and isinstance(counted, ModelConfig):
             counted.recall_precision(self.precision)  # what a copy measured by itself could differ
         return counted
+
+    @property
+    def prompting(self) -> Prompting:
+        """How the learner trains on the tasks and asks them, where it is a language model."""
+        model = self.options
+        if not isinstance(model, LanguageModelConfig):
+            return super().prompting
+        arms = self.config.comparison.arms if self.config.comparison is not None else ()
+        methods = [model.method, *(arm.method for arm in arms if arm.method is not None)]
+        return Prompting(
+            model=model.model,
+            encoder=model.encoder(self.base),
+            in_context=InContextConfig(**{key: getattr(model, key) for key in ChoiceConfig.model_fields}),
+            methods={task.name: methods for task in self.tasks},
+            shots={},
+        )
 
     def key(self, run: GroupingStudyRun) -> str:
         """Hash learner, data of the run's tasks, and the run's fields."""

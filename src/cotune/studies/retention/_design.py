@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from cotune._config import did_you_mean, parse
 from cotune.answering import scored_fingerprint
 from cotune.exceptions import InputError
-from cotune.studies.engine import ModelStudy, choose, key_of
+from cotune.studies.engine import ModelStudy, Prompting, choose, key_of
 from cotune.studies.retention.config import MethodArm, RetentionConfig
 from cotune.tasks import Task
 from cotune.training.methods import METHODS, Method
@@ -167,6 +167,19 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
     def runs(self) -> dict[str, list[RetentionStudyRun]]:
         """All runs, by stage."""
         return {"pretrained": [PretrainedRun()], "tuning": list(dict.fromkeys(self.cells.values()))}
+
+    @property
+    def prompting(self) -> Prompting:
+        """How targets are trained, and the other tasks asked."""
+        methods = [arm.method for arm in self.config.methods]
+        return Prompting(
+            model=self.config.model,
+            encoder=self.encoder,
+            in_context=self.config.in_context,
+            methods={task.name: methods for task in self.targets},
+            shots={task.name: self.config.in_context.shots for task in self.evaluation},
+            seed=self.config.seed,
+        )
 
     def key(self, run: RetentionStudyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 from cotune._config import parse
 from cotune.answering import scored_fingerprint
+from cotune.evaluation.transfer import draw_trials
 from cotune.exceptions import InputError
-from cotune.studies.engine import ModelStudy, choose, key_of
+from cotune.models import Encoded
+from cotune.studies.engine import ModelStudy, Prompting, choose, key_of
 from cotune.studies.transfer._groups import groups_of
 from cotune.studies.transfer.config import Arm, TransferStudyConfig
 from cotune.tasks import Task
@@ -221,6 +223,28 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
             "tuning": list(tunings),
             "measuring": [run for tuning in tunings for run in self.measurements(tuning)],
         }
+
+    @property
+    def prompting(self) -> Prompting:
+        """How training tasks are trained, and held-out ones asked and fine-tuned on."""
+        methods = [arm.method for arm in self.config.compared]
+        return Prompting(
+            model=self.config.model,
+            encoder=self.encoder,
+            in_context=self.config.in_context,
+            methods={task.name: methods for task in self.train},
+            shots={task.name: self.config.in_context.shots for task in self.held_out},
+            seed=self.config.seed,
+            further=self._fine_tuned,
+        )
+
+    def _fine_tuned(self, task: Task) -> Iterator[tuple[str, Encoded]]:
+        """Return a prompt of the fine-tunings on a held-out task."""
+        config = self.config
+        if task in self.held_out:
+            trial = next(draw_trials(task, config.transfer, config.in_context, seed=config.seed))
+            title = f"fine-tuned on, marked by its {config.transfer.marking}"
+            yield f"{title}, 1 of {len(trial.examples)}", trial.encoded(self.encoder)[0]
 
     def key(self, run: TransferStudyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""

@@ -76,6 +76,8 @@ class Source(Brief):
         The metric that fits unless the user names another.
     category : str
         The family the task's author put it in.
+    why_metric : str
+        Why that metric fits, in words, where it is not told from the answers.
     format : str
         The format that fits unless the user names another.
     notes : tuple of str
@@ -92,6 +94,7 @@ class Source(Brief):
     format: str = "default"
     notes: tuple[str, ...] = ()
     together: Mapping[str, str] = field(default_factory=dict)
+    why_metric: str = ""
 
 
 class ReaderConfig(Options, ABC):
@@ -240,7 +243,15 @@ class ReaderConfig(Options, ABC):
         format = self.format or source.format
         stops = None if self.stops is None else tuple(self.stops)
         task = Task(name, source.instruction, splits, metric, source.category, (), format, stops)
-        return replace(task, notes=(*source.notes, *notes, *_stops_left_out(task)))
+        why = "as was asked for" if self.metric else source.why_metric or _why(task)
+        return replace(task, notes=(*source.notes, *notes, *_stops_left_out(task)), why_metric=why)
+
+
+def _why(task: Task) -> str:
+    """Say what the metric of a task is told from: its answers."""
+    if all(example.choices for examples in task.splits.values() for example in examples):
+        return "since each answer is one of a closed set"
+    return "since answers are free text"
 
 
 def _sentences(notes: Sequence[str]) -> str:

@@ -87,6 +87,7 @@ def read_rows(
         format=options.default_format,
         notes=tuple(notes),
         together=_together(read.rows) if read.shapes else {},
+        why_metric=options.why_metric,
     )
 
 

@@ -53,6 +53,7 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
             self.default_metric,
             format=self.default_format,
             notes=unusable.notes,
+            why_metric=self.why_metric,
         )
 
     def _tables(self, base: Path) -> Mapping[str, Any]:

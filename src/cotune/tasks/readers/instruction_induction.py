@@ -84,6 +84,7 @@ class InstructionInductionReader(TaskTemplates, ReaderConfig):
             metric,
             format=options.default_format,
             notes=unusable.notes,
+            why_metric="as the collection scores it" if free else options.why_metric,
         )
 
     def _instruction(self, path: Path, file: _File, options: TemplateOptions) -> str:

@@ -81,4 +81,5 @@ def _load(files: dict[str, Path], options: TemplateOptions) -> Source:
         options.default_metric,
         format=options.default_format,
         notes=unusable.notes,
+        why_metric=options.why_metric,
     )

@@ -53,7 +53,8 @@ def _load(path: Path) -> Source:
     examples = unusable.examples(rows, _texts)
     category, left_out = _category(file.categories)
     notes = (*unusable.notes, *left_out)
-    return Source(instruction, {"train": examples}, "rouge_l", category, notes=notes)
+    why = "as Super-NaturalInstructions are scored"
+    return Source(instruction, {"train": examples}, "rouge_l", category, notes=notes, why_metric=why)
 
 
 def _category(categories: Any) -> tuple[str, tuple[str, ...]]:

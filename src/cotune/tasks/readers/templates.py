@@ -129,6 +129,11 @@ class TemplateOptions(Options):
         return "accuracy" if self.answers else "rouge_l"
 
     @property
+    def why_metric(self) -> str:
+        """Why it fits, where answers do not tell."""
+        return "" if self.builtin is None else f"as the template {self.builtin} has it"
+
+    @property
     def default_format(self) -> str:
         """The format that fits the template."""
         return "default" if self.builtin is None else get_builtin(self.builtin).format
