@@ -24,8 +24,13 @@ def on_first_use(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
     """
 
     def load(name: str) -> Any:
-        if name in homes:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
             return getattr(import_module(f"{package}.{homes[name]}"), name)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        except ModuleNotFoundError as error:
+            from cotune._packages import explained
+
+            raise explained(error, f"{package}.{name}") from error
 
     return load

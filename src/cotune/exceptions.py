@@ -17,6 +17,22 @@ class InputError(CotuneError, ValueError):
     """Something the user gave is not usable; the command line exits with status 2."""
 
 
+class PackageError(InputError, ModuleNotFoundError):
+    """A package is not installed that an extra of cotune brings.
+
+    Parameters
+    ----------
+    sentence : str
+        What needs it, and how to install it.
+    name : str
+        The module that is missing.
+    """
+
+    def __init__(self, sentence: str, name: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
 class RunError(CotuneError, RuntimeError):
     """A run failed on its own account (a diverging loss, a dead worker); other runs go on."""
 

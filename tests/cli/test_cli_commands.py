@@ -1,6 +1,7 @@
 """The real command in its own process where that matters, in this one where it does not."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -342,6 +343,33 @@ def test_a_missing_table(tmp_path, capsys):
     status, _, error = cotune(capsys, "group", tmp_path / "none.csv")
     assert status == 2
     assert "cannot be read" in sentence(error)
+
+
+@pytest.mark.parametrize(("alone", "asked"), [([], ["--help"]), (["bench"], ["bench", "-h"])])
+def test_a_command_without_those_below_it_prints_its_help(alone, asked, capsys):
+    status, told, errors = cotune(capsys, *alone)
+    assert (status, errors) == (0, "")
+    assert "Commands:" in told
+    assert cotune(capsys, *asked) == (0, told, "")
+
+
+def test_h_is_help_of_every_command(capsys):
+    status, told, _ = cotune(capsys, "group", "-h")
+    assert status == 0
+    assert "-h, --help" in told
+    assert cotune(capsys, "group", "--help") == (0, told, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"), [("cotune ev", ["eval"]), ("cotune group --rep", ["--report"])]
+)
+def test_the_shell_completes_commands_and_options(words, completed):
+    asked = {"_COTUNE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; sys.argv = ['cotune']; from cotune.cli.main import run_and_exit; run_and_exit()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **asked}, check=True
+    )
+    assert done.stdout.split() == completed
 
 
 def test_unknown_commands_and_options_exit_with_2(capsys):

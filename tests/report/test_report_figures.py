@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_rgb
 from samples import grouping as samples
 
 from cotune.findings.grouping import KRule
+from cotune.report import palette
 from cotune.report.figures.axis import Axis
 from cotune.report.figures.curves import curve
 from cotune.report.figures.dotplot import dot_plots
@@ -35,6 +35,19 @@ def test_tick_texts_are_the_values_they_stand_at(low, width, ticks):
         assert 10 - 1e-3 <= px <= 110 + 1e-3
 
 
+@given(low=finite, width=st.floats(1e-5, 1e6), ticks=st.integers(2, 9))
+def test_an_axis_has_at_least_two_ticks_and_few_more_than_asked_for(low, width, ticks):
+    assert 2 <= len(Axis.over(low, low + width, 0.0, 1.0, ticks=ticks).ticks) <= max(ticks + 1, 4)
+
+
+@given(low=st.integers(1, 60), more=st.integers(0, 200))
+def test_whole_ticks_are_whole(low, more):
+    axis = Axis.over(low - 0.5, low + more + 0.5, 0.0, 1.0, ticks=8, whole=True)
+    texts = [text for _, text in axis.ticks]
+    assert texts
+    assert texts == [str(int(text)) for text in texts]
+
+
 def test_axis_has_round_ticks_within_its_range():
     axis = Axis.over(-0.11, 0.11, 0.0, 200.0, ticks=6)
     assert [text for _, text in axis.ticks] == [f"{MINUS}0.10", f"{MINUS}0.05", "0.00", "0.05", "0.10"]
@@ -54,10 +67,11 @@ def test_colours_rise_with_the_value_and_stay_in_the_palette(entries, probe):
 def test_colours_are_centred_at_zero_where_signs_differ_and_blue_is_high():
     scale = ColourScale.diverging(np.array([[9.0, -1.0], [3.0, 9.0]]))
     assert scale.centre == 0
-    low, middle, high = map(to_rgb, scale.fills(np.array([-2.9, 0.0, 2.9])))
-    assert low[0] > low[2]
-    assert high[2] > high[0]
-    assert min(middle) > 0.9
+    shown = dict(zip(palette.classes("d"), palette.scale("d"), strict=True))
+    low, middle, high = (shown[name] for name in scale.fills(np.array([-2.9, 0.0, 2.9])))
+    assert low[1:3] > low[5:7]
+    assert high[5:7] > high[1:3]
+    assert min(middle[1:3], middle[3:5], middle[5:7]) > "e0"
     assert scale.clipped, "the diagonal is beyond the range of the pairs"
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from cotune.cli._options import HELP, show_help
 from cotune.cli.commands import bench, demo, evaluate, group, instructions, preview, study, tune
 
 app = typer.Typer(
     name="cotune",
     help="Which tasks should be trained together, and what instruction tuning does to a language model.",
     epilog="Add --debug to any command for a traceback when it fails.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
+    context_settings=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -38,9 +39,10 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     # Eager: it is told before a command is asked for.
     version: bool = typer.Option(
         False, "--version", help="Print the version.", callback=_print_version, is_eager=True
     ),
 ) -> None:
-    pass
+    show_help(context)

@@ -7,6 +7,17 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Of commands that have others below them, which take it from there."""
+
+
+def show_help(context: typer.Context) -> None:
+    """Print the help of a command that was asked for without one of those below it."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
 TasksArgument: TypeAlias = Annotated[
     list[Path],
     typer.Argument(

@@ -47,10 +47,14 @@ def _run(arguments: list[str], debug: bool) -> int | None:
     """Run a command and say what went wrong; None if it was interrupted."""
     import typer
 
+    from cotune._packages import explained
     from cotune.cli._app import app
 
     try:
-        returned = app(arguments, standalone_mode=False)
+        try:
+            returned = app(arguments, standalone_mode=False)
+        except ModuleNotFoundError as error:
+            raise explained(error, _command(arguments)) from error
     except InputError as error:
         return _failed(str(error), 2, debug)
     except CotuneError as error:
@@ -66,6 +70,11 @@ def _run(arguments: list[str], debug: bool) -> int | None:
         return _failed(f"{name}: {error} (an error of cotune's; --debug shows where)", 1, debug)
     # Commands return nothing; typer gives back the status it would have left with, 130 for an interrupt.
     return None if returned == 130 else int(returned or 0)
+
+
+def _command(arguments: list[str]) -> str:
+    """Name the command that the arguments call."""
+    return " ".join(["cotune", *[word for word in arguments if not word.startswith("-")][:1]])
 
 
 def _failed(sentence: str, status: int, debug: bool) -> int | None:

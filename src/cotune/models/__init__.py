@@ -5,8 +5,9 @@ The names are loaded on first use: only some of them need torch.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cotune._lazy import on_first_use
 
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
     from cotune.models.soft_prompt import PromptInit, SoftPrompts
 
 _HOMES = {
-    "Encoded": "cotune.models.encoding",
-    "Encoder": "cotune.models.encoding",
-    "LanguageModel": "cotune.models._language_model",
-    "PROFILES": "cotune.models.profiles",
-    "Precision": "cotune.models.precision",
-    "Profile": "cotune.models.profiles",
-    "ProfileName": "cotune.models.profiles",
-    "PromptInit": "cotune.models.soft_prompt",
-    "Sampling": "cotune.models.sampling",
-    "SoftPrompts": "cotune.models.soft_prompt",
-    "convert_gguf": "cotune.models.gguf",
-    "load_encoder": "cotune.models.encoding",
-    "locate_model": "cotune.models.fingerprint",
-    "model_fingerprint": "cotune.models.fingerprint",
-    "resolve_precision": "cotune.models.precision",
+    "Encoded": "encoding",
+    "Encoder": "encoding",
+    "LanguageModel": "_language_model",
+    "PROFILES": "profiles",
+    "Precision": "precision",
+    "Profile": "profiles",
+    "ProfileName": "profiles",
+    "PromptInit": "soft_prompt",
+    "Sampling": "sampling",
+    "SoftPrompts": "soft_prompt",
+    "convert_gguf": "gguf",
+    "load_encoder": "encoding",
+    "locate_model": "fingerprint",
+    "model_fingerprint": "fingerprint",
+    "resolve_precision": "precision",
 }
 
 __all__ = [
@@ -54,8 +55,5 @@ __all__ = [
     "resolve_precision",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+    __getattr__ = on_first_use(__name__, _HOMES)

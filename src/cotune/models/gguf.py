@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cotune._files import new_folder
+from cotune._packages import explained
 from cotune.exceptions import InputError
 
 
@@ -34,8 +35,8 @@ def convert_gguf(file: Path, folder: Path) -> Path:
         raise InputError(f"The GGUF file {file} does not exist.")
     try:
         import gguf  # noqa: F401
-    except ImportError:
-        raise InputError("Reading a GGUF file needs the package gguf; install cotune[gguf].") from None
+    except ModuleNotFoundError as error:
+        raise explained(error, "Reading a GGUF file") from None
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import importlib
 import os
+from base64 import b64encode
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cotune._files import write_text
-from cotune.findings.functions import FunctionsFindings
-from cotune.findings.grouping import GroupingFindings
-from cotune.findings.preview import Preview
-from cotune.findings.retention import RetentionFindings
-from cotune.findings.transfer import TransferFindings
+from cotune.report import palette
 
 if TYPE_CHECKING:
     import jinja2
 
-AnyFindings: TypeAlias = GroupingFindings | RetentionFindings | TransferFindings | FunctionsFindings | Preview
+    from cotune.findings.functions import FunctionsFindings
+    from cotune.findings.grouping import GroupingFindings
+    from cotune.findings.preview import Preview
+    from cotune.findings.retention import RetentionFindings
+    from cotune.findings.transfer import TransferFindings
 
-_SECTIONS: dict[type[AnyFindings], str] = {
-    FunctionsFindings: "functions",
-    GroupingFindings: "grouping",
-    Preview: "preview",
-    RetentionFindings: "retention",
-    TransferFindings: "transfer",
+    AnyFindings: TypeAlias = (
+        GroupingFindings | RetentionFindings | TransferFindings | FunctionsFindings | Preview
+    )
+
+_SECTIONS = {
+    "FunctionsFindings": "functions",
+    "GroupingFindings": "grouping",
+    "Preview": "preview",
+    "RetentionFindings": "retention",
+    "TransferFindings": "transfer",
 }
-"""The modules that draw, which need matplotlib: whoever trains and measures shall not wait for it."""
+"""The modules that draw findings, by the names of their classes: no kind needs what another is made of."""
 
 
 def render_report(findings: AnyFindings) -> str:
@@ -50,7 +56,7 @@ def render_report(findings: AnyFindings) -> str:
     InputError
         If the parts contradict each other: groups that are no partition, a run of an unknown method.
     """
-    section = importlib.import_module(f"cotune.report.{_SECTIONS[type(findings)]}")
+    section = importlib.import_module(f"cotune.report.{_SECTIONS[type(findings).__name__]}")
     template: jinja2.Template = _environment().get_template(section.TEMPLATE)
     return template.render(section.context(findings))
 
@@ -94,5 +100,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["breakable"] = lambda name: markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+    made.globals["colours"] = markupsafe.Markup(palette.css())
+    made.filters["sha256"] = lambda text: b64encode(sha256(text.encode()).digest()).decode()
     made.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
     return made

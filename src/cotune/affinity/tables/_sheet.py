@@ -243,7 +243,9 @@ def _parquet(path: Path) -> Sheet:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise InputError(f"{path} is a Parquet file, which needs pyarrow; install it, or save CSV.") from None
+        raise InputError(
+            f"{path} is a Parquet file, which needs pyarrow: pip install 'cotune[models]', or save it as CSV."
+        ) from None
     try:
         table = parquet.read_table(io.BytesIO(path.read_bytes()))
     except (pa.ArrowException, OSError) as error:

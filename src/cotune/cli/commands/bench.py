@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cotune.cli._interrupt import keep
-from cotune.cli._options import JsonOption
+from cotune.cli._options import JsonOption, show_help
 from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Grouping algorithms on recorded affinity tables, and the paper's function classes.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
 )
+app.callback()(show_help)
 
 
 @app.command("functions")

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from matplotlib.ticker import MaxNLocator
-
 from cotune.findings.wording import significant
 
 
@@ -26,8 +24,7 @@ class Axis:
         cls, low: float, high: float, start: float, end: float, *, ticks: int, whole: bool = False
     ) -> Axis:
         """Axis over the data range [low, high], drawn from ``start`` to ``end`` px."""
-        places = MaxNLocator(ticks, integer=whole, steps=[1, 2, 5, 10]).tick_values(low, high)
-        inside = [v for v in places if low - 1e-9 * (high - low) <= v <= high + 1e-9 * (high - low)]
+        inside = _round_places(low, high, ticks, whole)
         axis = cls(low, high, start, end, ())
         step = min((b - a for a, b in pairwise(inside)), default=high - low)
         texts = [(axis.at(v), _tick_text(float(v), float(step))) for v in inside]
@@ -36,6 +33,21 @@ class Axis:
     def at(self, value: float) -> float:
         """Px of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def _round_places(low: float, high: float, most: int, whole: bool) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten: at least two, unless they have to be whole."""
+    least = (high - low) / most * (1 - 1e-9)
+    power = 10.0 ** math.floor(math.log10(least))
+    steps = [many * power for many in (10, 5, 2, 1, 0.5, 0.2, 0.1)]
+    places: list[float] = []
+    for step in steps[sum(step >= least for step in steps) - 1 :]:
+        step = max(step, 1.0) if whole else step
+        numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        places = [number * step for number in numbers]
+        if len(places) > 1:
+            break
+    return places
 
 
 def _tick_text(value: float, step: float) -> str:

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import to_hex
 
 from cotune.findings.wording import significant
+from cotune.report import palette
 from cotune.report.figures.axis import Axis
 from cotune.report.layout import Layout, shorten
 
-_LEVELS = 64
 _WIDTH = 960.0
 _LARGEST_CELL = 44.0
 _GROUP_LABEL = 110.0
@@ -32,7 +30,7 @@ _TOOLTIPS_UP_TO = 40
 
 @dataclass(frozen=True, slots=True)
 class ColourScale:
-    """Numbers to colours; values beyond the ends take the end colours, which ``clipped`` tells."""
+    """Numbers to names of colours; values beyond the ends take the end colours, which ``clipped`` tells."""
 
     low: float
     high: float
@@ -58,15 +56,15 @@ class ColourScale:
         reach = float(np.quantile(np.abs(known - centre), 0.98)) or 1.0
         finite = values[np.isfinite(values)]
         clipped = bool(finite.size and np.abs(finite - centre).max() > reach * (1 + 1e-9))
-        return cls(centre - reach, centre + reach, centre, _palette("RdBu"), clipped)
+        return cls(centre - reach, centre + reach, centre, palette.classes("d"), clipped)
 
     @classmethod
     def frequency(cls) -> ColourScale:
         """Scale for frequencies from 0 to 1."""
-        return cls(0.0, 1.0, 0.5, _palette("Blues"), False)
+        return cls(0.0, 1.0, 0.5, palette.classes("f"), False)
 
     def fills(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
-        """Colour of every value, the empty string where it is unknown."""
+        """Name of the colour of every value, the empty string where it is unknown."""
         share = (np.nan_to_num(values) - self.low) / (self.high - self.low)
         levels = np.clip(share * len(self.colours), 0, len(self.colours) - 1).astype(int)
         return np.where(np.isfinite(values), np.array(self.colours)[levels], "")
@@ -204,11 +202,6 @@ def _merge(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float6
     known = summed(np.isfinite(values).astype(float))
     with np.errstate(invalid="ignore"):
         return summed(np.nan_to_num(values)) / known
-
-
-def _palette(name: str) -> tuple[str, ...]:
-    colours = mpl.colormaps[name](np.linspace(0.04, 0.96, _LEVELS))
-    return tuple(to_hex(colour) for colour in colours)
 
 
 def _row_names(layout: Layout, cell: float, font: float, letters: int) -> tuple[HeatLabel, ...]:

@@ -4,6 +4,7 @@ A kind is a subclass of :class:`Study` with a configuration, runs, a :class:`Wor
 :class:`StudyResult`, and a line in :mod:`cotune.studies.kinds`.
 """
 
+from cotune._files import csv_text
 from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
@@ -12,7 +13,7 @@ from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._prompting import Prompting
-from cotune.studies.engine._results import StudyResult, aligned, cell, csv_text, machine_rows, write_json
+from cotune.studies.engine._results import StudyResult, aligned, cell, machine_rows, write_json
 from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
 from cotune.studies.engine._status import Standing, Status

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.metadata
-import io
 import json
 import math
 import os
@@ -53,15 +51,6 @@ class StudyResult(Brief, ABC):
 def cell(value: float | None) -> str:
     """Return a number with all its digits; a blank for one that is not known."""
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else repr(value)
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV, the same bytes for the same values."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from cotune._files import csv_text
 from cotune.affinity import Table
 from cotune.findings.grouping import AffinityData, GroupingFindings, TaskRow
 from cotune.report import write_report
-from cotune.studies.engine import csv_text
 from cotune.studies.grouping._groups import Groups
-from cotune.studies.grouping._report import grouping_data, shown_matrix
+from cotune.studies.grouping._shown import grouping_data, shown_matrix
 
 _UNITS = {
     "score table": "mean score of task i over runs with task j (Eq. 6), losses negated",
