@@ -1,12 +1,14 @@
 import os
+import stat
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotune._files import file_names, inside, new_folder, remove_folder, write_text
+from cotune._files import file_names, inside, new_file, new_folder, remove_folder, write_text
 from cotune.exceptions import InputError
 
 HOSTILE = [
@@ -68,6 +70,27 @@ def test_files_are_readable_as_others_are(tmp_path):
     (tmp_path / "theirs").mkdir()
     assert (tmp_path / "ours").stat().st_mode == plain.stat().st_mode
     assert (tmp_path / "folder").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_what_others_write_into_a_folder_has_the_modes_of_the_umask(tmp_path):
+    from safetensors.numpy import save_file
+
+    before = os.umask(0o027)
+    try:
+        with new_folder(tmp_path / "folder") as fresh:
+            (fresh / "inner").mkdir(mode=0o700)
+            save_file({"x": np.zeros(2)}, fresh / "inner" / "x.safetensors")
+            (fresh / "link").symlink_to(tmp_path / "elsewhere")
+        with new_file(tmp_path / "deep" / "file") as file:
+            save_file({"x": np.zeros(2)}, file)
+    finally:
+        os.umask(before)
+    modes = {
+        path.name: stat.S_IMODE(path.lstat().st_mode) for path in tmp_path.rglob("*") if not path.is_symlink()
+    }
+    assert modes.pop("x.safetensors") == modes.pop("file") == 0o640
+    assert set(modes.values()) == {0o750}
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

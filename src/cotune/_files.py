@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,18 +99,25 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file's content atomically."""
+    with new_file(path) as fresh, fresh.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Fill a temporary file; it takes its name, replacing what was there, when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    fresh = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        yield fresh
+        _set_modes(fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -119,7 +127,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield fresh
-        os.chmod(fresh, 0o777 & ~_umask())
+        _set_modes(fresh)
         if path.exists():
             shutil.rmtree(path)
         os.replace(fresh, path)
@@ -127,10 +135,19 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _umask() -> int:
+def _set_modes(path: Path) -> None:
+    """Give a file, or a folder and all in it, the modes that the umask says.
+
+    Temporary files are their owner's alone, and so are those that safetensors writes.
+    """
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    for place in (path, *path.rglob("*")):
+        if not place.is_symlink():
+            mode = place.stat().st_mode
+            # A folder for a group hands its group on to what is in it.
+            special = stat.S_IMODE(mode) & ~0o777
+            place.chmod(special | ((0o777 if stat.S_ISDIR(mode) else 0o666) & ~mask))
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,12 +1,14 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from cotune.exceptions import InputError, RunError
 from cotune.studies import Study, collect_study, plan_study, run_study, study_status
@@ -105,6 +107,35 @@ def test_adapters_load_in_plain_peft_and_score_as_recorded(workshop):
         for task in tasks:
             score = study.learner.score(model, task, "test")
             np.testing.assert_allclose(score.per_example, expected[task], atol=1e-5)
+
+
+def test_a_kept_adapter_has_a_card_that_loads_it_and_tells_its_scores(workshop, monkeypatch):
+    study = workshop.study()
+    result = run_study(study)
+    groups = json.loads((study.folder / "groups.json").read_text())["groups"]
+    scores = {s.task: s for s in result.scores if (s.arm, s.budget, s.seed) == ("grouped", 2, 0)}
+    for number, tasks in enumerate(groups):
+        folder = study.folder / "adapters" / f"group-{number}"
+        card = (folder / "README.md").read_text()
+        front = yaml.safe_load(card.split("---")[1])
+        told = {r["dataset"]["name"]: r["metrics"][0]["value"] for r in front["model-index"][0]["results"]}
+        assert told == {task: pytest.approx(scores[task].value, abs=1e-4) for task in tasks}
+        assert result.comparison.overall.sentence in card
+        assert study.config.learner.model in card
+        for task in tasks:
+            assert f"| {task} | nll | {scores[task].value:.3f} |" in card
+            assert f"Given three words, {task}." in card
+        (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+        monkeypatch.chdir(folder)
+        loaded = {}
+        exec(code, loaded)
+        score = study.learner.score(loaded["model"].eval(), tasks[0], "test")
+        np.testing.assert_allclose(score.per_example, scores[tasks[0]].per_example, atol=1e-5)
+        prompts = json.loads(re.findall(r"```json\n(.*?)```", card, re.DOTALL)[0])
+        assert list(prompts) == list(tasks)
+        example = study.learner._data.kept(tasks[0], "test")[0]
+        written = loaded["tokenizer"].decode(example[1].prompt)
+        assert written == prompts[tasks[0]].replace("<the input>", example[0].input)
 
 
 def test_a_lost_adapter_is_trained_again_and_nothing_else(workshop):

@@ -118,7 +118,7 @@ def test_a_saved_adapter_is_loaded_by_peft_alone_and_scores_the_same(model, enco
     with method.attach(model) as attached:
         some_steps(model, attached, examples)
         expected = model.nll(attached.module, examples)
-        attached.save(tmp_path)
+        attached.save(tmp_path, model.tokenizer)
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in tmp_path.iterdir()}
     auto = AutoModelForSeq2SeqLM if model.seq2seq else AutoModelForCausalLM
     base = auto.from_pretrained(model.base.config.name_or_path, local_files_only=True)

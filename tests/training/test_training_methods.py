@@ -161,7 +161,7 @@ def test_what_is_saved_loads_in_plain_libraries_with_the_same_losses(
     examples = encode(model, PAIRS)
     with method.attach(model, ("copy",)) as attached:
         train_all(model, attached, method, examples)
-        attached.save(tmp_path)
+        attached.save(tmp_path, model.tokenizer)
         ours = [
             model.target_losses(attached.module, model.batch([e.under(attached.prompt_ids("copy"))])).detach()
             for e in examples
@@ -175,7 +175,7 @@ def test_what_is_saved_loads_in_plain_libraries_with_the_same_losses(
 
 def test_a_saved_model_is_a_whole_checkpoint_with_its_own_settings(causal, tmp_path):
     with Full().attach(causal) as attached:
-        attached.save(tmp_path)
+        attached.save(tmp_path, causal.tokenizer)
     loaded = plain_base(causal, tmp_path)
     assert loaded.config.use_cache
     assert AutoTokenizer.from_pretrained(tmp_path).get_vocab() == causal.tokenizer.get_vocab()
@@ -222,7 +222,7 @@ def test_dropping_the_prompt_gives_exactly_the_model_without_it(name, model, enc
     with method.attach(model, ("copy",)) as attached:
         train_all(model, attached, method, examples)
         dropped = model.target_losses(attached.module, batch).detach()
-        attached.save(tmp_path)
+        attached.save(tmp_path, model.tokenizer)
     # Copied once more: the memory of a loaded file is aligned otherwise, and rounds otherwise.
     without = copy.deepcopy(plain_base(model, tmp_path / "weights"))
     assert torch.equal(model.target_losses(without, batch).detach(), dropped)
@@ -250,7 +250,7 @@ def test_tasks_have_prompts_of_their_own_where_asked(name, model, encode, tmp_pa
         one, other = attached.prompt_ids("copy"), attached.prompt_ids("a/b")
         assert len(one) == len(other) == 6
         assert not set(one) & set(other)
-        attached.save(tmp_path)
+        attached.save(tmp_path, model.tokenizer)
     home = tmp_path if name == "prompt" else tmp_path / "prompt"
     assert {f.name for f in home.iterdir() if f.is_dir()} == {"copy", "a%2Fb"}
     shared = METHODS[name](**SHORT, prompts="shared")

@@ -142,7 +142,7 @@ def tuned_files(model, tasks, folder, name, *, stop_at=None, state=None, shared=
     watch = Likelihood(model, tasks, stop_at=stop_at)
     with tune(model, method, tasks, config, seed=3, watch=watch, state=state, shared=shared) as tuned:
         folder.mkdir()
-        tuned.attached.save(folder)
+        tuned.attached.save(folder, model.tokenizer)
     record = (tuned.checkpoints, tuned.best, {stage: log.losses for stage, log in tuned.logs.items()})
     return files(folder), record, watch.seen
 

@@ -233,6 +233,10 @@ class AnsweringLearner(Protocol):
         """Options of the model and of its answers that its scores depend on, as plain JSON types."""
         ...
 
+    def prompt_of(self, task: str, text: str) -> str:
+        """Return the prompt of an input, with all tokens that the model reads before it answers."""
+        ...
+
 
 @runtime_checkable
 class FeatureLearner(Learner, Protocol):

@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cotune._files import new_file
 from cotune.exceptions import InputError
 from cotune.lab.function_classes._model import StackedRegressor
 
 
 def save(model: StackedRegressor, path: Path) -> None:
     """Write a model's weights, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with new_file(path) as fresh:
         save_file(model.state_dict(), fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def load(model: StackedRegressor, path: Path) -> StackedRegressor:

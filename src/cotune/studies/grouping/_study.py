@@ -10,6 +10,7 @@ from typing import ClassVar
 from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import Comparison
 from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunner, open_store
+from cotune.studies.grouping._cards import write_cards
 from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
@@ -152,5 +153,6 @@ class GroupingStudy(GroupingDesign):
             found = self._compared(result.groups.labels, others, runner)
             if found is not None:
                 result.take(found)
+                write_cards(self, found)
         result.report = write_report_of(result)
         return result

@@ -28,6 +28,7 @@ from cotune.studies.grouping._runs import (
     variation_of,
 )
 from cotune.studies.grouping.arms import learner_of
+from cotune.studies.model_card import PLACE
 from cotune.tasks import Task
 from cotune.training.learner import (
     AnsweringLearner,
@@ -86,9 +87,8 @@ class LearnerWorker(Worker[GroupingStudyRun]):
             return [_of_fit(fit) for fit in self._fit(fits)]
         with new_folder(job.save_to) as folder:
             done = self._fit(fits, folder)
-            learner = self._learner_of(first)
-            reading = {"reading": learner.reading} if isinstance(learner, AnsweringLearner) else {}
-            write_artefact_record(folder, {**_identity(job), **reading})
+            record = {**_identity(job), **_answering(self._learner_of(first), first)}
+            write_artefact_record(folder, record)
         return [_of_fit(fit) for fit in done]
 
     def _fit(self, runs: Sequence[FitRun], folder: Path | None = None) -> list[Fit]:
@@ -142,6 +142,14 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         if variation not in self._varied:
             self._varied[variation] = learner_of(self.learner, variation)
         return self._varied[variation]
+
+
+def _answering(learner: Learner, run: FitRun) -> dict[str, Any]:
+    """Say how a learner's adapters are asked; nothing of one whose adapters nobody else can ask."""
+    if not isinstance(learner, AnsweringLearner):
+        return {}
+    prompts = {task: learner.prompt_of(task, PLACE) for task in run.subset}
+    return {"reading": learner.reading, "prompts": prompts}
 
 
 def _parted(learner: Learner) -> PartLearner:

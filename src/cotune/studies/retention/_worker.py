@@ -116,7 +116,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
                 self._model, method, self.targets, config, seed=run.seed, watch=watcher, **options
             ) as tuned:
                 if save_to is not None:
-                    tuned.attached.save(save_to)
+                    tuned.attached.save(save_to, self._model.tokenizer)
                 losses = tuple(loss for log in tuned.logs.values() for loss in log.losses)
                 payload = {**watcher.payload(tuned.tokens), **seen(tuned.examples_seen, tuned.replay_losses)}
                 return {"payload": payload, "losses": losses, "tokens": tuned.tokens}

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotune.evaluation.saved_model import ADAPTER, RECORD
+from cotune.evaluation.saved_model import RECORD
+from cotune.studies import model_card
 from cotune.studies.evaluating import format_mean
+from cotune.studies.model_card import LICENCE, PLACE, CardScore
 from cotune.studies.tuning._result import TuneResult
 from cotune.studies.tuning._scores import TuneScores
 from cotune.tasks import SPLITS, Task, format_prompt
@@ -16,12 +18,9 @@ from cotune.tasks import SPLITS, Task, format_prompt
 if TYPE_CHECKING:
     from cotune.models import Encoder
 
-_CARD = "README.md"
-_PLACE = "<the input>"
-
 
 def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -> None:
-    """Write the card of a tuned model into its folder, in place of those that libraries put there.
+    """Write the card of a tuned model into its folder.
 
     Parameters
     ----------
@@ -34,8 +33,6 @@ def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder)
     encoder : Encoder
         Says how a prompt is dressed.
     """
-    for card in folder.glob(f"**/{_CARD}"):
-        card.unlink()
     sections = [
         _front_matter(result, folder),
         f"# {result.target['name']}, tuned by {result.config['method']['name']}\n\n{_summary(result)}",
@@ -43,10 +40,9 @@ def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder)
         _loading(result, target, folder, encoder),
         _training(result),
         _data(result),
-        "## Licence\n\nNot known: it follows from the licences of the base model and of the data. Say which "
-        "it is before you publish the model.",
+        LICENCE,
     ]
-    (folder / _CARD).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    model_card.write_card(folder, sections)
 
 
 def _score_lines(before: TuneScores, after: TuneScores) -> Iterator[str]:
@@ -73,33 +69,15 @@ def _summary(result: TuneResult) -> str:
 
 
 def _front_matter(result: TuneResult, folder: Path) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
-
-    target, row = result.target, result.after.target
-    data = ModelCardData(
-        # The hub takes only its own names for a base.
-        base_model=None if Path(result.base).is_dir() else result.base,
-        library_name="transformers" if (folder / "config.json").is_file() else "peft",
-        license="unknown",
-        tags=["cotune", str(result.config["method"]["name"])],
-        model_name=f"{target['name']} by {result.config['method']['name']}",
-        eval_results=[
-            EvalResult(
-                task_type="text-generation",
-                dataset_type=str(target["name"]),
-                dataset_name=str(target["name"]),
-                dataset_split="test",
-                metric_type=row.metric,
-                metric_value=round(row.mean, 4),
-            )
-        ],
-    )
-    return f"---\n{data.to_yaml()}\n---"
+    target, row, method = result.target, result.after.target, str(result.config["method"]["name"])
+    scores = [CardScore(str(target["name"]), row.metric, row.mean)]
+    name = f"{target['name']} by {method}"
+    return model_card.front_matter(folder, result.base, name=name, tags=[method], scores=scores)
 
 
 def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -> str:
     example = target["test"][0]
-    prompt = format_prompt(target.instruction, _PLACE, example.choices, format=target.format)
+    prompt = format_prompt(target.instruction, PLACE, example.choices, format=target.format)
     shots = result.config["method"]["demonstrations"]
     shown = (
         f" Between the instruction and the input stand {shots} solved examples of the training split, each "
@@ -107,7 +85,7 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         if shots
         else ""
     )
-    code = "\n".join(_code(result, folder, encoder))
+    code = model_card.loading_code(folder, result.base, seq2seq=encoder.seq2seq)
     text = json.dumps(encoder.profile.prompt(prompt), ensure_ascii=False)
     return (
         f"## Loading\n\nIn this folder, with transformers{' and PEFT' if 'peft' in code else ''} alone:\n\n"
@@ -115,28 +93,6 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         f"It was trained on prompts of this form; its answer follows after a space:{shown}\n\n"
         f"```json\n{text}\n```"
     )
-
-
-def _code(result: TuneResult, folder: Path, encoder: Encoder) -> Iterator[str]:
-    """Yield the lines that load what lies in the folder."""
-    auto = "AutoModelForSeq2SeqLM" if encoder.seq2seq else "AutoModelForCausalLM"
-    weights = "weights" if (folder / "weights").is_dir() else "."
-    adapted = (folder / weights / ADAPTER).is_file()
-    base = json.dumps(result.base if adapted else f"./{weights}".rstrip("."))
-    if adapted or weights != ".":
-        yield "from peft import PeftModel"
-    yield f"from transformers import {auto}, AutoTokenizer"
-    yield ""
-    yield f"tokenizer = AutoTokenizer.from_pretrained({base})"
-    yield f"model = {auto}.from_pretrained({base})"
-    if weights == ".":
-        if adapted:
-            yield 'model = PeftModel.from_pretrained(model, "./")'
-        return
-    if adapted:
-        yield 'model = PeftModel.from_pretrained(model, "./weights").merge_and_unload()'
-    yield "# For inputs of the task; all others are better off without this line."
-    yield 'model = PeftModel.from_pretrained(model, "./prompt")'
 
 
 def _training(result: TuneResult) -> str:

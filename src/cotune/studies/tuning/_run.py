@@ -158,7 +158,7 @@ class _Tuning:
         ) as tuned:
             result = self._result(tuned, before, self._after(questions, tuned, before), notes)
             with folder.result() as fresh:
-                tuned.attached.save(fresh)
+                tuned.attached.save(fresh, model.tokenizer)
                 result.write(fresh)
                 write_card(result, self.target, fresh, model.encoder)
         return result

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -120,6 +121,13 @@ class LanguageModelRuns:
         of_answers = {key: getattr(self.config, key) for key in ChoiceConfig.model_fields}
         return {key: value for key, value in of_model.items() if key != "model"} | of_answers
 
+    def prompt_of(self, task: str, text: str) -> str:
+        """Return the prompt of an input, with all tokens that the model reads; see AnsweringLearner."""
+        example = replace(self._data.kept(task, "train")[0][0], input=text)
+        encoded = self._data.encode(task, example, example.targets[0])
+        ids = () if encoded is None else encoded.prompt
+        return str(self._data.encoder.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+
     @cached_property
     def model(self) -> LanguageModel:
         """The base model, loaded on first use."""
@@ -209,7 +217,7 @@ class LanguageModelRuns:
             subset, run = parts[at].subset, runs[at]
             fits = [fit_of(self._scores(attached, subset, split), logs, run) for split in splits]
             if save_to is not None:
-                attached.save(save_to)
+                attached.save(save_to, self.model.tokenizer)
             return fits
 
         points: dict[Path, BranchPoint] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cotune._config import Config
+from cotune._files import new_file
 from cotune.exceptions import InputError, RunError
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
@@ -164,14 +164,10 @@ def stored_start(path: Path, train: Callable[[Path], dict[str, torch.Tensor]]) -
                 f"{path} does not hold the parameters that runs start from; delete it to have them trained "
                 "again."
             ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_suffix(".state")
+    path.parent.mkdir(parents=True, exist_ok=True)
     values = train(state)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with new_file(path) as fresh:
         save_file(values, fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
     shutil.rmtree(state, ignore_errors=True)
     return values

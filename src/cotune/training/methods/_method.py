@@ -15,6 +15,7 @@ from cotune.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
     from cotune.models import LanguageModel, SoftPrompts
 
@@ -105,14 +106,20 @@ class Attached(Brief):
             task if task in self.prompts.parameters else next(iter(self.prompts.parameters))
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         """Write what was trained into an existing folder, loadable by its own library alone.
+
+        The tokenizer lies beside it. There is no card: what PEFT writes as such says nothing.
 
         A method of one part writes a PEFT adapter or a transformers checkpoint into the folder itself, one
         with a soft prompt on tuned weights into its subfolders ``prompt`` and ``weights``. Several prompts
         have a subfolder each, named as the tasks.
         """
         self.write(folder)
+        for card in folder.glob("**/README.md"):
+            card.unlink()
+        if not (folder / "tokenizer_config.json").is_file():  # with a whole model there is one
+            tokenizer.save_pretrained(str(folder))
 
 
 class Method(Config):
