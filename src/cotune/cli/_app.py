@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from cotune.cli._options import HELP, show_help
-from cotune.cli.commands import bench, demo, evaluate, group, instructions, preview, study, tune
+from cotune.cli.commands import bench, demo, evaluate, group, init, instructions, preview, schema, study, tune
 
 app = typer.Typer(
     name="cotune",
@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("init")(init.init)
 app.command("preview")(preview.preview)
 app.command("plan")(study.plan)
 app.command("run")(study.run)
@@ -25,6 +26,7 @@ app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("group")(group.group)
 app.command("instructions")(instructions.instructions)
+app.command("schema")(schema.schema)
 app.command("demo")(demo.demo)
 app.add_typer(bench.app, name="bench")
 

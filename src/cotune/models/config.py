@@ -20,7 +20,8 @@ class ModelConfig(Config):
     """Which pretrained model, and how it reads."""
 
     model: str
-    """Folder of a transformers checkpoint (relative to the study file), or a name on the hub."""
+    """Folder of a transformers checkpoint (relative to the study file), the model that comes with cotune
+    (toy_language), or a name on the hub."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

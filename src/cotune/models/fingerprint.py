@@ -20,24 +20,27 @@ _PATTERNS = (
     "*.model",
     "*.gguf",
 )
+_BUNDLED = Path(__file__).parents[1] / "lab" / "assets"
+"""Holds the models that come with cotune, each in a folder of its name."""
 _BLOCK = 1 << 20
 _BLOCKS = 256
 
 
 def locate_model(model: str, base: Path) -> Path | str:
-    """Decide whether a model is a local folder or a name on the hub.
+    """Decide whether a model is a local folder, one that comes with cotune, or a name on the hub.
 
     Parameters
     ----------
     model : str
-        A folder (relative to ``base``, or absolute) or a hub name such as ``org/name``.
+        A folder (relative to ``base``, or absolute), the name of a model that comes with cotune
+        (``toy_language``), or a hub name such as ``org/name``.
     base : Path
         Folder that relative paths start from.
 
     Returns
     -------
     Path or str
-        The existing folder, or the hub name.
+        The folder, of which one at ``base`` goes before one that comes with cotune, or the hub name.
 
     Raises
     ------
@@ -51,6 +54,8 @@ def locate_model(model: str, base: Path) -> Path | str:
                 f"The model folder {folder} holds no config.json; give a transformers checkpoint."
             )
         return folder
+    if model.isidentifier() and (_BUNDLED / model / "config.json").is_file():
+        return _BUNDLED / model
     if model.startswith((".", "/", "~")) or model.count("/") > 1 or not model.strip():
         raise InputError(
             f"The model folder {folder} does not exist; give a checkpoint's folder or a hub name."

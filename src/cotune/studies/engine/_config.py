@@ -21,6 +21,9 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
+AnyReader = Annotated[ReaderConfig, READERS]
+
+
 class StudyConfig(Config):
     """What the files of all kinds of studies say."""
 
@@ -30,7 +33,10 @@ class StudyConfig(Config):
     """Name of the study, the title of its report."""
     seed: NonNegativeInt = 0
     """Decides splits, subsets and all training seeds."""
-    tasks: Annotated[tuple[Annotated[ReaderConfig, READERS], ...], BeforeValidator(_as_list)] = ()
+    tasks: Annotated[
+        tuple[AnyReader, ...],
+        BeforeValidator(_as_list, json_schema_input_type=AnyReader | tuple[AnyReader, ...]),
+    ] = ()
     """One reader or a list of them."""
     executor: ExecutorConfig = ExecutorConfig()
     """Where the runs happen."""

@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -22,11 +23,13 @@ from cotune.studies.grouping.grouping_config import GroupingConfig
 from cotune.studies.grouping.learners import LEARNERS
 from cotune.training.learner import LearnerConfig
 
+ArmName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(ARMS)})]
+
 
 class ArmConfig(Variation):
     """A way of training that the groups are compared with."""
 
-    name: str
+    name: ArmName
     """How the tasks are spread over adapters: grouped, branched (first together, then in the groups), joint,
     single, random, spectral or lloyd."""
     label: str | None = None
@@ -106,6 +109,9 @@ def _as_arm(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+NamedArm = Annotated[ArmConfig, BeforeValidator(_as_arm, json_schema_input_type=ArmName | ArmConfig)]
+
+
 class ComparisonConfig(Config):
     """What the groups are compared with, all with the same total number of training steps."""
 
@@ -124,7 +130,7 @@ class ComparisonConfig(Config):
     max_cost: PositiveFloat | None = None
     """Most processor minutes of all runs of the comparison, where it is trained until decided; the first look
     is taken whatever it costs."""
-    arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(_as_arm)], ...], Field(min_length=1)] = tuple(
+    arms: Annotated[tuple[NamedArm, ...], Field(min_length=1)] = tuple(
         ArmConfig(name=name) for name in DEFAULT_ARMS
     )
     """Which ways of training to compare, each a name or {name: ..., label: ..., method: {name: ...}, ...};

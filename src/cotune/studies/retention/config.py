@@ -32,6 +32,13 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Names = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
+]
+
+
 class MethodArm(Config):
     """One of the methods compared."""
 
@@ -118,9 +125,9 @@ class RetentionConfig(ModelStudyConfig):
     """What is studied: what fine-tuning leaves of in-context learning."""
     preset: str | None = None
     """A named recipe (paper-mt5) for all of steps, checkpoints, training, prompts and beams not given."""
-    targets: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
+    targets: Names
     """Names of the tasks that are tuned on."""
-    evaluation: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = ("*",)
+    evaluation: Names = ("*",)
     """Names or patterns of the tasks evaluated in context; the targets are never among them."""
     methods: Annotated[tuple[MethodArm, ...], Field(min_length=1)]
     """The methods compared: {name: promot, label: ProMoT, prompt_length: 20, ...}."""

@@ -28,8 +28,17 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Patterns = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_one_or_many)]
-NamedOptions = Annotated[dict[str, Any], BeforeValidator(_named)]
+Patterns = Annotated[
+    tuple[str, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
+]
+NamedOptions = Annotated[dict[str, Any], BeforeValidator(_named, json_schema_input_type=str | dict[str, Any])]
+Numbers = Annotated[
+    tuple[PositiveInt, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_many, json_schema_input_type=PositiveInt | tuple[PositiveInt, ...]),
+]
 
 
 class FurtherArm(Config):
@@ -103,7 +112,7 @@ class TransferStudyConfig(ModelStudyConfig):
     """Examples of each training task, of the training and of the test split, whose loss is measured."""
     transfer: TransferConfig = TransferConfig()
     """The fine-tunings on held-out tasks."""
-    along: Annotated[tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = (20,)
+    along: Numbers = (20,)
     """Numbers of examples fine-tuned on at checkpoints before the last; the last and the pretrained model are
     measured at all of them."""
     in_context: InContextConfig = InContextConfig(shots=(4,))

@@ -182,6 +182,28 @@ class ReaderConfig(Options, ABC):
         tasks = self._tasks({name: sources[name] for name in selected}, seed)
         return [each for task in tasks for each in _instructed(task, instructions.get(task.name))]
 
+    def each(self, *, base: Path, seed: int) -> dict[str, Task | InputError]:
+        """Read each task by itself: what cannot be read stands for the task, and hinders no other.
+
+        Parameters
+        ----------
+        base, seed
+            As :meth:`read` takes them.
+
+        Raises
+        ------
+        InputError
+            If the path or a name is not usable.
+        """
+        sources = self.sources(base)
+        found: dict[str, Task | InputError] = {}
+        for name in self._selected(list(sources)):
+            try:
+                found[name] = self._task(name, sources[name](), seed)
+            except InputError as error:
+                found[name] = error
+        return found
+
     @abstractmethod
     def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
         """Return, by task name and in order, what loads each task.

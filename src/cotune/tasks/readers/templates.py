@@ -67,7 +67,7 @@ class TemplateOptions(Options):
                 ready = {name: value for name, value in ready.items() if name not in replaced.split()}
         return {**ready, **data}
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", mode="before", json_schema_input_type=dict[str, Any] | list[str] | None)
     @classmethod
     def _name_labels(cls, labels: Any) -> Any:
         if isinstance(labels, list):

@@ -1,0 +1,47 @@
+"""``cotune init``: a first study file for the data that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cotune.cli._options import JsonOption
+
+
+def init(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder or file of several tasks, or a hub data set; see docs/data.md.",
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(help="A checkpoint's folder, toy_language (comes with cotune), or a name on the hub."),
+    ],
+    out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
+    as_json: JsonOption = False,
+) -> None:
+    """Write a study file for data as it is, with comments that say why each line is as it is.
+
+    Reads all tasks, says what each was taken for and what could not be read, and fits limits and budgets to
+    them. Never replaces a file.
+    """
+    from cotune.cli._progress import emit
+    from cotune.studies.starting import start_study
+
+    started = start_study(data, model, out)
+    if as_json:
+        emit(
+            {
+                "file": str(started.file),
+                "tasks": {task.name: list(task.notes) for task in started.tasks},
+                "left_out": started.left_out,
+            }
+        )
+        return
+    for line in started.sentences():
+        print(line)
