@@ -238,3 +238,31 @@ def test_the_overlap_of_random_companies_is_hypergeometric(population, marked, d
     assert surrogate._random_overlap(population, marked, drawn, marked + drawn) == pytest.approx(
         mean, rel=1e-12
     )
+
+
+@pytest.mark.parametrize("surrogate", [LinearSurrogate, KernelSurrogate])
+def test_the_restricted_likelihood_is_that_of_the_dense_model_and_its_ridge_the_best(surrogate):
+    rng = np.random.default_rng(4)
+    membership = uniform_design(rng, N, 3, 40)
+    membership[:, 0] |= rng.random(40) < 0.5  # subsets of several sizes
+    scores = inside_only(membership, membership @ rng.normal(size=(N, N)).T + rng.normal(size=(40, N)))
+    fitted = surrogate().fit(membership, scores)
+
+    def likelihood(ridge):
+        total = 0.0
+        for i in range(N):
+            rows = membership[:, i]
+            company = membership[rows].astype(float)
+            company[:, i] = 0.0
+            # Coordinates in which the mean, that has a flat prior, is left out.
+            rest = np.linalg.qr(np.column_stack([np.ones(len(company)), np.eye(len(company))[:, 1:]]))[0][
+                :, 1:
+            ]
+            A = rest.T @ fitted._kernel(company, company) @ rest + ridge * np.eye(len(company) - 1)
+            y = rest.T @ scores[rows, i]
+            scale = y @ np.linalg.solve(A, y) / len(y)
+            total -= 0.5 * (np.linalg.slogdet(A)[1] + len(y) * np.log(scale))
+        return total
+
+    assert fitted.log_likelihood_ == pytest.approx(likelihood(fitted.ridge_))
+    assert all(likelihood(fitted.ridge_ * factor) < fitted.log_likelihood_ for factor in (0.5, 0.9, 1.1, 2.0))

@@ -90,12 +90,54 @@ class Spectrum:
         fitted = float((self.scores**2 / (self.values + ratio)).sum())
         return (fitted + self.rest / ratio) / (self.runs - 1)
 
+
+@dataclass(frozen=True)
+class Spectra:
+    """The spectra of several tasks in one row, for a likelihood that is asked for at many ratios.
+
+    Parameters
+    ----------
+    values, squares : ndarray of shape (sum of r + 1,)
+        Eigenvalues and squared scores, before each task's a zero.
+    starts : ndarray of shape (n,)
+        Where each task begins.
+    rest, free : ndarray of shape (n,)
+        Sums of squares outside of the eigenvectors, and degrees of freedom.
+    zeros : float
+        Eigenvalues of 0 that are left out, less those that were put in.
+    """
+
+    values: Array
+    squares: Array
+    starts: NDArray[np.intp]
+    rest: Array
+    free: Array
+    zeros: float
+
+    @classmethod
+    def of(cls, spectra: Sequence[Spectrum]) -> Spectra:
+        """Join them; a zero before each, since sums over a task without any direction must be 0 as well."""
+        values = [np.concatenate([[0.0], s.values]) for s in spectra]
+        squares = [np.concatenate([[0.0], s.scores**2]) for s in spectra]
+        lengths = np.array([len(v) for v in values])
+        free = np.array([s.runs - 1.0 for s in spectra])
+        return cls(
+            np.concatenate(values),
+            np.concatenate(squares),
+            np.cumsum(lengths) - lengths,
+            np.array([s.rest for s in spectra]),
+            free,
+            float((free - lengths).sum()),
+        )
+
     def log_likelihood(self, ratio: float) -> float:
-        """Restricted log-likelihood at its best s, without constants."""
-        # The direction of the mean, whose eigenvalue is 0, is not restricted to anything: leave it out.
-        zeros = self.runs - 1 - len(self.values)
-        spread = float(np.log(self.values + ratio).sum()) + zeros * np.log(ratio)
-        return float(-0.5 * (spread + (self.runs - 1) * np.log(self.signal(ratio))))
+        """Sum of the restricted log-likelihoods, each at its best s, without constants."""
+        shifted = self.values + ratio
+        fitted = np.add.reduceat(self.squares / shifted, self.starts)
+        signal = (fitted + self.rest / ratio) / self.free
+        # The direction of each mean, whose eigenvalue is 0, is not restricted to anything: it is left out.
+        spread = float(np.log(shifted).sum()) + self.zeros * np.log(ratio)
+        return -0.5 * float(spread + self.free @ np.log(signal))
 
 
 def best_ratio(spectra: Sequence[Spectrum]) -> tuple[float, float]:
@@ -109,8 +151,10 @@ def best_ratio(spectra: Sequence[Spectrum]) -> tuple[float, float]:
         return 1.0, 0.0
     unit = total / sum(s.runs - 1 for s in useful)
 
+    together = Spectra.of(useful)
+
     def loss(exponent: float) -> float:
-        return -sum(s.log_likelihood(unit * 10.0**exponent) for s in useful)
+        return -together.log_likelihood(unit * 10.0**exponent)
 
     grid = np.linspace(-_DECADES, _DECADES, _GRID)
     values = [loss(x) for x in grid]

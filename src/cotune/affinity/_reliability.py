@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cotune._repr import Brief
-from cotune.affinity._gaussian import Array, Spectrum, best_ratio
+from cotune.affinity._gaussian import Array, Spectra, Spectrum, best_ratio
 from cotune.affinity._runs import check_runs
 
 _CHANCE = 2.7
@@ -68,7 +68,7 @@ def reliability(membership: ArrayLike, scores: ArrayLike) -> Reliability:
     ratio, likelihood = best_ratio(spectra)
     unit = sum(float(s.values.sum()) for s in spectra) / sum(s.runs - 1 for s in spectra)
     # So much noise that the kernel no longer matters: the limit of none.
-    without = sum(s.log_likelihood(1e9 * unit) for s in spectra)
+    without = Spectra.of(spectra).log_likelihood(1e9 * unit)
     return Reliability(unit / (unit + ratio), 2.0 * (likelihood - without) > _CHANCE, repeated)
 
 

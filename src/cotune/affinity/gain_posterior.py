@@ -212,7 +212,7 @@ class GainPosterior:
         values, vectors = np.linalg.eigh(z_c.swapaxes(2, 3) @ z_c)
 
         def along(a: Array) -> Array:
-            return np.asarray(np.einsum("lupk,lurp,lur->luk", vectors, z_c, a, optimize=True))
+            return np.asarray((a[:, :, None] @ z_c @ vectors)[:, :, 0])
 
         return _Task(
             index,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from cotune.grouping._partition import Labels, Matrix, indicator
 from cotune.grouping.block_model import Fit, Observations
+from cotune.grouping.effects import Effects
 from cotune.grouping.shapes import log_prior
 
 STEPS = 6
 """Rounds of the alternating fit; each is a few operations on n x k sums."""
 
-VARIANCES = np.geomspace(1e-6, 1e6, 37)
-"""Variances of effects that are tried, in units of that of the noise; the least stands for none."""
+
+@lru_cache(maxsize=32)
+def _above_diagonal(k: int) -> tuple[Labels, Labels]:
+    return np.triu_indices(k, 1)
 
 
 def block_term(
@@ -28,27 +33,6 @@ def block_term(
         below = variance * S + mean < 0
         gain = np.where(below, -mean * mean * shrink / max(variance, 1e-300), gain)
     return np.asarray(gain / (2.0 * s2 * shrink) - 0.5 * np.log(shrink))
-
-
-def spread(mean: Matrix, weight: Matrix, s2: float, *, centred: bool = True) -> tuple[float, float]:
-    """Most likely variance of effects, in units of s2, and their mean (0, or at least 0 if not centred).
-
-    ``mean`` and ``weight`` of shape (m,): what was observed of each effect, with variance s2 / weight.
-    """
-    if not len(mean):
-        return float(VARIANCES[0]), 0.0
-    if len(mean) > 1 and weight.min() == weight.max():
-        factor = 1.0 + VARIANCES * weight[0]
-        middle = 0.0 if centred else max(float(mean.mean()), 0.0)
-        square = float(np.sum((mean - middle) ** 2))
-        best = int((len(mean) * np.log(factor) + weight[0] / factor * square / s2).argmin())
-        return float(VARIANCES[best]), middle
-    factor = 1.0 + np.multiply.outer(VARIANCES, weight)
-    share = weight / factor
-    centre = np.zeros(len(VARIANCES)) if centred else np.maximum(share @ mean / share.sum(axis=1), 0.0)
-    off = mean - centre[:, None]
-    best = int((np.log(factor).sum(axis=1) + np.einsum("vi,vi,vi->v", share, off, off) / s2).argmin())
-    return float(VARIANCES[best]), float(centre[best])
 
 
 def fit_model(data: Observations, labels: Labels, k: int, *, pairs: bool, start: Fit | None = None) -> Fit:
@@ -85,7 +69,7 @@ class _Fitting:
         self.inside = np.bincount(labels, self.own, k)
         self.inner = np.bincount(labels, self.own_weight, k) / 2.0
         self.grouped = self.inner > 0 if k > 1 else np.zeros(k, dtype=bool)
-        self.seen = data.weight > 0
+        self.of_groups = Effects(self.inner[self.grouped])
         self.r = np.zeros(data.n) if start is None else start.r.copy()
         self.b = 0.0 if start is None else start.b
         self.rho = 0.1 if start is None else start.rho
@@ -96,7 +80,7 @@ class _Fitting:
     def _sum_groups(self, paired: bool) -> None:
         """Sum over the task's own group, and over all of them where pairs of groups have means."""
         self.paired = paired
-        self.upper = np.triu_indices(self.k if paired else 1, 1)
+        self.upper = _above_diagonal(self.k if paired else 1)
         self.M = np.zeros((self.k, self.k) if paired else (1, 1))
         weight = np.zeros((1, 1))
         if paired:
@@ -109,6 +93,7 @@ class _Fitting:
             self.own, self.own_weight = self.data.own_sums(self.labels, self.k)
         self.weight, self.between = weight, weight[self.upper]
         self.present = self.between > 0
+        self.of_pairs = Effects(self.between[self.present])
 
     def _left_of_blocks(self) -> tuple[Matrix, Matrix]:
         """Return sums inside groups and between them of what b and r leave."""
@@ -130,30 +115,30 @@ class _Fitting:
         """Set the means inside groups and between them, and their variances."""
         S, D, inner, grouped, present = self.S, self.D, self.inner, self.grouped, self.present
         if grouped.any():
-            self.tau, self.m0 = spread(S[grouped] / inner[grouped], inner[grouped], self.s2, centred=False)
+            self.tau, self.m0 = self.of_groups.variance_and_mean(S[grouped], self.s2)
         # Tasks that harm one another are alike, too, but no group to be trained together.
         m = np.maximum((S * self.tau + self.m0) / (1.0 + self.tau * inner), 0.0)
         self.m = np.where(grouped, m, 0.0)
         self.d = np.zeros(len(D))
         if self.paired:
             between = self.between
-            self.kappa = spread(D[present] / between[present], between[present], self.s2)[0]
+            self.kappa = self.of_pairs.variance(D[present], self.s2)
             self.d = D * self.kappa / (1.0 + self.kappa * between)
             self.M[self.upper] = self.M[self.upper[::-1]] = self.d
 
     def effects_of_tasks(self) -> None:
         """Set background and effects of tasks, and the variance of these."""
-        data, weight, seen = self.data, self.data.weight, self.seen
+        data, weight = self.data, self.data.weight
         expected = self.own_weight * self.m[self.labels]
         if self.paired:
             expected += np.einsum("ic,ic->i", self.B, self.M[self.labels])
         fitted = 2.0 * float(self.m @ self.inner + self.d @ self.between)
         for _ in range(2):
             alone = data.row - self.b * weight - data.weighted(self.r) - expected
-            self.rho = spread(alone[seen] / weight[seen], weight[seen], self.s2)[0]
+            self.rho = data.effects.variance(alone[data.seen], self.s2)
             self.r = alone * self.rho / (1.0 + self.rho * weight)
-            self.r -= float(self.r @ weight) / max(float(weight.sum()), 1e-300)
-            self.b = (float(data.row.sum()) - fitted) / max(2.0 * data.total, 1e-300)
+            self.r -= float(self.r @ weight) / max(2.0 * data.total, 1e-300)
+            self.b = (data.sum - fitted) / max(2.0 * data.total, 1e-300)
         self.S, self.D = self._left_of_blocks()
 
     def noise(self) -> None:
@@ -172,7 +157,7 @@ class _Fitting:
         return (
             data.square
             - 2.0 * float(r @ data.row)
-            - b * float(data.row.sum())
+            - b * data.sum
             + float(r * r @ data.weight)
             + float(r @ data.weighted(r))
             + b * b * data.total

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cotune.grouping._partition import Labels, Matrix, indicator
+from cotune.grouping.effects import Effects
 
 MULTIPLY_UP_TO = 128
 """Sums over more groups than this add sorted columns instead of multiplying by an indicator."""
@@ -91,6 +92,9 @@ class Observations:
         self.weight = np.full(n, n - 1.0) if self.W is None else self.W.sum(axis=1)
         self.square = float(np.vdot(self.Y, self.WY)) / 2.0
         self.total = float(self.weight.sum()) / 2.0
+        self.sum = float(self.row.sum())
+        self.seen = self.weight > 0
+        self.effects = Effects(self.weight[self.seen])
         # What costs of the same affinities under other weights differ by, beyond the fit itself.
         self.constant = self.entries * float(np.log(max(square, 1e-300)))
         if self.W is not None:

@@ -132,8 +132,12 @@ def _tailed(search: Search) -> dict[int, Tailed] | None:
     again = Search(first.data, search.k_max, search.progress)
     again.run()
     result: dict[int, Tailed] = {}
+    known: set[tuple[bytes, bool]] = set()  # both searches may have found the same
     for candidate in [*search.best.values(), *again.best.values()]:
         pairs = candidate.fit.kappa > LEAST_PAIRS
+        if (key := (candidate.labels.tobytes(), pairs)) in known:
+            continue
+        known.add(key)
         start = Candidate(
             candidate.labels, candidate.k, fit_model(data, candidate.labels, candidate.k, pairs=pairs)
         )

@@ -189,37 +189,26 @@ class _Program:
 
     def _always(self) -> tuple[sparse.csr_matrix, Matrix]:
         """One class a task, and as many companions as its sizes have."""
-        n, tasks = self.n, np.arange(self.n)
-        member = sparse.coo_matrix(
-            (np.ones(2 * self.pairs), (np.concatenate([self.i, self.j]), np.tile(np.arange(self.pairs), 2))),
-            shape=(n, self.pairs),
-        )
-        blocks, eye = [], sparse.identity(n)
+        n, tasks, pairs = self.n, np.arange(self.n), np.arange(self.pairs)
+        rows, columns, values = [], [], []
+
+        def add(row: Labels, column: Labels, value: float) -> None:
+            rows.append(row)
+            columns.append(column)
+            values.append(np.full(len(row), value))
+
         count = len(self.classes)
         for c, sizes in enumerate(self.classes):
-            for sign, others in ((1.0, sizes.most - 1), (-1.0, sizes.least - 1)):
-                row: list[sparse.spmatrix | None] = [None] * (2 * count)
-                row[c], row[count + c] = sign * member, -sign * others * eye
-                blocks.append(row)
-        shape = (n, self.cost.size)
-        once = sparse.coo_matrix(
-            (
-                np.ones(n * count),
-                (np.tile(tasks, count), np.concatenate([self._task(c, tasks) for c in range(count)])),
-            ),
-            shape=shape,
-        )
-        rows = [
-            sparse.hstack(
-                [
-                    block if block is not None else sparse.csr_matrix((n, self.pairs if at < count else n))
-                    for at, block in enumerate(row)
-                ]
-            )
-            for row in blocks
-        ]
-        stacked = sparse.csr_matrix(sparse.vstack([once, *rows]))
-        return stacked, np.concatenate([np.ones(n), np.zeros(stacked.shape[0] - n)])
+            add(tasks, self._task(c, tasks), 1.0)
+            limits = ((1.0, sizes.most - 1), (-1.0, sizes.least - 1))
+            for first, (sign, others) in zip((n * (1 + 2 * c), n * (2 + 2 * c)), limits, strict=True):
+                add(first + self.i, c * self.pairs + pairs, sign)
+                add(first + self.j, c * self.pairs + pairs, sign)
+                add(first + tasks, self._task(c, tasks), -sign * others)
+        shape = (n * (1 + 2 * count), self.cost.size)
+        entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+        limit = np.concatenate([np.ones(n), np.zeros(shape[0] - n)])
+        return sparse.csr_matrix(sparse.coo_matrix(entries, shape=shape)), limit
 
     def _violated(self, x: Matrix) -> tuple[sparse.csr_matrix, Matrix]:
         """Cuts that x violates, the worst first, as rows whose products with x must be at most 0."""

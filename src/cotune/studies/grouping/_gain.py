@@ -156,8 +156,9 @@ def _settle(
     """Return the best partition and its bound by the predictor that does best at its sizes."""
     seen: set[int] = set()
     stays = False
+    searched: dict[str, NDArray[np.intp]] = {}
     while True:
-        found = _best(prediction, n, k, w, seed)
+        found = _best(prediction, n, k, w, seed, searched)
         sizes = {int(s) for s in np.bincount(found)}
         if stays or sizes <= seen or len(seen) > ROUNDS:
             break
@@ -197,14 +198,23 @@ def _fewest(
     return found
 
 
-def _best(prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int) -> NDArray[np.intp]:
+def _best(
+    prediction: PredictedGain,
+    n: int,
+    k: int | None,
+    w: Array,
+    seed: int,
+    searched: dict[str, NDArray[np.intp]],
+) -> NDArray[np.intp]:
+    """Return the best partition; of many tasks what was searched before by the same predictor."""
     if n <= MOST_TASKS:
         return grouping.best_gain_partition(_table(prediction, n, w), k).labels
-    form = _sized(prediction)
-    found = grouping.search_gain_partition(
-        form.effects, form.by_size, form.own, k, weights=w, random_state=seed
-    )
-    return found.labels
+    if prediction.chosen_ not in searched:  # how far runs are believed does not matter there
+        form = _sized(prediction)
+        searched[prediction.chosen_] = grouping.search_gain_partition(
+            form.effects, form.by_size, form.own, k, weights=w, random_state=seed
+        ).labels
+    return searched[prediction.chosen_]
 
 
 def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array) -> float:
