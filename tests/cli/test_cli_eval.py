@@ -97,6 +97,7 @@ def test_the_table(cotune, toy, files):
     assert lines[1].count("±") == 2
     assert "2 draws of the demonstrations" in lines[4]
     assert "in context: 64 of 64" in error
+    assert error.index("64 prompts, about ") < error.index("in context: "), "what it takes is said first"
 
 
 def test_losses_are_no_part_of_the_average(cotune, toy, files):

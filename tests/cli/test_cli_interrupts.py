@@ -161,7 +161,11 @@ def test_the_benchmark_of_functions_ends_its_workers(tmp_path):
 @pytest.mark.parametrize(
     ("command", "place", "kept"),
     [
-        ("plan", "cotune.studies.grouping._plan:_measure", "nothing was written."),
+        (
+            "plan",
+            "cotune.training.language_model._timing:LanguageModelTiming._measure",
+            "nothing was written.",
+        ),
         ("eval", "cotune.answering._evaluate:_evaluate", "nothing was written."),
         ("tune", "cotune.training._loop:TrainingRun.run", "what was trained so far is kept beside out, and"),
     ],
@@ -190,6 +194,37 @@ def test_commands_with_a_model(tmp_path, files, command, place, kept):
     assert status == 130
     assert said.startswith(f"Interrupted; {kept}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "by"), [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, " by SIGTERM")]
+)
+@pytest.mark.parametrize(
+    ("command", "place", "kept"),
+    [
+        (["status", "study.yaml"], "cotune.studies.engine._study:Study.status", ""),
+        (["report", "study.yaml"], "cotune.report.page:render_report", "the runs are kept"),
+        (["bench", "score"], "cotune.benchmark.scoring:score", ""),
+        (["bench", "record", "study.yaml"], "cotune.studies.engine._study:Study.run", "finished runs"),
+        (["demo", "--folder", "demo"], "cotune.studies.engine._study:Study.run", "finished runs"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_every_command_ends_at_once_and_says_what_is_kept(tmp_path, command, place, kept, number, status, by):
+    planted_study(tmp_path)
+    if command[0] in ("status", "report"):
+        assert main(["run", str(tmp_path / "study.yaml")]) == 0
+        (tmp_path / "study" / "report.html").unlink()
+    held = Held(command, place, tmp_path)
+    held.send(number)
+    left, said = held.end()
+    assert left == status
+    goes_on = said.endswith(f"and 'cotune {' '.join(command)}' goes on.")
+    assert said.startswith(f"Interrupted{by}; {kept or 'nothing was written.'}")
+    assert goes_on == bool(kept)
+    assert (tmp_path / "out.txt").read_text() == "" or command[0] == "demo"
+    assert not list(tmp_path.rglob("report.html"))
+    assert not (tmp_path / "study" / "table.json").exists()
 
 
 def test_an_interrupt_in_this_process_is_told_alike(capsys, monkeypatch, tmp_path):

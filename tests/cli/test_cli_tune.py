@@ -135,6 +135,9 @@ def test_before_and_after_are_told_and_written(cotune, toy, files, tmp_path):
     assert when["mean"] > 0.5
     assert "it keeps" in out
     assert "prompt, step 4: validation" in error
+    cost = error.index(" of processor time: ")
+    assert cost < error.index("before: target"), "what it takes is said first"
+    assert " steps, " in error[cost:].splitlines()[0]
     assert "weights: 4 of 4, loss" in error
     card = (tmp_path / "out" / "README.md").read_text()
     for part in ("license: unknown", "type: accuracy", "## Licence", found["target"]["fingerprint"][:16]):

@@ -126,8 +126,8 @@ def test_a_study_killed_in_the_joint_part_or_after_it_goes_on(workshop, monkeypa
     study = workshop.study(comparison=compared(budgets=[2], seeds=2))
     whole, done = InlineExecutor.run, []
 
-    def killed(self, jobs):
-        for records in whole(self, jobs):
+    def killed(self, jobs, on_jobs):
+        for records in whole(self, jobs, on_jobs):
             if records[0].kind in ("joint_part", "branched_fit"):
                 if len(done) == after:
                     raise _Killed

@@ -114,6 +114,50 @@ def test_the_commands_know_a_kind_from_the_table_alone(study, capsys):
     assert "must be at most 99" in capsys.readouterr().err
 
 
+def sentences(result):
+    return [account.sentence() for account in result.accounts]
+
+
+def test_what_was_planned_stands_beside_what_was_taken(study, capsys):
+    path = str(study().path)
+    assert main(["plan", path]) == 0
+    assert main(["plan", path, "--no-measure"]) == 0, "what is not measured replaces nothing"
+    result = run_study(study())
+    (account,) = result.accounts
+    assert (account.title, account.planned, account.planned_seconds, account.runs) == ("squaring", 3, 6.0, 3)
+    with open_store(study().home.store) as store:
+        assert account.seconds == sum(record.cpu_seconds for record in store)
+    assert account.ratio == account.seconds / 6
+    # A plan of what is done does not replace the one that was made before.
+    assert main(["plan", path]) == 0
+    assert sentences(collect_study(study())) == sentences(result)
+    assert main(["report", path]) == 0
+    capsys.readouterr()
+    assert main(["run", path]) == 0
+    assert "squaring: planned 3 runs in 6.0 s of processor time, taken " in capsys.readouterr().out
+    changed = study(numbers=[1, 4, 5])
+    assert run_study(changed).accounts == [], "that was the plan of another file"
+
+
+def test_a_plan_of_what_was_left_counts_no_earlier_run(study):
+    run_study(study(numbers=[1]))
+    wanted = study(numbers=[1, 2, 4])
+    plan_study(wanted, keep=True)
+    (account,) = run_study(wanted).accounts
+    assert account.runs == 2
+    assert account.sentence().startswith("planned 3 runs in 6.0 s of processor time, taken 2 runs in ")
+
+
+def test_a_plan_without_runs_says_what_was_planned(study):
+    few = study()
+    plan_study(few)
+    assert not few.folder.exists(), "nothing is kept unless it is asked for"
+    plan_study(few, keep=True)
+    assert [path.name for path in sorted(few.folder.iterdir())] == [".lock", "plan.json", "study.json"]
+    (few.folder / "plan.json").write_text("spoilt")
+    assert run_study(few).accounts == []
+
+
 def test_a_kind_has_its_own_keys_and_no_other(study, tmp_path):
     assert load_config(study().path).numbers == (1, 4, -2)
     with pytest.raises(InputError, match="held_out: unknown key"):

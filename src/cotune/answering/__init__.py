@@ -6,6 +6,7 @@ and of transfer all score here, so that one model, one task and one metric have 
 
 from cotune.answering._choices import LabelScore, choice_scores, encode_choices, label_weight
 from cotune.answering._config import ChoiceConfig, InContextConfig
+from cotune.answering._counting import NOT_ASKED, Asked, count_answers, count_in_context
 from cotune.answering._encode import answer_tokens, encode_example, encode_fitting, left_out
 from cotune.answering._evaluate import (
     QUESTIONS_SEED,
@@ -26,7 +27,9 @@ from cotune.answering._summary import (
 )
 
 __all__ = [
+    "NOT_ASKED",
     "QUESTIONS_SEED",
+    "Asked",
     "ChoiceConfig",
     "InContextConfig",
     "InContextEvaluation",
@@ -38,6 +41,8 @@ __all__ = [
     "answer_tokens",
     "check_in_context",
     "choice_scores",
+    "count_answers",
+    "count_in_context",
     "encode_choices",
     "encode_example",
     "encode_fitting",

@@ -207,7 +207,7 @@ class LanguageModel(Brief, FrozenModel):
         if not examples:
             return np.empty(0)
         with torch.inference_mode(), self.autocast():
-            if self._reads_rows:
+            if self.reads_rows:
                 return row_losses(self, module, examples, batch_tokens=batch_tokens or self.row_tokens)
             return batch_losses(self, module, examples, batch_tokens=batch_tokens or self.batch_tokens)
 
@@ -261,7 +261,7 @@ class LanguageModel(Brief, FrozenModel):
             return []
         sampler = None if sampling is None else Sampler(sampling)
         with torch.inference_mode(), self.autocast():
-            share = self._reads_rows
+            share = self.reads_rows
             if share and num_beams == 1:
                 decoder = RowDecoder(
                     self, module, max_new_tokens=limit, stops=stops, batch_tokens=room, sampler=sampler
@@ -298,7 +298,7 @@ class LanguageModel(Brief, FrozenModel):
         return try_generating(self, num_beams=2)
 
     @property
-    def _reads_rows(self) -> bool:
+    def reads_rows(self) -> bool:
         """Whether what examples share is read once, into keys and values that they share."""
         return self.pack and self._rows_are_exact
 

@@ -19,14 +19,17 @@ from cotune.answering import (
     InContextSummary,
     NormalisedAverage,
     check_in_context,
+    count_in_context,
     evaluate_in_context,
     normalised_average,
     summarise,
 )
 from cotune.evaluation.saved_model import OpenModel, SavedModel, find_saved_model, open_saved_model
 from cotune.exceptions import InputError
+from cotune.findings.wording import duration
 from cotune.models.config import ModelConfig
 from cotune.studies.engine import cell, csv_text
+from cotune.studies.engine.probe import time_answers
 from cotune.studies.task_files import TaskSource, gather_tasks
 from cotune.tasks import Task, check_tasks
 
@@ -126,6 +129,7 @@ def evaluate(
     with_prompt: Literal["target", "all", "none"] = "target",
     seed: int = 0,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Evaluation:
     """Evaluate a model on tasks in context.
@@ -151,6 +155,8 @@ def evaluate(
         Of the demonstrations; the splits stay.
     progress : callable, optional
         Called with the number of prompts answered and of all.
+    note : callable, optional
+        Called with a sentence that says what it will take, before it is begun.
     **options
         Further keys of :class:`EvaluateConfig`: ``split``, ``max_examples``, ``classification``,
         ``num_beams``, ``precision``, ``max_prompt_tokens`` ...
@@ -174,7 +180,7 @@ def evaluate(
     content = {"shots": shots, "draws": draws, "with_prompt": with_prompt, "seed": seed, **options}
     config = parse(EvaluateConfig, content, "cotune eval")
     saved = find_saved_model(str(model), base=None if base is None else str(base))
-    return evaluate_saved_model(str(model), saved, gather_tasks(tasks), config, progress)
+    return evaluate_saved_model(str(model), saved, gather_tasks(tasks), config, progress, note)
 
 
 def evaluate_saved_model(
@@ -183,6 +189,7 @@ def evaluate_saved_model(
     tasks: Sequence[Task],
     config: EvaluateConfig,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model from disk or the hub on tasks in context.
 
@@ -212,6 +219,8 @@ def evaluate_saved_model(
     encoder = wanted.encoder(Path())
     checked = check_in_context(tasks, config, encoder, seeds=[config.seed])
     opened = open_saved_model(saved, wanted.load(Path(), encoder))
+    if note is not None:
+        note(_cost(opened, tasks, config))
     scores = _ask(opened, tasks, prompted, config, progress)
     rows = tuple(summarise(scores))
     averages = normalised_average(row for row in rows if row.higher_is_better)
@@ -283,6 +292,13 @@ def _ask(
             )
     order = {task.name: at for at, task in enumerate(tasks)}
     return sorted(scores, key=lambda score: order[score.task])
+
+
+def _cost(opened: OpenModel, tasks: Sequence[Task], config: EvaluateConfig) -> str:
+    """Put a few questions to the model, and say what all of them will take."""
+    asked = count_in_context(opened.model, tasks, config, seed=config.seed)
+    seconds = time_answers(opened.model, tasks, config, seed=config.seed, module=opened.module)(asked)
+    return f"{_n_prompts(tasks, config):,} prompts, about {duration(seconds)} of processor time."
 
 
 def _n_prompts(tasks: Sequence[Task], config: EvaluateConfig) -> int:

@@ -53,22 +53,25 @@ def collect_study(study: Study[Any, Any]) -> StudyResult:
     return study.collect()
 
 
-def plan_study(study: Study[Any, Any], *, measure: bool = True) -> Plan:
-    """Count a study's runs, steps and tokens, and measure by a probe what they take.
+def plan_study(study: Study[Any, Any], *, measure: bool = True, keep: bool = False) -> Plan:
+    """Count the runs, steps and tokens that a study still lacks, and measure by a probe what they take.
 
     Parameters
     ----------
     study : Study
-        The study; nothing is written.
+        The study.
     measure : bool
         Whether to load the model and do a few steps for the figures of time, memory and disk.
+    keep : bool
+        Whether what was measured is kept in the study's folder, where the report sets what runs take beside
+        it; nothing else is written.
 
     Raises
     ------
     InputError
         If something of the study is not usable.
     """
-    return study.plan(measure=measure)
+    return study.plan(measure=measure, keep=keep)
 
 
 def study_status(study: Study[Any, Any]) -> Status:

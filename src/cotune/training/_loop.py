@@ -19,6 +19,7 @@ from cotune.training._optimizers import OPTIMIZERS, make_schedule
 from cotune.training.batches import TaskBatch, as_task_batch
 from cotune.training.config import TrainingConfig
 from cotune.training.parts import WHOLE, Span
+from cotune.training.steps import tell_step
 
 if TYPE_CHECKING:
     from cotune.training.methods import Attached
@@ -142,6 +143,7 @@ class TrainingRun:
                     self._module.train()
                     self._step(as_task_batch(examples))
                     self._record.seconds += time.perf_counter() - start
+                    tell_step(self.step, self.n_steps)
                     if on_step is not None:
                         on_step(self.step, self._record.losses[-1])
         finally:

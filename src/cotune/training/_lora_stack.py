@@ -23,6 +23,7 @@ from cotune.training.batches import as_task_batch
 from cotune.training.config import TrainingConfig
 from cotune.training.parts import WHOLE, Span
 from cotune.training.side_by_side import clip_each
+from cotune.training.steps import tell_step
 
 
 class LowRank(NamedTuple):
@@ -209,6 +210,7 @@ def train_side_by_side(
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
+            tell_step(step + 1, n_steps)
     _check_finite(stack, names, n_steps)
     seconds = (time.perf_counter() - begin) / len(names)
     return [

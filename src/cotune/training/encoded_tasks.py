@@ -44,6 +44,7 @@ class EncodedTasks:
         self._base = base
         self._windows: dict[str, TextWindows] = {}
         self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
+        self._lengths: dict[tuple[str, str], float] = {}
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -80,6 +81,14 @@ class EncodedTasks:
             left_out(self.encoder, task, split, len(examples), len(fitting))
             self._encoded[key] = fitting
         return self._encoded[key]
+
+    def mean_length(self, task: str, split: str) -> float:
+        """Return the mean tokens of a split's examples, counted one by one."""
+        key = (task, split)
+        if key not in self._lengths:
+            pool = self.encoded(task, split)
+            self._lengths[key] = sum(map(len, pool)) / len(pool)
+        return self._lengths[key]
 
     def encode(self, task: str, example: Example, target: str) -> Encoded | None:
         """Encode an example with one of its targets or choices; None when that is too long."""

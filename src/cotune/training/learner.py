@@ -361,3 +361,35 @@ class LookaheadLearner(Learner, Protocol):
             ``after[t, i, j]``: loss of task i on the same batch after a step on task j's batch.
         """
         ...
+
+
+class Timing(Protocol):
+    """Processor seconds of what runs do, told by a probe of a few batches."""
+
+    kept_bytes: int
+    """Disk that what a run trains takes, where it is kept."""
+
+    def training(self, subset: Subset, steps: int, *, earlier: bool = True) -> float:
+        """Return those of a run's training; ``earlier`` says whether of stages before the last too."""
+        ...
+
+    def scoring(self, task: str, split: str) -> float:
+        """Return those of scoring a task."""
+        ...
+
+    def looking(self, task: str) -> float:
+        """Return those of the loss on a task's validation examples."""
+        ...
+
+    def reading(self, task: str) -> float:
+        """Return those of the loss on a batch of a task alone."""
+        ...
+
+
+@runtime_checkable
+class TimedLearner(Learner, Protocol):
+    """A learner that can tell what its runs take without doing one."""
+
+    def timing(self) -> Timing:
+        """Measure a few batches; what is loaded for it stays loaded."""
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
 from cotune.exceptions import InputError
@@ -43,6 +44,10 @@ class WarmLearner(Learner, Protocol):
     @property
     def start(self) -> tuple[Subset, int] | None:
         """The tasks and the steps of that run; None where runs start with fresh parameters."""
+        ...
+
+    def has_started(self, folder: Path) -> bool:
+        """Whether :meth:`Learner.prepare` finds what that run has trained in a folder."""
         ...
 
     def cold(self) -> Self:

@@ -104,7 +104,11 @@ class _Brief:
     """Tells how runs go, and not how many examples of the lab's tasks are left out."""
 
     def __init__(self, events: Events) -> None:
+        from cotune.studies.engine import StepEvents
+
         self.stage, self.finished = events.stage, events.finished
+        if isinstance(events, StepEvents):
+            self.under_way = events.under_way
 
     def note(self, text: str) -> None:
         """Do nothing."""

@@ -94,7 +94,7 @@ def evaluate(
     with show_work(verbose=verbose) as work:
         tell_notes(work, {task.name: task.notes for task in found})
         progress = partial(work.advance, "in context")
-        evaluation = cotune.evaluate(model, found, base=base, progress=progress, **options)
+        evaluation = cotune.evaluate(model, found, base=base, progress=progress, note=work.note, **options)
     if csv is not None:
         write_text(csv, evaluation.csv())
     if as_json:

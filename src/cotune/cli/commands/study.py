@@ -29,12 +29,19 @@ def plan(
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a study will cost: runs, steps, tokens, time, memory, disk. Writes nothing."""
+    """Tell what a study still costs: runs, steps, tokens, time, memory, disk.
+
+    The figures are kept in the study's folder (plan.json), where the report sets what was taken beside them;
+    with --no-measure nothing is written.
+
+    What is stored already costs nothing. A few batches tell what steps and questions take, in seconds beside
+    loading the model, however many tasks there are.
+    """
     from cotune.cli._progress import duration, emit, plural
     from cotune.studies import Study, plan_study
     from cotune.tasks import note_lines
 
-    result = plan_study(Study.load(study, folder), measure=measure)
+    result = plan_study(Study.load(study, folder), measure=measure, keep=True)
     if as_json:
         emit(result.to_dict())
         return
@@ -46,7 +53,13 @@ def plan(
         cpu = "" if stage.cpu_seconds is None else f", {duration(stage.cpu_seconds)} of processor time"
         steps = f", {stage.steps:,} training steps" if stage.steps else ""
         prompts = "" if stage.prompts is None else f", {stage.prompts:,} prompts answered"
-        print(f"{stage.title}: {plural(stage.runs, 'run')}{steps}{tokens}{prompts}{cpu}")
+        stored = f", {stage.stored:,} of them stored; left are" if stage.stored else ""
+        left = f"{steps}{tokens}{prompts}{cpu}" if stage.stored < stage.runs else ""
+        if stored:
+            left = left.removeprefix(",") or " none"
+        print(f"{stage.title}: {plural(stage.runs, 'run')}{stored}{left}")
+    if all(stage.stored == stage.runs for stage in result.stages):
+        print("nothing is left to do but to write the report")
     if result.wall_seconds is not None and result.memory_bytes is not None and result.disk_bytes is not None:
         print(
             f"about {duration(result.wall_seconds)}, {result.memory_bytes / 2**30:.1f} GiB of memory, "
@@ -83,6 +96,8 @@ def print_result(result: StudyResult) -> None:
     """Print what a study found and where its report is."""
     for sentence in result.sentences():
         print(sentence)
+    for account in result.accounts:
+        print(f"{account.title}: {account.sentence()}")
     print(f"report: {result.report}")
 
 

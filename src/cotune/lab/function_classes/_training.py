@@ -11,6 +11,7 @@ from torch import Tensor
 from cotune.exceptions import RunError
 from cotune.lab.function_classes._model import StackedRegressor
 from cotune.training.side_by_side import clip_each
+from cotune.training.steps import tell_step
 
 _WARMUP_STEPS = 20
 _FINAL_LR = 0.05
@@ -61,6 +62,7 @@ def train(
         x, y = (torch.stack(part) for part in zip(*batch, strict=True))
         losses[step] = training.step(x, y)
         _check_finite(losses[step], names, step + 1)
+        tell_step(step + 1, steps)
     return losses
 
 

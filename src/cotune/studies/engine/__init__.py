@@ -6,7 +6,7 @@ A kind is a subclass of :class:`Study` with a configuration, runs, a :class:`Wor
 
 from cotune._files import csv_text
 from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
-from cotune.studies.engine._events import Events, tell_notes
+from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._folder import locked
 from cotune.studies.engine._model_study import ModelStudy, choose
@@ -40,10 +40,12 @@ __all__ = [
     "StageUsage",
     "Standing",
     "Status",
+    "StepEvents",
     "StoredRunner",
     "Study",
     "StudyConfig",
     "StudyResult",
+    "UnderWay",
     "Usage",
     "Worker",
     "WorkerPool",

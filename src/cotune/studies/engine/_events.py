@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from cotune.studies.engine._runs import RunRecord
 from cotune.tasks import note_lines
@@ -22,6 +23,32 @@ class Events(Protocol):
 
     def note(self, text: str) -> None:
         """Say something in one sentence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """How far a stage is between the ends of its runs.
+
+    Parameters
+    ----------
+    steps : sequence of (int, int)
+        Of every worker that trains, the steps done and all steps of what it trains; a run of several stages
+        begins again with each.
+    share : float
+        The part that is done of the work that was not stored when the stage began, by the length of its runs.
+    """
+
+    steps: Sequence[tuple[int, int]]
+    share: float
+
+
+@runtime_checkable
+class StepEvents(Protocol):
+    """Who is told how far runs under way are, too."""
+
+    def under_way(self, progress: UnderWay) -> None:
+        """Say how far a stage is; about once a second."""
         ...
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, Generic, Literal, Protocol
+from functools import partial
+from typing import Any, Generic, Literal, Protocol, TypeAlias
 
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import Config
 from cotune.exceptions import RunError
+from cotune.studies.engine._board import Board, Steps
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker, start_worker
+from cotune.training.steps import listening
+
+_LOOK_SECONDS = 1.0
+"""How often is looked how far workers are."""
 
 
 class ExecutorConfig(Config):
@@ -37,14 +43,19 @@ class ExecutorConfig(Config):
         if self.processes == 0:
             yield InlineExecutor(worker, self.threads)
             return
-        with WorkerPool(self.processes, self.threads, _start_worker, (worker, self.threads)) as pool:
-            yield LocalExecutor(pool)
+        board = Board(self.processes)
+        with WorkerPool(self.processes, self.threads, _start_worker, (worker, self.threads, board)) as pool:
+            yield LocalExecutor(pool, board)
+
+
+OnJobs: TypeAlias = Callable[[Sequence[Steps]], None]
+"""Called now and then with how far the jobs are that are under way."""
 
 
 class Executor(Protocol[RunT]):
     """Does jobs and yields the records of each as it ends."""
 
-    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs; records come in the order the jobs end."""
         ...
 
@@ -64,13 +75,15 @@ class InlineExecutor(Generic[RunT]):
         self._worker, self._threads = worker, threads
         self._started = False
 
-    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs in their order."""
         if not self._started:
             start_worker(self._worker, self._threads)
             self._started = True
-        for job in jobs:
-            yield self._worker.do(job)
+        for number, job in enumerate(jobs):
+            with listening(partial(_told, on_jobs, number)):
+                done = self._worker.do(job)
+            yield done
 
 
 class LocalExecutor(Generic[RunT]):
@@ -80,12 +93,14 @@ class LocalExecutor(Generic[RunT]):
     ----------
     pool : WorkerPool
         The processes, a copy of the worker started in each.
+    board : Board
+        Where they write how far they are.
     """
 
-    def __init__(self, pool: WorkerPool) -> None:
-        self._pool = pool
+    def __init__(self, pool: WorkerPool, board: Board) -> None:
+        self._pool, self._board = pool, board
 
-    def run(self, jobs: Sequence[Job[RunT]]) -> Iterator[list[RunRecord]]:
+    def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs on the workers.
 
         Raises
@@ -97,11 +112,12 @@ class LocalExecutor(Generic[RunT]):
             return
         pending: set[Future[list[RunRecord]]] = set()
         try:
-            pending = set(self._pool.submit(_do, jobs))
+            pending = set(self._pool.submit(_do, list(enumerate(jobs))))
             while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                finished, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
+                on_jobs(self._board.read())
         except BrokenProcessPool as error:
             self._pool.kill()
             raise RunError(
@@ -120,14 +136,28 @@ def available_cores() -> int:
 
 _worker: Worker[Any] | None = None
 """The worker of this process, when it is one."""
+_board: Board | None = None
+"""Where it writes how far it is."""
 
 
-def _start_worker(worker: Worker[Any], threads: int) -> None:
-    global _worker
+def _start_worker(worker: Worker[Any], threads: int, board: Board) -> None:
+    global _worker, _board
+    board.take()
     start_worker(worker, threads)
-    _worker = worker
+    _worker, _board = worker, board
 
 
-def _do(job: Job[Any]) -> list[RunRecord]:
+def _do(numbered: tuple[int, Job[Any]]) -> list[RunRecord]:
+    number, job = numbered
     assert _worker is not None
-    return _worker.do(job)
+    assert _board is not None
+    board = _board
+    try:
+        with listening(lambda step, steps: board.write(Steps(number, step, steps))):
+            return _worker.do(job)
+    finally:
+        board.clear()
+
+
+def _told(on_jobs: OnJobs, number: int, step: int, steps: int) -> None:
+    on_jobs([Steps(number, step, steps)])

@@ -12,7 +12,7 @@ from cotune.tasks import note_lines
 
 @dataclass(frozen=True)
 class StagePlan(Brief):
-    """Cost of a stage.
+    """Cost of a stage: of those of its runs that are still to be done.
 
     Parameters
     ----------
@@ -21,13 +21,15 @@ class StagePlan(Brief):
     runs : int
         Number of runs; an estimate where the groups are not known yet.
     steps : int
-        Training steps of all runs.
+        Training steps of the runs that are left.
     tokens : int or None
-        Training tokens, None for a learner without.
+        Their training tokens, None for a learner without.
     cpu_seconds : float or None
-        Processor time, None if it was not measured.
+        Their processor time, None if it was not measured.
     prompts : int or None
-        Prompts answered in evaluations, None where they are not counted.
+        Prompts answered in their evaluations, None where they are not counted.
+    stored : int
+        How many of the runs are done already and cost nothing.
     """
 
     title: str
@@ -36,6 +38,7 @@ class StagePlan(Brief):
     tokens: int | None
     cpu_seconds: float | None
     prompts: int | None = None
+    stored: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ class Costs(Brief):
 
 @dataclass(frozen=True)
 class Plan(Brief):
-    """Cost of a study, nothing reused.
+    """What a study still costs.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from typing import Any
 from cotune._files import write_text
 from cotune._repr import Brief
 from cotune.models.precision import ChosenPrecision
+from cotune.studies.engine._account import StageAccount
 from cotune.studies.engine._runner import StageUsage
 
 _LIBRARIES = ("cotune", "torch", "transformers", "peft", "accelerate", "scikit-learn", "numpy")
@@ -33,11 +34,14 @@ class StudyResult(Brief, ABC):
         What was run.
     report : Path or None
         The report, when it was written.
+    accounts : sequence of StageAccount
+        What ``cotune plan`` had said of the stages, beside what they took; empty where it was not asked.
     """
 
     notes: Mapping[str, tuple[str, ...]]
     stages: list[StageUsage]
     report: Path | None = None
+    accounts: Sequence[StageAccount] = ()
 
     @abstractmethod
     def sentences(self) -> Sequence[str]:
@@ -64,8 +68,10 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def machine_rows(stages: Iterable[StageUsage], precision: ChosenPrecision | None) -> list[tuple[str, str]]:
-    """Return machine, versions, precision and memory: name and value of each, as every report says them."""
+def machine_rows(
+    stages: Iterable[StageUsage], precision: ChosenPrecision | None, accounts: Sequence[StageAccount]
+) -> list[tuple[str, str]]:
+    """Return machine, versions, precision, memory and times: name and value, as every report says them."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     rows = [
         ("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"),
@@ -76,4 +82,5 @@ def machine_rows(stages: Iterable[StageUsage], precision: ChosenPrecision | None
     peaks = [record.peak_bytes for stage in stages for record in stage.records]
     if peaks:
         rows.append(("largest memory of a worker process", f"{max(peaks) / 2**30:.2f} GiB"))
-    return rows
+    rows += [(f"time of {account.title}", account.sentence()) for account in accounts]
+    return rows if accounts else [*rows, ("time planned", "not known: 'cotune plan' was not asked before")]

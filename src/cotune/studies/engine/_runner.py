@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol
 
 from cotune._repr import Brief
-from cotune.studies.engine._events import Events
+from cotune.studies.engine._board import Steps
+from cotune.studies.engine._events import Events, StepEvents, UnderWay
 from cotune.studies.engine._executor import Executor
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
@@ -175,8 +176,11 @@ class ExecutingRunner(Runner[RunT]):
         if missing or not begun:
             self._events.stage(title, len(stage.records) + len(missing), len(stage.records))
         by_key = {key: run for run, key in missing.items()}
-        for finished in self._executor.run(self._jobs(missing, {**(leave or {}), **save})):
+        jobs = self._jobs(missing, {**(leave or {}), **save})
+        work = _Work(jobs, self._events)
+        for finished in self._executor.run(jobs, work.tell):
             self._store.put(finished)
+            work.done([by_key[record.key] for record in finished])
             for record in finished:
                 records[by_key[record.key]] = record
                 stage.records.append(record)
@@ -190,6 +194,42 @@ class ExecutingRunner(Runner[RunT]):
         for together in self._design.batches([run for run in missing if run not in folders]):
             jobs.append(Job(tuple(together), tuple(missing[run] for run in together)))
         return sorted(jobs, key=lambda job: sum(run.size for run in job.runs), reverse=True)
+
+
+class _Work(Generic[RunT]):
+    """Tells how far jobs are, by the length of their runs.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        As they are handed out.
+    events : Events
+        Who may want to know.
+    """
+
+    def __init__(self, jobs: Sequence[Job[RunT]], events: Events) -> None:
+        self._jobs, self._events = jobs, events if isinstance(events, StepEvents) else None
+        self._all = sum(run.size for job in jobs for run in job.runs)
+        self._done, self._ended = 0, set[RunT]()
+
+    def done(self, runs: Sequence[RunT]) -> None:
+        """Take note of the runs of a job that has ended."""
+        self._ended.update(runs)
+        self._done += sum(run.size for run in runs)
+        self.tell(())
+
+    def tell(self, under_way: Sequence[Steps]) -> None:
+        """Say how far the jobs are that are under way."""
+        if self._events is None:
+            return
+        done = float(self._done)
+        for job, step, steps in under_way:
+            runs = self._jobs[job].runs
+            # Of several stages it is not known how much of the run they are: it counts when it has ended.
+            if steps == runs[0].size and runs[0] not in self._ended:
+                done += sum(run.size for run in runs) * step / steps
+        share = min(done / self._all, 1.0) if self._all else 1.0
+        self._events.under_way(UnderWay([(step, steps) for _, step, steps in under_way], share))
 
 
 def _artefact_missing(folder: Path | None, key: str) -> bool:

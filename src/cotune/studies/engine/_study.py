@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,13 +17,14 @@ from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
+from cotune.studies.engine._account import KeptPlan, StageAccount, hash_of
 from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult
-from cotune.studies.engine._runner import ExecutingRunner, Runner, StoredRunner
+from cotune.studies.engine._runner import ExecutingRunner, Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._status import Standing, Status
 from cotune.studies.engine._store import open_store
@@ -197,7 +198,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         notes = self.check()
         tell_notes(events, notes)
         with self._executing(events, retry_failed=retry_failed) as runner:
-            return self.follow(runner, notes)
+            return self._accounted(self.follow(runner, notes))
 
     @contextmanager
     def _executing(self, events: Events, *, retry_failed: bool) -> Iterator[ExecutingRunner[RunT]]:
@@ -217,7 +218,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         self.home.require()
         notes = self.check()
         with open_store(self.home.store) as store:
-            return self.follow(StoredRunner(self, store), notes)
+            return self._accounted(self.follow(StoredRunner(self, store), notes))
 
     def status(self) -> Status:
         """Look up what is done; see :func:`cotune.studies.study_status`."""
@@ -229,14 +230,48 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
             found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
         return Status.of(self.config.name, str(self.folder), standing, found)
 
-    def plan(self, *, measure: bool = True) -> Plan:
-        """Tell what the study will cost; see :func:`cotune.studies.plan_study`."""
+    def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
+        """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""
         self.home.check()
         notes = self.check()
         costs = self.costs(measure=measure)
         if self.precision is not None:
             costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
+        if keep and costs.usage is not None:
+            self._keep(costs)
         return Plan.of(self.config.name, notes, costs, self.config.executor.processes)
+
+    def _keep(self, costs: Costs) -> None:
+        """Keep a plan for the report, unless runs were already done under an earlier one of the same file."""
+        before, stored = KeptPlan.read(self.folder), self.stored_keys()
+        if before is not None and before.asked == self._asked and stored - before.stored:
+            return
+        with self.home.hold(known_of(self.folder)):
+            KeptPlan(self._asked, stored, costs.stages).write(self.folder)
+
+    def stored_keys(self) -> frozenset[str]:
+        """Return the keys of the runs that are done."""
+        if not self.home.store.is_file():
+            return frozenset()
+        with open_store(self.home.store) as store:
+            return frozenset(store.keys())
+
+    @property
+    def _asked(self) -> str:
+        return hash_of(self.config.plain())
+
+    def accounts(self, stages: Sequence[StageUsage]) -> list[StageAccount]:
+        """Set what stages took beside what ``cotune plan`` had said, if it was asked about the same file."""
+        plan = KeptPlan.read(self.folder)
+        return [] if plan is None or plan.asked != self._asked else plan.accounts(stages, self.unpaid(stages))
+
+    def unpaid(self, stages: Sequence[StageUsage]) -> Collection[str]:
+        """Return the keys of runs whose training is another's, which cost nothing; by default none."""
+        return ()
+
+    def _accounted(self, result: StudyResult) -> StudyResult:
+        result.accounts = self.accounts(result.stages)
+        return result
 
     @cached_property
     def home(self) -> StudyFolder:

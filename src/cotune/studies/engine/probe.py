@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -12,17 +12,18 @@ import numpy as np
 
 from cotune.studies.engine._worker import peak_memory
 from cotune.training.encoded_tasks import EncodedTasks
+from cotune.training.timing import MORE, AnswerLaws, Law, measure_answers, measure_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
     from cotune.answering import InContextConfig
     from cotune.models import Encoder, LanguageModel
     from cotune.tasks import Task
-    from cotune.training.config import TrainingConfig
+    from cotune.training.batches import TaskBatch
     from cotune.training.methods import Attached, Method, Stage
-
-_FEW, _MORE = 2, 8
-"""Examples in the probes' batches: a step costs something of its own, and something for each example."""
-
 
 RecipeT = TypeVar("RecipeT")
 """What tells tunings apart that take as long as one another."""
@@ -43,25 +44,25 @@ class ModelSpeed(Generic[RecipeT]):
 
     Parameters
     ----------
-    prompt : float
-        Seconds of a prompt.
-    step : mapping of recipe to tuple of float
-        Seconds of a step, by stage.
+    answers : AnswerLaws
+        Of questions.
+    steps : mapping of recipe to tuple of Law
+        Of steps in tokens of their examples, by stage.
     trained_bytes : mapping of recipe to int
         Of what is trained.
     peak_bytes : int
         Largest resident memory.
     """
 
-    prompt: float
-    step: Mapping[RecipeT, tuple[float, ...]]
+    answers: AnswerLaws
+    steps: Mapping[RecipeT, tuple[Law, ...]]
     trained_bytes: Mapping[RecipeT, int]
     peak_bytes: int
 
-    def training(self, recipe: RecipeT, stages: Sequence[Stage]) -> float:
-        """Return the seconds of a whole tuning."""
-        pairs = zip(stages, self.step[recipe], strict=True)
-        return sum(stage.steps * seconds for stage, seconds in pairs)
+    def training(self, recipe: RecipeT, stages: Sequence[Stage], length: float) -> float:
+        """Return the seconds of a whole tuning on examples of a mean length."""
+        pairs = zip(stages, self.steps[recipe], strict=True)
+        return sum(law(stage.steps, stage.steps * stage.training.batch_size * length) for stage, law in pairs)
 
 
 def state_bytes(trained: int) -> int:
@@ -75,7 +76,6 @@ def measure_model(
     in_context: InContextConfig,
     tunings: Mapping[RecipeT, Tuning],
     *,
-    prompts: int,
     seed: int,
     base: Path,
 ) -> ModelSpeed[RecipeT]:
@@ -91,27 +91,56 @@ def measure_model(
         How.
     tunings : mapping of recipe to Tuning
         One of each kind.
-    prompts : int
-        Examples of each task that are asked.
     seed : int
         Of the demonstrations.
     base : Path
         Folder that relative paths of text to replay start from.
     """
-    from cotune.answering import evaluate_in_context
-
-    few = in_context.model_copy(update={"draws": 1, "max_examples": prompts})
-    evaluate_in_context(model, model.base, tasks[:1], few, seed=seed)
-    begin = time.process_time()
-    evaluate_in_context(model, model.base, tasks, few, seed=seed)
-    prompt = (time.process_time() - begin) / count_prompts(tasks, few)
-    timed = {
-        recipe: time_method(model, tuning.method, tuning.tasks, tuning.stages, base)
-        for recipe, tuning in tunings.items()
-    }
-    steps = {recipe: seconds for recipe, (seconds, _) in timed.items()}
+    answers = time_answers(model, tasks, in_context, seed=seed)
+    known: dict[str, Law] = {}
+    timed = {recipe: time_method(model, tuning, base, known) for recipe, tuning in tunings.items()}
+    steps = {recipe: laws for recipe, (laws, _) in timed.items()}
     sizes = {recipe: trained for recipe, (_, trained) in timed.items()}
-    return ModelSpeed(prompt, steps, sizes, peak_memory())
+    return ModelSpeed(answers, steps, sizes, peak_memory())
+
+
+def time_answers(
+    model: LanguageModel,
+    tasks: Sequence[Task],
+    in_context: InContextConfig,
+    *,
+    seed: int,
+    module: nn.Module | None = None,
+) -> AnswerLaws:
+    """Put a few questions of two tasks to a model, with the most demonstrations.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Tokenizer and base.
+    tasks : sequence of Task
+        What it is put to.
+    in_context : InContextConfig
+        How.
+    seed : int
+        Of the demonstrations.
+    module : Module, optional
+        What is asked, by default the base.
+    """
+    from cotune.answering import TaskPrompts
+    from cotune.tasks import get_metric
+
+    few = in_context.model_copy(
+        update={"draws": 1, "max_examples": MORE // 2, "shots": (sorted(in_context.shots)[-1],)}
+    )
+    # Those that have something to write, if any have.
+    chosen = sorted(tasks, key=lambda task: get_metric(task.metric).needs != "text")[:2]
+    examples = []
+    for task in chosen:
+        prompts = TaskPrompts(task, few, model.encoder, seed=seed, context=model.context)
+        examples += [encoded for draw in prompts.draws for encoded in prompts.scored(*draw)]
+    writes = any(get_metric(task.metric).needs == "text" for task in tasks)
+    return measure_answers(model, module or model.base, examples, writes=writes)
 
 
 def count_prompts(tasks: Sequence[Task], config: InContextConfig) -> int:
@@ -120,59 +149,53 @@ def count_prompts(tasks: Sequence[Task], config: InContextConfig) -> int:
     return asked * sum(len(task[config.split][: config.max_examples]) for task in tasks)
 
 
-def mean_length(tasks: Sequence[Task], encoder: Encoder, demonstrations: int) -> float:
-    """Return the mean tokens of a training example with its demonstrations, about."""
+def mean_length(tasks: Sequence[Task], encoder: Encoder) -> float:
+    """Return the mean tokens of a training example, without demonstrations."""
     data = EncodedTasks(tasks, lambda: encoder)
-    lengths = [np.mean([len(example) for example in data.encoded(task.name, "train")]) for task in tasks]
-    return float(np.mean(lengths)) * (1 + demonstrations)
+    return float(np.mean([data.mean_length(task.name, "train") for task in tasks]))
 
 
 def time_method(
-    model: LanguageModel,
-    method: Method,
-    tasks: Sequence[Task],
-    stages: Sequence[Stage],
-    base: Path = Path(),
-) -> tuple[tuple[float, ...], int]:
-    """Return the seconds of a step of each of a method's stages, and the bytes of what is trained.
+    model: LanguageModel, tuning: Tuning, base: Path = Path(), known: dict[str, Law] | None = None
+) -> tuple[tuple[Law, ...], int]:
+    """Return the laws of the steps of each of a method's stages, and the bytes of what is trained.
 
     Parameters
     ----------
     model : LanguageModel
         The base; afterwards as before.
-    method : Method
-        What is trained.
-    tasks : sequence of Task
-        On which tasks.
-    stages : sequence of Stage
-        The method's.
+    tuning : Tuning
+        What is trained, on which tasks.
     base : Path
         Folder that relative paths of text to replay start from.
+    known : dict of str to Law, optional
+        Laws of stages measured before, to which those measured now are added; stages that train as many
+        parameters under as long a prompt take as long.
     """
-    data = EncodedTasks(tasks, lambda: model.encoder, demonstrations=method.demonstrations, base=base)
-    seconds = []
-    with method.attach(model, [task.name for task in tasks]) as attached:
-        for stage in stages:
-            few = _time_step(model, attached, data, stage, _FEW)
-            more = _time_step(model, attached, data, stage, _MORE)
-            # As many examples more that took no longer: the most that one can take is its share of all.
-            each = (more - few) / (_MORE - _FEW) if more > few else more / _MORE
-            seconds.append(max(few - _FEW * each, 0.0) + stage.training.batch_size * each)
-        return tuple(seconds), sum(p.numel() * p.element_size() for p in attached.parameters)
+    known = {} if known is None else known
+    method, names = tuning.method, [task.name for task in tuning.tasks]
+    data = EncodedTasks(tuning.tasks, lambda: model.encoder, demonstrations=method.demonstrations, base=base)
+    laws = []
+    with method.attach(model, names) as attached:
+        for stage in tuning.stages:
+            kind = _kind(method, attached, stage)
+            if kind not in known:
+                batches = partial(_batches, model, attached, data, stage)
+                known[kind] = measure_steps(model, attached, stage, batches, lambda batch: batch.tokens)
+            laws.append(known[kind])
+        return tuple(laws), sum(p.numel() * p.element_size() for p in attached.parameters)
 
 
-def _time_step(
+def _kind(method: Method, attached: Attached, stage: Stage) -> str:
+    """Tell stages apart whose steps take as long as one another."""
+    trained = sorted(parameter.numel() for part in stage.trains for parameter in attached.parts[part])
+    recipe = stage.training.model_dump_json(exclude={"learning_rate", "schedule", "warmup", "max_loss"})
+    return f"{sum(trained)} in {len(trained)}, {method.virtual_tokens}, {method.demonstrations}, {recipe}"
+
+
+def _batches(
     model: LanguageModel, attached: Attached, data: EncodedTasks, stage: Stage, examples: int
-) -> float:
-    """Return the processor time of the second of two steps on a few examples."""
-    from cotune.training.stages import begin_stage
-
-    changes = {"batch_size": examples, "tasks_per_batch": 1}
-    training: TrainingConfig = stage.training.model_copy(update=changes)
-    ends: list[float] = []
-    batches = data.batches(
-        list(data.tasks), training, 0, prompt_ids=attached.prompt_ids, context=model.context
-    )
-    run = begin_stage(model, attached, replace(stage, steps=2, training=training))
-    run.run(batches, lambda step, loss: ends.append(time.process_time()))
-    return ends[1] - ends[0]
+) -> Iterator[TaskBatch]:
+    training = stage.training.model_copy(update={"batch_size": examples, "tasks_per_batch": 1})
+    names = stage.tasks or tuple(data.tasks)
+    return data.batches(names, training, 0, prompt_ids=attached.prompt_ids, context=model.context)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from cotune.answering import ChoiceConfig, InContextConfig
 from cotune.models.config import ModelConfig
-from cotune.studies.engine import Prompting, Study
+from cotune.studies.engine import Prompting, RunRecord, StageUsage, Study
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._runs import (
     BranchedRun,
@@ -117,6 +117,16 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         asked = set(runs)
         return {run: twin for run in runs if (twin := _on_test(run)) is not None and twin in asked}
 
+    def unpaid(self, stages: Sequence[StageUsage]) -> frozenset[str]:
+        """Return the keys of runs on test examples whose training one on validation examples has paid."""
+        records = [record for stage in stages for record in stage.records]
+        paid = {_training(record) for record in records if record.identity.get("split") == "validation"}
+        return frozenset(
+            record.key
+            for record in records
+            if record.identity.get("split") == "test" and _training(record) in paid
+        )
+
     def compared(
         self,
         config: ComparisonConfig,
@@ -139,6 +149,12 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         """
         seed = self.config.seed
         return ArmRuns.plan(self.learner, labels, config, seed, baselines=others, seeds=seeds)
+
+
+def _training(record: RunRecord) -> tuple[str, tuple[str, ...], int, int | None]:
+    """Return what a run trained, whatever it was scored on."""
+    identity = record.identity
+    return (record.kind, tuple(identity["subset"]), identity["seed"], identity.get("steps"))
 
 
 def _on_test(run: GroupingStudyRun) -> FitRun | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Container, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from cotune.findings.grouping import (
     AffinityData,
@@ -24,8 +24,6 @@ from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._shown import grouping_data, shown_matrix
 from cotune.studies.grouping.estimators import Estimate
 
-_Training: TypeAlias = tuple[str, tuple[str, ...], int, int | None]
-
 
 def write_report_of(result: GroupingResult) -> Path:
     """Write ``report.html`` of what a study has so far."""
@@ -37,8 +35,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
     study = result.study
     families = study.learner.families
     known = [families.get(name, "") for name in study.learner.tasks]
-    records = [record for stage in result.stages for record in stage.records]
-    trained_before = {_training(r) for r in records if r.identity.get("split") == "validation"}
+    unpaid = frozenset(study.unpaid(result.stages))
     reference = ReferenceLabels(name="families named by the tasks' authors", labels=tuple(known))
     return GroupingFindings(
         title=study.config.name,
@@ -53,7 +50,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         ),
         costs=result.costs,
         reference=reference if all(known) and len(set(known)) > 1 else None,
-        runs=tuple(_usage(stage, trained_before) for stage in result.stages),
+        runs=tuple(_usage(stage, unpaid) for stage in result.stages),
         failures=tuple(_failed(stage.title, r) for stage in result.stages for r in stage.records if r.error),
         provenance=_provenance(result),
         notes=result.estimate.notes if result.estimate else (),
@@ -116,12 +113,10 @@ def _transfer(estimate: Estimate, tasks: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _usage(stage: StageUsage, trained_before: Container[_Training]) -> RunKind:
+def _usage(stage: StageUsage, unpaid: Container[str]) -> RunKind:
     """Count what a stage took, less what another was trained for and this only scored."""
     failed = sum(record.error is not None for record in stage.records)
-    trained = [
-        r for r in stage.records if r.identity.get("split") != "test" or _training(r) not in trained_before
-    ]
+    trained = [record for record in stage.records if record.key not in unpaid]
     tokens = [record.tokens for record in trained if record.tokens is not None]
     return RunKind(
         kind=stage.title,
@@ -132,12 +127,6 @@ def _usage(stage: StageUsage, trained_before: Container[_Training]) -> RunKind:
         wall_seconds=sum(record.seconds for record in trained),
         tokens=sum(tokens) if tokens else None,
     )
-
-
-def _training(record: RunRecord) -> _Training:
-    """Return what a run trained, whatever it was scored on."""
-    identity = record.identity
-    return (record.kind, tuple(identity["subset"]), identity["seed"], identity.get("steps"))
 
 
 def _failed(kind: str, record: RunRecord) -> FailedRun:
@@ -152,7 +141,7 @@ def _provenance(result: GroupingResult) -> tuple[tuple[str, str], ...]:
         ("learner", _describe(study)),
         ("seed", str(study.config.seed)),
         ("fingerprint of model and recipe", study.learner.fingerprint[:16]),
-        *machine_rows(result.stages, study.precision),
+        *machine_rows(result.stages, study.precision, study.accounts(result.stages)),
     )
 
 

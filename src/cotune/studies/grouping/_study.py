@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import Comparison
@@ -16,6 +16,7 @@ from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
 from cotune.studies.grouping._groups import Groups, groups_of
+from cotune.studies.grouping._known import NOTHING, Known
 from cotune.studies.grouping._objective import weights_of
 from cotune.studies.grouping._plan import grouping_costs
 from cotune.studies.grouping._report import write_report_of
@@ -68,22 +69,25 @@ class GroupingStudy(GroupingDesign):
         note_arrivals(self.shared, arrivals(self.shared, self.learner.tasks))
 
     def costs(self, *, measure: bool) -> Costs:
-        """Count runs, steps and tokens."""
-        return grouping_costs(self, measure=measure, measured=self._measured())
+        """Count runs, steps and tokens of what is not stored yet."""
+        return grouping_costs(self, measure=measure, known=self._known())
 
-    def _measured(self) -> Comparison | None:
-        """Return what the runs that are stored say of the arms; None where there are none."""
+    def _known(self) -> Known:
+        """Return what the store says of runs, groups and arms."""
         if not self.home.store.exists():
-            return None
-        with open_store(self.home.store) as store, suppress(RunError):
-            runner = StoredRunner(self, store)
-            gathered = Gathered()
-            gathered.gather(self, runner)
-            if gathered.estimate is not None:
-                labels, others = self._partitions(gathered.estimate, gathered.records)
-                found = self._compared(labels, others, runner)
-                return found.comparison if found else None
-        return None
+            return NOTHING
+        with open_store(self.home.store) as store:
+            runner, gathered = StoredRunner(self, store), Gathered()
+            with suppress(RunError):  # too many runs failed; the run will tell
+                gathered.gather(self, runner)
+            known = Known(frozenset(store.keys()), list(gathered.records))
+            if gathered.estimate is None:
+                return known
+            found = None
+            if self.config.comparison is not None:
+                found = self._compared(*self._partitions(gathered.estimate, gathered.records), runner)
+        arms, comparison = (None, None) if found is None else (found.arms, found.comparison)
+        return replace(known, affinity=list(gathered.wanted), arms=arms, comparison=comparison)
 
     def standing(self, runner: Runner[GroupingStudyRun]) -> Standing[GroupingStudyRun]:
         """Say which runs are wanted up to now, and name the groups when affinity is complete."""
@@ -91,7 +95,7 @@ class GroupingStudy(GroupingDesign):
         with suppress(RunError):  # too many runs failed; their errors are told
             gathered.gather(self, runner)
         stages: dict[str, list[GroupingStudyRun] | None] = {STAGE: list(gathered.wanted)}
-        members = course = None
+        members = found = None
         if self.config.comparison is not None:
             stages["comparison"] = None
         if gathered.estimate is not None:
@@ -100,9 +104,10 @@ class GroupingStudy(GroupingDesign):
             found = self._compared(labels, others, runner)
             if found is not None:
                 stages["comparison"] = found.wanted
-                course = found.comparison.course if found.comparison else None
-        sentences = [*describe_groups(members or []), *([course.sentence] if course else [])]
-        known = {"groups": members} | ({"course": course.to_dict()} if course else {})
+        sentences, known = describe_groups(members or []), dict[str, Any](groups=members)
+        if found is not None and found.comparison is not None:
+            told, verdicts = _verdicts(found, found.comparison)
+            sentences, known = [*sentences, *told], {**known, **verdicts}
         return Standing(stages, known, sentences)
 
     def _compared(
@@ -156,3 +161,19 @@ class GroupingStudy(GroupingDesign):
                 write_cards(self, found)
         result.report = write_report_of(result)
         return result
+
+
+def _verdicts(found: Compared, comparison: Comparison) -> tuple[list[str], dict[str, Any]]:
+    """Return what a comparison says so far, in words and as plain JSON types."""
+    verdicts, course = (*comparison.verdicts, comparison.overall), comparison.course
+    told = [verdict.sentence for verdict in verdicts]
+    if not found.is_complete:
+        told.insert(0, f"So far, by {len(found.records)} of {len(found.arms.runs)} runs of the comparison:")
+    known: dict[str, Any] = {
+        "verdicts": [verdict.to_dict() for verdict in comparison.verdicts],
+        "overall": comparison.overall.to_dict(),
+    }
+    if course is not None:
+        told.append(course.sentence)
+        known["course"] = course.to_dict()
+    return told, known

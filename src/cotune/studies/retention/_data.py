@@ -166,7 +166,7 @@ def _provenance(study: RetentionDesign, stages: Sequence[StageUsage]) -> tuple[t
         ("fingerprint of the model", study.model_fingerprint["model"][:16]),
         ("seeds", f"{config.seed} to {config.seed + config.seeds - 1}; demonstrations {config.seed}"),
         ("recipe", _recipe(study)),
-        *machine_rows(stages, study.precision),
+        *machine_rows(stages, study.precision, study.accounts(stages)),
     )
 
 

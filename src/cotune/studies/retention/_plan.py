@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from cotune.answering import NOT_ASKED, count_in_context
 from cotune.studies.engine import Costs, StagePlan, Usage
 from cotune.studies.engine.probe import (
     ModelSpeed,
@@ -14,11 +15,10 @@ from cotune.studies.engine.probe import (
     measure_model,
     state_bytes,
 )
-from cotune.studies.retention._design import RetentionDesign, TuneRun, tuning
+from cotune.studies.retention._design import PretrainedRun, RetentionDesign, TuneRun, tuning
 from cotune.studies.retention.config import changes_weights
 from cotune.tasks import Task
 
-_PROBE_PROMPTS = 16
 _RECORD_BYTES = 50_000
 
 _Recipe = tuple[str, str]
@@ -33,15 +33,22 @@ class _Work:
     ----------
     tuning : Tuning
         Its method and stages.
-    tokens : int
-        Training tokens.
-    prompts : int
-        Prompts answered at all checkpoints.
+    length : float
+        Mean tokens of a training example.
+    on_targets, in_context : int
+        How often the targets, and the other tasks, are asked.
     """
 
     tuning: Tuning
-    tokens: int
-    prompts: int
+    length: float
+    on_targets: int
+    in_context: int
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens."""
+        stages = self.tuning.stages
+        return round(sum(stage.steps * stage.training.batch_size * self.length for stage in stages))
 
     @property
     def steps(self) -> int:
@@ -49,55 +56,72 @@ class _Work:
         return sum(stage.steps for stage in self.tuning.stages)
 
 
-def retention_costs(study: RetentionDesign, *, measure: bool) -> Costs:
-    """Count runs, steps, tokens and prompts, and measure a few of each."""
+def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection[str] = ()) -> Costs:
+    """Count runs, steps, tokens and prompts of what is not stored yet, and measure a few of each.
+
+    Parameters
+    ----------
+    study : RetentionDesign
+        The study.
+    measure : bool
+        Whether to measure.
+    stored : collection of str
+        Keys of the runs that are done.
+    """
     config = study.config
-    work = {run: _work(study, run) for run in dict.fromkeys(study.cells.values())}
+    every = list(dict.fromkeys(study.cells.values()))
+    length = mean_length(study.targets, study.encoder)
+    work = {run: _work(study, run, length) for run in every if study.key(run) not in stored}
     notes = []
     early = sorted({run.method for run in work if len(work[run].tuning.stages) > 1})
     if early and len(config.rates) > 1:
         notes.append(f"Early stages ({', '.join(early)}) are counted for every learning rate, and done once.")
-    speed = _measure(study, work) if measure else None
-    asked = _target_prompts(study.targets) + count_prompts(study.evaluation, config.in_context)
+    first = [] if study.key(PretrainedRun()) in stored else [PretrainedRun()]
+    speed = _measure(study, work) if measure and (work or first) else None
+    on_targets, in_context = (
+        _target_prompts(study.targets),
+        count_prompts(study.evaluation, config.in_context),
+    )
+    asked = len(first) * (on_targets + in_context)
+    seconds = None if speed is None else len(first) * (speed.on_targets + speed.in_context)
+    tuned = None if speed is None else sum(speed.of(run, of_run) for run, of_run in work.items())
     stages = (
-        StagePlan("pretrained", 1, 0, None, None if speed is None else asked * speed.prompt, asked),
+        StagePlan("pretrained", 1, 0, None, seconds, asked, 1 - len(first)),
         StagePlan(
             "tuning",
-            len(work),
+            len(every),
             sum(of_run.steps for of_run in work.values()),
             sum(of_run.tokens for of_run in work.values()),
-            None if speed is None else sum(_seconds(run, of_run, speed) for run, of_run in work.items()),
-            sum(of_run.prompts for of_run in work.values()),
+            tuned,
+            sum(run.on_targets * on_targets + run.in_context * in_context for run in work.values()),
+            len(every) - len(work),
         ),
     )
     usage = None
     if speed is not None:
-        kept = sum(speed.trained_bytes[_recipe(run)] for run in work) if config.keep else 0
+        sizes = [speed.model.trained_bytes[_recipe(run)] for run in work]
         usage = Usage(
-            process_bytes=speed.peak_bytes,
-            in_flight_bytes=state_bytes(max(speed.trained_bytes.values())),
-            kept_bytes=kept + _RECORD_BYTES * len(work),
+            process_bytes=speed.model.peak_bytes,
+            in_flight_bytes=state_bytes(max(sizes, default=0)),
+            kept_bytes=(sum(sizes) if config.keep else 0) + _RECORD_BYTES * len(work),
         )
     return Costs(len(study.targets) + len(study.evaluation), stages, usage, tuple(notes))
 
 
-def _work(study: RetentionDesign, run: TuneRun) -> _Work:
+def _work(study: RetentionDesign, run: TuneRun, length: float) -> _Work:
     method, config = tuning(run, study.config)
     names = [task.name for task in study.targets]
     stages = method.stages(config.steps, config.training, names)
-    length = getattr(method, "prompt_length", 0) + mean_length(
-        study.targets, study.encoder, method.demonstrations
-    )
-    prompts, changed = 0, False
+    length = method.virtual_tokens + length * (1 + method.demonstrations)
+    on_targets = in_context = 0
+    changed = False
     for stage in stages:
         checkpoints = len(config.due(stage.steps, stage.checkpoint_every))
-        prompts += checkpoints * _target_prompts(study.targets)
+        on_targets += checkpoints
         # Before the first step on the weights the model is the pretrained one, which is measured once.
-        evaluated = checkpoints if changed else checkpoints - 1 if changes_weights(stage.trains) else 0
-        prompts += evaluated * count_prompts(study.evaluation, study.config.in_context)
+        in_context += checkpoints if changed else checkpoints - 1 if changes_weights(stage.trains) else 0
         changed |= changes_weights(stage.trains)
-    tokens = sum(stage.steps * stage.training.batch_size * length for stage in stages)
-    return _Work(Tuning(method, stages, study.targets), round(tokens), prompts)
+    return _Work(Tuning(method, stages, study.targets), length, on_targets, in_context)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:
@@ -108,20 +132,32 @@ def _recipe(run: TuneRun) -> _Recipe:
     return run.method, run.options
 
 
-def _seconds(run: TuneRun, work: _Work, speed: ModelSpeed[_Recipe]) -> float:
-    return speed.training(_recipe(run), work.tuning.stages) + work.prompts * speed.prompt
+@dataclass(frozen=True)
+class _Speed:
+    """What a probe measured, and the processor seconds of asking all targets, and all other tasks."""
+
+    model: ModelSpeed[_Recipe]
+    on_targets: float
+    in_context: float
+
+    def of(self, run: TuneRun, work: _Work) -> float:
+        """Return the seconds of a run."""
+        training = self.model.training(_recipe(run), work.tuning.stages, work.length)
+        return training + work.on_targets * self.on_targets + work.in_context * self.in_context
 
 
-def _measure(study: RetentionDesign, work: dict[TuneRun, _Work]) -> ModelSpeed[_Recipe]:
+def _measure(study: RetentionDesign, work: dict[TuneRun, _Work]) -> _Speed:
     """Answer a few prompts, and do a few steps of every stage of every method."""
+    config = study.config
     # At another learning rate a step takes as long: the first run of a recipe stands for all.
     tunings = {_recipe(run): of_run.tuning for run, of_run in reversed(work.items())}
-    return measure_model(
-        study.config.load(study.base, study.encoder),
-        study.evaluation,
-        study.config.in_context,
-        tunings,
-        prompts=_PROBE_PROMPTS,
-        seed=study.config.seed,
-        base=study.base,
+    model = config.load(study.base, study.encoder)
+    speed = measure_model(
+        model, study.evaluation, config.in_context, tunings, seed=config.seed, base=study.base
     )
+    on_targets = NOT_ASKED
+    for split in ("validation", "test"):
+        how = config.in_context.on_trained(split, 0)
+        on_targets = on_targets.plus(count_in_context(model, study.targets, how, seed=config.seed))
+    others = count_in_context(model, study.evaluation, config.in_context, seed=config.seed)
+    return _Speed(speed, speed.answers(on_targets), speed.answers(others))

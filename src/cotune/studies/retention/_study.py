@@ -104,7 +104,7 @@ class RetentionStudy(RetentionDesign):
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps, tokens and prompts."""
-        return retention_costs(self, measure=measure)
+        return retention_costs(self, measure=measure, stored=self.stored_keys())
 
     def standing(self, runner: Runner[RetentionStudyRun]) -> Standing[RetentionStudyRun]:
         """Say how far every run under way is."""

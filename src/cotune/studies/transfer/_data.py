@@ -192,5 +192,5 @@ def _provenance(study: TransferDesign, stages: Sequence[StageUsage]) -> tuple[tu
             f"{type(few.method).__name__}, {few.steps} steps, learning rate "
             f"{few.training.learning_rate:g}, marked by {few.marking}, {few.draws} draws",
         ),
-        *machine_rows(stages, study.precision),
+        *machine_rows(stages, study.precision, study.accounts(stages)),
     )

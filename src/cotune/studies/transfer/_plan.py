@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+from cotune.answering import InContextConfig, count_in_context
 from cotune.studies.engine import Costs, StagePlan, Usage
 from cotune.studies.engine.probe import (
     ModelSpeed,
@@ -21,8 +23,7 @@ from cotune.studies.transfer._design import (
     due_of,
     tuning,
 )
-
-_PROBE_PROMPTS = 8
+from cotune.tasks import Task
 
 _Recipe = tuple[str, ...]
 """A method, its options and the recipe of its training."""
@@ -30,25 +31,57 @@ _Recipe = tuple[str, ...]
 _FINE_TUNING: _Recipe = ()
 """That of fine-tuning on held-out tasks."""
 
-_Speed = ModelSpeed[_Recipe]
+
+@dataclass(frozen=True)
+class _Speed:
+    """What a probe measured.
+
+    Parameters
+    ----------
+    model : ModelSpeed
+        Of steps and questions.
+    asked, in_context : mapping of str to float
+        By held-out task the seconds of all its questions without demonstrations, and in context, each of them
+        for an answer and for the likelihood of the target.
+    """
+
+    model: ModelSpeed[_Recipe]
+    asked: Mapping[str, float]
+    in_context: Mapping[str, float]
 
 
-def transfer_costs(study: TransferDesign, *, measure: bool) -> Costs:
-    """Count runs, steps, tokens and prompts, and measure a few of each."""
+def transfer_costs(study: TransferDesign, *, measure: bool, stored: Collection[str] = ()) -> Costs:
+    """Count runs, steps, tokens and prompts of what is not stored yet, and measure a few of each.
+
+    Parameters
+    ----------
+    study : TransferDesign
+        The study.
+    measure : bool
+        Whether to measure.
+    stored : collection of str
+        Keys of the runs that are done.
+    """
     note = "A checkpoint's fine-tunings of LoRA share passes, which the figures do not take into account."
-    tunings, wanted = list(study.tunings.values()), study.runs
-    speed = _measure(study, tunings) if measure else None
-    stages = (
-        _measuring(study, "pretrained", wanted["pretrained"], speed),
-        _tuning(study, tunings, speed),
-        _measuring(study, "measuring", wanted["measuring"], speed),
+    wanted = study.runs
+    left = {title: [run for run in runs if study.key(run) not in stored] for title, runs in wanted.items()}
+    tunings = [run for run in left["tuning"] if isinstance(run, InstructRun)]
+    speed = _measure(study, tunings) if measure and any(left.values()) else None
+    plans = {
+        "pretrained": _measuring(study, left["pretrained"], speed),
+        "tuning": _tuning(study, tunings, speed),
+        "measuring": _measuring(study, left["measuring"], speed),
+    }
+    stages = tuple(
+        StagePlan(title, len(wanted[title]), *plan, stored=len(wanted[title]) - len(left[title]))
+        for title, plan in plans.items()
     )
     usage = None
     if speed is not None:
-        sizes = {run: speed.trained_bytes[_recipe(run)] for run in tunings}
+        sizes = {run: speed.model.trained_bytes[_recipe(run)] for run in tunings}
         usage = Usage(
-            process_bytes=speed.peak_bytes,
-            in_flight_bytes=state_bytes(max(sizes.values())),
+            process_bytes=speed.model.peak_bytes,
+            in_flight_bytes=state_bytes(max(sizes.values(), default=0)),
             kept_bytes=sum(size * len(due_of(run, study.config)) for run, size in sizes.items()),
         )
     return Costs(len(study.train) + len(study.held_out), stages, usage, (note,))
@@ -64,51 +97,66 @@ def _tuning_of(study: TransferDesign, run: InstructRun) -> Tuning:
     return Tuning(method, method.stages(run.steps, recipe.training, run.tasks), tasks)
 
 
-def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | None) -> StagePlan:
+_Counts = tuple[int, int, float | None, int | None]
+"""Steps, tokens, seconds and prompts of some runs."""
+
+
+def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | None) -> _Counts:
     steps, tokens, seconds = 0, 0.0, 0.0
+    lengths: dict[tuple[str, ...], float] = {}
     for run in runs:
         of_run = _tuning_of(study, run)
         method, stages = of_run.method, of_run.stages
-        length = mean_length(of_run.tasks, study.encoder, method.demonstrations) + method.virtual_tokens
+        if run.tasks not in lengths:
+            lengths[run.tasks] = mean_length(of_run.tasks, study.encoder)
+        length = lengths[run.tasks] * (1 + method.demonstrations) + method.virtual_tokens
         steps += sum(stage.steps for stage in stages)
         tokens += sum(stage.steps * stage.training.batch_size * length for stage in stages)
         if speed is not None:
-            seconds += speed.training(_recipe(run), stages)
-    return StagePlan("tuning", len(runs), steps, round(tokens), None if speed is None else seconds)
+            seconds += speed.model.training(_recipe(run), stages, length)
+    return steps, round(tokens), None if speed is None else seconds, None
 
 
-def _measuring(
-    study: TransferDesign, title: str, runs: Sequence[TransferStudyRun], speed: _Speed | None
-) -> StagePlan:
+def _measuring(study: TransferDesign, runs: Sequence[TransferStudyRun], speed: _Speed | None) -> _Counts:
     config, few = study.config, study.config.transfer
     by_name = {task.name: task for task in study.held_out}
-    steps = prompts = 0
-    tokens = 0.0
+    lengths = {name: mean_length([task], study.encoder) for name, task in by_name.items()}
+    steps, prompts, tokens, seconds = 0, 0, 0.0, 0.0
     for run in runs:
         assert isinstance(run, MeasureRun)
         task = by_name[run.task]
         tunings = few.draws * sum(1 for n in run.examples if n)
+        times = few.draws * len(run.examples)
         asked = len(task[config.in_context.split][: config.in_context.max_examples])
         # Every question is asked twice, for an answer and for the likelihood of the target.
-        prompts += 2 * (few.draws * len(run.examples) * asked + count_prompts([task], config.in_context))
+        prompts += 2 * (times * asked + count_prompts([task], config.in_context))
         steps += few.steps * tunings
-        tokens += few.steps * tunings * few.training.batch_size * mean_length([task], study.encoder, 0)
-    seconds = None if speed is None else steps * speed.step[_FINE_TUNING][-1] + prompts * speed.prompt
-    return StagePlan(title, len(runs), steps, round(tokens), seconds, prompts)
+        seen = few.steps * tunings * few.training.batch_size * lengths[run.task]
+        tokens += seen
+        if speed is not None:
+            law = speed.model.steps[_FINE_TUNING][-1]
+            seconds += law(few.steps * tunings, seen)
+            seconds += times * speed.asked[run.task] + speed.in_context[run.task]
+    return steps, round(tokens), None if speed is None else seconds, prompts
 
 
 def _measure(study: TransferDesign, runs: Sequence[InstructRun]) -> _Speed:
     """Answer a few prompts, and do a few steps of every tuning and of the fine-tunings."""
     config, few = study.config, study.config.transfer
-    first = study.held_out[:1]
+    first, how = study.held_out[:1], config.in_context
     tunings = {_recipe(run): _tuning_of(study, run) for run in reversed(runs)}
     stages = few.method.stages(few.steps, few.training, [task.name for task in first])
-    return measure_model(
-        config.load(study.base, study.encoder),
-        study.held_out,
-        config.in_context,
-        {**tunings, _FINE_TUNING: Tuning(few.method, stages, first)},
-        prompts=_PROBE_PROMPTS,
-        seed=config.seed,
-        base=study.base,
+    model = config.load(study.base, study.encoder)
+    tunings[_FINE_TUNING] = Tuning(few.method, stages, first)
+    speed = measure_model(model, study.held_out, how, tunings, seed=config.seed, base=study.base)
+    alone = how.model_copy(update={"shots": (0,), "draws": 1})
+
+    def seconds(task: Task, how: InContextConfig) -> float:
+        asked = count_in_context(model, [task], how, seed=config.seed)
+        return speed.answers(asked) + speed.answers(asked._replace(written=0))
+
+    return _Speed(
+        speed,
+        {task.name: seconds(task, alone) for task in study.held_out},
+        {task.name: seconds(task, how) for task in study.held_out},
     )

@@ -69,7 +69,7 @@ class TransferStudy(TransferDesign):
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps, tokens and prompts."""
-        return transfer_costs(self, measure=measure)
+        return transfer_costs(self, measure=measure, stored=self.stored_keys())
 
     def standing(self, runner: Runner[TransferStudyRun]) -> Standing[TransferStudyRun]:
         """Say which runs are wanted."""

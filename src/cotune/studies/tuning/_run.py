@@ -19,6 +19,7 @@ from cotune.studies.engine import seen, tell_notes
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
+from cotune.studies.tuning._cost import tuning_cost
 from cotune.studies.tuning._folder import TuneFolder
 from cotune.studies.tuning._result import TuneResult
 from cotune.studies.tuning._scores import TargetWatcher, TuneQuestions, TuneScores
@@ -143,6 +144,8 @@ class _Tuning:
         questions = TuneQuestions(
             model, self.target, self.evaluation, config.in_context, config.method.demonstrations
         )
+        again = " It goes on from where it was interrupted." if folder.before.is_file() else ""
+        self.events.note(tuning_cost(model, config, self.target, self.evaluation, self.base) + again)
         before = self._before(questions, folder)
         watcher = TargetWatcher(questions, self._save(before, folder), self.events.checkpoint)
         with tune(

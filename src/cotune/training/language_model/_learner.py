@@ -16,6 +16,7 @@ from cotune.training.language_model._linearised import Question, margins
 from cotune.training.language_model._lookahead import look_ahead
 from cotune.training.language_model._runs import derive_seed
 from cotune.training.language_model._settings import LanguageModelSettings
+from cotune.training.language_model._timing import LanguageModelTiming
 from cotune.training.language_model._varied import VariedRuns
 from cotune.training.learner import LearnerConfig
 from cotune.training.sketch import Sketch, sketch
@@ -46,8 +47,8 @@ class LanguageModelConfig(LearnerConfig, LanguageModelSettings):
 class LanguageModelLearner(VariedRuns):
     """Trains what a method puts on a shared base on a subset of tasks and scores it; the base is loaded once.
 
-    It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner, a VariedLearner and, for LoRA, an
-    SideBySideLearner.
+    It is a FeatureLearner, a LinearisedLearner, a LookaheadLearner, a VariedLearner, a TimedLearner and, for
+    LoRA, a SideBySideLearner.
 
     Parameters
     ----------
@@ -63,6 +64,10 @@ class LanguageModelLearner(VariedRuns):
     InputError
         If the model folder does not exist, or the warm start names a task that does not.
     """
+
+    def timing(self) -> LanguageModelTiming:
+        """Measure what runs take; see TimedLearner."""
+        return LanguageModelTiming(self)
 
     def gradient_features(
         self, task: str, *, examples: int, seed: int, dimension: int

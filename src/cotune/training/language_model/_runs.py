@@ -155,8 +155,7 @@ class LanguageModelRuns:
         # Those of validation are kept with demonstrations, where there are any.
         split = "validation" if method.demonstrations else "train"
         for stage in method.stages(steps, self.config.training, subset):
-            pools = [self._data.encoded(name, split) for name in stage.tasks or subset]
-            length = float(np.mean([np.mean([len(encoded) for encoded in pool]) for pool in pools]))
+            length = float(np.mean([self._data.mean_length(name, split) for name in stage.tasks or subset]))
             total += stage.steps * stage.training.batch_size * (length + method.virtual_tokens)
             total += self._data.expected_replay_tokens(stage.training, stage.steps)
         return round(total)
@@ -180,7 +179,10 @@ class LanguageModelRuns:
             If the loss is not finite or explodes.
         """
         if self._start is None:
-            self._start = stored_start(folder / f"warm-{self.fingerprint}.safetensors", self._train_start)
+            self._start = stored_start(self._start_file(folder), self._train_start)
+
+    def _start_file(self, folder: Path) -> Path:
+        return folder / f"warm-{self.fingerprint}.safetensors"
 
     def fit_score(self, subset: Subset, seed: int) -> dict[str, Score]:
         """Train one pass over the subset's training examples and score on validation examples."""

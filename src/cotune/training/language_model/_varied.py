@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cotune.exceptions import InputError
@@ -58,6 +59,10 @@ class VariedRuns(PartRuns):
         if self.config.warm_start is None:
             return None
         return tuple(task.name for task in self._warm_tasks), self._warm_steps
+
+    def has_started(self, folder: Path) -> bool:
+        """Whether :meth:`prepare` finds the warm start stored in a folder."""
+        return self._start_file(folder).is_file()
 
     def cold(self) -> Self:
         """Return a learner on the same base without the warm start."""

@@ -1,0 +1,62 @@
+"""How far worker processes are, in memory that they share with the command."""
+
+from __future__ import annotations
+
+from multiprocessing import get_context
+from typing import NamedTuple
+
+_BITS = 21
+_MOST = (1 << _BITS) - 1
+
+
+class Steps(NamedTuple):
+    """How far a job is.
+
+    Parameters
+    ----------
+    job : int
+        Its place among the jobs that were handed out.
+    step, steps : int
+        Steps done, and all of what is trained.
+    """
+
+    job: int
+    step: int
+    steps: int
+
+
+class Board:
+    """A place for each worker, which it alone writes: nobody waits, and one that is killed holds nothing.
+
+    Parameters
+    ----------
+    places : int
+        How many workers there are.
+    """
+
+    def __init__(self, places: int) -> None:
+        context = get_context("spawn")
+        self._taken = context.Value("i", 0)
+        # One number a place, which is read and written whole: the three never come from two steps.
+        self._places = context.RawArray("q", places)
+        self._place = 0
+
+    def take(self) -> None:
+        """Take a place; called once, in the worker."""
+        with self._taken.get_lock():
+            self._place = min(self._taken.value, len(self._places) - 1)
+            self._taken.value += 1
+
+    def write(self, steps: Steps) -> None:
+        """Say how far the worker is."""
+        job, step, of = (min(number, _MOST) for number in steps)
+        self._places[self._place] = ((job << _BITS) | step) << _BITS | of
+
+    def clear(self) -> None:
+        """Say that the worker is at nothing."""
+        self._places[self._place] = 0
+
+    def read(self) -> list[Steps]:
+        """Return how far those workers are that are at something."""
+        found = [int(number) for number in self._places]
+        return [Steps(n >> 2 * _BITS, (n >> _BITS) & _MOST, n & _MOST) for n in found if n & _MOST]

@@ -1,0 +1,70 @@
+"""What a tuning will take, said before it is begun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cotune.answering import NOT_ASKED, Asked, count_in_context
+from cotune.findings.wording import duration
+from cotune.studies.engine.probe import Tuning, mean_length, time_answers, time_method
+from cotune.studies.tuning._config import TuneConfig
+from cotune.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cotune.models import LanguageModel
+
+
+def tuning_cost(
+    model: LanguageModel, config: TuneConfig, target: Task, others: Sequence[Task], base: Path
+) -> str:
+    """Do a few steps and put a few questions to the model; say in one sentence what all will take.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        The base; afterwards as before.
+    config : TuneConfig
+        What is trained, and how.
+    target : Task
+        The task tuned on.
+    others : sequence of Task
+        Those asked in context before and after.
+    base : Path
+        Folder that relative paths of text to replay start from.
+    """
+    stages = config.method.stages(config.steps, config.training, [target.name])
+    laws, _ = time_method(model, Tuning(config.method, stages, [target]), base)
+    length = mean_length([target], model.encoder) * (1 + config.method.demonstrations)
+    length += config.method.virtual_tokens
+    training = sum(
+        law(stage.steps, stage.steps * stage.training.batch_size * length)
+        for law, stage in zip(laws, stages, strict=True)
+    )
+    checkpoints = sum(len(config.due(stage.steps, stage.checkpoint_every)) for stage in stages)
+    asked = _asked(model, config, target, others, checkpoints)
+    answers = time_answers(model, [target, *others], config.in_context, seed=config.seed)(asked)
+    steps = sum(stage.steps for stage in stages)
+    return (
+        f"About {duration(training + answers)} of processor time: {duration(training)} for {steps:,} steps, "
+        f"{duration(answers)} for the questions before, at {checkpoints} checkpoints and after."
+    )
+
+
+def _asked(
+    model: LanguageModel, config: TuneConfig, target: Task, others: Sequence[Task], checkpoints: int
+) -> Asked:
+    """Count the questions: test examples twice, validation examples at checkpoints, other tasks twice."""
+
+    def on_target(split: str) -> Asked:
+        how = config.in_context.on_trained(split, config.method.demonstrations)
+        return count_in_context(model, [target], how, seed=config.seed)
+
+    in_context = count_in_context(model, others, config.in_context, seed=config.seed) if others else NOT_ASKED
+    total = NOT_ASKED
+    for asked, times in ((on_target("test"), 2), (on_target("validation"), checkpoints), (in_context, 2)):
+        for _ in range(times):
+            total = total.plus(asked)
+    return total

@@ -1,0 +1,192 @@
+"""What runs of a language model take on this machine, from a few batches of two of its tasks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cotune.answering import Asked, count_answers
+from cotune.models import Encoded
+from cotune.tasks import get_metric
+from cotune.training.batches import TaskBatch
+from cotune.training.learner import Subset
+from cotune.training.parts import Part
+from cotune.training.stages import StagedRun
+from cotune.training.timing import FEW, MORE, AnswerLaws, Law, clock, measure_answers, measure_steps
+
+if TYPE_CHECKING:
+    from cotune.training.language_model._side_by_side import SideBySideRuns
+    from cotune.training.methods import Attached, Stage
+
+_GROUPS = 60
+"""Groups of examples whose tokens are counted, of all tasks together; one of each at least."""
+_SCORED = 32
+"""Examples of a split whose tokens are counted."""
+
+
+class LanguageModelTiming:
+    """See :class:`cotune.training.learner.Timing`: measured when it is made, counted when it is asked.
+
+    Parameters
+    ----------
+    runs : LanguageModelRuns
+        Knows model, method, recipe and tasks; its runs start with fresh parameters.
+    """
+
+    kept_bytes: int
+
+    def __init__(self, runs: SideBySideRuns) -> None:
+        self._runs, self._config = runs, runs.config
+        self._data, self._model = runs._data, runs.model
+        self._virtual = (0,) * self._config.method.virtual_tokens
+        self._held: dict[tuple[str, int], float] = {}
+        self._laws: dict[str, Law] = {}
+        self._measure()
+
+    def training(self, subset: Subset, steps: int, *, earlier: bool = True) -> float:
+        """Return the seconds of a run's training, with or without the stages before the last."""
+        stages = self._config.method.stages(steps, self._config.training, subset)
+        return sum(self._stage(stage, subset) for stage in (stages if earlier else stages[-1:]))
+
+    def scoring(self, task: str, split: str) -> float:
+        """Return the seconds of scoring a task."""
+        kept = self._data.kept(task, split)
+        asked = [(example, encoded.under(self._virtual)) for example, encoded in kept[:_SCORED]]
+        found = count_answers(self._model, self._runs._tasks[task], asked, self._config)
+        return self._answers(found.of(len(kept) / len(asked)))
+
+    def looking(self, task: str) -> float:
+        """Return the seconds of the loss on a task's validation examples."""
+        from cotune.models.counting import read_tokens
+
+        kept = self._data.encoded(task, "validation")
+        taken = self._under(kept[:_SCORED])
+        return self._answers(Asked(1, read_tokens(self._model, taken) * len(kept) / len(taken), 0))
+
+    def reading(self, task: str) -> float:
+        """Return the seconds of the loss on a batch of a task alone."""
+        size = self._config.training.batch_size
+        return self._answers(Asked(1, size * self._tokens(task, size), 0))
+
+    def _stage(self, stage: Stage, subset: Subset) -> float:
+        tasks, training = stage.tasks or subset, stage.training
+        alike = training.batch_size // min(training.tasks_per_batch, len(tasks))
+        example = float(np.mean([self._tokens(task, alike) for task in tasks]))
+        tokens = stage.steps * training.batch_size * example
+        tokens += self._data.expected_replay_tokens(training, stage.steps)
+        return self._laws[_kind(stage)](stage.steps, tokens)
+
+    def _tokens(self, task: str, alike: int) -> float:
+        """Return the tokens that passes hold of an example of a task, among so many of it in a step."""
+        if (task, alike) not in self._held:
+            # Those of validation are kept with demonstrations, where there are any.
+            split = "validation" if self._config.method.demonstrations else "train"
+            pool = self._data.encoded(task, split)
+            rng = np.random.default_rng(0)
+            groups = max(1, min(3, _GROUPS // len(self._runs.tasks)))
+            drawn = [rng.choice(len(pool), alike, replace=len(pool) < alike) for _ in range(groups)]
+            counts = [self._count(self._under(pool[i] for i in group)) for group in drawn]
+            self._held[task, alike] = float(np.mean(counts)) / alike
+        return self._held[task, alike]
+
+    def _count(self, examples: Sequence[Encoded]) -> int:
+        from cotune.models.counting import held_tokens
+
+        return held_tokens(self._model, examples, self._runs._pass_tokens) if examples else 0
+
+    def _under(self, examples: Iterator[Encoded] | Sequence[Encoded]) -> list[Encoded]:
+        return [example.under(self._virtual) for example in examples]
+
+    def _held_of(self, batch: TaskBatch) -> float:
+        return self._count(batch) + self._count(batch.replay)
+
+    def _measure(self) -> None:
+        method, subset, width = self._config.method, self._probed, self._runs.side_by_side
+        with method.attach(self._model, subset) as attached:
+            for stage in method.stages(1, self._config.training, subset):
+                if width == 1 and _kind(stage) not in self._laws:
+                    attached.train_only(stage.trains)
+                    batches = partial(self._batches, attached, stage)
+                    law = measure_steps(self._model, attached, stage, batches, self._held_of)
+                    self._laws[_kind(stage)] = law
+            self._answers = self._measure_answers(attached)
+            self.kept_bytes = _saved(attached)
+        if width > 1:
+            (stage,) = method.stages(1, self._config.training, subset)
+            self._laws[_kind(stage)] = self._measure_beside(stage, width)
+
+    @cached_property
+    def _probed(self) -> Subset:
+        """Two tasks whose examples are neither long nor short."""
+        by_length = sorted(self._runs.tasks, key=lambda task: self._data.mean_length(task, "train"))
+        middle = len(by_length) // 2
+        return tuple(sorted(by_length[max(middle - 1, 0) : middle + 1]))
+
+    def _measure_answers(self, attached: Attached) -> AnswerLaws:
+        examples = [
+            (example, encoded.under(attached.prompt_ids(task)))
+            for task in self._probed
+            for example, encoded in self._data.kept(task, "validation")[: MORE // 2]
+        ]
+        tasks = self._runs._tasks
+        writes = any(get_metric(task.metric).needs == "text" for task in tasks.values())
+        return measure_answers(self._model, attached.module, [e for _, e in examples], writes=writes)
+
+    def _batches(self, attached: Attached, stage: Stage, examples: int) -> Iterator[TaskBatch]:
+        alike = min(stage.training.tasks_per_batch, examples)
+        training = stage.training.model_copy(update={"batch_size": examples, "tasks_per_batch": alike})
+        return self._data.batches(
+            stage.tasks or self._probed,
+            training,
+            0,
+            prompt_ids=attached.prompt_ids,
+            context=self._model.context,
+        )
+
+    def _measure_beside(self, stage: Stage, width: int) -> Law:
+        """Do the same steps for as many LoRAs as share a pass; a law of one of them."""
+        more = min(MORE, max(stage.training.batch_size, FEW))
+        begun: list[float] = []
+
+        def batches(attached: Attached, of_run: Stage, *, first: bool) -> Iterator[TaskBatch]:
+            few = list(islice(self._batches(attached, of_run, FEW), 2))
+            for batch in (*few, next(self._batches(attached, of_run, more))):
+                if first:
+                    counted.append(self._held_of(batch))
+                    begun.append(clock())
+                yield batch
+            begun.append(clock())
+            raise _EnoughError
+
+        counted: list[float] = []
+        method, subset = self._config.method, self._probed
+        attach = partial(method.attach, self._model, subset)
+        runs = [StagedRun("A probe", subset, attach, partial(batches, first=at == 0)) for at in range(width)]
+        with suppress(_EnoughError):
+            self._runs._train(runs, Part(subset, 0, 4), then=lambda *_: None, most=width)
+        _, few_seconds, more_seconds = np.diff(begun).tolist()
+        return Law.through((counted[1], few_seconds / width), (counted[2], more_seconds / width))
+
+
+class _EnoughError(Exception):
+    """A probe has seen what it wanted."""
+
+
+def _kind(stage: Stage) -> str:
+    """Tell stages apart whose steps take as long as one another: those of tasks in sequence do."""
+    parts = sorted(part.split()[0] for part in stage.trains)
+    return f"{parts} {stage.training.model_dump_json()}"
+
+
+def _saved(attached: Attached) -> int:
+    """Return the bytes that a run's model takes on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        attached.save(Path(folder))
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
