@@ -94,7 +94,7 @@ class BarEvents:
         """Begin a bar, or let that of the stage grow."""
         self._progress.start()
         self._done, self._total, self._reused = reused, total, reused
-        told = {"runs": self._runs, "steps": ""}
+        told: dict[str, Any] = {"runs": self._runs, "steps": ""}
         if title not in self._tasks:
             self._tasks[title] = self._progress.add_task(title, total=total, completed=reused, **told)
         self._task = self._tasks[title]
@@ -105,13 +105,13 @@ class BarEvents:
         if record.error:
             self.note(record.error)
         self._done += 1
-        whole = {"completed": self._total, "steps": ""} if self._done == self._total else {}
+        whole: dict[str, Any] = {"completed": self._total, "steps": ""} if self._done == self._total else {}
         self._progress.update(self._task, runs=self._runs, **whole)
 
     def under_way(self, progress: UnderWay) -> None:
         """Move the bar, and tell how far runs are."""
         done = self._reused + progress.share * (self._total - self._reused)
-        steps = {"steps": _steps(progress)} if progress.steps else {}
+        steps: dict[str, Any] = {"steps": _steps(progress)} if progress.steps else {}
         self._progress.update(self._task, completed=done, **steps)
 
     @property
