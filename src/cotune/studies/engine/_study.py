@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -204,7 +204,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def _executing(self, events: Events, *, retry_failed: bool) -> Iterator[ExecutingRunner[RunT]]:
         """Hold the folder, the store and the workers while the block does runs."""
         with (
-            self.home.hold({} if self.precision is None else {"precision": self.precision.to_dict()}),
+            self.home.hold(self._machine),
             open_store(self.home.store) as store,
             self.config.executor.open(self.worker()) as executor,
         ):
@@ -246,8 +246,13 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         before, stored = KeptPlan.read(self.folder), self.stored_keys()
         if before is not None and before.asked == self._asked and stored - before.stored:
             return
-        with self.home.hold(known_of(self.folder)):
+        with suppress(InputError), self.home.hold(self._machine):  # of a study under way it is not kept
             KeptPlan(self._asked, stored, costs.stages).write(self.folder)
+
+    @property
+    def _machine(self) -> dict[str, Any]:
+        """What was found out of the machine that keys of runs depend on."""
+        return {} if self.precision is None else {"precision": self.precision.to_dict()}
 
     def stored_keys(self) -> frozenset[str]:
         """Return the keys of the runs that are done."""

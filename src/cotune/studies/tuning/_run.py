@@ -59,6 +59,7 @@ def tune_task(
     *,
     evaluation: Sequence[Task] = (),
     base: Path | None = None,
+    says_cost: bool = False,
 ) -> TuneResult:
     """Tune a model on a task by one method and write what was trained, with a model card.
 
@@ -78,6 +79,8 @@ def tune_task(
         Other tasks, asked in context before and after.
     base : Path, optional
         Folder that relative paths of the model and of text to replay start from, by default the current one.
+    says_cost : bool
+        Whether a few steps and questions are tried first, to say in a sentence what all will take.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def tune_task(
     config = config.model_copy()
     # The key depends on what "auto" meant to the run that stands there, finished or not.
     config.recall_precision(_known_precision(out))
-    return _Tuning(config, target, tuple(evaluation), out, base or Path(), events).run()
+    return _Tuning(config, target, tuple(evaluation), out, base or Path(), events, says_cost).run()
 
 
 def _known_precision(out: Path) -> ChosenPrecision | None:
@@ -120,6 +123,7 @@ class _Tuning:
     out: Path
     base: Path
     events: TuneEvents
+    says_cost: bool
 
     def run(self) -> TuneResult:
         folder = TuneFolder(self.out, self.key)
@@ -144,8 +148,9 @@ class _Tuning:
         questions = TuneQuestions(
             model, self.target, self.evaluation, config.in_context, config.method.demonstrations
         )
-        again = " It goes on from where it was interrupted." if folder.before.is_file() else ""
-        self.events.note(tuning_cost(model, config, self.target, self.evaluation, self.base) + again)
+        if self.says_cost:
+            again = " It goes on from where it was interrupted." if folder.before.is_file() else ""
+            self.events.note(tuning_cost(model, config, self.target, self.evaluation, self.base) + again)
         before = self._before(questions, folder)
         watcher = TargetWatcher(questions, self._save(before, folder), self.events.checkpoint)
         with tune(

@@ -59,7 +59,7 @@ def tune(
         The recipe, such as ``{"learning_rate": 1e-3, "batch_size": 8}``, and how the other tasks are asked,
         such as ``{"shots": [0, 4]}``; the keys of a study file.
     events : TuneEvents, optional
-        Is told how it goes.
+        Is told what it will take, and how it goes.
     **options
         Further keys of :class:`cotune.studies.tuning.TuneConfig`: ``preset``, ``precision``,
         ``max_prompt_tokens``, ``checkpoint_every`` ...
@@ -92,7 +92,8 @@ def tune(
     }
     config = parse(TuneConfig, content, "cotune tune")
     target = task if isinstance(task, Task) else read_task(task)
-    return tune_task(config, target, Path(out), events or _Silent(), evaluation=gather_tasks(evaluation))
+    told, others = events or _Silent(), gather_tasks(evaluation)
+    return tune_task(config, target, Path(out), told, evaluation=others, says_cost=events is not None)
 
 
 class _Silent:

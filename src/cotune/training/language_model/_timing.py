@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -59,7 +59,8 @@ class LanguageModelTiming:
         """Return the seconds of scoring a task."""
         kept = self._data.kept(task, split)
         asked = [(example, encoded.under(self._virtual)) for example, encoded in kept[:_SCORED]]
-        found = count_answers(self._model, self._runs._tasks[task], asked, self._config)
+        with self._rows():
+            found = count_answers(self._model, self._runs._tasks[task], asked, self._config)
         return self._answers(found.of(len(kept) / len(asked)))
 
     def looking(self, task: str) -> float:
@@ -68,7 +69,9 @@ class LanguageModelTiming:
 
         kept = self._data.encoded(task, "validation")
         taken = self._under(kept[:_SCORED])
-        return self._answers(Asked(1, read_tokens(self._model, taken) * len(kept) / len(taken), 0))
+        with self._rows():
+            tokens = read_tokens(self._model, taken) * len(kept) / len(taken)
+        return self._answers(Asked(1, tokens, 0))
 
     def reading(self, task: str) -> float:
         """Return the seconds of the loss on a batch of a task alone."""
@@ -92,7 +95,8 @@ class LanguageModelTiming:
             rng = np.random.default_rng(0)
             groups = max(1, min(3, _GROUPS // len(self._runs.tasks)))
             drawn = [rng.choice(len(pool), alike, replace=len(pool) < alike) for _ in range(groups)]
-            counts = [self._count(self._under(pool[i] for i in group)) for group in drawn]
+            with self._rows():
+                counts = [self._count(self._under(pool[i] for i in group)) for group in drawn]
             self._held[task, alike] = float(np.mean(counts)) / alike
         return self._held[task, alike]
 
@@ -100,6 +104,10 @@ class LanguageModelTiming:
         from cotune.models.counting import held_tokens
 
         return held_tokens(self._model, examples, self._runs._pass_tokens) if examples else 0
+
+    def _rows(self) -> AbstractContextManager[None]:
+        """Lay examples into rows as under the method, some of which need each in one of its own."""
+        return nullcontext() if self._packs == self._model.pack else self._model.one_example_a_row()
 
     def _under(self, examples: Iterator[Encoded] | Sequence[Encoded]) -> list[Encoded]:
         return [example.under(self._virtual) for example in examples]
@@ -112,10 +120,11 @@ class LanguageModelTiming:
         with method.attach(self._model, subset) as attached:
             for stage in method.stages(1, self._config.training, subset):
                 if width == 1 and _kind(stage) not in self._laws:
-                    attached.train_only(stage.trains)
                     batches = partial(self._batches, attached, stage)
                     law = measure_steps(self._model, attached, stage, batches, self._held_of)
                     self._laws[_kind(stage)] = law
+            attached.module.eval()
+            self._packs = self._model.pack
             self._answers = self._measure_answers(attached)
             self.kept_bytes = _saved(attached)
         if width > 1:
