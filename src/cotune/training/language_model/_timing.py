@@ -22,6 +22,7 @@ from cotune.training.stages import StagedRun
 from cotune.training.timing import FEW, MORE, AnswerLaws, Law, clock, measure_answers, measure_steps
 
 if TYPE_CHECKING:
+    from cotune.models import LanguageModel
     from cotune.training.language_model._side_by_side import SideBySideRuns
     from cotune.training.methods import Attached, Stage
 
@@ -126,7 +127,7 @@ class LanguageModelTiming:
             attached.module.eval()
             self._packs = self._model.pack
             self._answers = self._measure_answers(attached)
-            self.kept_bytes = _saved(attached)
+            self.kept_bytes = _saved(attached, self._model)
         if width > 1:
             (stage,) = method.stages(1, self._config.training, subset)
             self._laws[_kind(stage)] = self._measure_beside(stage, width)
@@ -194,8 +195,8 @@ def _kind(stage: Stage) -> str:
     return f"{parts} {stage.training.model_dump_json()}"
 
 
-def _saved(attached: Attached) -> int:
+def _saved(attached: Attached, model: LanguageModel) -> int:
     """Return the bytes that a run's model takes on disk."""
     with tempfile.TemporaryDirectory() as folder:
-        attached.save(Path(folder))
+        attached.save(Path(folder), model.tokenizer)
         return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
