@@ -27,6 +27,7 @@ class BriefModel(BaseModel):
             value = getattr(self, name)
             if field.is_required() or value != field.get_default(call_default_factory=True):
                 yield name, value
+        yield from (self.model_extra or {}).items()
 
 
 class Config(BriefModel):

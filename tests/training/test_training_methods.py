@@ -24,7 +24,7 @@ SHORT = {"prompt_length": 6}
 OPTIONS = {
     "full": [{}],
     "joint": [SHORT, {**SHORT, "weights": {"name": "lora", "r": 4}}],
-    "lora": [{}],
+    "lora": [{}, {"use_dora": True, "use_rslora": True}],
     "prefix": [{"prefix_length": 6}, {"prefix_length": 6, "projection": True}],
     "promot": [
         {**SHORT, "prompt_steps": 2, "prompt_learning_rate": 0.1},

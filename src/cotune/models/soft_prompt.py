@@ -157,6 +157,13 @@ def embedding_of(model: LanguageModel) -> nn.Module:
     return embedding
 
 
+def embedding_scale(model: LanguageModel) -> float:
+    """Return the root mean square of the embeddings that fresh prompts are drawn from."""
+    with torch.no_grad():
+        weight = embedding_of(model).weight[: min(_FREQUENT, len(model.tokenizer), model.vocabulary_size)]
+        return float(weight.float().pow(2).mean().sqrt())
+
+
 def _from_vocabulary(model: LanguageModel, length: int) -> torch.Tensor:
     special = set(model.tokenizer.all_special_ids)
     n_frequent = min(_FREQUENT, len(model.tokenizer), model.vocabulary_size)

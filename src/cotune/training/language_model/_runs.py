@@ -139,9 +139,12 @@ class LanguageModelRuns:
         Raises
         ------
         InputError
-            If a task has nothing left in a split, or a choice is too long.
+            If a task has nothing left in a split, a choice is too long, or options of the method do not fit.
         """
         encoder, tasks = self._data.encoder, list(self._tasks.values())
+        if self.config.method.wants_trial:
+            with self.config.method.attach(self.config.skeleton(self._base, encoder), self.tasks):
+                pass
         return merge_notes(
             self._data.check(),
             {task.name: gold_notes(task, encoder, self.config, "train") for task in tasks},

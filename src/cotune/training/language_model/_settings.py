@@ -26,7 +26,8 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     side_by_side: PositiveInt | None = None
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
     as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
-    LoRA, dropout, Adafactor, weights of tasks, balancing and replay train one at a time."""
+    LoRA, dropout, options of PEFT that train more than its two matrices (``use_dora``, ``modules_to_save``),
+    Adafactor, weights of tasks, balancing and replay train one at a time."""
     scoring_tokens: PositiveInt | None = None
     """About how many tokens one forward pass holds while scoring; by default what suits the device."""
 
@@ -39,7 +40,8 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
             refuse(idle_learning_rate(self.method, rate, "warm_start.learning_rate"))
         if self.side_by_side not in (None, 1) and not trains_side_by_side(self.method, self.training):
             raise ValueError(
-                "side_by_side must be 1 or left out: runs share passes only under lora without dropout, "
+                "side_by_side must be 1 or left out: runs share passes only under lora without dropout and "
+                "options that train more than its two matrices (such as use_dora and modules_to_save), "
                 f"trained by adamw without task_weights, balancing and replay, got {self.side_by_side}."
             )
         return self

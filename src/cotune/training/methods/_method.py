@@ -149,9 +149,18 @@ class Method(Config):
         assert self.sized_by is not None, "the caller has looked"
         return self.model_copy(update={self.sized_by: size})
 
+    def suited(self, model: LanguageModel) -> Self:
+        """Return the method with what nobody set and the model decides; by default as it is."""
+        return self
+
     @property
     def is_plain_lora(self) -> bool:
         """Whether all that a run trains is one LoRA, in one stage, which sees activations as they are."""
+        return False
+
+    @property
+    def wants_trial(self) -> bool:
+        """Whether it is to be tried on a model without numbers before anything is trained."""
         return False
 
     @property

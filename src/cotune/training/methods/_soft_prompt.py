@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
@@ -32,6 +32,10 @@ WEIGHTS: Registry[Method] = Registry(
     },
 )
 """The names that the option ``weights`` of a method may have."""
+
+
+_STEP = 0.1
+"""What a step of a prompt's own stage moves it by, as a share of the size of the embeddings."""
 
 
 class SoftPromptMethod(Method):
@@ -98,6 +102,19 @@ class PromptStageMethod(SoftPromptMethod):
     prompt_checkpoint_every: PositiveInt | None = None
     """Steps between checkpoints of that stage; by default those of the run."""
 
+    def suited(self, model: LanguageModel) -> Self:
+        """Return the method with a learning rate of the prompt's stage that suits the model, if none was set.
+
+        A step of AdamW or Adafactor moves every number by about the learning rate, whatever its gradient, so
+        the rate is a share of what the numbers measure: of the embeddings that a prompt begins as.
+        """
+        if "prompt_learning_rate" in self.model_fields_set:
+            return self
+        from cotune.models.soft_prompt import embedding_scale
+
+        rate = float(f"{_STEP * embedding_scale(model):.2g}")
+        return self.model_copy(update={"prompt_learning_rate": rate})
+
     def prompt_stage(
         self, steps: int, training: TrainingConfig, *, part: str = "prompt", tasks: tuple[str, ...] = ()
     ) -> Stage:
@@ -135,6 +152,11 @@ class PromptedWeightsMethod(SoftPromptMethod):
                 f"demonstrations belong beside weights, not in it, got {weights.demonstrations} there."
             )
         return weights
+
+    @property
+    def wants_trial(self) -> bool:
+        """Whether the way the weights are tuned is to be tried."""
+        return self.weights.wants_trial
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

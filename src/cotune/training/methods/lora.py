@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded
 from cotune.training.methods._method import Attached, Method
+from cotune.training.methods._peft_options import check_fit, check_options, rescaled, shares_passes
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
 
 
 class Lora(Method):
-    """A low-rank update ``B A`` beside chosen weight matrices of the frozen base; B starts at zero."""
+    """A low-rank update ``B A`` beside chosen weight matrices of the frozen base; B starts at zero.
+
+    Beside the options below it takes those of PEFT's ``LoraConfig`` by their own names, such as ``use_dora``,
+    ``use_rslora``, ``init_lora_weights``, ``modules_to_save``, ``layers_to_transform`` and ``rank_pattern``.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     sized_by: ClassVar[str | None] = "r"
 
@@ -32,14 +39,32 @@ class Lora(Method):
     target_modules: tuple[str, ...] | None = None
     """Names of the matrices; by default PEFT's choice for the architecture (queries and values)."""
 
+    @model_validator(mode="after")
+    def _peft_takes_the_rest(self) -> Self:
+        if self.options:
+            check_options(self.options)
+        return self
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of PEFT's own."""
+        return self.model_extra or {}
+
     @property
     def is_plain_lora(self) -> bool:
-        """Whether it is without dropout."""
-        return self.dropout == 0
+        """Whether it is without dropout, and no option adds to its two matrices."""
+        return self.dropout == 0 and shares_passes(self.options)
+
+    @property
+    def wants_trial(self) -> bool:
+        """Whether options name parts of a model."""
+        return bool(self.options)
 
     def resized(self, size: int) -> Self:
         """Return the LoRA with another rank and an update scaled as before."""
-        return self.model_copy(update={"r": size, "alpha": self.alpha * size / self.r})
+        factor = size / self.r
+        changes = {"r": size, "alpha": self.alpha * factor, **rescaled(self.options, factor)}
+        return self.model_copy(update=changes)
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
@@ -50,15 +75,23 @@ class Lora(Method):
         InputError
             If the base lacks one of the target modules or computes past it, or PEFT has no default for it.
         """
+        own = list(model.base.parameters())
         try:
             module = self._put_on(model)
         except ValueError as error:
             raise self._misfit(model, str(error)) from error
+        # Biases that are trained are the base's own.
+        before = [(parameter, parameter.data) for parameter in own if parameter.requires_grad]
+        for parameter, values in before:
+            parameter.data = values.clone()
         try:
             self._check_targets(model, module)
-            yield _attached(module)
+            yield self._attached(module)
         finally:
             _take_off(model, module)
+            for parameter, values in before:
+                parameter.data, parameter.grad = values, None
+                parameter.requires_grad_(False)
 
     def _put_on(self, model: LanguageModel) -> Any:
         from peft import LoraConfig, TaskType, get_peft_model
@@ -69,15 +102,35 @@ class Lora(Method):
             lora_dropout=self.dropout,
             target_modules=None if self.target_modules is None else list(self.target_modules),
             task_type=TaskType.SEQ_2_SEQ_LM if model.seq2seq else TaskType.CAUSAL_LM,
+            **self.options,
         )
         with warnings.catch_warnings():
             # PEFT asks transformers for an attribute by its old name.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             return get_peft_model(model.base, config)
 
+    def _attached(self, module: Any) -> Attached:
+        import torch
+
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        for parameter in trained.values():
+            if parameter.dtype != torch.float32:  # a copy of a module of the base; half rounds updates away
+                parameter.data = parameter.data.float()
+
+        def write(folder: Path) -> None:
+            module.save_pretrained(str(folder))
+
+        # While the matrices B are zero, the update does not depend on A.
+        at_zero = self.options.get("init_lora_weights", True) in (True, "gaussian")
+        silent = tuple(p for name, p in trained.items() if at_zero and ".lora_A." in name)
+        return Attached(module, {"weights": tuple(trained.values())}, write, silent=silent)
+
     def _check_targets(self, model: LanguageModel, module: Any) -> None:
         """Refuse a name that fits nothing, or nothing that is computed, while another one does."""
         adapted = module.base_model.targeted_module_names
+        misfit = check_fit(self.options, module, adapted)
+        if misfit is not None:
+            raise InputError(f"LoRA does not fit the model: {misfit}.")
         names = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in adapted))
         for target in self.target_modules or ():
             if not _named(target, adapted):
@@ -99,6 +152,9 @@ class Lora(Method):
     def _misfit(self, model: LanguageModel, reason: str) -> InputError:
         """Say in a sentence what PEFT does not accept, and which names would do."""
         names = [path for path, _ in model.base.named_modules()]
+        if self.options and self._plain._fits(model):
+            reason = " ".join(reason.split()).rstrip(". ")
+            return InputError(f"LoRA does not fit the model with {', '.join(self.options)}: {reason}.")
         if self.target_modules is None:
             kind = model.base.config.model_type
             reason = f"PEFT has no default of method.target_modules for the architecture {kind!r}"
@@ -112,6 +168,18 @@ class Lora(Method):
         fitting = ", ".join(name for name in _linear_maps(model.base) if self._accepts(model, name))
         hint = f"name modules such as {fitting}" if fitting else "it has no linear maps to adapt"
         return InputError(f"LoRA does not fit the model: {reason.rstrip('. ')}; {hint}.")
+
+    @property
+    def _plain(self) -> Lora:
+        """The LoRA without the options of PEFT's own."""
+        return Lora(**{name: getattr(self, name) for name in type(self).model_fields})
+
+    def _fits(self, model: LanguageModel) -> bool:
+        try:
+            _take_off(model, self._put_on(model))
+        except ValueError:
+            return False
+        return True
 
     def _accepts(self, model: LanguageModel, name: str) -> bool:
         """Whether an update of the matrices of a name can be put on a model and has an effect."""
@@ -152,6 +220,13 @@ def called_adapters(model: LanguageModel, module: Any) -> set[str]:
 
 
 def _take_off(model: LanguageModel, module: Any) -> None:
+    from peft.utils.other import ModulesToSaveWrapper
+
+    # PEFT would leave trained copies of modules in the place of the base's own.
+    for path, part in list(model.base.named_modules()):
+        if isinstance(part, ModulesToSaveWrapper):
+            parent, _, name = path.rpartition(".")
+            setattr(model.base.get_submodule(parent), name, part.original_module)
     module.unload()
     model.base.eval()
     # Left behind by PEFT; the next adapter would take the base for one that has been adapted before.
@@ -175,18 +250,3 @@ def _linear_maps(base: Any) -> list[str]:
         if isinstance(module, (nn.Linear, Conv1D)) and module is not output
     ]
     return list(dict.fromkeys(maps))
-
-
-def _attached(module: Any) -> Attached:
-    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-    def write(folder: Path) -> None:
-        module.save_pretrained(str(folder))
-
-    return Attached(
-        module,
-        {"weights": tuple(trained.values())},
-        write,
-        # While the matrices B are zero, the update does not depend on A.
-        silent=tuple(p for name, p in trained.items() if ".lora_B." not in name),
-    )
