@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from cotune.cli._options import HELP, show_help
-from cotune.cli.commands import bench, demo, evaluate, group, init, instructions, preview, schema, study, tune
+from cotune.cli.commands import (
+    bench,
+    demo,
+    evaluate,
+    export,
+    group,
+    init,
+    instructions,
+    preview,
+    schema,
+    study,
+    tune,
+)
 
 app = typer.Typer(
     name="cotune",
@@ -24,6 +36,7 @@ app.command("status")(study.status)
 app.command("report")(study.report)
 app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("group")(group.group)
 app.command("instructions")(instructions.instructions)
 app.command("schema")(schema.schema)

@@ -88,7 +88,7 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     """
     folder = Path(name).expanduser()
     record = _read_record(folder / RECORD) if (folder / RECORD).is_file() else None
-    start = folder / "prompt" if record is not None and (folder / "prompt").is_dir() else folder
+    start = folder / "prompt" if (folder / "prompt" / ADAPTER).is_file() else folder
     adapters: dict[str, Path] = {}
     place: Path | str = start
     named: Path | None = None
