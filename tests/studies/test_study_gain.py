@@ -185,6 +185,23 @@ def test_a_study_is_refused_before_anything_is_trained(planted, affinity, groupi
     assert not (study.folder / "runs.sqlite").exists()
 
 
+@pytest.mark.parametrize("estimator", ["first_order", "calibrated"])
+def test_first_order_estimates_predict_gains_where_every_task_is_trained_alone(planted, estimator):
+    affinity = {"estimator": estimator, "alone": True}
+    study = planted.study(affinity=affinity, learner={"noise": 0.05}, comparison={**SHORT, "arms": ["joint"]})
+    result = run_study(study)
+    written = json.loads((study.folder / "groups.json").read_text())["gain"]
+    error = written["held_out_error"]
+    assert written["predictor"] == "first_order"
+    assert error["first_order"]["3"] < min(
+        errors["3"] for name, errors in error.items() if name != "first_order"
+    )
+    families = [study.learner.families[task] for task in study.learner.tasks]
+    assert len(set(zip(families, result.groups.labels, strict=True))) == len(set(families))
+    assert "first-order estimates, put right by the runs" in (study.folder / "report.html").read_text()
+    assert collect_study(study).groups.to_dict() == result.groups.to_dict()
+
+
 def test_groups_of_adaptive_grouping_are_its_own_unless_gain_is_asked_for(planted):
     affinity = {"estimator": "adaptive", "runs_per_task": 3}
     own = run_study(planted.study("own", affinity=affinity))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cotune.affinity.company_surrogate import CompanySurrogate
     from cotune.affinity.evidence import GroupEvidence
     from cotune.affinity.first_order import FirstOrder, Linearised
+    from cotune.affinity.first_order_gain import FirstOrderGain
     from cotune.affinity.gain_posterior import GainPosterior
     from cotune.affinity.gain_predictors import PREDICTORS, GainPredictor, SizedEffects
     from cotune.affinity.gain_units import TaskGains, task_gains, without_own_score
@@ -44,6 +45,7 @@ _HOMES = {
     "Calibrated": "_calibrated",
     "CompanySurrogate": "company_surrogate",
     "FirstOrder": "first_order",
+    "FirstOrderGain": "first_order_gain",
     "GainPosterior": "gain_posterior",
     "GainPredictor": "gain_predictors",
     "GroupEvidence": "evidence",
@@ -88,6 +90,7 @@ __all__ = [
     "Calibrated",
     "CompanySurrogate",
     "FirstOrder",
+    "FirstOrderGain",
     "GainPosterior",
     "GainPredictor",
     "GroupEvidence",

@@ -179,6 +179,21 @@ class _Slopes:
         return cls(left_out, slopes[0], stderr[0])
 
 
+def task_slopes(inside: NDArray[np.bool_], f: Array, p: Array, spread: Array) -> Array:
+    """Return what a unit of prediction p is worth in trained score f, shrunk between tasks, shape (n,).
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (m, n)
+        Who was in each run.
+    f, p : ndarray of shape (m, n)
+        Trained and predicted scores, in any units.
+    spread : ndarray of shape (n,)
+        Variance of each task's predictions over many subsets.
+    """
+    return _Slopes.fit(inside, f, p, spread).all_runs
+
+
 def _random_effects(sums: Array, unit: Array) -> tuple[Array, Array]:
     """Slopes b_i ~ N(b, w) and their standard errors.
 

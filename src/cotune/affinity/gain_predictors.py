@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
 from cotune.affinity._higher_order import higher_order
-from cotune.affinity._runs import pair_counts
 from cotune.affinity.company_surrogate import CompanySurrogate
 from cotune.affinity.kernel_surrogate import KernelSurrogate
 
 Members = NDArray[np.bool_]
+PredictorMaker: TypeAlias = "Callable[[], GainPredictor]"
+"""What makes a predictor that is not fitted yet, such as its class."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class GainPredictor(ABC):
     """What it predicts by, as a sentence says it."""
     most_tasks: ClassVar[int | None] = None
     """Most tasks that it can be asked about; None for any number."""
+    knows_company: ClassVar[bool] = False
+    """Whether it can tell of companions that a task never met in a run."""
 
     @abstractmethod
     def fit(self, inside: Members, gains: Array) -> Self:
@@ -72,17 +76,21 @@ class GainPredictor(ABC):
         return None
 
 
-class _Sized(GainPredictor):
+class SizedPredictor(GainPredictor):
+    """A predictor of effects of pairs and sizes."""
+
     _form: SizedEffects
 
     def predict(self, inside: Members) -> Array:
+        """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere."""
         return self._form.predict(inside)
 
     def sized(self) -> SizedEffects:
+        """Return the effects."""
         return self._form
 
 
-class OwnMean(_Sized):
+class OwnMean(SizedPredictor):
     """The task's mean gain in company of a size, whoever that is: what any other predictor has to beat."""
 
     name = "own_mean"
@@ -105,7 +113,7 @@ class OwnMean(_Sized):
         return self
 
 
-class PairAverage(_Sized):
+class PairAverage(SizedPredictor):
     """The mean over the company of what each companion did in pairs (Standley et al., 2020).
 
     A pair that was not run by itself has the mean over the runs that hold it (Eq. 6), and one that never
@@ -132,7 +140,7 @@ class PairAverage(_Sized):
         return self
 
 
-class Company(_Sized):
+class Company(SizedPredictor):
     """A :class:`CompanySurrogate`: the effect of company between a mean and a sum, as the runs tell."""
 
     name = "company"
@@ -204,8 +212,19 @@ PREDICTORS: tuple[type[GainPredictor], ...] = (OwnMean, PairAverage, Company, Li
 """Every predictor, the simpler first: of equally good ones the first is taken."""
 
 
-def met(inside: Members, asked: Members) -> Members:
-    """Whether task i met every other task of each asked subset in some run, shape (q, n)."""
-    never = (pair_counts(inside) == 0).astype(float)
-    np.fill_diagonal(never, 0.0)
-    return np.asarray(asked & (asked.astype(float) @ never.T == 0))
+def told(inside: Members, asked: Members) -> Array:
+    """Return how much of the company of task i in each asked subset runs tell of, from 0 to 1, shape (q, n).
+
+    In a run of t tasks a companion is one of t - 1, so much it tells of each of them. Of a companion in a
+    subset of s tasks enough is known where runs tell 1 / (s - 1) of it together.
+    """
+    others = inside.sum(1) - 1.0
+    company = inside[others > 0].astype(float)
+    of_pair = company.T @ (company / others[others > 0, None])
+    np.fill_diagonal(of_pair, 0.0)
+    share = np.zeros(asked.shape)
+    size = asked.sum(1)
+    for s in np.unique(size[size > 1]):
+        enough = np.minimum(of_pair * (s - 1.0), 1.0)
+        share[size == s] = asked[size == s] @ enough.T / (s - 1.0)
+    return np.where(asked, share, 0.0)

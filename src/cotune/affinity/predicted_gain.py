@@ -10,14 +10,22 @@ import numpy as np
 
 from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
-from cotune.affinity.gain_predictors import PREDICTORS, GainPredictor, Members, OwnMean, PairAverage, met
+from cotune.affinity.gain_predictors import (
+    PREDICTORS,
+    GainPredictor,
+    Members,
+    OwnMean,
+    PairAverage,
+    PredictorMaker,
+    told,
+)
 from cotune.affinity.gain_units import TaskGains, noise_variance
 from cotune.exceptions import InputError
 
 FOLDS = 10
 """Parts into which the subsets that were run are divided; each is predicted from the others."""
-CLOSE = 1.5
-"""Times as many tasks as a held-out run that a run may have to tell whom a task met: all tell of no pair."""
+TOLD = 0.5
+"""Share of its company that other runs must tell of for a held-out score of a task to count."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class PredictedGain:
     """Gains of tasks in any group, from runs of some.
 
     Every subset of two tasks or more is held out once, in ten parts. A held-out score of a task counts where
-    the task met all its company in other runs not much larger: elsewhere nothing tells of the company.
+    other runs tell of at least half of its company (:func:`cotune.affinity.gain_predictors.told`), or where a
+    predictor knows of company from elsewhere: otherwise there is nothing to predict it from.
 
     Attributes
     ----------
@@ -57,7 +66,7 @@ class PredictedGain:
         Share of the held-out variance around the own means that was predicted, from 0 to 1; NaN untested.
     """
 
-    def __init__(self, predictors: Sequence[type[GainPredictor]] = PREDICTORS) -> None:
+    def __init__(self, predictors: Sequence[PredictorMaker] = PREDICTORS) -> None:
         self.predictors = predictors
 
     def fit(self, gains: TaskGains) -> Self:
@@ -76,8 +85,9 @@ class PredictedGain:
         if not company.any():
             raise InputError("All runs train one task alone: nothing tells what company does.")
         n = inside.shape[1]
-        kinds = [kind for kind in self.predictors if kind.most_tasks is None or n <= kind.most_tasks]
-        self._fitted = {kind.name: kind().fit(inside, gains.values) for kind in kinds}
+        made = [make() for make in self.predictors]
+        able = [kind for kind in made if kind.most_tasks is None or n <= kind.most_tasks]
+        self._fitted = {kind.name: kind.fit(inside, gains.values) for kind in able}
         self._hold_out(company)
         size = inside.sum(1)
         counted = ~np.isnan(self._left[OwnMean.name])
@@ -166,16 +176,14 @@ class PredictedGain:
 
     def _hold_out(self, company: Members) -> None:
         inside, values = self._gains.inside, self._gains.values
-        fold, size = self._folds(company), inside.sum(1)
+        fold = self._folds(company)
+        by_runs = not any(kind.knows_company for kind in self._fitted.values())
         self._left = {name: np.full(values.shape, np.nan) for name in self._fitted}
         for part in range(FOLDS):
             asked, rest = fold == part, fold != part
             if not asked.any() or not (rest & company).any():
                 continue
-            counts = np.zeros((int(asked.sum()), inside.shape[1]), dtype=bool)
-            for s in np.unique(size[asked]):
-                rows = size[asked] == s
-                counts[rows] = met(inside[rest & (size <= CLOSE * s)], inside[asked][rows])
+            counts = told(inside[rest], inside[asked]) >= TOLD - 1e-9 if by_runs else inside[asked]
             if not counts.any():
                 continue
             for name, fitted in self._fitted.items():

@@ -109,7 +109,15 @@ def group_estimate(
 
     inside = None if runs is None else ~np.isnan(runs)
     chosen = objective_of(config, tasks, inside)
-    return choose_groups(tasks, runs, config.grouping, chosen, by_density, seed=config.seed)
+    return choose_groups(
+        tasks,
+        runs,
+        config.grouping,
+        chosen,
+        by_density,
+        predictors=estimate.gain_predictors,
+        seed=config.seed,
+    )
 
 
 def _found_groups(

@@ -18,6 +18,7 @@ from cotune.grouping.gain_partition import MOST_TASKS, all_groups
 
 if TYPE_CHECKING:
     from cotune.affinity import PredictedGain, SizedEffects, TaskGains
+    from cotune.affinity.gain_predictors import PredictorMaker
 
 LEVEL = 0.9
 """Probability that intervals of gains are made for."""
@@ -84,6 +85,7 @@ def gain_groups(
     n_clusters: int | None = None,
     weights: ArrayLike | None = None,
     unit: GainUnit = "own_score",
+    predictors: Sequence[PredictorMaker] = (),
     draws: int = 500,
     seed: int = 0,
 ) -> GainGroups:
@@ -101,6 +103,8 @@ def gain_groups(
         What a gain of each task is worth, 1 by default.
     unit : {"own_score", "noise"}
         What gains are measured in, see :func:`cotune.affinity.task_gains`.
+    predictors : sequence of callable
+        What makes further predictors, beside :data:`cotune.affinity.PREDICTORS`.
     draws : int
         Draws from the posterior of the gains behind the intervals; 0 for none.
     seed : int
@@ -114,7 +118,7 @@ def gain_groups(
     gains = affinity.task_gains(membership, scores, unit)
     n = gains.inside.shape[1]
     w = _weights(weights, n)
-    prediction = affinity.PredictedGain().fit(gains)
+    prediction = affinity.PredictedGain((*affinity.PREDICTORS, *predictors)).fit(gains)
     labels, bound = _settle(prediction, n, n_clusters, w, seed)
     exact = n <= MOST_TASKS
     groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]

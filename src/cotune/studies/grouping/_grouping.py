@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from cotune.studies.grouping._objective import Objective, weights_of
 from cotune.studies.grouping.grouping_config import GroupingConfig
 
 if TYPE_CHECKING:
+    from cotune.affinity.gain_predictors import PredictorMaker
     from cotune.grouping import Stability
 
 RUNS_PER_PAIR = 2.0
@@ -188,6 +189,7 @@ def choose_groups(
     chosen: Objective,
     by_density: Callable[[GroupingConfig, int | None], Groups],
     *,
+    predictors: Sequence[PredictorMaker] = (),
     seed: int = 0,
 ) -> Groups:
     """Group by predicted gain with the groups by density beside, or by density alone.
@@ -204,6 +206,8 @@ def choose_groups(
         What decides.
     by_density : callable
         Groups by density, given its options, and the number of groups of the baselines if it is another.
+    predictors : sequence of callable
+        What makes further predictors of gains, beside those that runs alone are enough for.
     seed : int
         Of resampling and random starts.
     """
@@ -216,6 +220,7 @@ def choose_groups(
         n_clusters=None if config.n_clusters == "auto" else config.n_clusters,
         weights=weights_of(config.weights, tasks),
         unit=config.unit or "own_score",
+        predictors=predictors,
         seed=seed,
     )
     # The density is only set beside, and a pair that never met must not keep the answer back.

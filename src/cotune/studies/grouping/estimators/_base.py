@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.training.learner import Learner
+
+if TYPE_CHECKING:
+    from cotune.affinity.gain_predictors import PredictorMaker
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,8 @@ class Estimate(Brief):
         How well negative transfer was predicted.
     found : FoundGroups or None
         Groups, where the estimator finds them itself.
+    gain_predictors : tuple of callable
+        What makes predictors of gains that know more than the scores of the runs.
     notes : tuple of str
         What the reader must know, one sentence each.
     """
@@ -136,6 +141,7 @@ class Estimate(Brief):
     trust: Trust | None = None
     negative_transfer: NegativeTransferScore | None = None
     found: FoundGroups | None = None
+    gain_predictors: tuple[PredictorMaker, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from cotune.affinity import calibrated
+from cotune.affinity import FirstOrderGain, calibrated
 from cotune.studies.grouping.estimators._base import Estimate, Records
 from cotune.studies.grouping.estimators._linear import LinearEstimator, trust_in
 from cotune.studies.grouping.estimators._table import RunTable
@@ -31,6 +33,7 @@ class Calibrated(LinearEstimator):
             gains=table.gains(result.affinity),
             predict=model.predict,
             trust=trust,
+            gain_predictors=(partial(FirstOrderGain, model.predict, seed),),
             notes=(*table.notes, _worth(result.unexplained), *notes),
         )
 

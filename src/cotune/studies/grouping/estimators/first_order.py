@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from cotune.affinity import gains, higher_order
+from functools import partial
+
+from cotune.affinity import FirstOrderGain, gains, higher_order
 from cotune.studies.grouping.estimators._base import Estimate, Records
 from cotune.studies.grouping.estimators._linear import LinearEstimator, alone_by, trust_in
 from cotune.studies.grouping.estimators._table import RunTable
@@ -28,6 +30,7 @@ class FirstOrder(LinearEstimator):
             gains=gains(affinity, alone_by(model.predict, len(table.tasks))),
             predict=model.predict,
             trust=trust,
+            gain_predictors=(partial(FirstOrderGain, model.predict, seed),),
             notes=(
                 *table.notes,
                 "Nearly all scores are predictions, in the units of the linearised loss; standard errors "
