@@ -32,10 +32,18 @@ def planted(inside, rng, *, power=0.5, effect=0.05, own=0.02, noise=0.01, shared
     return gain, np.where(inside, scores, np.nan)
 
 
-@pytest.mark.parametrize(("repeats", "law"), [(1, 5), (1, 10), (2, 7), (2, 16)])
-def test_it_is_the_gaussian_posterior_of_its_law(repeats, law):
+EVERY = list(range(15))
+FEW = [0, 1, 2, 3, 5, 7, 14]
+"""Each alone, two pairs and all: fewer runs of a task than effects."""
+
+
+@pytest.mark.parametrize(
+    ("subsets", "repeats", "law"),
+    [(EVERY, 1, 5), (EVERY, 1, 10), (EVERY, 2, 7), (EVERY, 2, 16), (FEW, 1, 5), (FEW, 2, 16)],
+)
+def test_it_is_the_gaussian_posterior_of_its_law(subsets, repeats, law):
     rng = np.random.default_rng(0)
-    inside = np.repeat(every_subset(4), repeats, axis=0)
+    inside = np.repeat(every_subset(4)[subsets], repeats, axis=0)
     gains = task_gains(inside, planted(inside, rng)[1])
     posterior = GainPosterior(gains)
     asked = every_subset(4)[[6, 14]]

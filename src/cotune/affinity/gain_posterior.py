@@ -48,6 +48,8 @@ PAIRS_UP_TO = 10
 """Tasks up to which pairs of companions are looked at: there are half as many as the square of the tasks."""
 MIDDLE_SHARES = np.array([0.1, 0.4, 0.8])
 MOST_CORRELATED = 0.95
+_RANK = 1e-12
+"""Eigenvalues below this share of the largest are rounding."""
 LEAST_WEIGHT = 1e-3
 """Candidates are left out whose weight is below this share of the largest."""
 
@@ -72,7 +74,8 @@ class _Task:
     vectors: Array
     along_mean: Array
     along_total: Array
-    """Eigenvalues and -vectors of company's weighted Gram matrix, and score and total along them."""
+    """Eigenvalues and -vectors of company's weighted Gram matrix, as many as there are runs or effects, and
+    score and total along them."""
     sums: tuple[Array, Array, Array]
     """Weighted squares of score, score times total, and total: (u,), (l, u), (l, u)."""
     within: float
@@ -111,10 +114,12 @@ class GainPosterior:
         laws = [(power, common, both) for power in POWERS for common in COMMON for both in pairs]
         if self._n <= FEW_TASKS:
             self._look_at(gains, laws, NOISE_SHARES)
-            return
-        self._look_at(gains, laws, MIDDLE_SHARES[1:2])
-        best = np.argsort(-self._weights.sum((1, 2)), kind="stable")[:LAWS_OF_MANY]
-        self._look_at(gains, [laws[at] for at in best], MIDDLE_SHARES)
+        else:
+            self._look_at(gains, laws, MIDDLE_SHARES[1:2])
+            best = np.argsort(-self._weights.sum((1, 2)), kind="stable")[:LAWS_OF_MANY]
+            self._tasks = []  # of many tasks they take much memory
+            self._look_at(gains, [laws[at] for at in best], MIDDLE_SHARES)
+        self.correlation_ = self._correlation()
 
     def _look_at(self, gains: TaskGains, laws: list[tuple[float, float, float]], shares: Array) -> None:
         """Weigh these laws and noise shares, and keep what each says of the runs."""
@@ -135,7 +140,6 @@ class GainPosterior:
         self._ridge = self._unit[:, None, None] / self._odds
         self._tasks = [self._of_task(gains, task) for task in range(self._n)]
         self._weigh()
-        self.correlation_ = self._correlation()
 
     def draws(self, membership: Members, count: int, seed: int = 0) -> Array:
         """Draw gains of the tasks of each subset, shape (count, q, n), NaN elsewhere.
@@ -209,7 +213,7 @@ class GainPosterior:
         y_c = root * (mean - y_mid[:, None])
         z_c = root[None, :, :, None] * (company[:, None] - z_mid[:, :, None])
         x_c = root * (total[:, None] - x_mid[:, :, None])
-        values, vectors = np.linalg.eigh(z_c.swapaxes(2, 3) @ z_c)
+        values, vectors = _eigenpairs(z_c)
 
         def along(a: Array) -> Array:
             return np.asarray((a[:, :, None] @ z_c @ vectors)[:, :, 0])
@@ -222,7 +226,7 @@ class GainPosterior:
             total,
             variance,
             (y_mid, z_mid, x_mid),
-            np.maximum(values, 0.0),
+            values,
             vectors,
             along(np.broadcast_to(y_c, x_c.shape)),
             along(x_c),
@@ -306,12 +310,26 @@ class GainPosterior:
         believed = same @ (own / task.variance[share])
         z = (1.0 - believed)[:, None] * z + believed[:, None] * z_mid
         x = (1.0 - believed) * x + believed * x_mid
-        solved = 1.0 / (task.values[law, share] + self._ridge[law, 0][:, None])
+        ridge = self._ridge[law, 0][:, None]
+        solved = 1.0 / (task.values[law, share] + ridge)
         along = z @ task.vectors[law, share]
         mean = (solved * task.along_mean[law, share]) @ along.T + believed * (same @ task.mean - y_mid)
         slope = x - (solved * task.along_total[law, share]) @ along.T
         alone = believed / np.sqrt((1.0 / task.variance[share]).sum())
-        covariance = (along * solved[:, None, :]) @ along.T
+        # In all directions what is known before the runs, along those of the runs what they leave of it.
+        covariance = (z @ z.T) / ridge[..., None] + (along * (solved - 1.0 / ridge)[:, None, :]) @ along.T
         covariance += np.outer(alone, alone) + np.diag(own * (1.0 - believed))
         w, q = np.linalg.eigh(covariance)
         return mean, slope, (q * np.sqrt(np.maximum(w, 0.0))[:, None, :]) @ q.swapaxes(1, 2)
+
+
+def _eigenpairs(z: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and -vectors of z'z for matrices z of shape (r, p), min(r, p) of them each."""
+    r, p = z.shape[-2:]
+    if p <= r:
+        values, vectors = np.linalg.eigh(z.swapaxes(-1, -2) @ z)
+        return np.maximum(values, 0.0), vectors
+    values, vectors = np.linalg.eigh(z @ z.swapaxes(-1, -2))
+    values = np.where(values > _RANK * values[..., -1:], values, 0.0)
+    scale = np.where(values > 0, 1.0 / np.sqrt(np.where(values > 0, values, 1.0)), 0.0)
+    return values, (z.swapaxes(-1, -2) @ vectors) * scale[..., None, :]
