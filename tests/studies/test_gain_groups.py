@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
 from cotune.exceptions import InputError
-from cotune.studies.grouping._gain import gain_groups, to_dict
+from cotune.studies.grouping._gain import _fewest, gain_groups, to_dict
 from cotune.studies.grouping._gain_words import describe_gain, describe_units
 
 
@@ -141,3 +142,30 @@ def test_tasks_that_lose_are_named():
     assert any(line.startswith("predicted to lose: c (-") for line in describe_gain("abc", found))
     assert found.value_of([0, 1, 2]) == 0.0
     assert found.value_of(found.labels) == pytest.approx(found.over_alone.value)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_that_lose_nothing_by_it_are_merged_one_pair_after_the_other(seed):
+    rng = np.random.default_rng(seed)
+    help_ = rng.integers(-1, 2, (7, 7)) * (1 - np.eye(7))  # small whole numbers: many merges change nothing
+
+    class Whole:
+        def predict(self, inside, *, believe_runs):
+            return np.where(inside, inside @ help_.T, np.nan)
+
+    def worth(groups):
+        return sum(help_[np.ix_(group, group)].sum() for group in groups)
+
+    groups = [[task] for task in range(7)]
+    while len(groups) > 1:
+        pairs = list(itertools.combinations(range(len(groups)), 2))
+        rise = [worth([groups[a] + groups[b]]) - worth([groups[a], groups[b]]) for a, b in pairs]
+        a, b = pairs[int(np.argmax(rise))]
+        if max(rise) < 0:
+            break
+        groups[a] = groups[a] + groups[b]
+        del groups[b]
+    found = _fewest(Whole(), np.arange(7), np.ones(7), believe_runs=False)
+    assert {frozenset(np.flatnonzero(found == label).tolist()) for label in range(found.max() + 1)} == {
+        frozenset(group) for group in groups
+    }

@@ -108,6 +108,10 @@ class GainPosterior:
         If no run has two tasks.
     """
 
+    correlation_: float
+    _tasks: list[_Task]
+    _weights: Array
+
     def __init__(self, gains: TaskGains) -> None:
         self._n = gains.inside.shape[1]
         pairs = PAIRS if self._n <= PAIRS_UP_TO else PAIRS[:1]

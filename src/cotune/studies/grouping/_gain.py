@@ -186,16 +186,23 @@ def _fewest(
         return np.asarray(np.where(rows, prediction.predict(rows, believe_runs=believe_runs), 0.0) @ w)
 
     value = worth(groups)
-    while len(groups) > 1:
+    rise = np.full((len(groups), len(groups)), -np.inf)
+    if len(groups) > 1:
         a, b = np.triu_indices(len(groups), 1)
-        rise = worth([groups[i] | groups[j] for i, j in zip(a, b, strict=True)]) - value[a] - value[b]
-        best = int(rise.argmax())
-        if rise[best] < -1e-9 * max(float(np.abs(value).sum()), 1e-12):
+        rise[a, b] = worth([groups[i] | groups[j] for i, j in zip(a, b, strict=True)]) - value[a] - value[b]
+    while len(groups) > 1:
+        one, other = divmod(int(rise.argmax()), len(groups))
+        if rise[one, other] < -1e-9 * max(float(np.abs(value).sum()), 1e-12):
             break
-        groups[a[best]] = groups[a[best]] | groups[b[best]]
-        value[a[best]] += rise[best] + value[b[best]]
-        del groups[b[best]]
-        value = np.delete(value, b[best])
+        groups[one] = groups[one] | groups[other]
+        value[one] += rise[one, other] + value[other]
+        del groups[other]
+        value = np.delete(value, other)
+        rise = np.delete(np.delete(rise, other, 0), other, 1)
+        rest = np.delete(np.arange(len(groups)), one)
+        if len(rest):  # all other pairs are as they were
+            joined = worth([groups[one] | groups[i] for i in rest]) - value[one] - value[rest]
+            rise[np.minimum(one, rest), np.maximum(one, rest)] = joined
     found = np.zeros(len(labels), dtype=np.intp)
     for label, members in enumerate(sorted(groups, key=lambda members: int(members.argmax()))):
         found[members] = label
