@@ -79,7 +79,10 @@ def test_a_study_of_a_real_learner_decides_by_gain_and_measures_it(workshop):
     assert written["gain"]["labels"] == written["labels"] == list(result.groups.labels)
     assert written["gain"]["weights"] == {"copy": 2.0, "first": 1.0, "last": 1.0, "repeat": 1.0}
     assert set(written["gain"]["tasks"]) == set(study.learner.tasks)
-    assert {"objective", "upper_bound", "certified", "density"} <= set(written)
+    of_density = {"objective", "upper_bound", "gap", "certified", "status", "stability", "preparation"}
+    assert not of_density & set(written)
+    assert of_density | {"groups", "k", "predicted_gain"} <= set(written["density"])
+    assert written["k"] == len(written["groups"])
     measured = result.to_dict()["predicted_and_measured"]
     assert {(row["arm"], row["budget"]) for row in measured} == {
         (arm, budget) for arm in ("single", "joint") for budget in (1, 2)

@@ -100,7 +100,7 @@ class Groups(Brief):
 
     @property
     def certified(self) -> bool:
-        """Whether the bound proves the groups optimal among partitions into as many."""
+        """Whether the bound proves the groups by density optimal among partitions into as many."""
         return bool(self.gap <= self.clustering.tol) if self.found else bool(self.clustering.certified_)
 
     @property
@@ -111,8 +111,10 @@ class Groups(Brief):
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield "members", self.members
         if self.gain is not None:
-            yield "predicted_gain", self.gain.over_alone
-        yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified", "source"))
+            yield from (("predicted_gain", self.gain.over_alone), ("upper_bound", self.gain.bound))
+        else:
+            yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified"))
+        yield "source", self.source
 
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""
@@ -131,7 +133,7 @@ class Groups(Brief):
         return [*units, *groups, *describe_gain(self.tasks, self.gain), *self._beside(self.gain)]
 
     def _beside(self, gain: GainGroups) -> list[str]:
-        by = "by density" if self.found is None else f"by the estimator ({self.found.method})"
+        by = "by density" if self.found is None else f"by the estimator ({self._by})"
         if self.density_labels == gain.labels:
             return [f"{by} the same groups:"]
         value = gain_text(gain.value_of(self.density_labels), gain.gains.unit)
@@ -144,33 +146,41 @@ class Groups(Brief):
     def to_dict(self) -> dict[str, Any]:
         """Return what ``groups.json`` holds.
 
-        ``groups``, ``labels`` and ``k`` are the answer, by what ``answer`` says; objective, bounds, proof and
-        stability are of the grouping by density, whose groups ``density`` repeats where they are others.
+        ``groups``, ``labels`` and ``k`` are the answer, by what ``answer`` says. Objective, bound, proof,
+        evidence and stability are of the grouping by density (or by the estimator): beside the groups where
+        those are the answer, under ``density`` where the groups of largest predicted gain are, whose own
+        bound is in ``gain``.
         """
-        reading = {"reading": list(self.reading)} if self.reading else {}
-        return self._density_dict() | reading | ({} if self.gain is None else self._gain_dict(self.gain))
+        answer = {
+            "tasks": list(self.tasks),
+            "answer": self._by if self.gain is None else "gain",
+            "note": self.note,
+            "groups": [list(group) for group in self.members],
+            "labels": list(self.labels),
+            "k": len(self.members),
+            **({"reading": list(self.reading)} if self.reading else {}),
+        }
+        if self.gain is None:
+            return answer | self._density_dict()
+        return answer | {"gain": to_dict(self.gain, self.tasks), "density": self._beside_dict(self.gain)}
 
-    def _gain_dict(self, gain: GainGroups) -> dict[str, Any]:
+    @property
+    def _by(self) -> str:
+        return "density" if self.found is None else self.found.method
+
+    def _beside_dict(self, gain: GainGroups) -> dict[str, Any]:
         members = groups_of(self.tasks, self.density_labels)
         return {
-            "k": len(self.members),
-            "answer": "gain",
-            "gain": to_dict(gain, self.tasks),
-            "density": {
-                "groups": [list(group) for group in members],
-                "labels": list(self.density_labels),
-                "predicted_gain": gain.value_of(self.density_labels),
-            },
+            "by": self._by,
+            "groups": [list(group) for group in members],
+            "labels": list(self.density_labels),
+            "k": len(members),
+            "predicted_gain": gain.value_of(self.density_labels),
+            **self._density_dict(),
         }
 
     def _density_dict(self) -> dict[str, Any]:
         return {
-            "tasks": list(self.tasks),
-            "answer": "density" if self.found is None else self.found.method,
-            "note": self.note,
-            "groups": [list(group) for group in self.members],
-            "labels": list(self.labels),
-            "k": int(self.clustering.n_clusters_),
             "objective": self.objective,
             "sdp_value": float(self.clustering.sdp_value_),
             "upper_bound": float(self.clustering.upper_bound_),
