@@ -197,6 +197,27 @@ def test_needs_are_the_smallest_numbers_that_would_be_beyond_the_margin():
     assert json.loads(json.dumps(result.to_dict()))["overall"]["needs"]["seeds"] == verdict.needs.seeds
 
 
+def test_what_more_test_examples_would_do_is_said_with_how_many_the_data_have():
+    records = simulate({"grouped": 0.03, "joint": 0.0}, noise_run_example=0.4, rng=1)
+    needs = compare(records, ("grouped", "joint")).overall.needs
+    assert needs.left_out is None
+    tasks = {record.task for record in records}
+
+    def words(left_out):
+        counts = {task: left_out + number for number, task in enumerate(sorted(tasks))}
+        verdict = compare(records, ("grouped", "joint"), left_out=counts).overall
+        assert dataclasses.replace(verdict.needs, text=needs.text, left_out=None) == needs
+        assert verdict.needs.left_out == left_out, "of the task that has the fewest"
+        assert verdict.needs.text.startswith(needs.text)
+        return verdict.needs.text.removeprefix(needs.text)
+
+    assert words(needs.examples) == ", which the data have"
+    assert words(needs.examples - 1) == f", of which the data have {needs.examples - 1:,} at most"
+    assert words(0) == ", of which the data have none"
+    unsaid = dict.fromkeys(sorted(tasks)[1:], 1000)
+    assert compare(records, ("grouped", "joint"), left_out=unsaid).overall.needs == needs
+
+
 @pytest.mark.parametrize(
     ("spread", "words"),
     [

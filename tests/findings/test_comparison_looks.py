@@ -13,6 +13,7 @@ from test_comparison import simulate
 from cotune.findings.comparison import Look, Looks, compare
 from cotune.findings.comparison._choice import most_equal
 from cotune.findings.comparison._looks import POWER, nominal
+from cotune.findings.comparison._statistics import margin_at, with_more
 
 ARMS = ("grouped", "joint", "single")
 UNDECIDED = "not decided by these runs"
@@ -126,6 +127,25 @@ def test_what_no_affordable_seed_can_decide_ends_early():
     assert len(course.looks) < 18
     assert "20 seeds would decide with a probability of about " in course.sentence
     assert comparison.overall.needs is not None
+
+
+def test_more_seeds_are_reckoned_at_the_looks_that_are_planned_for_them():
+    records = simulate(
+        {"grouped": 0.04, "joint": 0.0}, noise_seeds=0.02, noise_run_example=0.3, seeds=3, rng=7
+    )
+    look = Look(1, tuple(range(3, 13)), dict.fromkeys(("grouped", "joint"), 1))
+    comparison = compare(records, ("grouped", "joint"), look=look)
+    (gain,) = (c.gain for c in comparison.contrasts if c.budget is None)
+    wanted = comparison.overall.needs.seeds
+
+    def decides(more, number):
+        limit = margin_at(with_more(gain, seeds=more), 1 - look.at(number).significance(0.05))
+        return abs(gain.mean) > limit
+
+    assert 1 < wanted < 10
+    assert decides(wanted, 1 + wanted)
+    assert not decides(wanted - 1, wanted)
+    assert not decides(wanted, 1), "at the first look itself it would take more"
 
 
 def test_margins_of_a_look_are_wider_and_hold_over_all_of_them():

@@ -13,7 +13,11 @@ UNCAPPED = dict.fromkeys(SPLITS)
 
 
 def split(source, *, task="t", seed=0, fractions=FRACTIONS, caps=UNCAPPED):
-    return split_examples(source, task=task, seed=seed, fractions=fractions, caps=caps)
+    splits, left_out, notes = split_examples(source, task=task, seed=seed, fractions=fractions, caps=caps)
+    uncapped, nothing, _ = split_examples(source, task=task, seed=seed, fractions=fractions, caps=UNCAPPED)
+    assert left_out == {name: len(uncapped[name]) - len(splits[name]) for name in SPLITS}
+    assert not any(nothing.values())
+    return splits, notes
 
 
 def numbered(start, stop):

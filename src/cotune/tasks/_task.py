@@ -57,6 +57,8 @@ class Task(Brief):
     stops : tuple of str, optional
         The strings before which an answer ends; by default :func:`cotune.tasks.stops_of` tells them from the
         format and the answers.
+    left_out : mapping of str to int
+        How many examples the data have in each split beyond those that were asked for.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Task(Brief):
     format: str = "default"
     stops: tuple[str, ...] | None = None
     why_metric: str = field(default="", compare=False)
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from (("", self.name), ("", self.instruction))

@@ -147,14 +147,20 @@ class Standing:
     def foreseen(self, *, seeds: int = 0, examples: int = 0) -> Standing:
         """Return what the same differences would come to with more seeds, or more test examples a task.
 
-        Those of arms that an earlier look has told to be worse stay as they are.
+        Those of arms that an earlier look has told to be worse stay as they are. So many seeds are read at
+        the look that is planned for them, or at the last one.
         """
         beaten = {worse for _, worse in self.told_before}
         gains = {
             pair: gain if beaten & {*pair} else with_more(gain, seeds=seeds, examples=examples)
             for pair, gain in self.gains.items()
         }
-        return Standing(self.arms, gains, self.look, self.told_before)
+        look = self.look
+        if look is not None and seeds:
+            number = min(bisect_left(look.planned, look.seeds + seeds) + 1, len(look.planned))
+            trained = {arm: look.trained[arm] if arm in beaten else number for arm in look.trained}
+            look = replace(look, number=number, trained=trained)
+        return Standing(self.arms, gains, look, self.told_before)
 
 
 def most_equal(arms: Sequence[str], told: frozenset[Pair]) -> int:
@@ -178,10 +184,18 @@ def _blocks(arms: list[str]) -> Iterator[list[list[str]]]:
         yield from ([*blocks[:i], [first, *block], *blocks[i + 1 :]] for i, block in enumerate(blocks))
 
 
-def needs(standing: Standing) -> Needs | None:
+def needs(standing: Standing, left_out: int | None = None) -> Needs | None:
     """Say how many more seeds, or test examples a task, would decide for the best, were all else the same.
 
     None where scores that never differ leave nothing to find out.
+
+    Parameters
+    ----------
+    standing : Standing
+        Where the arms stand.
+    left_out : int or None
+        How many test examples the data have beyond those scored, of the task that has the fewest; None where
+        that is not known.
     """
     gains = [standing.gains[standing.best, other] for other in standing.arms[1:]]
     if any(gain.mean == gain.margin == 0 for gain in gains):
@@ -192,19 +206,27 @@ def needs(standing: Standing) -> Needs | None:
         return Needs(None, None, "more than one test example a task")
     seeds = _fewest(lambda more: standing.foreseen(seeds=more).decided, MOST_SEEDS)
     examples = _fewest(lambda more: standing.foreseen(examples=more).decided, MOST_EXAMPLES)
-    return Needs(seeds, examples, _in_words(seeds, examples))
+    return Needs(seeds, examples, _in_words(seeds, examples, left_out), left_out)
 
 
-def _in_words(seeds: int | None, examples: int | None) -> str:
+def _in_words(seeds: int | None, examples: int | None, left_out: int | None) -> str:
     if seeds is None and examples is None:
         return f"more than {MOST_SEEDS} more seeds or {MOST_EXAMPLES:,} more test examples a task"
     more_seeds = f"about {seeds} more seed{'' if seeds == 1 else 's'}"
     if examples is None:
         return f"{more_seeds} (test examples alone would not do)"
     more_examples = f"{examples:,} more test example{'' if examples == 1 else 's'} a task"
+    if left_out is not None:
+        more_examples += f", {_in_the_data(left_out, examples)}"
     if seeds is None:
         return f"about {more_examples} (seeds alone would not do)"
     return f"{more_seeds} or {more_examples}"
+
+
+def _in_the_data(left_out: int, examples: int) -> str:
+    if left_out >= examples:
+        return "which the data have"
+    return f"of which the data have {f'{left_out:,} at most' if left_out else 'none'}"
 
 
 def _fewest(decides: Callable[[int], bool], most: int) -> int | None:

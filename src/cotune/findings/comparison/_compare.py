@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,6 +38,7 @@ def compare(
     look: Look | None = None,
     before: Comparison | None = None,
     apart: Collection[str] = (),
+    left_out: Mapping[str, int] | None = None,
 ) -> Comparison:
     """Compare one way of training with the others, as in Table 2 of AdaGroup, with 95 % margins.
 
@@ -66,6 +67,9 @@ def compare(
     apart : collection of str
         Arms whose trainings under one seed have nothing in common: between them the spread of seeds is known
         arm by arm, which narrows margins of few seeds. All others are compared seed by seed.
+    left_out : mapping of str to int, optional
+        How many test examples the data have of each task beyond those scored: what more of them would decide
+        is said with it.
 
     Returns
     -------
@@ -93,7 +97,15 @@ def compare(
     *verdicts, pooled = (
         decide(
             BudgetFindings(
-                budget, table, arms, reference, contrasts, gains, look, told.get(budget, frozenset())
+                budget,
+                table,
+                arms,
+                reference,
+                contrasts,
+                gains,
+                look,
+                told.get(budget, frozenset()),
+                left_out,
             )
         )
         for budget in scopes

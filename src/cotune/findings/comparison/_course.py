@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cotune.findings.comparison._choice import UNDECIDED, choosable
 from cotune.findings.comparison._compare import compare
@@ -50,10 +50,18 @@ class Looks:
         Seeds at every look there can be, ascending.
     apart : collection of str
         Arms whose trainings have nothing in common; see :func:`compare`.
+    left_out : mapping of str to int, optional
+        Further test examples of the data, by task; see :func:`compare`.
     """
 
-    def __init__(self, arms: Sequence[str], planned: Sequence[int], apart: Collection[str] = ()) -> None:
-        self._apart = apart
+    def __init__(
+        self,
+        arms: Sequence[str],
+        planned: Sequence[int],
+        apart: Collection[str] = (),
+        left_out: Mapping[str, int] | None = None,
+    ) -> None:
+        self._apart, self._left_out = apart, left_out
         self.arms, self.planned = tuple(arms), tuple(planned)
         self.taken: list[LookTaken] = []
         self.comparison: Comparison | None = None
@@ -74,7 +82,12 @@ class Looks:
         """Read the records of all seeds asked for; return why it ends, None where a further look follows."""
         look = self.look
         found = self.comparison = compare(
-            records, self.arms, look=look, before=self.comparison, apart=self._apart
+            records,
+            self.arms,
+            look=look,
+            before=self.comparison,
+            apart=self._apart,
+            left_out=self._left_out,
         )
         seen = found.overall.outlook
         chance = seen.chance if seen else math.nan

@@ -211,11 +211,15 @@ class Needs(Brief, Plain):
         do.
     text : str
         The same in words.
+    left_out : int or None
+        How many test examples the data have beyond those scored, of the task that has the fewest; None where
+        that is not known.
     """
 
     seeds: int | None
     examples: int | None
     text: str
+    left_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

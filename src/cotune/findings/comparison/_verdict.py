@@ -58,8 +58,10 @@ class BudgetFindings:
         gains: Sequence[TaskGain],
         look: Look | None = None,
         told_before: frozenset[Pair] = frozenset(),
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         self.look, self.told_before = look, told_before
+        self._left_out = left_out or {}
         self.budget = budget
         self.budgets = table.budgets
         self.metrics = table.metrics
@@ -73,6 +75,12 @@ class BudgetFindings:
         """Return the contrast of the reference with ``arm``, ``None`` if no pair was run."""
         wanted = (reference or self.reference, arm, metric.name)
         return next((c for c in self._contrasts if (c.reference, c.arm, c.metric) == wanted), None)
+
+    @property
+    def left_out(self) -> int | None:
+        """Test examples that the data have beyond those scored, of the task that has the fewest."""
+        known = [self._left_out.get(task) for task in self.main.tasks]
+        return None if None in known else min((count for count in known if count is not None), default=None)
 
     @property
     def scope(self) -> str:
@@ -124,7 +132,7 @@ def decide(findings: BudgetFindings) -> Verdict:
     expected = outlook(standing)
     if standing.decided:
         return Verdict(findings.budget, standing.decision, sentence, tuple(remarks), outlook=expected)
-    wanted = needs(standing)
+    wanted = needs(standing, findings.left_out)
     if wanted is not None:
         sentence += f" Deciding would need {wanted.text}."
     return Verdict(findings.budget, UNDECIDED, sentence, tuple(remarks), wanted, expected)

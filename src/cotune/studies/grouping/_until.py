@@ -37,6 +37,7 @@ from cotune.studies.grouping._joint_parts import (
 )
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping.config import ComparisonConfig
+from cotune.tasks import Task
 from cotune.training.learner import SeparateLearner
 
 LayOut = Callable[[Mapping[str, int] | None], ArmRuns]
@@ -148,7 +149,9 @@ class Compared:
         """Read all scores."""
         self.scores = self.arms.scores(self.records, study.tasks)
         if self.scores and len(self.titles) > 1:
-            self.comparison = compare(self.scores, self.titles, look=look, apart=self.apart(study))
+            self.comparison = compare(
+                self.scores, self.titles, look=look, apart=self.apart(study), left_out=left_out(study.tasks)
+            )
 
 
 def compared(
@@ -196,7 +199,7 @@ class _Looks:
 
 def _look_on(found: Compared, to: _Looks) -> None:
     """Look, and get further seeds of the arms that may be the best, until there is an ending."""
-    looks = Looks(found.titles, to.planned, found.apart(to.study))
+    looks = Looks(found.titles, to.planned, found.apart(to.study), left_out(to.study.tasks))
     ending: Ending | None = None
     why = ""
     while ending is None:
@@ -212,6 +215,11 @@ def _look_on(found: Compared, to: _Looks) -> None:
             ending = None if found.is_complete else "under way"
     assert looks.comparison is not None
     found.comparison = replace(looks.comparison, course=looks.course(ending, why))
+
+
+def left_out(tasks: Sequence[Task]) -> dict[str, int]:
+    """Return how many test examples the data have beyond those scored, of the tasks that say."""
+    return {task.name: task.left_out["test"] for task in tasks if "test" in task.left_out}
 
 
 def _announced(looks: Looks) -> str:

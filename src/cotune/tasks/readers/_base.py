@@ -250,7 +250,7 @@ class ReaderConfig(Options, ABC):
     def _task(self, name: str, source: Source, seed: int) -> Task:
         check_unicode(f"The name or instruction of the task {name!r}", name + source.instruction)
         try:
-            splits, notes = split_examples(
+            splits, left_out, notes = split_examples(
                 source.splits,
                 task=name,
                 seed=seed,
@@ -266,7 +266,8 @@ class ReaderConfig(Options, ABC):
         stops = None if self.stops is None else tuple(self.stops)
         task = Task(name, source.instruction, splits, metric, source.category, (), format, stops)
         why = "as was asked for" if self.metric else source.why_metric or _why(task)
-        return replace(task, notes=(*source.notes, *notes, *_stops_left_out(task)), why_metric=why)
+        said = (*source.notes, *notes, *_stops_left_out(task))
+        return replace(task, notes=said, why_metric=why, left_out=left_out)
 
 
 def _why(task: Task) -> str:

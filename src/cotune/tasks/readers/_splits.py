@@ -22,7 +22,7 @@ def split_examples(
     fractions: Mapping[str, float],
     caps: Mapping[str, int | None],
     together: Mapping[str, str] | None = None,
-) -> tuple[dict[str, tuple[Example, ...]], tuple[str, ...]]:
+) -> tuple[dict[str, tuple[Example, ...]], dict[str, int], tuple[str, ...]]:
     """Make three splits no two of which share an input.
 
     Examples are dealt out and cut in the order of hashes of their text, the task's name and the seed, which
@@ -48,6 +48,8 @@ def split_examples(
     -------
     splits : dict of str to tuple of Example
         The examples under each of :data:`SPLITS`, at least one each.
+    left_out : dict of str to int
+        How many more each would have without its cap.
     notes : tuple of str
         One sentence for everything dropped, divided or cut.
 
@@ -64,14 +66,15 @@ def split_examples(
         name: tuple(sorted(splits[name], key=lambda e: order(e.input, *e.targets))[: caps[name]])
         for name in SPLITS
     }
-    cut = [name for name in SPLITS if len(capped[name]) < len(splits[name])]
+    left_out = {name: len(splits[name]) - len(capped[name]) for name in SPLITS}
+    cut = [name for name in SPLITS if left_out[name]]
     if cut:
         notes.append(
             f"{'' if cut == list(SPLITS) else ' / '.join(cut) + ' '}capped at "
             f"{' / '.join(str(len(capped[name])) for name in cut)} examples "
             f"(of {' / '.join(str(len(splits[name])) for name in cut)})"
         )
-    return capped, tuple(notes)
+    return capped, left_out, tuple(notes)
 
 
 def _order(seed: int, task: str) -> Order:
