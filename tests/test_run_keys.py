@@ -5,6 +5,7 @@ A key here changes only with what determines the run: its recipe, its data, how 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ import yaml
 
 from cotune._config import parse
 from cotune.lab.function_classes import FunctionClassConfig
+from cotune.models.config import ModelConfig
 from cotune.studies import Study
 from cotune.studies.tuning import TuneConfig
 from cotune.studies.tuning._run import _Tuning
-from cotune.tasks import Example, Task
+from cotune.tasks import Example, Task, Turn
 from cotune.training.language_model import LanguageModelConfig
 from cotune.training.methods import METHODS
 from cotune.training.tuning import TuningConfig
@@ -65,6 +67,31 @@ def test_learners_of_language_models(home, options, key):
     config = parse(LanguageModelConfig, {"model": "model", "precision": "fp32", **options}, "learner")
     learner = config.build([task("alpha"), task("beta")], home)
     assert learner.fingerprint[:16] == key
+
+
+def test_plain_text_has_the_keys_of_before_there_were_chats(home):
+    def key(**options):
+        config = parse(LanguageModelConfig, {"model": "model", "precision": "fp32", **options}, "learner")
+        return config.build([task("alpha")], home).fingerprint
+
+    assert key() == key(format="plain") == key(format="auto"), "there is no template"
+    chat = key(format="chat")
+    assert chat != key()
+    (home / "model" / "chat_template.jinja").write_text("{{ messages }}")
+    assert key(format="chat") != chat
+    assert key(format="plain") == key()
+
+
+def test_who_said_what_is_in_the_key_of_a_task_where_it_is_read(home):
+    said = Example("User: a\nAssistant: b\nUser: c", ("d",))
+    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
+    text, talk = (Task("talk", "", {"train": (e,)}) for e in (said, replace(said, turns=turns)))
+    model = parse(ModelConfig, {"model": "model"}, "model")
+    assert model.reads(talk, home).fingerprint == text.fingerprint
+    assert text.fingerprint[:16] == "bc3b1cca2ce2b914"
+    chat = parse(ModelConfig, {"model": "model", "format": "chat"}, "model")
+    assert chat.reads(talk, home) is talk
+    assert talk.fingerprint != text.fingerprint
 
 
 def test_learners_of_function_classes():

@@ -198,6 +198,29 @@ def test_system_text_is_kept(tmp_path):
     assert beside.instruction == "S"
 
 
+def test_conversations_keep_their_turns_for_chat_formats(tmp_path):
+    def said(task):
+        return {e.targets[0]: [tuple(turn) for turn in e.turns] for split in SPLITS for e in task[split]}
+
+    system = {"role": "system", "content": "Be kind."}
+    rows = rows_of(lambda i: {"messages": [system] * (i % 2) + turns(f"q{i}", f"a{i}", "more?", f"b{i}")})
+    found = said(one(tmp_path, rows, max_examples={"train": None, "validation": None, "test": None}))
+    talk = [("user", "q3"), ("assistant", "a3"), ("user", "more?")]
+    assert found["b3"] == [("system", "Be kind."), *talk]
+    assert found["a3"] == [("system", "Be kind."), ("user", "q3")]
+    assert (found["a2"], found["b2"][0]) == ([], ("user", "q2")), "a question alone is its input"
+
+    hello = {"role": "assistant", "content": "Hello!"}
+    rows = [
+        {"messages": [hello, *turns("greeted", "yes")]},
+        {"messages": [*turns("first")[:1], *turns("second", "both")]},
+        *rows_of(lambda i: {"messages": turns(f"q{i}", f"a{i}")}, 5),
+    ]
+    found = said(one(tmp_path, rows))
+    assert found["yes"] == [], "no chat begins with an answer: the input says who said what"
+    assert found["both"] == [("user", "first\nsecond")]
+
+
 def test_calls_of_tools_are_passed_over_and_what_rests_on_them_is_no_example(tmp_path):
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "weather"}}]}
     result = {"role": "tool", "content": "18 degrees"}

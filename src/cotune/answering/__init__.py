@@ -15,6 +15,7 @@ from cotune.answering._evaluate import (
     evaluate_in_context,
     merge_notes,
 )
+from cotune.answering._format_notes import format_notes
 from cotune.answering._gold import gold_notes
 from cotune.answering._postprocessing import extract_answer, match_choice
 from cotune.answering._prompts import TaskPrompts
@@ -48,6 +49,7 @@ __all__ = [
     "encode_fitting",
     "evaluate_in_context",
     "extract_answer",
+    "format_notes",
     "gold_notes",
     "label_weight",
     "left_out",

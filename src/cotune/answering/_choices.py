@@ -40,7 +40,7 @@ def encode_choices(encode: Callable[[str], Encoded], choices: Sequence[str]) -> 
         The closed set of answers.
     """
     closed = [encode(choice) for choice in choices]
-    bare = [replace(one, target=one.target[:-1]) for one in closed]
+    bare = [replace(one, target=one.target[: -one.n_end]) for one in closed]
     pairs = permutations([one.target for one in bare], 2)
     return closed if any(other[: len(one)] == one for one, other in pairs) else bare
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
-from cotune.tasks import Example, Task, format_prompt, format_target
+from cotune.tasks import Example, Task, Turn, format_prompt, format_target, format_turns, turns_of
 
-_ANY_PROMPT = "Output:"
-"""Stands before an answer whose length is asked for; which prompt it is makes no difference."""
+_ANY = Example("Output:", ()), Task("", "", {}, format="plain")
+"""Stand before an answer whose length is asked for; which prompt it is makes no difference."""
 
 
 def encode_example(
@@ -20,7 +21,7 @@ def encode_example(
     target: str | None = None,
     shown: Sequence[Example] = (),
 ) -> Encoded | None:
-    """Encode an example as training, scoring and generation all read it.
+    """Encode an example as training, scoring and generation all read it: as one text, or as a chat.
 
     Parameters
     ----------
@@ -45,15 +46,42 @@ def encode_example(
     InputError
         If the prompt is too long even without any input, or the target has no token; names the task.
     """
-    render = partial(
-        format_prompt, task.instruction, choices=example.choices, demonstrations=shown, format=task.format
-    )
-    answer = None if target is None else format_target(target)
+    encode = _as_text if encoder.chat is None else _as_chat
     try:
-        return encoder.encode(render, example.input, answer)
+        return encode(encoder, task, example, target, shown)
     except InputError as error:
         asked = f" with {len(shown)} demonstrations" if shown else ""
         raise InputError(f"Task {task.name}{asked}: {error}") from error
+
+
+def _as_text(
+    encoder: Encoder, task: Task, example: Example, target: str | None, shown: Sequence[Example]
+) -> Encoded | None:
+    render = partial(
+        format_prompt, task.instruction, choices=example.choices, demonstrations=shown, format=task.format
+    )
+    return encoder.encode(render, example.input, None if target is None else format_target(target))
+
+
+def _as_chat(
+    encoder: Encoder, task: Task, example: Example, target: str | None, shown: Sequence[Example]
+) -> Encoded | None:
+    """Encode an example as turns; a conversation that is too long loses its oldest ones first."""
+    *said, asked = turns_of(example)
+
+    def render(text: str) -> tuple[Turn, ...]:
+        turns = (*said, Turn("user", text))
+        return format_turns(task.instruction, turns, example.choices, shown, task.format)
+
+    if not said:
+        return encoder.encode(render, asked.text, target)
+    n_tokens = n_whole = encoder.n_tokens(render(asked.text))
+    while n_tokens > encoder.max_prompt_tokens and said[-1].role == "assistant":
+        first = next(at for at, turn in enumerate(said) if turn.role == "user")
+        del said[first : first + 2]  # a question and its answer
+        n_tokens = encoder.n_tokens(render(asked.text))
+    encoded = encoder.encode(render, asked.text, target)
+    return encoded and replace(encoded, n_cut=n_whole - len(encoded.prompt))
 
 
 def encode_fitting(
@@ -100,5 +128,6 @@ def left_out(encoder: Encoder, task: str, split: str, n_examples: int, n_fitting
 
 def answer_tokens(encoder: Encoder, text: str) -> tuple[int, ...] | None:
     """Return the tokens of an answer with the end of the sequence; None where it is too long."""
-    encoded = encoder.encode(lambda _: _ANY_PROMPT, "", format_target(text))
+    example, task = _ANY
+    encoded = (_as_text if encoder.chat is None else _as_chat)(encoder, task, example, text, ())
     return None if encoded is None else encoded.target

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cotune.answering._choices import choice_scores
 from cotune.answering._config import InContextConfig
+from cotune.answering._format_notes import format_notes
 from cotune.answering._gold import gold_notes
 from cotune.answering._postprocessing import extract_answer
 from cotune.answering._prompts import TaskPrompts
@@ -52,7 +53,8 @@ def check_in_context(
     Returns
     -------
     dict of str to tuple of str
-        By task a sentence for examples that are left out, and for right answers that would not score 1.
+        By task a sentence for the format it is put in, where there is a choice, for examples that are left
+        out, and for right answers that would not score 1.
 
     Raises
     ------
@@ -66,7 +68,11 @@ def check_in_context(
             prompts = TaskPrompts(task, config, encoder, seed=seed)
             prompts.check()
             if task.name not in notes:
-                notes[task.name] = (*prompts.notes, *gold_notes(task, encoder, config, config.split))
+                notes[task.name] = (
+                    *format_notes(task, encoder),
+                    *prompts.notes,
+                    *gold_notes(task, encoder, config, config.split),
+                )
     return notes
 
 

@@ -99,7 +99,9 @@ class TaskPrompts:
             seen: set[tuple[tuple[Example, ...], tuple[str, ...]]] = set()
             for example, shown in self._shown(shots, draw):
                 if (shown, example.choices) not in seen:
-                    encode_example(self._encoder, self.task, replace(example, input=""), None, shown)
+                    encode_example(
+                        self._encoder, self.task, replace(example, input="", turns=()), None, shown
+                    )
                 seen.add((shown, example.choices))
 
     def _length(self, text: str) -> int | None:

@@ -37,6 +37,13 @@ TemplateOption: TypeAlias = Annotated[
 ChoicesOption: TypeAlias = Annotated[
     str | None, typer.Option(help="The closed set of answers, parted by commas.")
 ]
+FormatOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="How tasks are put to the model: plain (one text), chat (turns, by the tokenizer's template) or "
+        "auto (chat, if the model is tuned on it)."
+    ),
+]
 VerboseOption: TypeAlias = Annotated[
     bool, typer.Option("--verbose", help="List what was cut or dropped task by task.")
 ]

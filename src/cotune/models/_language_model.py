@@ -14,7 +14,7 @@ from torch import nn
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models._frozen import FrozenModel
-from cotune.models.encoding import Encoded, Encoder, hub_options, load_encoder, loading
+from cotune.models.encoding import Encoded, Encoder, load_encoder
 from cotune.models.exactness import (
     Generating,
     packing_is_exact,
@@ -24,6 +24,7 @@ from cotune.models.exactness import (
 )
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
+from cotune.models.loading import hub_options, loading
 from cotune.models.precision import Precision, default_device, layer_shape, resolve_precision
 from cotune.models.sampling import Sampler, Sampling
 

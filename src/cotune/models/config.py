@@ -9,10 +9,13 @@ from pydantic import PositiveInt, PrivateAttr
 
 from cotune._config import Config
 from cotune.models.fingerprint import locate_model, model_fingerprint
+from cotune.models.formats import FormatName, chat_fingerprint, choose_format
+from cotune.tasks import Task
 
 if TYPE_CHECKING:
     from cotune.models._language_model import LanguageModel
     from cotune.models.encoding import Encoder
+    from cotune.models.formats import ChosenFormat
     from cotune.models.precision import ChosenPrecision
 
 
@@ -29,6 +32,9 @@ class ModelConfig(Config):
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets: "sentinel" for models pretrained on span
     corruption alone (T5 v1.1, mT5), "plain" for all others; by default told from the checkpoint."""
+    format: FormatName = "plain"
+    """How tasks are put to the model: "plain" as one text, "chat" as turns by the tokenizer's chat template,
+    "auto" as a chat where there is a template and the model ends its answers as the template ends turns."""
     max_prompt_tokens: PositiveInt = 512
     """A longer prompt has its example's input cut at the end."""
     max_target_tokens: PositiveInt = 128
@@ -58,6 +64,7 @@ class ModelConfig(Config):
             max_prompt_tokens=self.max_prompt_tokens,
             max_target_tokens=self.max_target_tokens,
             profile=self.profile,
+            format=self.chosen_format(base),
         )
 
     def load(self, base: Path, encoder: Encoder | None = None) -> LanguageModel:
@@ -122,6 +129,34 @@ class ModelConfig(Config):
             self._chosen = choose_precision(shape=shape)
         return self._chosen
 
+    def chosen_format(self, base: Path) -> ChosenFormat:
+        """Return how tasks are put to the model, and why.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that a relative model path starts from.
+
+        Raises
+        ------
+        InputError
+            If that is to be told from the model and its tokenizer cannot be loaded.
+        """
+        return choose_format(self.format, locate_model(self.model, base), self.revision)
+
+    def reads(self, task: Task, base: Path) -> Task:
+        """Return what the model can see of a task: who said what of a conversation, if it is put as a chat.
+
+        Parameters
+        ----------
+        task : Task
+            As it was read.
+        base : Path
+            Folder that a relative model path starts from.
+        """
+        turned = task.without_turns
+        return task if turned is task or self.chosen_format(base).chat else turned
+
     def recall_precision(self, chosen: ChosenPrecision | None) -> None:
         """Let "auto" mean what it meant before, if that is known."""
         self._chosen = chosen or self._chosen
@@ -142,10 +177,21 @@ class ModelConfig(Config):
 
     def fingerprint(self, base: Path) -> dict[str, Any]:
         """Return all of the model that a run's results depend on, as plain JSON types."""
+        location = locate_model(self.model, base)
+        # Runs that put tasks as texts keep the keys of before there were chats.
+        chat = {"chat": chat_fingerprint(location)} if self.chosen_format(base).chat else {}
         return {
-            "model": model_fingerprint(locate_model(self.model, base), self.revision),
+            "model": model_fingerprint(location, self.revision),
             "precision": self.resolved_precision(base),
             "profile": self.profile,
             "max_prompt_tokens": self.max_prompt_tokens,
             "max_target_tokens": self.max_target_tokens,
+            **chat,
         }
+
+    def reading(self, base: Path) -> dict[str, Any]:
+        """Return the options by which another process reads the model in the same way."""
+        options = {
+            key: value for key, value in self.fingerprint(base).items() if key not in ("model", "chat")
+        }
+        return options | {"format": self.chosen_format(base).format}

@@ -38,12 +38,7 @@ class TextTokens:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, own: Mapping[str, int] | None = None) -> None:
         backend: Tokenizer = tokenizer.backend_tokenizer
         added = backend.get_added_tokens_decoder()
-        named = set(tokenizer.all_special_tokens)
-        special = {
-            token.content: at
-            for at, token in added.items()
-            if (token.special or token.content in named) and not token.content.isspace()
-        }
+        special = special_tokens(tokenizer)
         self._text = Tokenizer(_without(backend, special))
         self._text.normalizer, self._text.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
         # Without the post-processor, which would add the tokens around a sequence and trim offsets.
@@ -120,6 +115,16 @@ class TextTokens:
 
     def _real(self, ids: list[int]) -> list[int]:
         return [self._ids.get(at, at) for at in ids] if self._ids else ids
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Return the special tokens that are more than whitespace, and their ids."""
+    named = set(tokenizer.all_special_tokens)
+    return {
+        token.content: at
+        for at, token in tokenizer.backend_tokenizer.get_added_tokens_decoder().items()
+        if (token.special or token.content in named) and not token.content.isspace()
+    }
 
 
 def alias(name: str) -> str:

@@ -28,15 +28,16 @@ from cotune.evaluation.saved_model import OpenModel, SavedModel, find_saved_mode
 from cotune.exceptions import InputError
 from cotune.findings.wording import duration
 from cotune.models.config import ModelConfig
+from cotune.models.formats import FormatName
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.engine.probe import time_answers
 from cotune.studies.task_files import TaskSource, gather_tasks
-from cotune.tasks import Task, check_tasks
+from cotune.tasks import Task, check_tasks, note_lines
 
 Progress = Callable[[int, int], None]
 """Called with the number of prompts answered and of all."""
 
-_OF_THE_MODEL = ("precision", "profile", "max_prompt_tokens", "max_target_tokens")
+_OF_THE_MODEL = ("precision", "profile", "format", "max_prompt_tokens", "max_target_tokens")
 _OF_THE_ANSWERS = tuple(ChoiceConfig.model_fields)
 """What a tuned model is read with as it was in its training, unless the caller says otherwise: so that it has
 the score here that whoever tuned it has measured."""
@@ -66,6 +67,9 @@ class EvaluateConfig(InContextConfig):
     """Type of the weights; "auto" takes bf16 where it is measured to be faster than fp32."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets; by default told from the checkpoint."""
+    format: FormatName = "plain"
+    """How tasks are put to the model: as "plain" text, as a "chat" by its template, or "auto"; a model that
+    cotune tuned is asked as in its training."""
     max_target_tokens: PositiveInt = 128
     """The most tokens generated."""
 
@@ -159,7 +163,7 @@ def evaluate(
         Called with a sentence that says what it will take, before it is begun.
     **options
         Further keys of :class:`EvaluateConfig`: ``split``, ``max_examples``, ``classification``,
-        ``num_beams``, ``precision``, ``max_prompt_tokens`` ...
+        ``num_beams``, ``precision``, ``format``, ``max_prompt_tokens`` ...
 
     Returns
     -------
@@ -225,8 +229,7 @@ def evaluate_saved_model(
     rows = tuple(summarise(scores))
     averages = normalised_average(row for row in rows if row.higher_is_better)
     read = (f"{task.name}: {note}" for task in tasks for note in task.notes)
-    told = (f"{name}: {note}" for name, of_task in checked.items() for note in of_task)
-    notes = (*_notes(saved, prompted), *told, *cut_notes(rows), *_without_losses(rows))
+    notes = (*_notes(saved, prompted), *note_lines(checked), *cut_notes(rows), *_without_losses(rows))
     return Evaluation(name, rows, prompted, tuple(averages), notes, tuple(read))
 
 
@@ -256,6 +259,8 @@ def _model_config(saved: SavedModel, config: EvaluateConfig) -> ModelConfig:
     recorded = saved.reading
     given = {field: getattr(config, field) for field in _OF_THE_MODEL if field in config.model_fields_set}
     options = {field: recorded[field] for field in _OF_THE_MODEL if field in recorded}
+    if recorded:
+        options.setdefault("format", "plain")  # what was tuned before there were chats
     options |= {field: value for field, value in given.items() if value is not None}
     return parse(ModelConfig, {"model": str(saved.base), "revision": saved.revision, **options}, "eval")
 

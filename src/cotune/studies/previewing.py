@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._config import parse
-from cotune.answering import InContextConfig, TaskPrompts, gold_notes
+from cotune.answering import InContextConfig, TaskPrompts, format_notes, gold_notes
 from cotune.exceptions import InputError
 from cotune.findings.preview import Preview, ShownPrompt, ShownToken, TaskPreview
 from cotune.findings.wording import count
@@ -55,8 +55,8 @@ def preview(
     shots : sequence of int
         Numbers of demonstrations of the prompts that are asked; of a study its own.
     **options
-        How the model reads: ``max_prompt_tokens``, ``max_target_tokens``, ``classification`` and whatever
-        else :func:`cotune.evaluate` takes.
+        How the model reads: ``format``, ``max_prompt_tokens``, ``max_target_tokens``, ``classification`` and
+        whatever else :func:`cotune.evaluate` takes.
 
     Returns
     -------
@@ -196,7 +196,8 @@ class _Shown:
         return gold_notes(self.task, self.prompting.encoder, self.prompting.in_context, split)
 
     def _lost(self) -> Iterator[str]:
-        """Say what is cut or dropped so that the task fits the model."""
+        """Say in which format the task is put, and what is cut or dropped so that it fits the model."""
+        yield from format_notes(self.task, self.prompting.encoder)
         for split in SPLITS:
             yield from self._data.notes(self.task.name, split)
         for shots in self._shots:

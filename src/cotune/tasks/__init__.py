@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cotune.tasks._notes import note_lines
-from cotune.tasks._task import SPLITS, Example, Task, check_tasks
+from cotune.tasks._task import SPLITS, Example, Task, Turn, check_tasks
 from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
 from cotune.tasks.mixing import Batches, Mixture, SampledMixture
@@ -13,8 +13,10 @@ from cotune.tasks.prompts import (
     cut_answer,
     format_prompt,
     format_target,
+    format_turns,
     get_format,
     stops_of,
+    turns_of,
 )
 
 if TYPE_CHECKING:
@@ -32,15 +34,18 @@ __all__ = [
     "PromptFormat",
     "SampledMixture",
     "Task",
+    "Turn",
     "check_tasks",
     "cut_answer",
     "draw_demonstrations",
     "format_prompt",
     "format_target",
+    "format_turns",
     "get_format",
     "get_metric",
     "note_lines",
     "stops_of",
+    "turns_of",
 ]
 
 

@@ -3,14 +3,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 
 SPLITS = ("train", "validation", "test")
+
+
+class Turn(NamedTuple):
+    """What one side of a conversation says."""
+
+    role: Literal["system", "user", "assistant"]
+    """Whose turn it is."""
+    text: str
+    """What is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +34,16 @@ class Example(Brief):
         The acceptable outputs, best first; training uses the first.
     choices : tuple of str
         The closed set of answers of a classification example, empty for free text.
+    turns : tuple of Turn
+        What was said before the answer, where that is more than a question: a system text of the example's
+        own, earlier questions and answers, and last a question. A chat format reads these; ``input`` is the
+        same as one text.
     """
 
     input: str
     targets: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,17 @@ class Task(Brief):
             )
         return self._held[text]
 
+    @property
+    def without_turns(self) -> Task:
+        """The task as models read it that read text: who said what is in the inputs alone."""
+        if not any(example.turns for examples in self.splits.values() for example in examples):
+            return self
+        splits = {
+            split: tuple(replace(example, turns=()) for example in examples)
+            for split, examples in self.splits.items()
+        }
+        return replace(self, splits=splits)
+
     @cached_property
     def _held(self) -> dict[str, bool]:
         return {}
@@ -108,7 +133,10 @@ class Task(Brief):
             "metric": self.metric,
             "format": self.format,
             "splits": {
-                split: [[e.input, list(e.targets), list(e.choices)] for e in examples]
+                split: [
+                    [e.input, list(e.targets), list(e.choices), *([e.turns] if e.turns else [])]
+                    for e in examples
+                ]
                 for split, examples in sorted(self.splits.items())
             },
         }

@@ -1,4 +1,4 @@
-"""Prompts: the text that a model is trained on and scored with, in the formats a task may name."""
+"""Prompts: what a model is trained on and scored with, as one text or as turns of a chat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
-from cotune.tasks._task import Example, Task
+from cotune.tasks._task import Example, Task, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,69 @@ def format_prompt(
     'Name the capital.\n\nInput: France\nOutput:'
     """
     style = get_format(format)
-    options = f"Options: {', '.join(choices)}" if choices and style.lists_choices else ""
-    header = "\n".join(part for part in (instruction, options) if part)
+    header = _header(instruction, choices, style)
     solved = [
         style.question.format(input=example.input) + format_target(example.targets[0])
         for example in demonstrations
     ]
     return style.separator.join([*([header] if header else []), *solved, style.question.format(input=input)])
+
+
+def _header(instruction: str, choices: Sequence[str], style: PromptFormat) -> str:
+    options = f"Options: {', '.join(choices)}" if choices and style.lists_choices else ""
+    return "\n".join(part for part in (instruction, options) if part)
+
+
+def format_turns(
+    instruction: str,
+    asked: Sequence[Turn],
+    choices: Sequence[str] = (),
+    demonstrations: Sequence[Example] = (),
+    format: str = "default",
+) -> tuple[Turn, ...]:
+    """Return the same as turns of a chat: a system text, solved examples, and what is asked.
+
+    Who speaks is said by the turns, so that a format's "Input:" and "Output:" are left out.
+
+    Parameters
+    ----------
+    instruction, choices, demonstrations, format
+        See :func:`format_prompt`. Instruction and options are the system text; a system text of what is
+        asked follows them, one of a demonstration is the first line of its question.
+    asked : sequence of Turn
+        The question, with what was said before it.
+
+    Returns
+    -------
+    tuple of Turn
+        The last one is the user's.
+
+    Examples
+    --------
+    >>> format_turns("Name the capital.", [Turn("user", "France")])  # doctest: +NORMALIZE_WHITESPACE
+    (Turn(role='system', text='Name the capital.'), Turn(role='user', text='France'))
+    """
+    system = [_header(instruction, choices, get_format(format))]
+    turns: list[Turn] = []
+    for example in demonstrations:
+        turns += [*_without_system(turns_of(example)), Turn("assistant", example.targets[0])]
+    system += [turn.text for turn in asked if turn.role == "system"]
+    turns += [turn for turn in asked if turn.role != "system"]
+    opening = "\n".join(filter(None, system))
+    return (*([Turn("system", opening)] if opening else []), *turns)
+
+
+def turns_of(example: Example) -> tuple[Turn, ...]:
+    """Return what is said before an example's answer: its turns, or its input as a question."""
+    return example.turns or (Turn("user", example.input),)
+
+
+def _without_system(turns: Sequence[Turn]) -> list[Turn]:
+    """Return turns whose system text, if there is one, opens the first question."""
+    if turns[0].role != "system":
+        return list(turns)
+    system, first, *rest = turns
+    return [Turn("user", f"{system.text}\n{first.text}"), *rest]
 
 
 def format_target(target: str) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import count, islice, repeat
 from pathlib import Path
 
-from cotune.answering import encode_example, left_out
+from cotune.answering import encode_example, format_notes, left_out
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
 from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
@@ -52,7 +52,7 @@ class EncodedTasks:
         return self._load()
 
     def check(self) -> dict[str, tuple[str, ...]]:
-        """Encode all that runs are trained on; return by task what was cut or dropped.
+        """Encode all that runs are trained on; return by task its format, and what was cut or dropped.
 
         Raises
         ------
@@ -60,7 +60,11 @@ class EncodedTasks:
             If a task has nothing left in a split.
         """
         return {
-            name: tuple(note for split in SPLITS for note in self.notes(name, split)) for name in self.tasks
+            name: (
+                *format_notes(task, self.encoder),
+                *(note for split in SPLITS for note in self.notes(name, split)),
+            )
+            for name, task in self.tasks.items()
         }
 
     def encoded(self, task: str, split: str) -> list[Encoded]:
@@ -217,8 +221,10 @@ class EncodedTasks:
         yield from left_out(self.encoder, task, split, len(self.tasks[task][split]), len(kept))
         cut = [encoded.n_cut for encoded in kept if encoded.n_cut]
         if cut:
+            turned = self.encoder.chat is not None and any(e.turns for e in self.tasks[task][split])
+            where = "at the end, conversations by their oldest turns" if turned else "at the end"
             yield (
-                f"{len(cut)} of {len(kept)} {split} inputs were cut at the end, by {sum(cut)} tokens in all, "
+                f"{len(cut)} of {len(kept)} {split} inputs were cut {where}, by {sum(cut)} tokens in all, "
                 f"to fit {self.encoder.max_prompt_tokens} prompt tokens."
             )
 

@@ -10,6 +10,7 @@ import typer
 
 from cotune.cli._options import (
     ChoicesOption,
+    FormatOption,
     JsonOption,
     ReaderOption,
     TasksArgument,
@@ -53,6 +54,7 @@ def evaluate(
     template: TemplateOption = None,
     choices: ChoicesOption = None,
     reader: ReaderOption = None,
+    format: FormatOption = None,
     seed: Annotated[int, typer.Option(help="Of the demonstrations; the splits stay.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -79,7 +81,8 @@ def evaluate(
     from cotune.studies.task_files import merged, read_tasks
 
     options = merged(
-        {"shots": numbers(shots, "--shots"), "draws": draws, "with_prompt": with_prompt.value, "seed": seed},
+        {"shots": numbers(shots, "--shots"), "draws": draws, "with_prompt": with_prompt.value, "seed": seed}
+        | given({"format": format}),
         nested(settings or []),
     )
     of_table = given({"template": template, "choices": choices and words(choices)})

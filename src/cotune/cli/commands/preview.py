@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption
+from cotune.cli._options import ChoicesOption, FormatOption, JsonOption, ReaderOption, TemplateOption
 
 
 def preview(
@@ -32,6 +32,7 @@ def preview(
     template: TemplateOption = None,
     choices: ChoicesOption = None,
     reader: ReaderOption = None,
+    format: FormatOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,6 +57,7 @@ def preview(
     from cotune.studies.task_files import read_tasks
 
     of_data = {"template": template, "choices": choices, "reader": reader, "set": settings or None}
+    of_data |= {"format": format}
     patterns = task or ["*"]
     if model is None:
         for option, value in {**of_data, "shots": None if shots == "0" else shots}.items():
@@ -63,7 +65,7 @@ def preview(
                 raise InputError(f"--{option} is of data with --model; a study's file says it itself.")
         found = cotune.preview(source, tasks=patterns, examples=examples)
     else:
-        options = nested(settings or [])
+        options = given({"format": format}) | nested(settings or [])
         tasks = read_tasks(
             source,
             reader=reader,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cotune.cli._interrupt import keep
-from cotune.cli._options import ChoicesOption, JsonOption, ReaderOption, TemplateOption, VerboseOption
+from cotune.cli._options import (
+    ChoicesOption,
+    FormatOption,
+    JsonOption,
+    ReaderOption,
+    TemplateOption,
+    VerboseOption,
+)
 
 if TYPE_CHECKING:
     from cotune.studies.tuning import TuneResult
@@ -60,6 +67,7 @@ def tune(
     shots: Annotated[str | None, typer.Option(help="Shots of the tasks of --eval; 1,4.")] = None,
     draws: Annotated[int | None, typer.Option(help="Draws of their demonstrations; 3.")] = None,
     reader: ReaderOption = None,
+    format: FormatOption = None,
     template: TemplateOption = None,
     choices: ChoicesOption = None,
     seed: Annotated[int | None, typer.Option(help="Of parameters and batches; the splits stay.")] = None,
@@ -98,7 +106,7 @@ def tune(
         "method": {"name": method, **given(of_method)},
         "training": given({"learning_rate": learning_rate, "batch_size": batch_size}),
         "in_context": given({"shots": shots and numbers(shots, "--shots"), "draws": draws}),
-        **given({"steps": steps, "preset": preset, "seed": seed}),
+        **given({"steps": steps, "preset": preset, "seed": seed, "format": format}),
     }
     options = merged(options, nested(settings or []))
     of_task = options.pop("task", {})

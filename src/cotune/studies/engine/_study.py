@@ -114,7 +114,9 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
             for task in reader.read(base=self.base, seed=self.config.seed)
         ]
         check_tasks(tasks)
-        return tuple(tasks)
+        if isinstance(self.model, ModelConfig):
+            return tuple(self.model.reads(task, self.base) for task in tasks)
+        return tuple(task.without_turns for task in tasks)
 
     @property
     def model(self) -> Config:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune._files import new_folder
+from cotune.answering import ChoiceConfig
 from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
@@ -72,7 +73,9 @@ class RetentionWorker(Worker[RetentionStudyRun]):
         with new_folder(job.save_to) as folder:
             outcome = self._tune(run, key, folder)
             content = {"run": key, "method": run.method, "rate": run.learning_rate, "seed": run.seed}
-            write_artefact_record(folder, content)
+            of_answers = {name: getattr(self.config.in_context, name) for name in ChoiceConfig.model_fields}
+            reading = {"reading": self.config.reading(self.base) | of_answers}
+            write_artefact_record(folder, {**content, **reading})
         return [outcome]
 
     def _pretrained(self) -> dict[str, Any]:

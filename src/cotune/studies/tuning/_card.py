@@ -13,7 +13,7 @@ from cotune.studies.evaluating import format_mean
 from cotune.studies.model_card import LICENCE, PLACE, CardScore
 from cotune.studies.tuning._result import TuneResult
 from cotune.studies.tuning._scores import TuneScores
-from cotune.tasks import SPLITS, Task, format_prompt
+from cotune.tasks import SPLITS, Task, Turn, format_prompt, format_turns
 
 if TYPE_CHECKING:
     from cotune.models import Encoder
@@ -76,8 +76,6 @@ def _front_matter(result: TuneResult, folder: Path) -> str:
 
 
 def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -> str:
-    example = target["test"][0]
-    prompt = format_prompt(target.instruction, PLACE, example.choices, format=target.format)
     shots = result.config["method"]["demonstrations"]
     shown = (
         f" Between the instruction and the input stand {shots} solved examples of the training split, each "
@@ -86,13 +84,27 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         else ""
     )
     code = model_card.loading_code(folder, result.base, seq2seq=encoder.seq2seq)
-    text = json.dumps(encoder.profile.prompt(prompt), ensure_ascii=False)
+    text = json.dumps(_prompt(target, encoder), ensure_ascii=False)
+    follows = (
+        "its answer follows after a space"
+        if encoder.chat is None
+        else "`tokenizer.apply_chat_template` writes them, and the answer follows"
+    )
     return (
         f"## Loading\n\nIn this folder, with transformers{' and PEFT' if 'peft' in code else ''} alone:\n\n"
         f"```python\n{code}\n```\n\n"
-        f"It was trained on prompts of this form; its answer follows after a space:{shown}\n\n"
+        f"It was trained on prompts of this form; {follows}:{shown}\n\n"
         f"```json\n{text}\n```"
     )
+
+
+def _prompt(target: Task, encoder: Encoder) -> str:
+    """Return the prompt of an input that stands for all."""
+    choices = target["test"][0].choices
+    if encoder.chat is None:
+        return encoder.profile.prompt(format_prompt(target.instruction, PLACE, choices, format=target.format))
+    asked = (Turn("user", PLACE),)
+    return encoder.chat.spelled(format_turns(target.instruction, asked, choices, format=target.format))
 
 
 def _training(result: TuneResult) -> str:

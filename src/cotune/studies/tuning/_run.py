@@ -97,7 +97,9 @@ def tune_task(
     config = config.model_copy()
     # The key depends on what "auto" meant to the run that stands there, finished or not.
     config.recall_precision(_known_precision(out))
-    return _Tuning(config, target, tuple(evaluation), out, base or Path(), events, says_cost).run()
+    base = base or Path()
+    target, *others = (config.reads(task, base) for task in (target, *evaluation))
+    return _Tuning(config, target, tuple(others), out, base, events, says_cost).run()
 
 
 def _known_precision(out: Path) -> ChosenPrecision | None:
@@ -177,7 +179,7 @@ class _Tuning:
         content = {
             "format": _FORMAT,
             "config": {
-                **{k: v for k, v in self.config.plain().items() if k != "model"},
+                **{k: v for k, v in self.config.plain().items() if k not in ("model", "format")},
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
@@ -245,7 +247,7 @@ class _Tuning:
         stages = self.config.method.stages(self.config.steps, self.config.training, [self.target.name])
         return TuneResult(
             key=self.key,
-            config={**self.config.plain(), "precision": self._fingerprint["precision"]},
+            config={**self.config.plain(), **self.config.reading(self.base)},
             base=str(locate_model(self.config.model, self.base)),
             base_fingerprint=str(self._fingerprint["model"]),
             target=_facts(self.target),

@@ -62,7 +62,7 @@ def tune(
         Is told what it will take, and how it goes.
     **options
         Further keys of :class:`cotune.studies.tuning.TuneConfig`: ``preset``, ``precision``,
-        ``max_prompt_tokens``, ``checkpoint_every`` ...
+        ``format``, ``max_prompt_tokens``, ``checkpoint_every`` ...
 
     Returns
     -------

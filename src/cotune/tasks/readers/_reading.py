@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cotune.exceptions import InputError
-from cotune.tasks._task import SPLITS, Example
+from cotune.tasks._task import SPLITS, Example, Turn
 from cotune.tasks.readers._base import Source
 from cotune.tasks.readers._rows import Unusable
 from cotune.tasks.readers.containers import Row
@@ -78,6 +78,8 @@ def read_rows(
             split: [replace(e, choices=choices) for e in of_split] for split, of_split in splits.items()
         }
         notes.append(_of_choices(choices))
+    said = _turns(read.rows) if read.shapes else {}
+    splits = {split: [_turned(e, said) for e in of_split] for split, of_split in splits.items()}
     notes += [*unlabelled, *unusable.left_out, *unusable.of_outputs, *_entities(splits)]
     metric = "accuracy" if choices else options.default_metric
     return Source(
@@ -184,7 +186,10 @@ def _with_instruction(row: Mapping[str, Any] | InputError) -> Mapping[str, Any] 
     if isinstance(row, InputError) or not row.get("instruction"):
         return row
     parts = [row["instruction"], row["input"]]
-    return {**row, "input": "\n".join(part for part in parts if part)}
+    told = {**row, "input": "\n".join(part for part in parts if part)}
+    if "turns" in row:
+        told["turns"] = (Turn("system", row["instruction"]), *(row["turns"] or [Turn("user", row["input"])]))
+    return told
 
 
 def _together(rows: Rows) -> dict[str, str]:
@@ -194,6 +199,19 @@ def _together(rows: Rows) -> dict[str, str]:
         for _, row in of_split
         if not isinstance(row, InputError) and "whole" in row
     }
+
+
+def _turns(rows: Rows) -> dict[str, tuple[Turn, ...]]:
+    return {
+        row["input"].strip(): row["turns"]
+        for of_split in rows.values()
+        for _, row in of_split
+        if not isinstance(row, InputError) and row.get("turns")
+    }
+
+
+def _turned(example: Example, turns: Mapping[str, tuple[Turn, ...]]) -> Example:
+    return replace(example, turns=turns[example.input]) if example.input in turns else example
 
 
 def _names(shapes: Mapping[str, Shape]) -> list[str]:

@@ -117,13 +117,12 @@ class LanguageModelRuns:
     @property
     def reading(self) -> Mapping[str, Any]:
         """Options of the model and of its answers that scores depend on; see AnsweringLearner."""
-        of_model = self.config.fingerprint(self._base)
         of_answers = {key: getattr(self.config, key) for key in ChoiceConfig.model_fields}
-        return {key: value for key, value in of_model.items() if key != "model"} | of_answers
+        return self.config.reading(self._base) | of_answers
 
     def prompt_of(self, task: str, text: str) -> str:
         """Return the prompt of an input, with all tokens that the model reads; see AnsweringLearner."""
-        example = replace(self._data.kept(task, "train")[0][0], input=text)
+        example = replace(self._data.kept(task, "train")[0][0], input=text, turns=())
         encoded = self._data.encode(task, example, example.targets[0])
         ids = () if encoded is None else encoded.prompt
         return str(self._data.encoder.tokenizer.decode(ids, clean_up_tokenization_spaces=False))

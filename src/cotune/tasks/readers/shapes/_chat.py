@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal
 
 from cotune.exceptions import InputError
+from cotune.tasks._task import Turn
 from cotune.tasks.readers.containers import Row
 from cotune.tasks.readers.shapes._base import Fields, Shape, value_of
 
 FIELDS = ("messages", "conversations", "conversation", "dialog", "chat")
 """Fields that hold a conversation."""
 
-_ROLES = {
+_Role = Literal["user", "assistant", "system", "tool"]
+_ROLES: dict[_Role, tuple[str, ...]] = {
     "user": ("user", "human", "prompter"),
     "assistant": ("assistant", "gpt", "chatgpt", "model", "bot", "ai", "bing", "bard"),
     "system": ("system", "developer"),
@@ -58,8 +61,8 @@ class Chat(Shape):
         """Yield an example for every answer, or for the last."""
         messages = [message for field in self.fields for message in _messages(where, row, field)]
         system = [_text(where, row[self.system])] if self.system and row.get(self.system) else []
-        said: list[tuple[str, str]] = []
-        answers: list[tuple[str, str]] = []
+        said: list[Turn] = []
+        answers: list[tuple[str, str, tuple[Turn, ...]]] = []
         on_tools = 0
         rests_on_tool = False
         for message in messages:
@@ -73,11 +76,11 @@ class Chat(Shape):
                 continue
             if role == "user":
                 rests_on_tool = False
-            elif text and any(speaker == "user" for speaker, _ in said):
+            elif text and any(turn.role == "user" for turn in said):
                 on_tools += rests_on_tool
                 if not rests_on_tool and message.get("weight", 1) != 0:
-                    answers.append((_rendered(said), text))
-            said.append((role, text))
+                    answers.append((_rendered(said), text, _alternating(said)))
+            said.append(Turn(role, text))
         self._on_tools += on_tools
         if not answers:
             why = ", but for what rests on the result of a tool" if on_tools else ""
@@ -86,10 +89,11 @@ class Chat(Shape):
         if self.turns == "last":
             self._earlier += len(answers) - 1
             answers = answers[-1:]
-        whole = next(text for speaker, text in said if speaker == "user")
-        for number, (input, answer) in enumerate(answers, start=1):
+        whole = next(turn.text for turn in said if turn.role == "user")
+        of_all = {"instruction": "\n".join(system), "whole": whole}
+        for number, (input, answer, turns) in enumerate(answers, start=1):
             each = f"{where}, answer {number}" if len(answers) > 1 else where
-            yield each, {"instruction": "\n".join(system), "input": input, "target": answer, "whole": whole}
+            yield each, {**of_all, "input": input, "target": answer, "turns": turns}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -140,7 +144,7 @@ def _messages(where: str, row: Mapping[str, Any], field: str) -> list[Mapping[st
     return value
 
 
-def _role(where: str, message: Mapping[str, Any]) -> tuple[str, Any]:
+def _role(where: str, message: Mapping[str, Any]) -> tuple[_Role, Any]:
     name = str(message["role"] if "role" in message else message["from"])
     role = _ROLE_OF.get(name.strip().lower())
     if role is None:
@@ -162,8 +166,22 @@ def _text(where: str, value: Any) -> str:
     raise InputError(f"{where} has a message whose content is no text.")
 
 
-def _rendered(said: Sequence[tuple[str, str]]) -> str:
+def _rendered(said: Sequence[Turn]) -> str:
     """Return what was said before an answer: a single question as it is, else who said what."""
-    if [speaker for speaker, _ in said] == ["user"]:
-        return said[0][1]
-    return "\n".join(f"{speaker.capitalize()}: {text}" for speaker, text in said)
+    if [turn.role for turn in said] == ["user"]:
+        return said[0].text
+    return "\n".join(f"{turn.role.capitalize()}: {turn.text}" for turn in said)
+
+
+def _alternating(said: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return questions and answers in turns; nothing for a single question, or where they do not alternate.
+
+    What one side says in several messages is one turn. Chat templates know of no answer before a question and
+    of none without: there the text has to do.
+    """
+    turns = [
+        Turn(role, "\n".join(turn.text for turn in of_role))
+        for role, of_role in groupby(said, key=lambda turn: turn.role)
+    ]
+    alternate = len(turns) % 2 and turns[0].role == "user"
+    return tuple(turns) if alternate and len(said) > 1 else ()
