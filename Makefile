@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-promot bench-transfer toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -67,6 +67,10 @@ bench-instructions: $(READY) | .cache/smollm2
 bench-eval: $(READY) | .cache/smollm2
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[harness]"
 	$(BIN)/python benchmarks/evaluate.py
+
+# Plain text beside the chat template, on a model tuned on chats: ten minutes on one core.
+bench-chat: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/chat.py
 
 # ProMoT beside LoRA and prompt tuning on real text: over an hour on two cores.
 bench-promot: $(READY) | .cache/smollm2

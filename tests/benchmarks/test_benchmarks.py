@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import yaml
 from short_samples import TOY_MODEL, toy, write_lines
+from transformers import AutoTokenizer
 
 from cotune.cli.main import main
 from cotune.models import LanguageModel
@@ -73,6 +75,30 @@ def test_evaluate_scores_what_the_model_can_do(bench, tmp_path):
         assert theirs == "-" or float(theirs) == float(ours)
     assert ("lm-evaluation-harness skipped" in printed) == (find_spec("lm_eval") is None)
     assert len(numbers(r"all tasks, (?:cpu|wall) seconds: cotune (\S+\d)", printed)) == 2
+
+
+def test_chat_finds_no_difference_where_the_template_adds_nothing(bench, short, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(TOY_MODEL)
+    tokenizer.chat_template = (
+        "{% for turn in messages %}"
+        "{{ turn['content'] if turn['role'] == 'user' else ' ' + turn['content'] + eos_token }}{% endfor %}"
+    )
+    model = shutil.copytree(TOY_MODEL, tmp_path / "model")
+    tokenizer.save_pretrained(model)
+    study = short(
+        "chat",
+        tasks=[toy("reverse", "max", "less", train=8)],
+        learner={"model": str(model), "training": {"batch_size": 2}},
+        affinity={"examples": 2},
+    )
+    options = ("--folder", tmp_path / "runs", "--seeds", 1, "--steps", 2, "--draws", 1)
+    printed = bench("chat", "--study", study, *options)
+    (means,) = (row for row in rows(printed) if row[0] == "**mean**")
+    assert float(means[3]) > 0.5, "pretraining showed these tasks"
+    assert means[1] == means[2]
+    assert means[5] == means[6], "of trained models"
+    assert "0-shot: chat less plain +0.000 ± 0.000" in printed
+    assert "adjusted Rand index of the two: 1.00" in printed
 
 
 def test_grouping_finds_what_was_planted(bench, tmp_path):
