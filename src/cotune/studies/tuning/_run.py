@@ -125,7 +125,7 @@ class _Tuning:
     out: Path
     base: Path
     events: TuneEvents
-    says_cost: bool
+    says_cost: bool = False
 
     def run(self) -> TuneResult:
         folder = TuneFolder(self.out, self.key)
