@@ -100,7 +100,9 @@ def test_groupers_are_compared_up_to_the_names_of_groups():
 def test_the_answer_is_that_of_the_comparison_or_says_that_there_is_none():
     data = samples.language_report()
     assert headline(data).lower() == f"{data.comparison.overall.decision}."
-    assert headline(dataclasses.replace(data, comparison=None)).startswith("7 groups of tasks found; not")
+    assert headline(dataclasses.replace(data, comparison=None)).startswith(
+        "7 groups of tasks, by the density of affinities; not"
+    )
     assert headline(dataclasses.replace(data, comparison=None, grouping=None)) == "No groups yet."
 
 

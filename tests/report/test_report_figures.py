@@ -1,6 +1,7 @@
 """Geometry of the figures: what is drawn where is what the numbers say."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -109,19 +110,24 @@ def test_heat_map_outlines_the_groups():
     assert [round(block.start / drawn.cell) for block in drawn.blocks] == np.cumsum([0, *sizes[:-1]]).tolist()
 
 
-def test_large_heat_map_covers_every_cell_once():
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_large_heat_map_covers_every_cell_once(symmetric):
     data = samples.many_tasks_report()
-    values = np.array(data.affinity.prepared)
+    values = np.array(data.affinity.prepared if symmetric else data.affinity.matrix)
     layout, drawn = _heat(values, data)
     assert not drawn.cells
     painted = np.full((100, 100), "?", dtype=object)
     for fill, path in drawn.paths:
-        for run in path.split("z")[:-1]:
-            start, rest = run[1:].split("h", 1)
-            column, row = map(int, start.split())
-            length = int(rest.split("v")[0])
+        column = row = 0
+        for across, down, length in re.findall(r"m(-?\d+) (-?\d+)h(\d+)", path):
+            column, row, length = column + int(across), row + int(down), int(length)
             assert (painted[row, column : column + length] == "?").all()
             painted[row, column : column + length] = fill
+            column += length
+    assert drawn.mirrored == symmetric
+    if symmetric:
+        assert (painted[np.tril_indices(100, -1)] == "?").all()
+        painted = np.where(painted == "?", painted.T, painted)
     shown = values[np.ix_(layout.order, layout.order)]
     assert (painted == drawn.scale.fills(shown)).all()
     assert len(drawn.rows) == 100
@@ -132,7 +138,8 @@ def test_a_thousand_tasks_are_drawn_with_fewer_names():
     layout = Layout(tuple(range(1000)), tuple(f"task {i}" for i in range(1000)), ())
     values = np.random.default_rng(0).normal(size=(1000, 1000))
     drawn = heat_map("k", "alt", values, layout, ColourScale.diverging(values), lambda i, j: "")
-    assert 50 < len(drawn.rows) < 200
+    assert 200 < len(drawn.rows) < 500
+    assert [row.full for row in drawn.stripes] == list(layout.names)
     gaps = np.diff([row.at for row in drawn.rows])
     assert (gaps > 0.85 * drawn.font).all()
     assert drawn.width <= 965

@@ -1,6 +1,8 @@
 """The whole page: well-formed, self-contained, escaped, complete and the same every time."""
 
+import base64
 import dataclasses
+import hashlib
 import os
 import re
 import subprocess
@@ -13,7 +15,7 @@ from page import Page
 from samples import grouping as samples
 
 from cotune.exceptions import InputError
-from cotune.findings.comparison import compare
+from cotune.findings.comparison import arm_words, compare
 from cotune.findings.grouping import (
     AffinityData,
     Baseline,
@@ -22,9 +24,11 @@ from cotune.findings.grouping import (
     GroupRow,
     ReferenceLabels,
     TaskRow,
+    headline,
 )
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.report import render_report, write_report
+from cotune.report.order import least_gains
 
 MINUS = "\N{MINUS SIGN}"
 SAMPLES = {
@@ -32,6 +36,8 @@ SAMPLES = {
     "language": samples.language_report,
     "many": samples.many_tasks_report,
     "two": samples.two_tasks_report,
+    "six": lambda: samples.whole_report(6, 2),
+    "two hundred": lambda: samples.whole_report(200, 12),
 }
 
 
@@ -49,14 +55,26 @@ def sample(request, pages):
 def test_nothing_is_fetched_or_run(sample):
     _, page = sample
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "use", "image", "base", "form"}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "image", "base", "form"}
     assert not re.search(r"https?://|@import|javascript:|data:", page.source)
     for tag, attributes in page.tags:
         assert not any(name.startswith("on") or name == "src" for name in attributes), (tag, attributes)
         assert attributes.get("href", "#").startswith("#")
     assert set(re.findall(r"url\(([^)]*)\)", page.source)) <= {
-        f"#hatch-{key}" for key in ("prepared", "affinity", "together")
+        f"#hatch-{key}" for key in ("prepared", "affinity", "together", "gains")
     }
+
+
+def test_the_browser_is_told_to_fetch_and_run_nothing(sample):
+    _, page = sample
+    (policy,) = page.find("meta", **{"http-equiv": "Content-Security-Policy"})
+    (style,) = re.findall(r"<style>(.*?)</style>", page.source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy["content"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert not [attributes for _, attributes in page.tags if "style" in attributes], "which it would refuse"
+    assert page.source.index("Content-Security-Policy") < page.source.index("<style>")
 
 
 def test_every_link_and_pattern_has_its_target_once(sample):
@@ -65,6 +83,7 @@ def test_every_link_and_pattern_has_its_target_once(sample):
     assert len(ids) == len(set(ids))
     assert {attributes["href"][1:] for attributes in page.find("a")} <= set(ids)
     assert {url[1:] for url in re.findall(r"url\(([^)]*)\)", page.source)} <= set(ids)
+    assert {attributes["href"][1:] for attributes in page.find("use")} <= set(ids)
 
 
 def test_every_task_group_arm_and_metric_appears(sample):
@@ -75,7 +94,7 @@ def test_every_task_group_arm_and_metric_appears(sample):
         assert group.name in page.text
     if data.comparison:
         for arm in data.comparison.arms:
-            assert any(arm in cell for row in page.rows for cell in row)
+            assert any(arm_words(arm) in cell for row in page.rows for cell in row)
         for metric in data.comparison.metrics:
             assert metric.name in page.text
     for name, value in data.provenance:
@@ -117,9 +136,80 @@ def test_the_answer_comes_first_with_margin_and_remarks(pages):
 
 def test_the_answer_without_a_comparison_says_so(pages):
     _, page = pages["lab"]
-    assert "3 groups of tasks found; not compared with joint training." in page.text
+    assert "3 groups of tasks, by the density of affinities; not compared by training." in page.text
     assert "whether it pays is not known" in page.text
     assert "proved optimal among all partitions into 3" in page.text
+
+
+def test_the_verdict_is_said_once(pages):
+    for name in ("language", "six", "two hundred"):
+        data, page = pages[name]
+        assert page.text.count(data.comparison.overall.answer) == 1 + sum(
+            verdict.answer == data.comparison.overall.answer for verdict in data.comparison.verdicts
+        )
+        assert page.text.count(data.comparison.overall.reason) == 1
+        needs = data.comparison.overall.needs
+        assert needs is None or needs.text not in data.comparison.overall.reason
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([0, 0, 0], "All tasks together: "),
+        ([0, 1, 2], "Each task alone: "),
+        ([0, 0, 1], "2 groups of tasks: "),
+    ],
+)
+def test_the_answer_names_what_the_groups_come_to(groups, expected):
+    data = samples.whole_report(6, 2)
+    members = [
+        [data.tasks[2 * i + j].name for i, of in enumerate(groups) if of == g for j in (0, 1)]
+        for g in {*groups}
+    ]
+    if expected.startswith("Each"):
+        members = [[task.name] for task in data.tasks]
+    rows = tuple(
+        GroupRow(name=f"group {i}", tasks=tuple(names), density=0.0) for i, names in enumerate(members)
+    )
+    grouped = dataclasses.replace(data.grouping, groups=rows, density_labels=(0,) * 6)
+    assert headline(dataclasses.replace(data, comparison=None, grouping=grouped)).startswith(expected)
+
+
+def test_instructions_and_examples_stand_beside_their_tasks(pages):
+    data, page = pages["six"]
+    for task in data.tasks:
+        beginning = task.instruction[:80]
+        assert page.text.count(f"{task.name}{beginning}") >= 2, "under the groups and in the table of tasks"
+        assert task.example[0] in page.text
+    assert "What the models answered is not stored" in page.text
+    assert "not stored" not in pages["lab"][1].text, "which has no answers"
+
+
+def test_of_many_tasks_those_that_lose_most_come_first_and_tables_are_folded(pages):
+    data, page = pages["two hundred"]
+    assert len(page.source.encode()) < 1.5e6
+    assert not [attributes for attributes in page.find("details") if "open" in attributes]
+    least = least_gains(data.comparison)
+    for metric in data.comparison.metrics:
+        shown = [row[0] for row in page.rows if row[0] in metric.tasks and " ± " in row[1]]
+        wanted = sorted(metric.tasks, key=lambda task: least[task])
+        assert shown == wanted * len(data.comparison.budgets)
+    assert f"the 40 of {len(metric.tasks)} tasks that lose most" in page.text
+    predicted = [row[0] for row in page.rows if len(row) == 3 and row[1].endswith(" %")]
+    order = {task.name: of.value for task, of in zip(data.tasks, data.grouping.gain.by_task, strict=True)}
+    assert predicted == sorted(order, key=order.get)
+    assert [attributes for attributes in pages["six"][1].find("details") if "open" in attributes]
+
+
+def test_every_label_of_many_tasks_can_be_read(pages):
+    data, page = pages["two hundred"]
+    maps = re.findall(r"<svg class=\"large\".*?</svg>", page.source, re.DOTALL)
+    maps = [drawn for drawn in maps if 'class="under"' in drawn]
+    assert len(maps) == 3
+    for drawn in maps:
+        for task in data.tasks:
+            assert drawn.count(f"{task.name}, group") == 1, "under the pointer"
+            assert drawn.count(f">{task.name}<") == 1, "zoomed in"
 
 
 def test_a_loss_is_shown_as_plainly_as_a_gain(pages):

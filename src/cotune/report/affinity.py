@@ -22,6 +22,8 @@ from cotune.report.layout import Layout
 
 Array = npt.NDArray[np.float64]
 
+_BOTH_UP_TO = 100
+"""Tasks up to which the matrix is drawn before preparation, too: a page shall not weigh megabytes."""
 _GROUP_TABLE_UP_TO = 12
 """Groups up to which the table of mean affinities between groups fits the page."""
 
@@ -38,8 +40,11 @@ def affinity_maps(data: GroupingFindings, affinity: AffinityData, layout: Layout
     def describe_both(i: int, j: int) -> str:
         return f"{describe(i, j)}; as clustered {significant(prepared[i, j])}"
 
+    clustered = _diverging("prepared", "Affinity as it was clustered", prepared, layout, describe_both)
+    if n > _BOTH_UP_TO:
+        return [clustered]
     return [
-        _diverging("prepared", "Affinity as it was clustered", prepared, layout, describe_both),
+        clustered,
         _diverging("affinity", f"Affinity as estimated ({affinity.unit})", raw, layout, describe),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from cotune.findings.comparison import (
 from cotune.findings.grouping import ArmCost, GroupingFindings
 from cotune.findings.wording import DASH, count, duration, format_number
 from cotune.report.layout import Layout
+from cotune.report.order import MANY, least_gains, losses_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class ScoreTable:
     average: ScoreRow
     partial: bool
     """Whether some standard error lacks the seeds' part."""
+    basis: str
+    """Seeds and test examples of most scores, said once instead of at each."""
+    uneven: bool
+    """Whether some scores have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,6 @@ class VerdictRow:
 
     scope: str
     metric: str
-    decision: str
     gains: tuple[Entry, ...]
 
 
@@ -83,8 +88,6 @@ class ArmLine:
 
 def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
     """Tabulate the contrasts, the metric that decides first."""
-    decisions: dict[Budget | None, str] = {v.budget: v.decision for v in comparison.verdicts}
-    decisions[None] = comparison.overall.decision
     gains = {(c.arm, c.budget, c.metric): c.gain for c in comparison.contrasts}
     scopes: tuple[Budget | None, ...] = comparison.budgets
     if len(scopes) > 1:
@@ -93,7 +96,6 @@ def verdict_rows(comparison: Comparison) -> tuple[VerdictRow, ...]:
         VerdictRow(
             scope="over all budgets" if budget is None else budget_words(budget),
             metric=metric.name,
-            decision=decisions[budget] if metric is comparison.metrics[0] else "",
             gains=tuple(gain_entry(gains.get((arm, budget, metric.name))) for arm in others(comparison)),
         )
         for metric in comparison.metrics
@@ -110,8 +112,7 @@ def gain_entry(gain: MeanWithMargin | None, sign: int | None = None) -> Entry:
     """Show a gain with its margin, marked where it is decided: by ``sign``, or else by its own margin."""
     if gain is None:
         return Entry(DASH, title="no pair of runs")
-    seeds = count(gain.seeds, "seed")
-    title = f"{seeds}, {count(gain.examples, 'test example')}"
+    title = _basis(gain)
     if gain.mean == gain.margin == 0:
         return Entry("same scores", title=f"{title}: no difference on any, as when both arms share the run")
     if math.isnan(gain.margin):
@@ -122,7 +123,7 @@ def gain_entry(gain: MeanWithMargin | None, sign: int | None = None) -> Entry:
 
 
 def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ...]:
-    """Tabulate every budget and metric, tasks in the order shown."""
+    """Tabulate every budget and metric: tasks in the order shown, or those of many that lose most first."""
     return tuple(
         _score_table(comparison, metric, budget, layout)
         for budget in comparison.budgets
@@ -133,11 +134,13 @@ def score_tables(comparison: Comparison, layout: Layout) -> tuple[ScoreTable, ..
 def _score_table(comparison: Comparison, metric: MetricTasks, budget: Budget, layout: Layout) -> ScoreTable:
     scores = {(m.arm, m.task): m.score for m in comparison.means if m.budget == budget}
     gains = {(g.arm, g.task): (g.gain, g.sign) for g in comparison.gains if g.budget == budget}
-    names = [name for name in layout.names if name in metric.tasks]
+    every = [name for name in layout.names if name in metric.tasks]
+    names = losses_first(every, least_gains(comparison))
     inside = [score for (_, task), score in scores.items() if task in metric.tasks]
     decimals = _decimals(inside)
-    openers = layout.group_openers(names)
+    openers = layout.group_openers(names) if len(names) <= MANY else ()
     reference = comparison.reference
+    bases = Counter(_basis(score) for score in inside)
     return ScoreTable(
         budget=budget_words(budget),
         metric=metric.name,
@@ -159,6 +162,8 @@ def _score_table(comparison: Comparison, metric: MetricTasks, budget: Budget, la
         ),
         average=_average_row(comparison, metric, budget, decimals),
         partial=any(math.isnan(score.se_seeds) for score in inside),
+        basis=bases.most_common(1)[0][0] if bases else "",
+        uneven=len(bases) > 1,
     )
 
 
@@ -186,7 +191,11 @@ def _score_entry(score: MeanWithMargin | None, decimals: int) -> Entry:
     if math.isfinite(stderr):
         text += f" ± {format_number(stderr, decimals)}"
         text += "" if math.isfinite(score.se_seeds) else "*"
-    return Entry(text, title=f"{count(score.seeds, 'seed')}, {count(score.examples, 'test example')}")
+    return Entry(text, title=_basis(score))
+
+
+def _basis(score: MeanWithMargin) -> str:
+    return f"{count(score.seeds, 'seed')}, {count(score.examples, 'test example')}"
 
 
 def _known_stderr(score: MeanWithMargin) -> float:

@@ -17,6 +17,7 @@ from cotune.findings.wording import DASH, significant
 from cotune.report.figures.heatmap import ColourScale, HeatMap, heat_map
 from cotune.report.figures.lines import NEUTRAL, Frame, LinePlot, Series, line_plot
 from cotune.report.layout import Layout
+from cotune.report.order import losses_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,10 @@ def gains_map(data: GroupingFindings, affinity: AffinityData, layout: Layout) ->
 
 
 def gain_rows(data: GroupingFindings, affinity: AffinityData, layout: Layout) -> list[GainRow]:
-    """Tabulate each task's gains by company, in the order shown; none where they are not known."""
-    gains = company_gains(data, affinity)
-    return [_gain_row(gains[i]) for i in layout.order] if gains else []
+    """Tabulate each task's gains by company: in the order shown, or of many those that lose most first."""
+    gains = {found.task: found for found in company_gains(data, affinity)}
+    names = [name for name in layout.names if name in gains]
+    return [_gain_row(gains[name]) for name in losses_first(names, {n: g.mean for n, g in gains.items()})]
 
 
 def _gain_row(found: CompanyGains) -> GainRow:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cotune.exceptions import InputError
+from cotune.findings.comparison import arm_words
 from cotune.findings.grouping import GroupingFindings, groups_in_words, headline
 from cotune.findings.runs import RunKind, total
 from cotune.findings.wording import DASH, duration
@@ -22,6 +23,7 @@ from cotune.report.gains import (
 )
 from cotune.report.groups import beside, confidence_rows, group_views, grouper_rows, label_rows, proof_facts
 from cotune.report.layout import Layout
+from cotune.report.order import MANY
 from cotune.report.predicted import predicted_section
 
 TEMPLATE = "grouping.html"
@@ -48,6 +50,7 @@ def context(data: GroupingFindings) -> dict[str, object]:
     return {
         "data": data,
         "layout": layout,
+        "many": len(data.tasks) > MANY,
         "headline": headline(data),
         "groups_in_words": groups_in_words(data),
         "affinity": _affinity(data, layout),
@@ -114,7 +117,9 @@ def _comparison(data: GroupingFindings, layout: Layout) -> dict[str, object] | N
         "course": comparison.course,
         "verdicts": comparison.verdicts,
         "rows": verdict_rows(comparison),
-        "others": others(comparison),
+        "others": [arm_words(arm) for arm in others(comparison)],
+        "arms_in_words": {arm: arm_words(arm) for arm in comparison.arms},
+        "reference": arm_words(comparison.reference),
         "arms": arm_lines(data),
         "tables": score_tables(comparison, layout),
         "plots": dot_plots(comparison, layout),

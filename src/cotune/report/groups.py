@@ -8,6 +8,7 @@ from cotune.exceptions import InputError
 from cotune.findings.grouping import (
     GroupingData,
     GroupingFindings,
+    TaskRow,
     certificate,
     found_labels,
     gain_text,
@@ -24,7 +25,7 @@ class GroupView:
     name: str
     size: int
     density: str
-    tasks: tuple[str, ...]
+    tasks: tuple[TaskRow, ...]
     gain: str
 
 
@@ -62,11 +63,13 @@ def group_views(data: GroupingFindings, grouping: GroupingData) -> list[GroupVie
     gains = {}
     if gain is not None:
         gains = {task.name: of.value for task, of in zip(data.tasks, gain.by_task, strict=True)}
+    rows = {task.name: task for task in data.tasks}
     views = []
     for group in grouping.groups:
         of = [gains[task] for task in group.tasks if task in gains]
         text = gain_text(sum(of) / len(of), gain.unit) if gain is not None and len(group.tasks) > 1 else ""
-        views.append(GroupView(group.name, len(group.tasks), significant(group.density), group.tasks, text))
+        tasks = tuple(rows[name] for name in group.tasks)
+        views.append(GroupView(group.name, len(tasks), significant(group.density), tasks, text))
     return views
 
 

@@ -102,5 +102,12 @@ def _environment() -> jinja2.Environment:
     made.filters["breakable"] = lambda name: markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
     made.globals["colours"] = markupsafe.Markup(palette.css())
     made.filters["sha256"] = lambda text: b64encode(sha256(text.encode()).digest()).decode()
+    made.filters["brief"] = _brief
     made.filters["px"] = lambda value: f"{value:.1f}".removesuffix(".0")
     return made
+
+
+def _brief(text: str, letters: int = 150) -> str:
+    """Return the beginning of a text in one line, cut between words."""
+    words = " ".join(text.split())
+    return words if len(words) <= letters else f"{words[:letters].rpartition(' ')[0] or words[:letters]} …"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LEVELS = 48
+LEVELS = 32
 """Steps of a scale of colours."""
 
 LIGHT = {
@@ -104,7 +104,7 @@ def _rules(colours: dict[str, str], *, dark: bool) -> list[str]:
     rules = [f":root {{ color-scheme: {'dark' if dark else 'light'}; {properties} }}"]
     rules += [
         " ".join(
-            f".{name}{{fill:{colour}}}"
+            f".{name}{{color:{colour}}}"
             for name, colour in zip(classes(kind), scale(kind, dark=dark), strict=True)
         )
         for kind in _SCALES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cotune.findings.comparison import MeasuredGain, budget_words
+from cotune.findings.comparison import MeasuredGain, arm_words, budget_words
 from cotune.findings.grouping import (
     GroupingFindings,
     Interval,
@@ -16,8 +16,7 @@ from cotune.findings.grouping import (
 )
 from cotune.findings.wording import DASH, count, significant
 from cotune.report.layout import Layout
-
-_OVER = {"single": "each alone", "joint": "all together"}
+from cotune.report.order import MANY, losses_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +87,12 @@ def _facts(gain: PredictedGains) -> list[tuple[str, str]]:
 
 
 def _tasks(gain: PredictedGains, layout: Layout) -> list[PredictedRow]:
-    openers = set(layout.group_openers(layout.names))
+    index_of = dict(zip(layout.names, layout.order, strict=True))
+    names = losses_first(layout.names, {name: gain.by_task[i].value for name, i in index_of.items()})
+    openers = set(layout.group_openers(names)) if len(names) <= MANY else set()
     rows = []
-    for index, name in zip(layout.order, layout.names, strict=True):
+    for name in names:
+        index = index_of[name]
         of = gain.by_task[index]
         ends = DASH
         if not math.isnan(of.low):
@@ -107,7 +109,7 @@ def _measured(row: MeasuredGain, gain: PredictedGains) -> MeasuredRow:
     if row.measured is not None:
         measured = measured_text(row.measured, gain.unit)
     return MeasuredRow(
-        over=_OVER[row.arm],
+        over=arm_words(row.arm),
         budget=budget_words(row.budget),
         predicted=interval_text(predicted, gain.unit, gain.level),
         measured=measured,

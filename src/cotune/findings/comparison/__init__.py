@@ -8,7 +8,7 @@ from cotune._lazy import on_first_use
 
 if TYPE_CHECKING:
     from cotune.findings.comparison._budget import CONVERGED, Budget, budget_order, budget_words
-    from cotune.findings.comparison._choice import UNDECIDED, choosable
+    from cotune.findings.comparison._choice import UNDECIDED, arm_words, choosable
     from cotune.findings.comparison._compare import compare
     from cotune.findings.comparison._course import Looks
     from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
@@ -57,6 +57,7 @@ _HOMES = {
     "TaskValue": "_types",
     "UNDECIDED": "_choice",
     "Verdict": "_types",
+    "arm_words": "_choice",
     "budget_order": "_budget",
     "budget_words": "_budget",
     "choosable": "_choice",
@@ -92,6 +93,7 @@ __all__ = [
     "TaskGain",
     "TaskValue",
     "Verdict",
+    "arm_words",
     "budget_order",
     "budget_words",
     "choosable",

@@ -36,6 +36,13 @@ CHOICES: dict[str, Decision] = {
     "joint": "train together",
 }
 """What follows where an arm is the best."""
+_IN_WORDS = {
+    "grouped": "these groups",
+    "branched": "together first",
+    "single": "each alone",
+    "joint": "all together",
+    "random": "random groups",
+}
 IN_GROUPS = ("grouped", "branched")
 """The arms that train in these groups, one way or the other."""
 UNDECIDED: Decision = "not decided by these runs"
@@ -43,6 +50,11 @@ MOST_SEEDS, MOST_EXAMPLES = 100, 10_000
 """Further seeds and test examples a task up to which it is worth saying how many would decide."""
 
 Pair = tuple[str, str]
+
+
+def arm_words(arm: str) -> str:
+    """Say how an arm trains the tasks, as it follows "over"; the name of one that a study named."""
+    return _IN_WORDS.get(arm, arm)
 
 
 @dataclass(frozen=True)

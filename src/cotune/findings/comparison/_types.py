@@ -261,6 +261,15 @@ class Verdict(Brief, Plain):
     outlook: Outlook | None = None
 
     @property
+    def reason(self) -> str:
+        """The sentence without what deciding would need, which the answer says."""
+        return (
+            self.sentence.removesuffix(f" Deciding would need {self.needs.text}.")
+            if self.needs
+            else self.sentence
+        )
+
+    @property
     def answer(self) -> str:
         """The decision in a line, with what it would need where there is none."""
         opening = f"{self.decision[0].upper()}{self.decision[1:]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cotune._repr import Brief
 from cotune.findings._plain import Plain
 from cotune.findings.comparison import MeanWithMargin
+from cotune.findings.wording import format_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ def gain_text(gain: float, unit: str) -> str:
     """Write a gain in its unit: per cent of each task's score alone, or standard deviations."""
     if math.isnan(gain):
         return "unknown"
-    return f"{gain + 0.0:+.2f} sd" if unit == "noise" else f"{100 * gain + 0.0:+.2f} %"
+    value, name = (gain, "sd") if unit == "noise" else (100 * gain, "%")
+    return f"{format_number(value, 2, signed=True)} {name}"
 
 
 def interval_text(gain: Interval, unit: str, level: float) -> str:

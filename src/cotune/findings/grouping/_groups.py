@@ -51,13 +51,14 @@ def headline(findings: GroupingFindings) -> str:
     """Answer the study in one line."""
     if findings.comparison is not None:
         return findings.comparison.overall.answer
-    if findings.grouping is not None and findings.grouping.gain is not None:
-        found = count(len(findings.grouping.groups), "group")
-        return f"{found} of tasks: {findings.grouping.gain.sentence}; not compared by training."
-    if findings.grouping is not None:
-        found = count(len(findings.grouping.groups), "group")
-        return f"{found} of tasks found; not compared with joint training."
-    return "No groups yet."
+    grouping = findings.grouping
+    if grouping is None:
+        return "No groups yet."
+    n, k = len(findings.tasks), len(grouping.groups)
+    found = {1: "All tasks together", n: "Each task alone"}.get(k, count(k, "group") + " of tasks")
+    if grouping.gain is not None:
+        return f"{found}: {grouping.gain.sentence}; not compared by training."
+    return f"{found}, by the density of affinities; not compared by training."
 
 
 def groups_in_words(findings: GroupingFindings) -> str:
@@ -68,6 +69,10 @@ def groups_in_words(findings: GroupingFindings) -> str:
     if len(tasks) == 1:
         return f"The only task, {tasks[0].name}, is a group of its own."
     groups = grouping.groups
+    if len(groups) == 1:
+        return f"All {count(len(tasks), 'task')} are one group{_proof(grouping)}."
+    if len(groups) == len(tasks):
+        return f"Each of the {count(len(tasks), 'task')} is a group of its own{_proof(grouping)}."
     opening = f"The {count(len(tasks), 'task')} form {count(len(groups), 'group')}{_proof(grouping)}"
     named = "; ".join(_members(group.tasks) for group in groups)
     if len(named) <= _READABLE:

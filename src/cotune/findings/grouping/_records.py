@@ -31,6 +31,10 @@ class TaskRow(Brief):
         The family its author put it in, or empty.
     notes : tuple of str
         One sentence for everything that was cut or dropped.
+    instruction : str
+        What its prompts open with, or empty.
+    example : tuple of (str, str)
+        The input of a test example and its right answer, or empty.
     """
 
     name: str
@@ -40,6 +44,8 @@ class TaskRow(Brief):
     test: int | None
     category: str = ""
     notes: tuple[str, ...] = ()
+    instruction: str = ""
+    example: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

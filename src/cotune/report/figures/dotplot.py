@@ -13,11 +13,13 @@ from cotune.findings.comparison import (
     Comparison,
     MeanWithMargin,
     MetricTasks,
+    arm_words,
     budget_words,
     format_gain,
 )
 from cotune.report.figures.axis import Axis
 from cotune.report.layout import Layout, shorten
+from cotune.report.order import MANY, least_gains, losses_first
 
 _WIDTH = 960.0
 _FONT = 12.0
@@ -86,16 +88,19 @@ class DotPlot:
     legend: tuple[tuple[str, str], ...]
     cut: bool
     unknown: bool
+    of: int
+    """How many tasks the metric has; those that lose most are drawn."""
 
 
 def dot_plots(comparison: Comparison, layout: Layout) -> tuple[DotPlot, ...]:
-    """Lay out one figure for each metric, tasks in the order shown and their average below."""
+    """Lay out one figure for each metric: tasks in the order shown, or those of many that lose most."""
     return tuple(_dot_plot(comparison, metric, layout) for metric in comparison.metrics)
 
 
 def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> DotPlot:
     arms = [arm for arm in comparison.arms if arm != comparison.reference]
-    names = [name for name in layout.names if name in metric.tasks]
+    every = [name for name in layout.names if name in metric.tasks]
+    names = losses_first(every, least_gains(comparison))[:MANY]
     gains = _gains(comparison, metric)
     row_height = max(15.0, 8.0 * len(comparison.budgets) + 5)
     letters = min(max([len("average"), *map(len, names)]), 40)
@@ -103,20 +108,22 @@ def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> Do
     ys = {name: _TOP + (i + 0.5) * row_height for i, name in enumerate(names)}
     ys[""] = _TOP + (len(names) + 0.9) * row_height
     bottom = ys[""] + 0.6 * row_height
-    reach = _reach([e for e, _ in gains.values() if math.isfinite(e.mean)])
+    reach = _reach([e for (_, _, task), (e, _) in gains.items() if task in ys and math.isfinite(e.mean)])
     width = (_WIDTH - label - _GAP * (len(arms) - 1)) / len(arms)
     panels = []
     for position, arm in enumerate(arms):
         start = label + position * (width + _GAP)
         axis = Axis.over(-reach, reach, start, start + width, ticks=max(2, int(width / 48)))
         dots = _dots(comparison, gains, arm, ys, axis, row_height)
-        panels.append(Panel(arm, _title(comparison.reference, arm, width), axis, axis.at(0.0), dots))
+        title = shorten(f"over {arm_words(arm)}", int((width + _GAP) / _TITLE_LETTER) - 1)
+        panels.append(Panel(arm, title, axis, axis.at(0.0), dots))
     direction = "" if metric.higher_is_better else ", turned so that right is better"
     return DotPlot(
         key=f"gains-{comparison.metrics.index(metric)}",
         metric=metric.name,
         unit=f"gain in {metric.name}{direction}",
-        alt=f"Gain of {comparison.reference} over {', '.join(arms)} in {metric.name} for {len(names)} tasks",
+        alt=f"Gain in {metric.name} of {arm_words(comparison.reference)} over "
+        f"{', '.join(map(arm_words, arms))}, for {len(names)} tasks",
         width=_WIDTH,
         height=bottom + _BOTTOM,
         top=_TOP,
@@ -127,21 +134,17 @@ def _dot_plot(comparison: Comparison, metric: MetricTasks, layout: Layout) -> Do
             *(DotRow(ys[name], shorten(name, letters), name, average=False) for name in names),
             DotRow(ys[""], "average", "average over the tasks", average=True),
         ),
-        separators=tuple(ys[name] - row_height / 2 for name in layout.group_openers(names)),
+        separators=tuple(
+            ys[name] - row_height / 2 for name in (layout.group_openers(names) if len(every) <= MANY else ())
+        ),
         panels=tuple(panels),
         legend=tuple(
             (_SHAPES[i % len(_SHAPES)], budget_words(budget)) for i, budget in enumerate(comparison.budgets)
         ),
         cut=any(dot.cut_low or dot.cut_high for panel in panels for dot in panel.dots),
         unknown=any(dot.kind == "unknown" for panel in panels for dot in panel.dots),
+        of=len(every),
     )
-
-
-def _title(reference: str, arm: str, width: float) -> str:
-    """Name both arms where the panel is wide enough, else the other one, shortened if need be."""
-    letters = int((width + _GAP) / _TITLE_LETTER) - 1
-    title = f"{reference} over {arm}"
-    return title if len(title) <= letters else shorten(f"over {arm}", letters)
 
 
 def _gains(
@@ -184,7 +187,7 @@ def _dots(
                 continue
             gain, sign = gains[arm, budget, name]
             place = y + (i - (len(budgets) - 1) / 2) * step
-            pair = f"{comparison.reference} over {arm}, {budget_words(budget)}"
+            pair = f"over {arm_words(arm)}, {budget_words(budget)}"
             tooltip = f"{name or 'average'}, {pair}: {format_gain(gain)}"
             dots.append(_dot(gain, sign, axis, place, _SHAPES[i % len(_SHAPES)], tooltip))
     return tuple(dots)

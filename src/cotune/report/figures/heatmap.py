@@ -19,7 +19,7 @@ from cotune.report.layout import Layout, shorten
 _WIDTH = 960.0
 _LARGEST_CELL = 44.0
 _GROUP_LABEL = 110.0
-_SMALLEST_FONT = 7.0
+_SMALLEST_FONT = 3.0
 _LETTER = 0.56
 """Mean width of a letter over its height, to reserve room for names."""
 _SQUARES_UP_TO = 250
@@ -121,6 +121,10 @@ class HeatMap:
     columns: tuple[HeatLabel, ...]
     cells: tuple[HeatCell, ...]
     paths: tuple[tuple[str, str], ...]
+    mirrored: bool
+    """Whether ``paths`` are the upper half of a symmetric map, and the lower is its mirror image."""
+    stripes: tuple[HeatLabel, ...]
+    """Whole rows that name their tasks under the pointer, where cells are too many to."""
     blocks: tuple[HeatBlock, ...]
     scale: ColourScale
     centre: str
@@ -166,7 +170,8 @@ def heat_map(
     side = cell * n
     shown = values[np.ix_(layout.order, layout.order)]
     merged = math.ceil(n / _SQUARES_UP_TO)
-    squares = _merge(shown, merged)
+    fills = scale.fills(_merge(shown, merged))
+    mirrored = n > _TOOLTIPS_UP_TO and np.array_equal(fills, fills.T)
     return HeatMap(
         key=key,
         alt=alt,
@@ -180,12 +185,14 @@ def heat_map(
         rows=_row_names(layout, cell, font, letters),
         columns=_column_numbers(n, cell, font),
         cells=_cells(scale.fills(shown), layout, cell, tooltip) if n <= _TOOLTIPS_UP_TO else (),
-        paths=_paths(scale.fills(squares)) if n > _TOOLTIPS_UP_TO else (),
+        paths=_paths(fills, mirrored) if n > _TOOLTIPS_UP_TO else (),
+        mirrored=mirrored,
+        stripes=_stripes(layout, cell) if n > _TOOLTIPS_UP_TO else (),
         blocks=_blocks(layout, cell, font),
         scale=scale,
         centre=significant(scale.centre, 2),
         unknown=int((~np.isfinite(shown)).sum()),
-        square=side / len(squares),
+        square=side / len(fills),
         merged=merged,
     )
 
@@ -214,6 +221,14 @@ def _row_names(layout: Layout, cell: float, font: float, letters: int) -> tuple[
     )
 
 
+def _stripes(layout: Layout, cell: float) -> tuple[HeatLabel, ...]:
+    groups = [span.name for span in layout.spans for _ in range(span.size)] or [""] * len(layout.names)
+    return tuple(
+        HeatLabel((i + 0.5) * cell, group, name, i + 1, cell)
+        for i, (name, group) in enumerate(zip(layout.names, groups, strict=True))
+    )
+
+
 def _column_numbers(n: int, cell: float, font: float) -> tuple[HeatLabel, ...]:
     """Label the columns with positions, as many as fit beside each other."""
     steps = (1, 5, 10, 20, 50, 100, 500)
@@ -231,13 +246,21 @@ def _cells(
     )
 
 
-def _paths(fills: npt.NDArray[np.str_]) -> tuple[tuple[str, str], ...]:
-    """Join cells of one colour into one path, runs of a row into one rectangle (unit: one cell)."""
+def _paths(fills: npt.NDArray[np.str_], mirrored: bool) -> tuple[tuple[str, str], ...]:
+    """Join cells of one colour into one path, runs of a row into one stroke through their middle.
+
+    The unit is a cell. Moves are relative, which takes a third of the letters.
+    """
     parts: dict[str, list[str]] = defaultdict(list)
+    pens: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row, colours in enumerate(fills):
-        starts = [0, *(np.flatnonzero(colours[1:] != colours[:-1]) + 1).tolist()]
+        first = row if mirrored else 0
+        starts = [first, *(np.flatnonzero(colours[first + 1 :] != colours[first:-1]) + first + 1).tolist()]
         for start, end in pairwise([*starts, len(colours)]):
-            parts[str(colours[start])].append(f"M{start} {row}h{end - start}v1h{start - end}z")
+            fill = str(colours[start])
+            x, y = pens[fill]
+            parts[fill].append(f"m{start - x} {row - y}h{end - start}")
+            pens[fill] = (end, row)
     return tuple((fill, "".join(parts[fill])) for fill in sorted(parts))
 
 

@@ -10,6 +10,7 @@ from cotune.findings.comparison import (
     ArmScore,
     Comparison,
     MeasuredGain,
+    arm_words,
     budget_words,
     measured_gain,
 )
@@ -17,8 +18,6 @@ from cotune.findings.grouping import Interval, interval_text, measured_text
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.grouping._comparison import TrainedArm
 from cotune.studies.grouping._gain import LEVEL, GainGroups
-
-_OVER = {"single": "each alone", "joint": "all together"}
 
 
 def measure_gains(
@@ -50,7 +49,7 @@ def measure_gains(
     units = dict(zip(tasks, gain.gains.units.tolist(), strict=True))
     weights = dict(zip(tasks, gain.weights.tolist(), strict=True))
     rows = []
-    for arm in _OVER:
+    for arm in predicted:
         if arm not in plain or arm not in comparison.arms:
             continue
         over = predicted[arm]
@@ -72,7 +71,7 @@ def describe_measured(rows: Sequence[MeasuredGain], unit: str) -> list[str]:
             continue
         predicted = interval_text(Interval(value=row.predicted, low=row.low, high=row.high), unit, LEVEL)
         lines.append(
-            f"at {budget_words(row.budget)}, gain over {_OVER[row.arm]}: predicted {predicted}, "
+            f"at {budget_words(row.budget)}, gain over {arm_words(row.arm)}: predicted {predicted}, "
             f"measured {measured_text(row.measured, unit)}"
         )
     return lines

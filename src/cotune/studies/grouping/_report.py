@@ -70,6 +70,8 @@ def _task_row(result: GroupingResult, name: str) -> TaskRow:
         test=len(task["test"]),
         category=family,
         notes=result.notes.get(name, ()),
+        instruction=task.instruction,
+        example=next(((e.input, e.targets[0]) for e in task["test"]), ()),
     )
 
 
