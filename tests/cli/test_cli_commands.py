@@ -225,7 +225,7 @@ def test_runs_of_tasks_alone_group_by_predicted_gain(runs_with_singles, capsys):
     assert found["gain"]["over_alone"]["value"] == pytest.approx(0.2, abs=0.02)
     assert found["k"] == 2
     assert found["density"]["predicted_gain"] <= found["gain"]["upper_bound"]
-    assert found["stability"] is None, "nobody asked how stable the groups beside are"
+    assert found["density"]["stability"] is None, "nobody asked how stable the groups beside are"
     assert (
         "stability: "
         in cotune(capsys, "group", runs_with_singles, "--lower-is-better", "--resamples", "5")[1]
