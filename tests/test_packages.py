@@ -58,7 +58,7 @@ def test_everything_that_is_imported_is_declared_and_hardly_anything_else():
     used = installed_as(third_party()) - of_others
     known = BASE | set().union(*BROUGHT.values())
     assert used <= known
-    assert known - used == {"accelerate"}  # which PEFT imports
+    assert known - used <= {"accelerate"}  # which PEFT imports
 
 
 @pytest.mark.parametrize("room", LIBRARIES)
