@@ -62,6 +62,10 @@ def test_a_study_looks_until_it_is_decided(planted):
     # Status and report come to the same from the store alone.
     assert study_status(result.study).complete
     assert study_status(result.study).known["course"] == course.to_dict()
+    assert study_status(result.study).known["overall"]["decision"] == "train in these groups"
+    lines = study_status(result.study).lines
+    assert comparison.overall.sentence in lines
+    assert not any(line.startswith("So far") for line in lines)
     assert told(collect_study(result.study)) == told(result)
 
 
@@ -86,6 +90,13 @@ def test_looks_under_way_are_read_up_to_the_last_that_is_whole(planted):
     assert course.ending == "under way"
     assert course.sentence.startswith("Not ended yet after 1 look at 2 of at most 8 seeds")
     assert study_status(study).lines[-1] == course.sentence
+    runs = study_status(study).stages[1]
+    assert f"So far, by {runs.done} of {runs.wanted} runs of the comparison:" in study_status(study).lines
+    plan = plan_study(study)
+    assert plan.notes[-2].startswith(
+        "The comparison is counted up to its next look; its looks are planned for"
+    )
+    assert (plan.stages[1].stored, plan.stages[1].runs) == (runs.done, runs.wanted)
 
 
 def test_what_is_hopeless_or_at_its_limit_says_so(planted):

@@ -63,9 +63,10 @@ def check_in_context(
         or demonstrations that do not fit the prompt even without any input; names the task and the numbers.
     """
     notes: dict[str, tuple[str, ...]] = {}
+    lengths: dict[str, int | None] = {}
     for seed in seeds:
         for task in tasks:
-            prompts = TaskPrompts(task, config, encoder, seed=seed)
+            prompts = TaskPrompts(task, config, encoder, seed=seed, lengths=lengths)
             prompts.check()
             if task.name not in notes:
                 notes[task.name] = (

@@ -30,6 +30,9 @@ class TaskPrompts:
         Ids of a soft prompt, which stand before everything else.
     context : int, optional
         The most tokens that the model can hold, of prompt and answer.
+    lengths : dict of str to int or None, optional
+        Tokens of answers that are known, None of those that are too long; those counted now are added. For
+        tasks over the same examples, as several instructions for one data set are.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class TaskPrompts:
         seed: int,
         soft_prompt: tuple[int, ...] = (),
         context: int | None = None,
+        lengths: dict[str, int | None] | None = None,
     ) -> None:
         self.task = task
         asked = task[config.split][: config.max_examples]
@@ -56,7 +60,7 @@ class TaskPrompts:
         self._seed = seed
         self._soft_prompt = soft_prompt
         self._encoder = copy.copy(encoder)
-        self._lengths: dict[str, int | None] = {}
+        self._lengths: dict[str, int | None] = {} if lengths is None else lengths
         # As in training: a model that may write no more cannot give a longer answer.
         self.examples = tuple(e for e in asked if self._length(e.targets[0]) is not None)
         """The examples that are evaluated: those whose target fits."""
