@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from cotune.benchmark.planted import block_model, noise
+from cotune.benchmark.planted import block_model, fig2, noise
 from cotune.benchmark.structures import Structure
 from cotune.exceptions import InputError
 from cotune.grouping import SDPClustering
@@ -84,6 +84,16 @@ def test_groups_are_found_among_entries_far_out():
     assert path.k == 5
     assert adjusted_rand_score(drawn.labels, path.labels[5]) == 1.0
     assert path.precision is not None
+
+
+def test_noise_that_differs_between_groups_is_no_reason_to_split_them():
+    drawn = fig2(48, mirrored=True)
+    path = chosen(drawn.matrix)
+    assert path.k == 3
+    assert adjusted_rand_score(drawn.labels, path.labels[3]) > 0.9
+    rough, even = (path.precision[np.ix_(rows, rows)].max() for rows in (range(50), range(50, 150)))
+    assert even > 3.0 * rough
+    assert path.weights[3] > 0.999
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -145,14 +145,6 @@ class Observations:
         np.fill_diagonal(E, 0.0)
         return np.asarray(E)
 
-    def noise_of_tasks(self, fit: Fit, labels: Labels) -> Matrix:
-        """Variances v of tasks such that residuals have the variance v_i v_j, shape (n,)."""
-        E = self.squares(fit, labels)
-        v = np.ones(self.n)
-        for _ in range(5):
-            v = np.sqrt(v * np.maximum(E @ (1.0 / v) / np.maximum(self.n - 1.0, 1.0), 1e-12))
-        return v
-
     def residual_column(self, fit: Fit, task: int) -> tuple[Matrix, Matrix]:
         """Return what b + r_i + r_j leaves of the affinities to one task, and their weights, shape (n,)."""
         if self.W is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,7 @@ from cotune.grouping.block_model import Observations
 from cotune.grouping.evidence_over_k import LEAST_PAIRS, MANY, NEIGHBOURS, Search
 from cotune.grouping.evidence_search import PAIRS_UP_TO, Candidate, State, climb
 from cotune.grouping.heavy_tails import CHARGE, Tailed, best_tailed, fit_tailed, worth_trying
-
-NOISE_OF_TASKS = (20, 1000)
-"""Fewest and most tasks whose noise may differ."""
+from cotune.grouping.unequal_noise import unequal_noises
 
 TAILS = (4, 1000)
 """Fewest and most tasks whose entries may have noise with heavy tails."""
@@ -36,7 +34,7 @@ class EvidencePath:
         The partitions.
     precision : ndarray of shape (n, n) or None
         What entries are worth beside the others, where that differs: by the weights that were given, by noisy
-        tasks, or because they are far out.
+        tasks or groups, or because they are far out.
     """
 
     k: int
@@ -86,16 +84,9 @@ def choose_by_evidence(
     S = S[np.ix_(order, order)]
     weights = None if weights is None else weights[np.ix_(order, order)]
     heard = None if progress is None else lambda k, labels: progress(k, labels[back])
-    search = Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
-    search.run()
-    again = _reweighted(search, S, weights)
-    if again is not None:
-        again.run()
-        # Tasks that differ in noise have a variance each to pay for.
-        extra = len(S) * np.log((len(S) - 1) / 2.0) + again.data.constant - search.data.constant
-        if again.leader().cost + extra < search.leader().cost:
-            search = again
-    tailed = _tailed(search)
+    plain = Search(Observations(S, weights), min(k_max, len(S) - 1), heard)
+    plain.run()
+    search, tailed = _best_noise([(plain, 0.0), *_reweighted(plain, S, weights)])
     found = search.best if tailed is None else {k: fit.candidate for k, fit in tailed.items()}
     costs = {k: _with_doubt(search, found[k], None if tailed is None else tailed[k]) for k in sorted(found)}
     best = min(costs, key=lambda k: (costs[k], k))
@@ -117,17 +108,34 @@ def _with_doubt(search: Search, candidate: Candidate, tailed: Tailed | None) -> 
     return cost
 
 
-def _tailed(search: Search) -> dict[int, Tailed] | None:
-    """Return the partitions for every k under noise with heavy tails, where the affinities ask for it."""
+def _best_noise(searches: list[tuple[Search, float]]) -> tuple[Search, dict[int, Tailed] | None]:
+    """Return the search, with what its noise costs beside, that explains most, with heavy tails or without.
+
+    Entries far out look like noise of their groups, and noise of groups like entries far out.
+    """
+    least = min(search.leader().cost + extra for search, extra in searches)
+    explained: list[tuple[float, Search, dict[int, Tailed] | None]] = []
+    for search, extra in searches:
+        explained.append((search.leader().cost + extra, search, None))
+        tailed = _tailed(search, least - extra)
+        if tailed is not None:
+            cost = min(fit.cost for fit in tailed.values()) + CHARGE + extra
+            explained.append((cost, search, tailed))
+            least = min(least, cost)
+    return min(explained, key=lambda one: one[0])[1:]
+
+
+def _tailed(search: Search, least: float) -> dict[int, Tailed] | None:
+    """Return the partitions for every k under noise with heavy tails, where that may cost below ``least``."""
     data, leader = search.data, search.leader()
     if not TAILS[0] <= data.n <= TAILS[1] or data.flat:
         return None
     extremes = [search.best[1], leader] if leader.k > 1 else [leader]
-    if not worth_trying(data, extremes, leader.cost):
+    if not worth_trying(data, extremes, least):
         return None
     fits = [best_tailed(data, one, pairs=one.fit.kappa > LEAST_PAIRS) for one in extremes]
     first = min(fits, key=lambda fit: fit.cost)
-    if not first.cost + CHARGE < leader.cost:
+    if not first.cost + CHARGE < least:
         return None
     again = Search(first.data, search.k_max, search.progress)
     again.run()
@@ -169,14 +177,17 @@ def likelihood_partition(
     return before, end.cost, end.labels
 
 
-def _reweighted(search: Search, S: Matrix, weights: Matrix | None) -> Search | None:
-    """Return a search in which noisy tasks weigh less, where what the first one left asks for it."""
-    n, leader = len(S), search.leader()
-    if not NOISE_OF_TASKS[0] <= n <= NOISE_OF_TASKS[1] or search.data.flat:
-        return None
-    v = search.data.noise_of_tasks(leader.fit, leader.labels)
-    precision = 1.0 / (v[:, None] * v)
-    data = Observations(S, precision if weights is None else precision * weights)
-    fit = fit_model(data, leader.labels, leader.k, pairs=leader.fit.kappa > LEAST_PAIRS)
-    extra = n * np.log((n - 1) / 2.0) + data.constant - search.data.constant
-    return Search(data, search.k_max, search.progress) if fit.cost + extra < leader.cost else None
+def _reweighted(search: Search, S: Matrix, weights: Matrix | None) -> Iterator[tuple[Search, float]]:
+    """Yield a search in which noisy entries weigh less, and its charge, where the first one asks for it."""
+    leader = search.leader()
+    least, best = leader.cost, None
+    for noise in unequal_noises(search.data, leader):
+        data = Observations(S, noise.precision if weights is None else noise.precision * weights)
+        extra = noise.charge + data.constant - search.data.constant
+        cost = fit_model(data, leader.labels, leader.k, pairs=leader.fit.kappa > LEAST_PAIRS).cost + extra
+        if cost < least:
+            least, best = cost, (data, extra)
+    if best is not None:
+        again = Search(best[0], search.k_max, search.progress)
+        again.run()
+        yield again, best[1]

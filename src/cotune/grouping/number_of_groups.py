@@ -58,7 +58,7 @@ class KPath(Brief):
         The partition found for each k.
     precision : ndarray of shape (n, n) or None
         Under ``evidence``, what entries are worth beside the others, where that differs: by the weights
-        given, by noisy tasks, or because they are far out.
+        given, by noisy tasks or groups, or because they are far out.
     """
 
     chosen: dict[str, int]
