@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cotune.affinity import higher_order
+from cotune.grouping import objective
 from cotune.studies.grouping import GroupingConfig, group_tasks
 from cotune.studies.grouping._grouping import group_stability
 
@@ -63,3 +64,18 @@ def test_groups_are_written_with_their_stability():
     assert np.shape(written["co_assignment"]) == (8, 8)
     without = group_tasks(tasks, affinity, GroupingConfig(n_clusters=2), scale="row_zscore")
     assert without.to_dict()["stability"] is None
+
+
+def test_entries_of_few_runs_are_drawn_to_the_effects_of_tasks_and_a_line_says_so():
+    scores = run_scores(40, noise=1.0)
+    groups = group_tasks(
+        tuple("abcdefgh"),
+        higher_order(~np.isnan(scores), scores),
+        GroupingConfig(n_clusters=2, missing="complete"),
+        scale="row_zscore",
+        resamples=0,
+    )
+    (line,) = (step for step in groups.sentences() if "drawn towards the effects of their tasks" in step)
+    assert "the median one keeps" in line
+    assert groups.objective == pytest.approx(objective(groups.prepared.matrix, groups.density_labels))
+    assert all(other.objective <= groups.objective + 1e-9 for other in groups.others)

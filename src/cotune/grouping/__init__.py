@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cotune.grouping.overlapping import OverlappingGroups, select_overlapping
     from cotune.grouping.preparation import Prepared, prepare
     from cotune.grouping.rounding import ROUNDINGS
+    from cotune.grouping.shrinkage import Shrunk, shrink
     from cotune.grouping.stability import Stability, bootstrap
 
 _HOMES = {
@@ -39,6 +40,7 @@ _HOMES = {
     "Progress": "_solution",
     "ROUNDINGS": "rounding",
     "SDPClustering": "_estimator",
+    "Shrunk": "shrinkage",
     "SpectralGrouping": "baselines",
     "Stability": "stability",
     "all_groups": "gain_partition",
@@ -55,6 +57,7 @@ _HOMES = {
     "prepare": "preparation",
     "search_gain_partition": "gain_search",
     "select_overlapping": "overlapping",
+    "shrink": "shrinkage",
     "sized_gain": "gain_partition",
 }
 
@@ -70,6 +73,7 @@ __all__ = [
     "Prepared",
     "Progress",
     "SDPClustering",
+    "Shrunk",
     "SpectralGrouping",
     "Stability",
     "all_groups",
@@ -86,6 +90,7 @@ __all__ = [
     "prepare",
     "search_gain_partition",
     "select_overlapping",
+    "shrink",
     "sized_gain",
 ]
 

@@ -22,6 +22,7 @@ from cotune.grouping.exact import MAX_TASKS
 from cotune.grouping.number_of_groups import KPath
 from cotune.grouping.rounding import ROUNDINGS, round_solution
 from cotune.grouping.sdp import solve
+from cotune.grouping.shrinkage import Shrunk, shrink
 
 DECISIVE = 10.0
 """Twice the log of the ratio of evidences from which one partition is taken for another; "very strong"."""
@@ -32,6 +33,8 @@ PARTITIONS = ("auto", "density", "likelihood")
 class CertifiedGrouping(BaseGrouping):
     """What :class:`SDPClustering` does, with all its parameters and attributes, without scikit-learn."""
 
+    affinity_matrix_: Matrix
+    shrinkage_: Shrunk | None
     partition_: str
     density_labels_: Labels
     density_objective_: float
@@ -81,8 +84,10 @@ class CertifiedGrouping(BaseGrouping):
         y : ignored
             For the scikit-learn interface.
         weights : array-like of shape (n, n), optional
-            How much each entry is worth beside the others for the evidence: 1 / variance, or the number of
-            measurements behind it; 0 where there is none. The density objective weighs all alike.
+            How much each entry is worth beside the others: 1 / variance, or the number of measurements
+            behind it; 0 where there is none. The evidence weighs entries so; densities are those of entries
+            drawn towards the effects of their tasks by as much as their noise makes them uncertain,
+            ``affinity_matrix_``.
 
         Returns
         -------
@@ -99,13 +104,16 @@ class CertifiedGrouping(BaseGrouping):
         rng = self._generator()
         precision = None if weights is None else check_weights(weights, len(T))
         k, path = self._resolve_k(T, rng, precision)
-        problem = CentredProblem.from_affinity(T, k)
+        self.shrinkage_ = None if weights is None else shrink(T, weights)
+        D = T if self.shrinkage_ is None else self.shrinkage_.matrix
+        self.affinity_matrix_ = D
+        problem = CentredProblem.from_affinity(D, k)
         start = self._start(len(T), k)
         if start is None and path is not None:
             start = path.labels[k]
         options = SolverOptions(self.tol, self.max_iter, self.time_limit, self.callback, self.exact_max)
         solution = solve(problem, options, rng, start)
-        self._keep(T, solution)
+        self._keep(solution)
         if 1 < k < len(T):
             self._offer_likelihood(T, solution, path, precision)
         return self
@@ -127,7 +135,7 @@ class CertifiedGrouping(BaseGrouping):
             if other < cost:
                 cost, labels = other, found
         if before - cost > (DECISIVE if self.partition == "auto" else 0.0):
-            self._take(T, solution, labels)
+            self._take(solution, labels)
             self.partition_ = "likelihood"
 
     def _choosing(self, k: int, summed_density: float) -> None:
@@ -170,7 +178,7 @@ class CertifiedGrouping(BaseGrouping):
         labels = first_appearance(check_labels(self.warm_start, n))
         return labels if int(labels.max()) + 1 == k else None
 
-    def _keep(self, T: Matrix, solution: Solution) -> None:
+    def _keep(self, solution: Solution) -> None:
         problem = solution.problem
         labels = solution.labels
         self.X_ = solution.X
@@ -182,17 +190,17 @@ class CertifiedGrouping(BaseGrouping):
         self.sdp_gap_ = solution.sdp_gap
         self.status_ = solution.status
         self.n_iter_ = solution.n_iter
-        self._take(T, solution, labels)
+        self._take(solution, labels)
         self.partition_ = "density"
         self.density_labels_, self.density_objective_ = self.labels_, self.objective_
         self.density_gap_, self.density_certified_ = self.gap_, self.certified_
 
-    def _take(self, T: Matrix, solution: Solution, labels: Labels) -> None:
+    def _take(self, solution: Solution, labels: Labels) -> None:
         """Make these the groups, with what the bound says of them."""
         problem = solution.problem
         self.labels_ = labels = first_appearance(labels)
         self.n_clusters_ = int(labels.max()) + 1
-        self.objective_ = objective(T, labels)
+        self.objective_ = objective(self.affinity_matrix_, labels)
         self.upper_bound_ = problem.original(min(solution.bound, solution.partition_bound))
         # On the scale of T the two are rounded differently; a bound below what it bounds would be wrong.
         self.upper_bound_ = max(self.upper_bound_, problem.original(solution.value))

@@ -63,7 +63,12 @@ class SDPClustering(Estimator, CertifiedGrouping):
     n_clusters_ : int
         Number of groups in ``labels_``.
     objective_ : float
-        Sum of the group densities of ``labels_`` on (T + T')/2 (Eqs. 1 and 3).
+        Sum of the group densities of ``labels_`` on ``affinity_matrix_`` (Eqs. 1 and 3).
+    affinity_matrix_ : ndarray of shape (n, n)
+        What densities are of: T, of which (T + T')/2 counts; where ``fit`` got weights, (T + T')/2 with
+        entries drawn towards the effects of their tasks by what they are worth.
+    shrinkage_ : Shrunk or None
+        That matrix, and how much of their distance from those effects the least measured entries keep.
     sdp_value_ : float
         <T, X> of ``X_``: the value of Eq. 5 where ``status_`` is not ``"max_iter"`` or earlier.
     upper_bound_ : float

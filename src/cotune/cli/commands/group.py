@@ -161,20 +161,25 @@ def group(
 
 
 class _Ticker:
-    """Tells on the error stream how a long grouping goes; nothing of a short one."""
+    """Tells on the error stream how a long grouping goes; nothing of a short one, however slow its start."""
 
     def __init__(self) -> None:
-        self._told = time.monotonic()
+        self._told: float | None = None
+        self._looked_at = 0
 
     def choosing(self, k: int, objective: float) -> None:
-        self._tell(f"choosing the number of groups: {k} tried, objective {objective:.6g}")
+        self._looked_at += 1
+        self._tell(f"choosing the number of groups: {self._looked_at} looked at, the latest k = {k}")
 
     def proving(self, iteration: int, objective: float, bound: float) -> None:
         self._tell(f"iteration {iteration}: objective {objective:.6g}, upper bound {bound:.6g}")
 
     def _tell(self, sentence: str) -> None:
-        if time.monotonic() - self._told >= SECONDS_BETWEEN:
-            self._told = time.monotonic()
+        now = time.monotonic()
+        if self._told is None:
+            self._told = now
+        if now - self._told >= SECONDS_BETWEEN:
+            self._told = now
             print(sentence, file=sys.stderr, flush=True)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cotune import grouping
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
-from cotune.grouping import CertifiedGrouping, Progress, objective, prepare
+from cotune.grouping import CertifiedGrouping, Prepared, Progress, objective, prepare, shrink
 from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
 from cotune.studies.grouping._objective import Objective, weights_of
@@ -73,7 +73,9 @@ def group_stability(
 
     def estimate(runs: NDArray[np.intp]) -> NDArray[np.float64]:
         affinity = higher_order(inside[runs], scores[runs])
-        return prepare(affinity.matrix, scale=scale, missing="complete").matrix
+        matrix = prepare(affinity.matrix, scale=scale, missing="complete").matrix
+        weights = _weights(affinity) if partition == "density" else None
+        return matrix if weights is None else shrink(matrix, weights).matrix
 
     # Only the partition matters here: no exact search, and no more of the relaxation than finds it.
     grouper = CertifiedGrouping(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
@@ -149,6 +151,7 @@ def group_tasks(
         random_state=seed,
     )
     clustering.fit(prepared.matrix, weights=_weights(affinity))
+    prepared = _as_clustered(prepared, clustering)
     k = k_baselines or int(clustering.n_clusters_)
     others = other_groups(prepared.matrix, k, seed) if baselines else ()
     stability = None
@@ -162,6 +165,21 @@ def group_tasks(
             partition=clustering.partition_,
         )
     return Groups(tasks, prepared, clustering, others, stability, source=source)
+
+
+def _as_clustered(prepared: Prepared, clustering: CertifiedGrouping) -> Prepared:
+    """Add what counts and standard errors made of the entries, if they differ."""
+    shrunk = clustering.shrinkage_
+    if shrunk is None:
+        return prepared
+    if shrunk.least == 1.0:
+        return replace(prepared, matrix=shrunk.matrix)
+    step = (
+        "for densities, entries drawn towards the effects of their tasks by their counts or standard errors: "
+        f"beside the best measured, the median one keeps {100 * shrunk.median:.2g} % of its distance, the "
+        f"least {100 * shrunk.least:.2g} %"
+    )
+    return Prepared(shrunk.matrix, (*prepared.steps, step))
 
 
 def _weights(affinity: Affinity) -> NDArray[np.float64] | None:
