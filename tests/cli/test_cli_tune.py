@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import peft
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cotune.cli.main import main
 from cotune.lab.toy_language import toy_tasks
@@ -145,6 +147,20 @@ def test_before_and_after_are_told_and_written(cotune, toy, files, tmp_path):
     assert found["base_fingerprint"] in card
     assert not list((tmp_path / "out").glob("*/README.md"))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_prompt_without_a_learning_rate_takes_one_that_suits_the_model(cotune, toy, files, tmp_path):
+    arguments = tune(files["weighted as likelihood"], toy, tmp_path / "out", "prompt")
+    at = arguments.index("--prompt-learning-rate")
+    asked = arguments[:at] + arguments[at + 2 :]
+    status, _, error = cotune(*asked)
+    assert status == 0, error
+    embeddings = load_file(Path(toy) / "model.safetensors")["model.embed_tokens.weight"]
+    rate = record(tmp_path / "out")["config"]["method"]["prompt_learning_rate"]
+    assert rate == float(f"{0.1 * embeddings.square().mean().sqrt().item():.2g}")
+    assert f"at a learning rate of {rate:g}, a tenth of the size of the model's embeddings" in error
+    assert "finished already" in cotune(*asked)[2]
+    assert cotune(*arguments)[0] == 2  # one that was given is another run's
 
 
 def test_a_prompt_alone_leaves_the_other_tasks_as_they_were(cotune, toy, files, tmp_path):

@@ -55,7 +55,7 @@ def tune(
     ] = None,
     prompt_learning_rate: Annotated[
         float | None,
-        typer.Option(help="Peak of that stage; 0.2, the paper's for mT5. Small models need less."),
+        typer.Option(help="Peak of that stage; a tenth of the size of the model's embeddings."),
     ] = None,
     demonstrations: Annotated[
         int | None, typer.Option(help="Solved examples before every input, drawn from the training split.")

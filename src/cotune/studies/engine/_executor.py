@@ -31,6 +31,8 @@ class ExecutorConfig(Config):
     """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
     threads: PositiveInt = 1
     """Threads of each."""
+    track: tuple[str, ...] = ()
+    """Trackers of accelerate that are told of runs as they end: [tensorboard], [wandb], [mlflow] ..."""
 
     @property
     def processes(self) -> int:

@@ -14,6 +14,7 @@ from cotune.studies.engine._events import Events, StepEvents, UnderWay
 from cotune.studies.engine._executor import Executor
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
+from cotune.studies.engine._tracking import Tracking
 from cotune.studies.engine._worker import Job, artefact_record
 
 
@@ -140,15 +141,22 @@ class ExecutingRunner(Runner[RunT]):
         Does them.
     events : Events
         Is told how it goes.
+    tracking : Tracking
+        Is told what became of the runs.
     """
 
     executes: ClassVar[bool] = True
 
     def __init__(
-        self, design: Design[RunT], store: RunStore, executor: Executor[RunT], events: Events
+        self,
+        design: Design[RunT],
+        store: RunStore,
+        executor: Executor[RunT],
+        events: Events,
+        tracking: Tracking,
     ) -> None:
         super().__init__(design, store)
-        self._executor, self._events = executor, events
+        self._executor, self._events, self._tracking = executor, events, tracking
 
     def get(
         self,
@@ -186,6 +194,7 @@ class ExecutingRunner(Runner[RunT]):
                 stage.records.append(record)
                 self._design.stored(record)
                 self._events.finished(record)
+                self._tracking.finished(title, record)
         return {run: records[run] for run in wanted}
 
     def _jobs(self, missing: Mapping[RunT, str], folders: Mapping[RunT, Path]) -> list[Job[RunT]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,8 @@ from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._status import Standing, Status
-from cotune.studies.engine._store import open_store
+from cotune.studies.engine._store import RunStore, open_store
+from cotune.studies.engine._tracking import Tracking, check_trackers, tracking
 from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
 
@@ -197,6 +198,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Do what the study still lacks and write its results; see :func:`cotune.studies.run_study`."""
         events = events or Silent()
         self.home.check()
+        check_trackers(self.config.executor.track)
         notes = self.check()
         tell_notes(events, notes)
         with self._executing(events, retry_failed=retry_failed) as runner:
@@ -208,12 +210,24 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         with (
             self.home.hold(self._machine),
             open_store(self.home.store) as store,
+            self._tracking(store, events) as told,
             self.config.executor.open(self.worker()) as executor,
         ):
             if retry_failed:
                 store.forget([record.key for record in store if record.error is not None])
             self.prepare()
-            yield ExecutingRunner(self, store, executor, events)
+            yield ExecutingRunner(self, store, executor, events, told)
+
+    def _tracking(self, store: RunStore, events: Events) -> AbstractContextManager[Tracking]:
+        """Return the trackers that the file asks for."""
+        return tracking(
+            self.config.executor.track,
+            self.config.name,
+            self.folder / "tracked",
+            self.config.plain(),
+            step=lambda: sum(len(record.losses) for record in store),
+            note=events.note,
+        )
 
     def collect(self) -> StudyResult:
         """Put together what the store holds, running nothing; see :func:`cotune.studies.collect_study`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, NonNegativeInt, model_validator
 
@@ -12,6 +12,9 @@ from cotune.models.config import ModelConfig
 from cotune.training.methods import METHODS, Full, Method
 from cotune.training.options import idle_in_stages, idle_on_one_task, refuse
 from cotune.training.tuning import TuningConfig, get_preset, preset_training
+
+if TYPE_CHECKING:
+    from cotune.models import LanguageModel
 
 FULL_LEARNING_RATE = 1e-4
 """Default peak learning rate where every weight is tuned: ten times less than where few parameters are."""
@@ -55,6 +58,16 @@ class TuneConfig(TuningConfig, ModelConfig):
     def method_name(self) -> str:
         """The key of the method in METHODS."""
         return METHODS.name_of(self.method)
+
+    def suited(self, model: LanguageModel) -> TuneConfig:
+        """Return the configuration with what nobody set and the loaded model decides."""
+        return self.model_copy(update={"method": self.method.suited(model)})
+
+    @property
+    def decided_by_model(self) -> tuple[str, ...]:
+        """Options of the method that nobody set and the model decides."""
+        options = ("prompt_learning_rate",)
+        return tuple(o for o in options if hasattr(self.method, o) and o not in self.method.model_fields_set)
 
 
 def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,7 +99,7 @@ def tune_task(
     config.recall_precision(_known_precision(out))
     base = base or Path()
     target, *others = (config.reads(task, base) for task in (target, *evaluation))
-    return _Tuning(config, target, tuple(others), out, base, events, says_cost).run()
+    return _Tuning(config, target, tuple(others), out, base, events, config, says_cost).run()
 
 
 def _known_precision(out: Path) -> ChosenPrecision | None:
@@ -125,6 +125,8 @@ class _Tuning:
     out: Path
     base: Path
     events: TuneEvents
+    asked: TuneConfig
+    """The configuration before the model decided what nobody had set: what the key is of."""
     says_cost: bool = False
 
     def run(self) -> TuneResult:
@@ -137,11 +139,27 @@ class _Tuning:
         tell_notes(self.events, notes)
         model = self.config.load(self.base)
         self._check_method(model)
+        return replace(self, config=self.asked.suited(model))._run(model, folder, notes)
+
+    def _run(
+        self, model: LanguageModel, folder: TuneFolder, notes: Mapping[str, Sequence[str]]
+    ) -> TuneResult:
+        if self.asked.decided_by_model:
+            self.events.note(self._rate_note)
         with folder.open():
             chosen = self.config.chosen_precision(self.base)
             if chosen is not None:
                 write_text(folder.precision, json.dumps(chosen.to_dict()) + "\n")
             return self._tune(model, folder, note_lines(notes, each=True))
+
+    @property
+    def _rate_note(self) -> str:
+        """Say at which learning rate a prompt is trained, and why."""
+        rate = self.config.plain()["method"]["prompt_learning_rate"]
+        return (
+            f"The prompt is trained at a learning rate of {rate:g}, a tenth of the size of the model's "
+            "embeddings; --prompt-learning-rate sets another."
+        )
 
     def _tune(self, model: LanguageModel, folder: TuneFolder, notes: Sequence[str]) -> TuneResult:
         from cotune.training.tuning import tune
@@ -176,10 +194,12 @@ class _Tuning:
     @cached_property
     def key(self) -> str:
         """Hash of all that determines the result."""
+        config = self.asked.plain()
+        config["method"] |= dict.fromkeys(self.asked.decided_by_model, "by the model")
         content = {
             "format": _FORMAT,
             "config": {
-                **{k: v for k, v in self.config.plain().items() if k not in ("model", "format")},
+                **{k: v for k, v in config.items() if k not in ("model", "format")},
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
