@@ -206,7 +206,10 @@ def test_runs_and_folders_of_studies(kind, home):
 
 
 def test_tuning_of_one_task(home):
-    data = {"model": "model", "precision": "fp32", "method": PROMOT, "training": OF_ONE_TASK}
-    config = parse(TuneConfig, data, "tune")
-    tuning = _Tuning(config, task("alpha"), (task("beta"),), home / "out", home, events=None)
-    assert tuning.key[:16] == "5063b15b8cef9672"
+    def key(method):
+        data = {"model": "model", "precision": "fp32", "method": method, "training": OF_ONE_TASK}
+        config = parse(TuneConfig, data, "tune")
+        return _Tuning(config, task("alpha"), (task("beta"),), home / "out", home, None, config).key[:16]
+
+    assert key({**PROMOT, "prompt_learning_rate": 0.2}) == "5063b15b8cef9672"
+    assert key(PROMOT) not in ("5063b15b8cef9672", key({**PROMOT, "prompt_learning_rate": 0.1}))

@@ -47,6 +47,7 @@ class BaseGrouping(Brief):
                 f"The 'affinity' parameter of {type(self).__name__} must be one of {list(AFFINITIES)}, "
                 f"got {self.affinity!r} instead."
             )
+        self._take_names(X)
         if self.affinity == "precomputed":
             matrix: Matrix = check_affinity(X)
             self.n_features_in_ = matrix.shape[1]
@@ -57,6 +58,14 @@ class BaseGrouping(Brief):
         features = check_array(X, dtype=np.float64)
         self.n_features_in_ = features.shape[1]
         return np.asarray(pairwise_kernels(features, metric=self.affinity))
+
+    def _take_names(self, X: ArrayLike) -> None:
+        """Keep the names of a data frame's columns, as scikit-learn's estimators do."""
+        columns = getattr(X, "columns", ())
+        if len(columns) and all(isinstance(name, str) for name in columns):
+            self.feature_names_in_ = np.asarray(columns, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def _generator(self) -> np.random.Generator:
         state = self.random_state

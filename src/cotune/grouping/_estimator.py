@@ -108,6 +108,9 @@ class SDPClustering(Estimator, CertifiedGrouping):
         tr X = k and X positive semidefinite to rounding; entries may be as low as -tol.
     n_features_in_ : int
         Number of columns seen by ``fit``.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where ``fit`` saw a data frame with such. Rows of a frame of affinities are put
+        in the order of its columns; one whose rows are called otherwise is refused.
 
     Notes
     -----

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from cotune._frames import aligned, numbers_of
 from cotune.exceptions import InputError
 
 ASYMMETRY_WARNING = 0.9
@@ -29,11 +30,11 @@ def as_float_matrix(T: ArrayLike, name: str = "The affinity matrix") -> NDArray[
             f"{name} must be a dense array, got a sparse {type(T).__name__} instead; "
             f"call its .toarray() first."
         )
-    array: NDArray[Any] = np.asarray(T)
-    if np.iscomplexobj(array):
+    values, _ = aligned(T, name)
+    if np.iscomplexobj(np.asanyarray(values)):
         raise InputError(f"Complex data not supported: {name.lower()} must be real.")
     try:
-        matrix = np.array(array, dtype=np.float64)
+        matrix = numbers_of(values)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must hold numbers only ({error}).") from None
     if matrix.ndim != 2:

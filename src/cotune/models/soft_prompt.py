@@ -160,8 +160,10 @@ def embedding_of(model: LanguageModel) -> nn.Module:
 def embedding_scale(model: LanguageModel) -> float:
     """Return the root mean square of the embeddings that fresh prompts are drawn from."""
     with torch.no_grad():
-        weight = embedding_of(model).weight[: min(_FREQUENT, len(model.tokenizer), model.vocabulary_size)]
-        return float(weight.float().pow(2).mean().sqrt())
+        table = embedding_of(model).weight
+        assert isinstance(table, torch.Tensor)
+        drawn = table[: min(_FREQUENT, len(model.tokenizer), model.vocabulary_size)]
+        return float(drawn.float().pow(2).mean().sqrt())
 
 
 def _from_vocabulary(model: LanguageModel, length: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import parse
+from cotune._html import paragraphs, table
 from cotune._repr import Brief
 from cotune.answering import (
     ChoiceConfig,
@@ -101,6 +102,13 @@ class Evaluation(Brief):
     notes: tuple[str, ...]
     reading: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (row.task, row.metric, str(row.shots), format_mean(row), str(row.n_examples)) for row in self.rows
+        ]
+        shown = table(("task", "metric", "shots", "mean", "examples"), rows)
+        return paragraphs([], self.model) + shown + paragraphs(self.notes)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
@@ -178,8 +186,13 @@ def evaluate(
 
     Examples
     --------
-    >>> evaluation = cotune.evaluate("tuned", ["other-tasks/"], shots=(0, 4))  # doctest: +SKIP
-    >>> [(row.task, row.shots, row.mean) for row in evaluation.rows]  # doctest: +SKIP
+    The model and the tasks here are those that come with cotune; files and hub names do as well.
+
+    >>> from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
+    >>> tasks = toy_tasks(["copy", "max"], train=16, validation=2, test=4)
+    >>> evaluation = cotune.evaluate(TOY_CHECKPOINT, tasks, shots=(0, 2), draws=1)
+    >>> [(row.task, row.shots, row.n_examples) for row in evaluation.rows]
+    [('copy', 0, 4), ('copy', 2, 4), ('max', 0, 4), ('max', 2, 4)]
     """
     content = {"shots": shots, "draws": draws, "with_prompt": with_prompt, "seed": seed, **options}
     config = parse(EvaluateConfig, content, "cotune eval")

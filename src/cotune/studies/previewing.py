@@ -67,6 +67,13 @@ def preview(
     ------
     InputError
         If the tasks, the model or an option is not usable, as for the study or the command itself.
+
+    Examples
+    --------
+    >>> from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
+    >>> found = cotune.preview(toy_tasks(["copy", "max"]), TOY_CHECKPOINT, title="toys")
+    >>> [task.name for task in found.tasks]
+    ['copy', 'max']
     """
     if examples < 1:
         raise InputError(f"examples must be at least 1, got {examples}.")

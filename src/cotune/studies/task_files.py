@@ -60,6 +60,14 @@ def read_tasks(
     ------
     InputError
         If the path does not exist, its content fits no reader, or a task is not usable.
+
+    Examples
+    --------
+    Of a file with the columns ``question`` and ``answer``:
+
+    >>> (task,) = cotune.read_tasks("capitals.csv")
+    >>> task.name, sum(len(task[split]) for split in ("train", "validation", "test"))
+    ('capitals', 12)
     """
     path = Path(path)
     if reader is None and path.suffix in (".yaml", ".yml"):

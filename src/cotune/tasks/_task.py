@@ -38,6 +38,11 @@ class Example(Brief):
         What was said before the answer, where that is more than a question: a system text of the example's
         own, earlier questions and answers, and last a question. A chat format reads these; ``input`` is the
         same as one text.
+
+    Examples
+    --------
+    >>> cotune.Example("Bolivia", ("Sucre", "La Paz")).targets
+    ('Sucre', 'La Paz')
     """
 
     input: str
@@ -73,6 +78,14 @@ class Task(Brief):
         format and the answers.
     left_out : mapping of str to int
         How many examples the data have in each split beyond those that were asked for.
+
+    Examples
+    --------
+    >>> example = cotune.Example("France", ("Paris",))
+    >>> splits = {"train": (example,), "validation": (), "test": ()}
+    >>> task = cotune.Task("capitals", "Name the capital.", splits, metric="exact_match")
+    >>> task["train"][0].input
+    'France'
     """
 
     name: str

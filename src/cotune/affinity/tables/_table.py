@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cotune._frames import aligned, column_names, numbers_of
+from cotune._html import heat_map, paragraphs
 from cotune._repr import Brief
 from cotune.affinity._affinity import Affinity
 from cotune.affinity._higher_order import higher_order
 from cotune.affinity.tables._settings import KINDS, Kind
 from cotune.exceptions import InputError
+
+_SCORES = '; a score table, whose rows are runs, needs kind="score table"'
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class Table(Brief):
     scores: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        runs = f", {self.n_runs} runs" if self.n_runs else ""
+        return paragraphs(self.notes, f"{self.kind} of {len(self.tasks)} tasks{runs}") + heat_map(
+            self.tasks, self.affinity.matrix
+        )
+
 
 def table_of(
     values: ArrayLike,
@@ -69,30 +79,47 @@ def table_of(
     InputError
         If the values are not such a table, or the names do not fit it.
     """
+    shape = _shape(values)
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(f"The table must be of two dimensions, runs or tasks by tasks, got {shape}.")
+    kind = kind or ("affinity matrix" if shape[0] == shape[1] else "score table")
+    if kind not in KINDS:
+        raise InputError(f"The kind of a table must be one of: {', '.join(KINDS)}; got {kind!r}.")
+    if kind == "affinity matrix" and shape[0] != shape[1]:
+        raise InputError(f"An affinity matrix must be square, got {shape}.")
+    note = ""
+    if kind == "affinity matrix":
+        values, note = aligned(values, "The table", _SCORES)
+    numbers = _numbers(values)
+    n = numbers.shape[1]
+    named = column_names(values) if tasks is None else tasks
+    names = [f"task-{at}" for at in range(n)] if named is None else [str(task) for task in named]
+    if len(names) != n:
+        raise InputError(f"A table of {n} columns needs as many names of tasks, got {len(names)}.")
+    checked = check_names("The table", names)
+    if kind == "affinity matrix":
+        return of_matrix(checked, numbers, lower_is_better, notes=(note,) if note else ())
+    return scored(checked, numbers, lower_is_better)
+
+
+def _shape(values: ArrayLike) -> tuple[int, ...]:
     try:
-        numbers = np.array(values, dtype=np.float64)
+        return np.shape(values)
+    except ValueError:
+        raise InputError("The table must hold numbers alone, in rows of one length.") from None
+
+
+def _numbers(values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        numbers = numbers_of(values)
     except (TypeError, ValueError):
         raise InputError("The table must hold numbers alone, in rows of one length.") from None
-    if numbers.ndim != 2 or not numbers.size:
-        raise InputError(f"The table must be of two dimensions, runs or tasks by tasks, got {numbers.shape}.")
     if np.isinf(numbers).any():
         row, column = np.argwhere(np.isinf(numbers))[0]
         raise InputError(
             f"The table has an infinity in row {row}, column {column}; give NaN where nothing is known."
         )
-    n = numbers.shape[1]
-    square = len(numbers) == n
-    kind = kind or ("affinity matrix" if square else "score table")
-    if kind not in KINDS:
-        raise InputError(f"The kind of a table must be one of: {', '.join(KINDS)}; got {kind!r}.")
-    if kind == "affinity matrix" and not square:
-        raise InputError(f"An affinity matrix must be square, got {numbers.shape}.")
-    named = getattr(values, "columns", None) if tasks is None else tasks
-    names = [f"task-{at}" for at in range(n)] if named is None else [str(task) for task in named]
-    if len(names) != n:
-        raise InputError(f"A table of {n} columns needs as many names of tasks, got {len(names)}.")
-    checked = check_names("The table", names)
-    return (of_matrix if kind == "affinity matrix" else scored)(checked, numbers, lower_is_better)
+    return numbers
 
 
 def of_matrix(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
+from cotune._html import paragraphs
 from cotune._repr import Brief
 from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._account import StageAccount
@@ -42,6 +43,10 @@ class StudyResult(Brief, ABC):
     stages: list[StageUsage]
     report: Path | None = None
     accounts: Sequence[StageAccount] = ()
+
+    def _repr_html_(self) -> str:
+        report = [] if self.report is None else [f"report: {self.report}"]
+        return paragraphs([*self.sentences(), *report], type(self).__name__)
 
     @abstractmethod
     def sentences(self) -> Sequence[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from cotune._config import Config, did_you_mean, parse
+from cotune._html import paragraphs, table
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
@@ -54,6 +55,19 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         The file; relative paths in it start from its folder.
     folder : Path
         Where runs and results go.
+
+    Examples
+    --------
+    Of a study of six planted tasks:
+
+    >>> study = cotune.Study.load("study.yaml")
+    >>> study.plan(measure=False).tasks
+    6
+    >>> result = study.run()
+    >>> [len(group) for group in result.groups.members]
+    [3, 3]
+    >>> study.status().complete
+    True
     """
 
     config: ConfigT
@@ -62,6 +76,16 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
 
     config_class: ClassVar[type[StudyConfig]]
     """What the kind's file says."""
+
+    def _repr_html_(self) -> str:
+        rows = [["kind", str(self.config.plain().get("kind", ""))], ["file", str(self.path)]]
+        model = getattr(self.model, "model", None)
+        rows += [["model", str(model)]] if model else []
+        rows += [
+            ["tasks", ", ".join(str(reader.path) for reader in self.config.tasks if hasattr(reader, "path"))]
+        ]
+        rows += [["folder", f"{self.folder}{'' if self.folder.exists() else ' (not run yet)'}"]]
+        return paragraphs([], f"study {self.config.name}") + table(["", ""], [row for row in rows if row[1]])
 
     @staticmethod
     def load(path: str | Path, folder: str | Path | None = None) -> Study[Any, Any]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cotune._html import heat_map, paragraphs
 from cotune._repr import Brief
-from cotune.findings.grouping import gain_text
+from cotune.findings.grouping import gain_text, less_effects
 from cotune.grouping import CertifiedGrouping, Prepared, objective
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
 from cotune.studies.grouping._found import FoundGroups
@@ -115,6 +119,13 @@ class Groups(Brief):
         else:
             yield from ((name, getattr(self, name)) for name in ("objective", "gap", "certified"))
         yield "source", self.source
+
+    def _repr_html_(self) -> str:
+        order = [self.tasks.index(task) for group in self.members for task in group]
+        matrix = less_effects(self.prepared.matrix)[np.ix_(order, order)]
+        starts = accumulate(len(group) for group in self.members)
+        lines = paragraphs(self.sentences(), f"{len(self.members)} groups of {len(self.tasks)} tasks")
+        return lines + heat_map([self.tasks[at] for at in order], matrix, starts)
 
     def sentences(self) -> Sequence[str]:
         """Say what was grouped and how, the groups, their proof and how sure they are, a line each."""

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cotune._html import paragraphs, table
 from cotune._repr import Brief
 from cotune.evaluation.saved_model import RECORD
 from cotune.exceptions import InputError
+from cotune.studies.evaluating import format_mean
 from cotune.studies.tuning._scores import TuneScores
 from cotune.training.tuning import Checkpoint
 
@@ -80,6 +82,16 @@ class TuneResult(Brief):
             if mean > 0
         ]
         return f"On the other tasks it keeps {' and '.join(shares)}." if shares else None
+
+    def _repr_html_(self) -> str:
+        pairs = [(self.before.target, self.after.target)]
+        pairs += zip(self.before.in_context, self.after.in_context, strict=True)
+        rows = [
+            (new.task, new.metric, str(new.shots), format_mean(old), format_mean(new)) for old, new in pairs
+        ]
+        title = f"{self.base}, tuned on {self.target['name']} by {self.config['method']['name']}"
+        shown = table(("task", "metric", "shots", "before", "after"), rows)
+        return paragraphs([], title) + shown + paragraphs([*([self.kept] if self.kept else []), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

@@ -79,9 +79,15 @@ def tune(
 
     Examples
     --------
-    >>> result = cotune.tune("reviews.jsonl", "HuggingFaceTB/SmolLM2-135M", "tuned", "lora")  # doctest: +SKIP
-    >>> result.after.target.mean  # doctest: +SKIP
-    0.91
+    The model and the task here are those that come with cotune; files and hub names do as well.
+
+    >>> from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
+    >>> (copy,) = toy_tasks(["copy"], train=32, validation=8, test=8)
+    >>> result = cotune.tune(copy, TOY_CHECKPOINT, "tuned", "lora", steps=4)
+    >>> sorted(result.best)
+    ['weights']
+    >>> result.after.target.task, result.after.target.n_examples
+    ('copy', 8)
     """
     given = {"steps": steps, "seed": seed, "training": training, "in_context": in_context}
     content = {
