@@ -12,12 +12,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from cotune.evaluation.saved_model import find_saved_model
 from cotune.exceptions import InputError
 from cotune.models import LanguageModel
 from cotune.studies.engine import write_artefact_record
 from cotune.studies.exporting import export
+from cotune.studies.model_card import CardScore, front_matter, loading_code, write_card
 from cotune.tasks import format_prompt, format_target
 from cotune.training.methods import Lora, Promot
 
@@ -139,6 +141,23 @@ def test_a_soft_prompt_goes_beside_the_merged_weights(model, examples, tmp_path)
     assert (saved.base, saved.prompt) == (found.models[0].folder, found.models[0].folder / "prompt")
     alone = AutoModelForCausalLM.from_pretrained(saved.base)
     assert PeftModel.from_pretrained(alone, saved.prompt).peft_config["default"].num_virtual_tokens == 3
+
+
+def test_the_card_of_a_source_goes_along_under_the_new_name(model, tmp_path, monkeypatch):
+    keep(Lora(), model, tmp_path / "old")
+    scores = [CardScore("copy", "nll", 1.5)]
+    head = front_matter(tmp_path / "old", "org/base", name="old", tags=["x"], scores=scores)
+    code = loading_code(tmp_path / "old", "org/base", seq2seq=False)
+    write_card(tmp_path / "old", [head, "# old\n\nTuned.", f"```python\n{code}\n```", "## Data"])
+    found = export(tmp_path / "old", tmp_path / "out", merged=True, names="new")
+    card = (found.models[0].folder / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert (front["library_name"], front["model-index"][0]["name"]) == ("transformers", "new")
+    assert front["model-index"][0]["results"][0]["metrics"][0]["value"] == 1.5
+    assert "# new\n\nTuned." in card
+    assert "## Data" in card
+    assert "PeftModel" not in card
+    assert type(loaded(found.models[0].folder, monkeypatch)).__name__ == "LlamaForCausalLM"
 
 
 def test_what_vllm_does_not_serve_is_left_out_of_its_list_and_said(model, tmp_path):

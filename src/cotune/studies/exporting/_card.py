@@ -23,7 +23,7 @@ def adapt_card(source: Path, folder: Path, name: str, base: str) -> None:
     base : str
         The pretrained model it is on, or was before its adapter was merged.
     """
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
 
     code = f"```python\n{loading_code(folder, base, seq2seq=is_seq2seq(folder))}\n```"
     if not (source / CARD).is_file():
@@ -33,9 +33,11 @@ def adapt_card(source: Path, folder: Path, name: str, base: str) -> None:
         write_card(folder, [head, f"# {name}\n\n`{base}` tuned{trained}.", f"## Loading\n\n{code}", LICENCE])
         return
     card = ModelCard((source / CARD).read_text(encoding="utf-8"), ignore_metadata_errors=True)
-    card.data.library_name = "transformers" if (folder / "config.json").is_file() else "peft"
-    card.data.model_name = name
-    card.data.base_model = None if Path(base).is_dir() else base
+    data = card.data
+    assert isinstance(data, ModelCardData)
+    data.library_name = "transformers" if (folder / "config.json").is_file() else "peft"
+    data.model_name = name
+    data.base_model = None if Path(base).is_dir() else base
     text = re.sub(r"\A\s*# .*", lambda _: f"# {name}", card.text, count=1)
     text = re.sub(r"```python\n.*?\n```", lambda _: code, text, count=1, flags=re.DOTALL)
-    write_card(folder, [f"---\n{card.data.to_yaml()}\n---", text.strip()])
+    write_card(folder, [f"---\n{data.to_yaml()}\n---", text.strip()])
