@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._config import parse
-from cotune.answering import InContextConfig, TaskPrompts, format_notes, gold_notes
+from cotune.answering import InContextConfig, TaskPrompts, check_in_context, gold_notes, merge_notes
 from cotune.exceptions import InputError
 from cotune.findings.preview import Preview, ShownPrompt, ShownToken, TaskPreview
 from cotune.findings.wording import count
@@ -89,7 +89,7 @@ def preview(
     check_tasks(found)
     prompting = _prompting_of(found, str(model), shots, options)
     title = title or (str(source) if isinstance(source, str | Path) else found[0].name)
-    return _previewed(title, found, prompting, None, tasks, examples)
+    return _previewed(title, found, prompting, _notes(found, prompting), tasks, examples)
 
 
 def _is_study(path: Path) -> bool:
@@ -113,6 +113,14 @@ def _prompting_of(
     )
 
 
+def _notes(tasks: Sequence[Task], prompting: Prompting) -> Mapping[str, Sequence[str]]:
+    """Say what was read, cut and dropped in the words of those who train and score."""
+    encoder = prompting.encoder
+    trained = EncodedTasks(tasks, lambda: encoder).check()
+    asked = check_in_context(tasks, prompting.in_context, encoder, seeds=[prompting.seed])
+    return merge_notes({task.name: task.notes for task in tasks}, trained, asked)
+
+
 def _of_study(study: Study[Any, Any], names: Sequence[str], examples: int) -> Preview:
     prompting = study.prompting
     return _previewed(study.config.name, study.tasks, prompting, study.check(), names, examples)
@@ -122,18 +130,17 @@ def _previewed(
     title: str,
     found: Sequence[Task],
     prompting: Prompting,
-    notes: Mapping[str, Sequence[str]] | None,
+    notes: Mapping[str, Sequence[str]],
     patterns: Sequence[str],
     examples: int,
 ) -> Preview:
     names = choose(patterns, [task.name for task in found], "tasks")
     chosen = [task for task in found if task.name in names]
-    told = {task.name: None if notes is None else notes.get(task.name, ()) for task in chosen}
     return Preview(
         title=title,
         date=date.today().isoformat(),
         model=prompting.model,
-        tasks=tuple(_Shown(task, prompting, told[task.name], examples).preview() for task in chosen),
+        tasks=tuple(_Shown(task, prompting, notes.get(task.name, ()), examples).preview() for task in chosen),
         facts=_facts(prompting),
     )
 
@@ -162,13 +169,12 @@ class _Shown:
 
     task: Task
     prompting: Prompting
-    notes: Sequence[str] | None
+    notes: Sequence[str]
     examples: int
 
     def preview(self) -> TaskPreview:
         task, metric = self.task, get_metric(self.task.metric)
         gold = tuple(dict.fromkeys(note for split in SPLITS for note in self._gold(split)))
-        notes = (*task.notes, *self._lost()) if self.notes is None else self.notes
         trained = self._is_trained
         return TaskPreview(
             name=task.name,
@@ -181,7 +187,7 @@ class _Shown:
             examples={split: len(task.splits.get(split, ())) for split in SPLITS},
             lengths=tuple(len(one) for one in self._data.encoded(task.name, "train")) if trained else (),
             prompts=(*self._trained(), *self._asked(), *self._further()),
-            notes=tuple(note for note in dict.fromkeys(notes) if note not in gold),
+            notes=tuple(note for note in self.notes if note not in gold),
             gold=gold,
         )
 
@@ -201,14 +207,6 @@ class _Shown:
         if not self.task.splits.get(split):
             return ()
         return gold_notes(self.task, self.prompting.encoder, self.prompting.in_context, split)
-
-    def _lost(self) -> Iterator[str]:
-        """Say in which format the task is put, and what is cut or dropped so that it fits the model."""
-        yield from format_notes(self.task, self.prompting.encoder)
-        for split in SPLITS:
-            yield from self._data.notes(self.task.name, split)
-        for shots in self._shots:
-            yield from self._prompts(shots).notes
 
     def _prompts(self, shots: int) -> TaskPrompts:
         asked = self.prompting.in_context.model_copy(update={"shots": (shots,), "draws": 1})

@@ -190,7 +190,8 @@ def _text(
         f"  budgets: {budgets}",
         "  # With one seed nothing can be decided, with two hardly anything.",
         "  seeds: 3",
-        "  arms: [grouped, joint, single, random]",
+        "  # Further arms: random (groups of these sizes by lot), branched (together first, then in groups).",
+        "  arms: [grouped, joint, single]",
     ]
     return "\n".join(lines) + "\n"
 

@@ -13,11 +13,13 @@ from cotune.cli._interrupt import keep
 
 if TYPE_CHECKING:
     from cotune.studies import Events
+    from cotune.studies.grouping import GroupingResult
 
 
 class World(StrEnum):
     """The demonstrations there are."""
 
+    LANGUAGE = "language"
     FUNCTIONS = "functions"
     PROMOT = "promot"
     TRANSFER = "transfer"
@@ -27,18 +29,23 @@ def demo(
     world: Annotated[
         World,
         typer.Argument(
-            help="functions: which tasks to train together; promot: what tuning forgets; transfer: what "
-            "instruction tuning does to learning new tasks."
+            help="language: which tasks to train together; functions: that where the answer is known; "
+            "promot: what tuning forgets; transfer: what instruction tuning does to learning new tasks."
         ),
-    ] = World.FUNCTIONS,
+    ] = World.LANGUAGE,
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Where runs and results go; by default demo, or demo-promot and so on.", show_default=False
+            help="Where runs and results go; by default demo, or demo-functions and so on.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
     """Show what cotune does, without a download or a GPU.
+
+    language, about a minute on two cores: the main job. A miniature language model is trained on subsets of
+    twelve tasks; they are grouped by what each is predicted to gain in company, an adapter is trained for
+    each group and compared with one for all and one for each task, and one of the adapters is evaluated.
 
     functions, a minute on two cores: small transformers learn the paper's nine function classes in context.
     Every three of the nine are trained together; what each class gains or loses by its company becomes an
@@ -56,11 +63,50 @@ def demo(
     tell(folder or default)
 
 
+def _language(folder: Path) -> None:
+    from cotune.cli.commands.study import print_result
+    from cotune.studies.grouping import GroupingResult
+
+    print("Twelve tasks and a miniature language model: which of them should be trained together?")
+    result = _run("language.yaml", folder)
+    assert isinstance(result, GroupingResult)
+    _ask_one_adapter(result)
+    print_result(result)
+
+
+def _ask_one_adapter(result: GroupingResult) -> None:
+    """Put the tasks of the largest group to the model as it was and under the adapter of the group."""
+    import cotune
+    from cotune._files import write_text
+    from cotune.cli._table import print_table
+    from cotune.studies.evaluating import format_mean
+
+    if result.groups is None:
+        return
+    members = list(result.groups.members)
+    largest = max(members, key=len)
+    adapter = result.study.folder / "adapters" / f"group-{members.index(largest)}"
+    tasks = result.study.folder / "tasks.yaml"
+    write_text(tasks, f"reader: toy_language\ninclude: [{', '.join(largest)}]\n")
+    before, after = (cotune.evaluate(m, tasks, shots=(2,), draws=1) for m in ("toy_language", adapter))
+    rows = [
+        (old.task, old.metric, format_mean(old), format_mean(new))
+        for old, new in zip(before.rows, after.rows, strict=True)
+    ]
+    print(f"cotune eval {_near(adapter)} {_near(tasks)} --shots 2, before training and after:")
+    print_table(("task", "metric", "before", "after"), rows)
+
+
+def _near(path: Path) -> Path:
+    """Return a path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _functions(folder: Path) -> None:
     from cotune.studies.grouping import GroupingResult, describe_groups
 
     print("Nine function classes, every three of them trained together, then grouped.")
-    result = _run("demo.yaml", folder)
+    result = _run("functions.yaml", folder)
     assert isinstance(result, GroupingResult)
     if result.groups is None:
         return
@@ -125,7 +171,8 @@ def _agreement(truth: list[str], labels: tuple[int, ...]) -> str:
 
 
 _DEMOS: dict[World, tuple[Callable[[Path], None], Path]] = {
-    World.FUNCTIONS: (_functions, Path("demo")),
+    World.LANGUAGE: (_language, Path("demo")),
+    World.FUNCTIONS: (_functions, Path("demo-functions")),
     World.PROMOT: (_promot, Path("demo-promot")),
     World.TRANSFER: (_transfer, Path("demo-transfer")),
 }
