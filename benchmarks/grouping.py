@@ -277,7 +277,7 @@ def others(sizes: Sizes) -> Iterator[Row]:
     for name, structure in OTHERS.items():
         right: Counter[str] = Counter()
         scores: dict[str, list[float]] = {"evidence": [], "entry_cv": []}
-        draws = sizes.draws(20)
+        draws = sizes.draws(10)
         for seed in draws:
             planted, counts = structure.draw(seed)
             T, weights = planted.matrix, counts
