@@ -4,15 +4,18 @@ The same tasks are put to one model as one text and as turns: what it can do in 
 demonstrations; what it can do after a LoRA was trained on all of them, seed by seed in the same order of the
 same examples; and which groups its gradients suggest. Where the instruction is the system text, it is put
 before the question instead, too. Differences are over the tasks, with 95 % margins: the tasks are those of
-one collection, and say little of others.
+one collection, and say little of others. What is done is kept in the folder: the same command goes on after
+an interruption.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +47,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=8, help="of training a task")
     parser.add_argument("--markdown", type=Path, help="write the tables here, too")
     options = parser.parse_args(argv)
-    results = {name: _grouped(options, name) for name in FORMATS}
-    scores = {name: _scores(results[name].study, options, name) for name in FORMATS}
-    study = results["chat"].study
-    tasks = study.tasks
-    moved = _asked(study, [_with_instruction(task) for task in tasks], [0], options, "chat")
+    studies = {name: _study(options, name) for name in FORMATS}
+    tasks = studies["chat"].tasks
+    scores = {name: _asked(study, tasks, options.shots, options, name) for name, study in studies.items()}
+    moved = _asked(studies["chat"], [_with_instruction(task) for task in tasks], [0], options, "moved")
+    results = {name: _grouped(study) for name, study in studies.items()}
+    for name, study in studies.items():
+        scores[name] |= _tuned(study, options)
     lines = [
         "### Scores\n",
-        *_of_scores(scores, {"0-shot": moved["0-shot"]}, [task.name for task in tasks]),
+        *_of_scores(scores, moved, [task.name for task in tasks]),
         "\n### Groups\n",
         *_of_groups(results),
     ]
@@ -68,43 +73,62 @@ def _study(options: argparse.Namespace, format: str) -> GroupingStudy:
     return replace(study, config=study.config.model_copy(update={"learner": learner}))
 
 
-def _grouped(options: argparse.Namespace, format: str) -> GroupingResult:
+def _grouped(study: GroupingStudy) -> GroupingResult:
     with progress(as_json=False) as events:
-        result = run_study(_study(options, format), events)
+        result = run_study(study, events)
     assert isinstance(result, GroupingResult)
     return result
 
 
-def _scores(study: GroupingStudy, options: argparse.Namespace, format: str) -> Scores:
-    found = _asked(study, study.tasks, options.shots, options, format)
-    names = tuple(sorted(task.name for task in study.tasks))
-    runs = [
-        study.learner.fit(names, seed, steps=options.steps * len(names), split="test").scores
-        for seed in range(options.seeds)
-    ]
-    found["tuned"] = np.array([np.mean([run[task.name].value for run in runs]) for task in study.tasks])
-    return found
-
-
 def _asked(
-    study: GroupingStudy,
-    tasks: Sequence[Task],
-    shots: Sequence[int],
-    options: argparse.Namespace,
-    format: str,
+    study: GroupingStudy, tasks: Sequence[Task], shots: Sequence[int], options: argparse.Namespace, name: str
 ) -> Scores:
     """Ask the model as it is, in context."""
-    model = (study.base / study.config.learner.model).resolve()
-    asked = cotune.evaluate(
-        model,
-        tasks,
-        shots=shots,
-        draws=options.draws,
-        format=format,
-        precision=study.config.learner.precision,
-    )
-    cells = {(row.task, row.shots): row.mean for row in asked.rows}
-    return {f"{k}-shot": np.array([cells[task.name, k] for task in tasks]) for k in shots}
+    learner = study.config.learner
+    model = (study.base / learner.model).resolve()
+    how = {"shots": list(shots), "draws": options.draws, "format": learner.format}
+
+    def ask() -> Scores:
+        found = cotune.evaluate(model, tasks, precision=learner.precision, **how)
+        cells = {(row.task, row.shots): row.mean for row in found.rows}
+        return {f"{k}-shot": np.array([cells[task.name, k] for task in tasks]) for k in shots}
+
+    content = {**how, "model": str(model), "tasks": [task.fingerprint for task in tasks]}
+    return _kept(study.folder.parent / f"{name}-asked.json", content, ask)
+
+
+def _tuned(study: GroupingStudy, options: argparse.Namespace) -> Scores:
+    """Train on all tasks together; score each as the mean over the seeds."""
+    names = tuple(sorted(task.name for task in study.tasks))
+
+    def tune() -> Scores:
+        runs = [
+            study.learner.fit(names, seed, steps=options.steps * len(names), split="test").scores
+            for seed in range(options.seeds)
+        ]
+        means = [np.mean([run[task.name].value for run in runs]) for task in study.tasks]
+        return {"tuned": np.array(means)}
+
+    content = {
+        "learner": study.learner.fingerprint,
+        "tasks": [study.learner.task_fingerprint(name) for name in names],
+        "steps": options.steps,
+        "seeds": options.seeds,
+    }
+    return _kept(study.folder.with_name(f"{study.folder.name}-tuned.json"), content, tune)
+
+
+def _kept(file: Path, content: Mapping[str, Any], measure: Callable[[], Scores]) -> Scores:
+    """Return what a file holds of the same content, or measure it and write it there."""
+    if file.is_file():
+        known = json.loads(file.read_text())
+        if known["content"] == content:
+            return {key: np.array(values) for key, values in known["scores"].items()}
+    scores = measure()
+    plain = {key: values.tolist() for key, values in scores.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps({"content": content, "scores": plain}) + "\n")
+    return scores
 
 
 def _with_instruction(task: Task) -> Task:
