@@ -68,7 +68,7 @@ bench-eval: $(READY) | .cache/smollm2
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[harness]"
 	$(BIN)/python benchmarks/evaluate.py
 
-# Plain text beside the chat template, on a model tuned on chats: ten minutes on one core.
+# Plain text beside the chat template, on a model tuned on chats: seven minutes on one core.
 bench-chat: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/chat.py
 
