@@ -132,6 +132,25 @@ def test_words_say_what_was_tested_and_what_was_not():
     assert "over all together" not in describe_gain("abcdef", one)[0]
 
 
+def test_groups_are_not_made_of_chance_where_company_is_any_company():
+    some = runs(6, [1, 2, 3, 6])
+    undecided = 0
+    for seed in range(8):
+        noise = 0.05 * np.random.default_rng(seed).standard_normal(some.shape)
+        scores = np.where(some, 0.3 * (some.sum(1) > 1)[:, None] - 1.0 + noise, np.nan)
+        found = gain_groups(some, scores, draws=200)
+        if found.prediction.fell_back_:
+            assert found.labels == (0,) * 6
+        chance = "not told from chance" in " ".join(describe_gain("abcdef", found))
+        assert chance == (found.undecided and not found.optimal)
+        assert found.over_alone.value < found.bound or not chance
+        undecided += chance
+    assert undecided
+    asked = gain_groups(some, scores, n_clusters=2, draws=0)
+    assert max(asked.labels) == 1
+    assert not asked.undecided
+
+
 def test_tasks_that_lose_are_named():
     inside = runs(3, [1, 2, 3])
     rng = np.random.default_rng(6)
@@ -139,7 +158,7 @@ def test_tasks_that_lose_are_named():
     scores = np.where(inside, inside @ effects.T - 1.0 + 0.001 * rng.standard_normal(inside.shape), np.nan)
     found = gain_groups(inside, scores)
     assert found.labels == (0, 0, 0)
-    assert any(line.startswith("predicted to lose: c (-") for line in describe_gain("abc", found))
+    assert any(line.startswith("predicted to lose: c (\u2212") for line in describe_gain("abc", found))
     assert found.value_of([0, 1, 2]) == 0.0
     assert found.value_of(found.labels) == pytest.approx(found.over_alone.value)
 

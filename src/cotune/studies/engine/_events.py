@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from cotune._repr import Brief
 from cotune.studies.engine._runs import RunRecord
 from cotune.tasks import note_lines
 
@@ -27,7 +28,7 @@ class Events(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class UnderWay(Brief):
     """How far a stage is between the ends of its runs.
 
     Parameters

@@ -46,6 +46,8 @@ class GainGroups(Brief):
         What the predicted mean gain of no partition exceeds.
     exact : bool
         Whether every partition was compared.
+    undecided : bool
+        Whether the runs tell nothing of who should be with whom, so that all together or each alone is taken.
     prediction : PredictedGain
         The predictor that was chosen, and how each did on held-out runs.
     gains : TaskGains
@@ -61,6 +63,7 @@ class GainGroups(Brief):
     together: float
     bound: float
     exact: bool
+    undecided: bool
     prediction: PredictedGain
     gains: TaskGains
     weights: Array
@@ -75,7 +78,9 @@ class GainGroups(Brief):
     @property
     def optimal(self) -> bool:
         """Whether no partition has a larger predicted gain."""
-        return self.exact or self.bound - self.over_alone.value <= 1e-5 * max(abs(self.bound), 1e-12)
+        return (self.exact and not self.undecided) or self.bound - self.over_alone.value <= 1e-5 * max(
+            abs(self.bound), 1e-12
+        )
 
 
 def gain_groups(
@@ -121,6 +126,11 @@ def gain_groups(
     prediction = affinity.PredictedGain((*affinity.PREDICTORS, *predictors)).fit(gains)
     labels, bound = _settle(prediction, n, n_clusters, w, seed)
     exact = n <= MOST_TASKS
+    undecided = False
+    if n_clusters is None and prediction.fell_back_:
+        found = labels
+        labels = _told_from_extremes(prediction, gains, found, w, draws=draws, seed=seed, believe_runs=exact)
+        undecided = labels is not found
     groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
     asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
     gain = prediction.predict(asked, believe_runs=exact)
@@ -141,10 +151,42 @@ def gain_groups(
         together=float(together @ share),
         bound=max(bound / float(w.sum()), float(value @ share)),
         exact=exact,
+        undecided=undecided,
         prediction=prediction,
         gains=gains,
         weights=w,
     )
+
+
+def _told_from_extremes(
+    prediction: PredictedGain,
+    gains: TaskGains,
+    labels: NDArray[np.intp],
+    w: Array,
+    *,
+    draws: int,
+    seed: int,
+    believe_runs: bool,
+) -> NDArray[np.intp]:
+    """Return the groups, or all together or each alone where the runs do not tell these from them.
+
+    Where nothing beats the tasks' own means, groups of one size differ by noise alone, and the best of
+    very many is a little better than all together whatever is true: such groups are taken only where the
+    interval of what they gain over the better of the two lies above 0.
+    """
+    n = len(labels)
+    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
+    if len(groups) in (1, n):
+        return labels
+    asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
+    share, tasks = w / w.sum(), np.arange(n)
+    together = float(prediction.predict(asked[-1:], believe_runs=believe_runs)[0] @ share)
+    if draws:
+        sample = affinity.GainPosterior(gains).draws(asked, draws, seed)
+        rival = sample[:, -1] @ share if together >= 0 else 0.0
+        if np.quantile(sample[:, labels, tasks] @ share - rival, (1.0 - LEVEL) / 2.0) > 0:
+            return labels
+    return np.zeros(n, dtype=np.intp) if together >= 0 else np.arange(n, dtype=np.intp)
 
 
 def _weights(weights: ArrayLike | None, n: int) -> Array:
@@ -231,7 +273,8 @@ def _best(
 def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array) -> float:
     """Of all partitions, into however many groups; the value itself where all were compared."""
     if n <= MOST_TASKS:
-        return -np.inf
+        groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
+        return float(np.where(groups, prediction.predict(groups), 0.0).sum(0) @ w)
     form = _sized(prediction)
     return grouping.gain_bound(form.effects, form.by_size, form.own, weights=w, found=labels)
 

@@ -56,6 +56,8 @@ def describe_gain(tasks: Sequence[str], groups: GainGroups) -> list[str]:
     """Say what the groups are predicted to gain, what no others exceed, and who would lose."""
     unit = groups.gains.unit
     proof = "no partition is predicted to gain more" if groups.optimal else "others may gain more"
+    if groups.undecided and not groups.optimal:
+        proof = "what others are predicted to gain more is not told from chance, and not taken"
     lines = [predicted_gain(groups), f"upper bound {gain_text(groups.bound, unit)}: {proof}"]
     losing = sorted(
         (gain.value, task) for task, gain in zip(tasks, groups.by_task, strict=True) if gain.high < 0
