@@ -534,7 +534,7 @@ def test_debug_prints_a_traceback(tmp_path, capsys):
 
 
 def test_the_demo_recovers_the_three_types(tmp_path, capsys):
-    status, out, error = cotune(capsys, "demo", "--folder", tmp_path / "demo")
+    status, out, error = cotune(capsys, "demo", "functions", "--folder", tmp_path / "demo")
     assert status == 0, error
     assert "sdp: the three types, exactly" in out
     assert "group-0: linear-1.0, linear-0.9, linear-1.1" in out
