@@ -148,6 +148,7 @@ def test_verdict_follows_the_effect_in_either_direction_of_the_metric(effect, de
     result = compare(records, ("grouped", "joint"))
     assert result.overall.decision == decision
     assert [v.decision for v in result.verdicts] == [decision]
+    assert result.readings == (result.overall,), "of one budget there is one verdict"
     assert contrast(result, "joint").gain.mean == pytest.approx(effect, abs=0.05)
     means = {m.arm: m.score.mean for m in result.means if m.task == "t0"}
     if effect:
@@ -188,6 +189,7 @@ def test_opposite_budgets_leave_the_overall_verdict_open():
     assert [v.decision for v in result.verdicts] == ["train together", "train in these groups"]
     assert contrast(result, "joint").gain.sign == 1
     assert result.overall.decision == "not decided by these runs"
+    assert result.readings == (*result.verdicts, result.overall)
     assert "depends on the budget" in result.overall.sentence
     assert "train together at 100 steps a task" in result.overall.sentence
 

@@ -335,3 +335,8 @@ class Comparison(Brief, Plain):
     overall: Verdict
     notes: tuple[str, ...]
     course: Course | None = None
+
+    @property
+    def readings(self) -> tuple[Verdict, ...]:
+        """The verdicts to be read, that over all budgets last; of one budget there is but one."""
+        return (*self.verdicts, self.overall) if len(self.verdicts) > 1 else (self.overall,)

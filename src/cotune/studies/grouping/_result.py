@@ -78,8 +78,7 @@ class GroupingResult(StudyResult):
         """Name the groups, one a line, with what they are to gain, and say what the comparison decided."""
         lines = self.groups.answer() if self.groups is not None else []
         if self.comparison is not None:
-            verdicts = (*self.comparison.verdicts, self.comparison.overall)
-            lines += [verdict.sentence for verdict in verdicts]
+            lines += [verdict.sentence for verdict in self.comparison.readings]
             if self.comparison.course is not None:
                 lines.append(self.comparison.course.sentence)
             lines += unequal_costs(self.costs, self.comparison.reference)

@@ -165,8 +165,8 @@ class GroupingStudy(GroupingDesign):
 
 def _verdicts(found: Compared, comparison: Comparison) -> tuple[list[str], dict[str, Any]]:
     """Return what a comparison says so far, in words and as plain JSON types."""
-    verdicts, course = (*comparison.verdicts, comparison.overall), comparison.course
-    told = [verdict.sentence for verdict in verdicts]
+    course = comparison.course
+    told = [verdict.sentence for verdict in comparison.readings]
     if not found.is_complete:
         told.insert(0, f"So far, by {len(found.records)} of {len(found.arms.runs)} runs of the comparison:")
     known: dict[str, Any] = {
