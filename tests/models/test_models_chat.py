@@ -22,6 +22,10 @@ SPELLED = st.sampled_from(["<|im_end|>", "</s>", "<s>", "<|eot_id|>", "<end_of_t
 TEXT = st.lists(WORDS | SPELLED, min_size=1, max_size=4).map(" ".join)
 
 
+def some_known(text):
+    return not set(text) <= set("猫й \n")  # an answer of nothing but unknown characters is refused
+
+
 @cache
 def encoder(style, **options):
     return Encoder(chat_tokenizer(style), format=CHAT, **options)
@@ -64,7 +68,7 @@ def test_the_answer_and_its_end_are_learned_and_nothing_else(style, instruction,
 
 @pytest.mark.parametrize("style", STYLES)
 @settings(max_examples=40, deadline=None)
-@given(question=WORDS, answer=WORDS)
+@given(question=WORDS, answer=WORDS.filter(some_known))
 def test_it_is_so_for_any_words(style, question, answer):
     encoded = encode_example(encoder(style), TASK, Example(question, (answer,)), answer)
     turns = format_turns(TASK.instruction, [Turn("user", question)])
@@ -73,7 +77,7 @@ def test_it_is_so_for_any_words(style, question, answer):
 
 @pytest.mark.parametrize("style", STYLES)
 @settings(max_examples=40, deadline=None)
-@given(question=TEXT, answer=TEXT)
+@given(question=TEXT, answer=TEXT.filter(some_known))
 def test_what_texts_spell_is_text(style, question, answer):
     asked = encoder(style)
     encoded = encode_example(asked, TASK, Example(question, (answer,)), answer)

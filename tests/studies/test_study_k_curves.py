@@ -6,7 +6,7 @@ import pytest
 
 from cotune.benchmark.planted import block_model
 from cotune.grouping import SDPClustering
-from cotune.studies.grouping._report import _k_curves
+from cotune.studies.grouping._shown import _k_curves
 
 
 @pytest.mark.parametrize("n", [5, 101, 250])
