@@ -42,9 +42,11 @@ def push(folder: Path, name: str) -> str:
 def _told(name: str, otherwise: str) -> Iterator[None]:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
+    # Its bases are what the HTTP library beneath raises where no hub answers, whichever library that is.
+    unanswered = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    except (*unanswered, HFValidationError, OfflineModeIsEnabled, OSError) as error:
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
