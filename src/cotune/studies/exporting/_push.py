@@ -42,11 +42,13 @@ def push(folder: Path, name: str) -> str:
 def _told(name: str, otherwise: str) -> Iterator[None]:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    # Its bases are what the HTTP library beneath raises where no hub answers, whichever library that is.
-    unanswered = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    # The bases of the first are what the HTTP library beneath raises where no hub answers, whichever that is.
+    expected: tuple[type, ...] = (*HfHubHTTPError.__bases__, HFValidationError, OfflineModeIsEnabled, OSError)
     try:
         yield
-    except (*unanswered, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, expected):
+            raise
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
