@@ -184,7 +184,7 @@ def test_groups_that_lose_nothing_by_it_are_merged_one_pair_after_the_other(seed
             break
         groups[a] = groups[a] + groups[b]
         del groups[b]
-    found = _fewest(Whole(), np.arange(7), np.ones(7), believe_runs=False)
+    found = _fewest(Whole(), np.arange(7), np.ones(7))
     assert {frozenset(np.flatnonzero(found == label).tolist()) for label in range(found.max() + 1)} == {
         frozenset(group) for group in groups
     }

@@ -17,7 +17,7 @@ from cotune.findings.grouping import Interval
 from cotune.grouping.gain_partition import MOST_TASKS, all_groups
 
 if TYPE_CHECKING:
-    from cotune.affinity import PredictedGain, SizedEffects, TaskGains
+    from cotune.affinity import GainPosterior, PredictedGain, SizedEffects, TaskGains
     from cotune.affinity.gain_predictors import PredictorMaker
 
 LEVEL = 0.9
@@ -70,10 +70,8 @@ class GainGroups(Brief):
 
     def value_of(self, labels: Sequence[int]) -> float:
         """Predict the mean gain a task of another partition."""
-        found = np.asarray(labels)
-        groups = found[None, :] == np.arange(found.max() + 1)[:, None]
-        gain = self.prediction.predict(groups, believe_runs=self.exact)
-        return float(gain[found, np.arange(len(found))] @ self.weights / self.weights.sum())
+        groups = _members(np.asarray(labels))
+        return float(_worth(self.prediction, groups, self.weights).sum() / self.weights.sum())
 
     @property
     def optimal(self) -> bool:
@@ -125,22 +123,20 @@ def gain_groups(
     w = _weights(weights, n)
     prediction = affinity.PredictedGain((*affinity.PREDICTORS, *predictors)).fit(gains)
     labels, bound = _settle(prediction, n, n_clusters, w, seed)
-    exact = n <= MOST_TASKS
+    posterior = affinity.GainPosterior(gains) if draws else None
     undecided = False
     if n_clusters is None and prediction.fell_back_:
         found = labels
-        labels = _told_from_extremes(prediction, gains, found, w, draws=draws, seed=seed, believe_runs=exact)
+        labels = _told_from_extremes(prediction, posterior, found, w, draws, seed)
         undecided = labels is not found
-    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
-    asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
-    gain = prediction.predict(asked, believe_runs=exact)
-    sample = affinity.GainPosterior(gains).draws(asked, draws, seed) if draws else np.empty((0, *asked.shape))
+    asked = _asked(labels)
+    gain = prediction.predict(asked, believe_runs=_is_exact(n))
+    sample = np.empty((0, *asked.shape)) if posterior is None else posterior.draws(asked, draws, seed)
     tasks = np.arange(n)
     share = w / w.sum()
     value, together = gain[labels, tasks], gain[-1]
     drawn, drawn_together = sample[:, labels, tasks], sample[:, -1]
-    same = len(groups) == 1  # then there is nothing between the two, in no draw
-    if same:
+    if not labels.any():  # one group: then there is nothing between the two, in no draw
         together, drawn_together = value, drawn
     difference = drawn @ share - drawn_together @ share
     return GainGroups(
@@ -150,7 +146,7 @@ def gain_groups(
         by_task=tuple(_gain(float(value[i]), drawn[:, i]) for i in tasks),
         together=float(together @ share),
         bound=max(bound / float(w.sum()), float(value @ share)),
-        exact=exact,
+        exact=_is_exact(n),
         undecided=undecided,
         prediction=prediction,
         gains=gains,
@@ -160,13 +156,11 @@ def gain_groups(
 
 def _told_from_extremes(
     prediction: PredictedGain,
-    gains: TaskGains,
+    posterior: GainPosterior | None,
     labels: NDArray[np.intp],
     w: Array,
-    *,
     draws: int,
     seed: int,
-    believe_runs: bool,
 ) -> NDArray[np.intp]:
     """Return the groups, or all together or each alone where the runs do not tell these from them.
 
@@ -175,18 +169,36 @@ def _told_from_extremes(
     interval of what they gain over the better of the two lies above 0.
     """
     n = len(labels)
-    groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
-    if len(groups) in (1, n):
+    if labels.max() + 1 in (1, n):
         return labels
-    asked = np.vstack([groups, np.ones((1, n), dtype=bool)])
-    share, tasks = w / w.sum(), np.arange(n)
-    together = float(prediction.predict(asked[-1:], believe_runs=believe_runs)[0] @ share)
-    if draws:
-        sample = affinity.GainPosterior(gains).draws(asked, draws, seed)
+    together = _worth(prediction, np.ones((1, n), dtype=bool), w)[0]
+    if posterior is not None:
+        share, sample = w / w.sum(), posterior.draws(_asked(labels), draws, seed)
         rival = sample[:, -1] @ share if together >= 0 else 0.0
-        if np.quantile(sample[:, labels, tasks] @ share - rival, (1.0 - LEVEL) / 2.0) > 0:
+        if np.quantile(sample[:, labels, np.arange(n)] @ share - rival, (1.0 - LEVEL) / 2.0) > 0:
             return labels
     return np.zeros(n, dtype=np.intp) if together >= 0 else np.arange(n, dtype=np.intp)
+
+
+def _is_exact(n: int) -> bool:
+    """Whether every partition of so many tasks is compared, and runs of a group itself are believed."""
+    return n <= MOST_TASKS
+
+
+def _members(labels: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return who is in each group, shape (k, n)."""
+    return np.asarray(labels == np.arange(labels.max() + 1)[:, None])
+
+
+def _asked(labels: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return the groups, and all tasks together as the last."""
+    return np.vstack([_members(labels), np.ones((1, len(labels)), dtype=bool)])
+
+
+def _worth(prediction: PredictedGain, groups: NDArray[np.bool_], w: Array) -> Array:
+    """Return the weighted sum of the gains that are predicted in each group, shape (q,)."""
+    gain = prediction.predict(groups, believe_runs=_is_exact(groups.shape[1]))
+    return np.asarray(np.where(groups, gain, 0.0) @ w)
 
 
 def _weights(weights: ArrayLike | None, n: int) -> Array:
@@ -213,19 +225,16 @@ def _settle(
         prediction.choose(s for s in seen for _ in range(s))
         stays = prediction.chosen_ == before  # yet how far runs are believed may be another: once more
     if k is None:
-        found = _fewest(prediction, found, w, believe_runs=n <= MOST_TASKS)
+        found = _fewest(prediction, found, w)
     return found, _bound(prediction, found, n, w)
 
 
-def _fewest(
-    prediction: PredictedGain, labels: NDArray[np.intp], w: Array, *, believe_runs: bool
-) -> NDArray[np.intp]:
+def _fewest(prediction: PredictedGain, labels: NDArray[np.intp], w: Array) -> NDArray[np.intp]:
     """Merge groups that are predicted to lose nothing by it: of equals the fewest adapters are the answer."""
-    groups = [labels == label for label in range(labels.max() + 1)]
+    groups = list(_members(labels))
 
     def worth(asked: list[NDArray[np.bool_]]) -> Array:
-        rows = np.array(asked)
-        return np.asarray(np.where(rows, prediction.predict(rows, believe_runs=believe_runs), 0.0) @ w)
+        return _worth(prediction, np.array(asked), w)
 
     value = worth(groups)
     rise = np.full((len(groups), len(groups)), -np.inf)
@@ -260,8 +269,8 @@ def _best(
     searched: dict[str, NDArray[np.intp]],
 ) -> NDArray[np.intp]:
     """Return the best partition; of many tasks what was searched before by the same predictor."""
-    if n <= MOST_TASKS:
-        return grouping.best_gain_partition(_table(prediction, n, w), k).labels
+    if _is_exact(n):
+        return grouping.best_gain_partition(_worth(prediction, all_groups(n), w), k).labels
     if prediction.chosen_ not in searched:  # how far runs are believed does not matter there
         form = _sized(prediction)
         searched[prediction.chosen_] = grouping.search_gain_partition(
@@ -272,16 +281,10 @@ def _best(
 
 def _bound(prediction: PredictedGain, labels: NDArray[np.intp], n: int, w: Array) -> float:
     """Of all partitions, into however many groups; the value itself where all were compared."""
-    if n <= MOST_TASKS:
-        groups = labels[None, :] == np.arange(labels.max() + 1)[:, None]
-        return float(np.where(groups, prediction.predict(groups), 0.0).sum(0) @ w)
+    if _is_exact(n):
+        return float(_worth(prediction, _members(labels), w).sum())
     form = _sized(prediction)
     return grouping.gain_bound(form.effects, form.by_size, form.own, weights=w, found=labels)
-
-
-def _table(prediction: PredictedGain, n: int, w: Array) -> Array:
-    groups = all_groups(n)
-    return np.asarray(np.where(groups, prediction.predict(groups), 0.0) @ w)
 
 
 def _sized(prediction: PredictedGain) -> SizedEffects:
