@@ -38,6 +38,10 @@ class Asked(NamedTuple):
         """Return so many times as many questions, put together as often."""
         return Asked(self.times, share * self.read, share * self.written)
 
+    def repeated(self, times: int) -> Asked:
+        """Put the same questions so many times."""
+        return Asked(times * self.times, times * self.read, times * self.written)
+
     def plus(self, other: Asked) -> Asked:
         """Add other questions."""
         return Asked(self.times + other.times, self.read + other.read, self.written + other.written)
@@ -99,6 +103,5 @@ def count_in_context(
         for shots, draw in prompts.draws:
             pairs = list(zip(prompts.examples, prompts.scored(shots, draw), strict=True))
             once = count_answers(model, task, pairs, config).of(share)
-            draws = config.draws if shots else 1
-            total = total.plus(Asked(draws * once.times, draws * once.read, draws * once.written))
+            total = total.plus(once.repeated(config.draws if shots else 1))
     return total

@@ -31,11 +31,32 @@ RecipeT = TypeVar("RecipeT")
 
 @dataclass(frozen=True)
 class Tuning:
-    """A method with its stages on some tasks."""
+    """A method with its stages on some tasks.
+
+    What it comes to follows from the mean tokens of an example of these, without demonstrations.
+    """
 
     method: Method
     stages: Sequence[Stage]
     tasks: Sequence[Task]
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def tokens(self, example: float) -> float:
+        """Return the tokens of all stages."""
+        return sum(self._by_stage(example))
+
+    def seconds(self, laws: Sequence[Law], example: float) -> float:
+        """Return the processor seconds of all stages, whose steps take what laws say."""
+        parts = zip(laws, self.stages, self._by_stage(example), strict=True)
+        return sum(law(stage.steps, tokens) for law, stage, tokens in parts)
+
+    def _by_stage(self, example: float) -> list[float]:
+        held = example * (1 + self.method.demonstrations) + self.method.virtual_tokens
+        return [stage.steps * stage.training.batch_size * held for stage in self.stages]
 
 
 @dataclass(frozen=True)
@@ -58,11 +79,6 @@ class ModelSpeed(Generic[RecipeT]):
     steps: Mapping[RecipeT, tuple[Law, ...]]
     trained_bytes: Mapping[RecipeT, int]
     peak_bytes: int
-
-    def training(self, recipe: RecipeT, stages: Sequence[Stage], length: float) -> float:
-        """Return the seconds of a whole tuning on examples of a mean length."""
-        pairs = zip(stages, self.steps[recipe], strict=True)
-        return sum(law(stage.steps, stage.steps * stage.training.batch_size * length) for stage, law in pairs)
 
 
 def state_bytes(trained: int) -> int:

@@ -33,27 +33,16 @@ class _Work:
     ----------
     tuning : Tuning
         Its method and stages.
-    length : float
-        Mean tokens of a training example.
+    example : float
+        Mean tokens of a training example, without demonstrations.
     on_targets, in_context : int
         How often the targets, and the other tasks, are asked.
     """
 
     tuning: Tuning
-    length: float
+    example: float
     on_targets: int
     in_context: int
-
-    @property
-    def tokens(self) -> int:
-        """Training tokens."""
-        stages = self.tuning.stages
-        return round(sum(stage.steps * stage.training.batch_size * self.length for stage in stages))
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of all stages."""
-        return sum(stage.steps for stage in self.tuning.stages)
 
 
 def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection[str] = ()) -> Costs:
@@ -70,8 +59,8 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     """
     config = study.config
     every = list(dict.fromkeys(study.cells.values()))
-    length = mean_length(study.targets, study.encoder)
-    work = {run: _work(study, run, length) for run in every if study.key(run) not in stored}
+    example = mean_length(study.targets, study.encoder)
+    work = {run: _work(study, run, example) for run in every if study.key(run) not in stored}
     notes = []
     early = sorted({run.method for run in work if len(work[run].tuning.stages) > 1})
     if early and len(config.rates) > 1:
@@ -90,8 +79,8 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
         StagePlan(
             "tuning",
             len(every),
-            sum(of_run.steps for of_run in work.values()),
-            sum(of_run.tokens for of_run in work.values()),
+            sum(of_run.tuning.steps for of_run in work.values()),
+            sum(round(of_run.tuning.tokens(of_run.example)) for of_run in work.values()),
             tuned,
             sum(run.on_targets * on_targets + run.in_context * in_context for run in work.values()),
             len(every) - len(work),
@@ -108,11 +97,10 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     return Costs(len(study.targets) + len(study.evaluation), stages, usage, tuple(notes))
 
 
-def _work(study: RetentionDesign, run: TuneRun, length: float) -> _Work:
+def _work(study: RetentionDesign, run: TuneRun, example: float) -> _Work:
     method, config = tuning(run, study.config)
     names = [task.name for task in study.targets]
     stages = method.stages(config.steps, config.training, names)
-    length = method.virtual_tokens + length * (1 + method.demonstrations)
     on_targets = in_context = 0
     changed = False
     for stage in stages:
@@ -121,7 +109,7 @@ def _work(study: RetentionDesign, run: TuneRun, length: float) -> _Work:
         # Before the first step on the weights the model is the pretrained one, which is measured once.
         in_context += checkpoints if changed else checkpoints - 1 if changes_weights(stage.trains) else 0
         changed |= changes_weights(stage.trains)
-    return _Work(Tuning(method, stages, study.targets), length, on_targets, in_context)
+    return _Work(Tuning(method, stages, study.targets), example, on_targets, in_context)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:
@@ -142,7 +130,7 @@ class _Speed:
 
     def of(self, run: TuneRun, work: _Work) -> float:
         """Return the seconds of a run."""
-        training = self.model.training(_recipe(run), work.tuning.stages, work.length)
+        training = work.tuning.seconds(self.model.steps[_recipe(run)], work.example)
         return training + work.on_targets * self.on_targets + work.in_context * self.in_context
 
 

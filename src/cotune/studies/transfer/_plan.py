@@ -106,14 +106,12 @@ def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | 
     lengths: dict[tuple[str, ...], float] = {}
     for run in runs:
         of_run = _tuning_of(study, run)
-        method, stages = of_run.method, of_run.stages
         if run.tasks not in lengths:
             lengths[run.tasks] = mean_length(of_run.tasks, study.encoder)
-        length = lengths[run.tasks] * (1 + method.demonstrations) + method.virtual_tokens
-        steps += sum(stage.steps for stage in stages)
-        tokens += sum(stage.steps * stage.training.batch_size * length for stage in stages)
+        steps += of_run.steps
+        tokens += of_run.tokens(lengths[run.tasks])
         if speed is not None:
-            seconds += speed.model.training(_recipe(run), stages, length)
+            seconds += of_run.seconds(speed.model.steps[_recipe(run)], lengths[run.tasks])
     return steps, round(tokens), None if speed is None else seconds, None
 
 

@@ -36,19 +36,15 @@ def tuning_cost(
         Folder that relative paths of text to replay start from.
     """
     stages = config.method.stages(config.steps, config.training, [target.name])
-    laws, _ = time_method(model, Tuning(config.method, stages, [target]), base)
-    length = mean_length([target], model.encoder) * (1 + config.method.demonstrations)
-    length += config.method.virtual_tokens
-    training = sum(
-        law(stage.steps, stage.steps * stage.training.batch_size * length)
-        for law, stage in zip(laws, stages, strict=True)
-    )
+    tuning = Tuning(config.method, stages, [target])
+    laws, _ = time_method(model, tuning, base)
+    training = tuning.seconds(laws, mean_length([target], model.encoder))
     checkpoints = sum(len(config.due(stage.steps, stage.checkpoint_every)) for stage in stages)
     asked = _asked(model, config, target, others, checkpoints)
     answers = time_answers(model, [target, *others], config.in_context, seed=config.seed)(asked)
-    steps = sum(stage.steps for stage in stages)
     return (
-        f"About {duration(training + answers)} of processor time: {duration(training)} for {steps:,} steps, "
+        f"About {duration(training + answers)} of processor time: {duration(training)} for {tuning.steps:,} "
+        "steps, "
         f"{duration(answers)} for the questions before, at {checkpoints} checkpoints and after."
     )
 
@@ -65,6 +61,5 @@ def _asked(
     in_context = count_in_context(model, others, config.in_context, seed=config.seed) if others else NOT_ASKED
     total = NOT_ASKED
     for asked, times in ((on_target("test"), 2), (on_target("validation"), checkpoints), (in_context, 2)):
-        for _ in range(times):
-            total = total.plus(asked)
+        total = total.plus(asked.repeated(times))
     return total
