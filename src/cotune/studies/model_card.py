@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cotune._files import write_text
 from cotune.evaluation.saved_model import ADAPTER
+from cotune.tasks import SPLITS
 
 CARD = "README.md"
 """The file that hubs show of a model."""
 
 _CONFIG = "config.json"
+
+_LIBRARIES = ("cotune", "torch", "transformers", "peft")
 
 PLACE = "<the input>"
 """What stands for every input where a prompt is shown."""
@@ -22,6 +26,11 @@ LICENCE = (
     "## Licence\n\nNot known: it follows from the licences of the base model and of the data. Say which it "
     "is before you publish the model."
 )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that models are trained with."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 class CardScore(NamedTuple):
@@ -88,6 +97,22 @@ def front_matter(
 def loading_code(folder: Path, base: str, *, seq2seq: bool) -> str:
     """Return the lines of Python that load what lies in a folder, without cotune."""
     return "\n".join(_code(folder, base, "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"))
+
+
+def loading_section(folder: Path, base: str, *, seq2seq: bool) -> str:
+    """Return how what lies in a folder is loaded, without cotune."""
+    code = loading_code(folder, base, seq2seq=seq2seq)
+    libraries = f"transformers{' and PEFT' if 'peft' in code else ''}"
+    return f"## Loading\n\nIn this folder, with {libraries} alone:\n\n```python\n{code}\n```"
+
+
+def data_table(rows: Iterable[tuple[str, Mapping[str, int], str]]) -> Iterator[str]:
+    """Yield the lines of a table of tasks: name, examples by split, fingerprint."""
+    yield f"| task | {' | '.join(SPLITS)} | fingerprint |"
+    yield "|---" * (2 + len(SPLITS)) + "|"
+    for name, examples, fingerprint in rows:
+        sizes = " | ".join(str(examples[split]) for split in SPLITS)
+        yield f"| {name} | {sizes} | `{fingerprint[:16]}` |"
 
 
 def _code(folder: Path, base: str, auto: str) -> Iterator[str]:

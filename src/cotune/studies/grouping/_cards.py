@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 from collections.abc import Iterator
@@ -22,15 +21,15 @@ from cotune.studies.model_card import (
     LICENCE,
     PLACE,
     CardScore,
+    data_table,
     front_matter,
     holds_model,
     is_seq2seq,
-    loading_code,
+    loading_section,
+    versions,
     write_card,
 )
 from cotune.tasks import SPLITS
-
-_LIBRARIES = ("cotune", "torch", "transformers", "peft")
 
 
 def write_cards(study: GroupingDesign, found: Compared) -> None:
@@ -103,10 +102,8 @@ class _Card:
         return ""
 
     def _loading(self) -> str:
-        code = loading_code(self.folder, self.base, seq2seq=is_seq2seq(self.folder))
+        text = loading_section(self.folder, self.base, seq2seq=is_seq2seq(self.folder))
         prompts = artefact_record(self.folder).get("prompts", {})
-        libraries = f"transformers{' and PEFT' if 'peft' in code else ''}"
-        text = f"## Loading\n\nIn this folder, with {libraries} alone:\n\n```python\n{code}\n```"
         if not prompts:
             return text
         shown = json.dumps(prompts, indent=1, ensure_ascii=False)
@@ -125,20 +122,20 @@ class _Card:
             else ""
         )
         tokens = "" if self.record.tokens is None else f", {self.record.tokens:,} tokens"
-        versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
+        libraries = ", ".join(map(" ".join, versions().items()))
         estimator = ESTIMATORS.name_of(self.study.config.affinity)
         return (
             f"## Training\n\nArm `{self.arm}` of the study, seed {run.seed}: {run.steps:,} steps{tokens}. "
-            f"{first}The groups were found from affinities by `{estimator}`. {versions}. The recipe"
+            f"{first}The groups were found from affinities by `{estimator}`. {libraries}. The recipe"
             f"{f', but for {other}' if other else ''}:\n\n"
             f"```json\n{json.dumps(recipe, indent=1, ensure_ascii=False)}\n```"
         )
 
     def _data(self) -> Iterator[str]:
         yield "## Data\n"
-        yield "| task | train | validation | test | fingerprint |\n|---|---|---|---|---|"
-        for task in self.study.tasks:
-            if task.name in self.run.subset:
-                sizes = " | ".join(str(len(task[split])) for split in SPLITS)
-                yield f"| {task.name} | {sizes} | `{task.fingerprint[:16]}` |"
+        yield from data_table(
+            (task.name, {split: len(task[split]) for split in SPLITS}, task.fingerprint)
+            for task in self.study.tasks
+            if task.name in self.run.subset
+        )
         yield f"\nFingerprint of model and recipe: `{self.study.learner.fingerprint[:16]}`."

@@ -13,7 +13,7 @@ from cotune.studies.evaluating import format_mean
 from cotune.studies.model_card import LICENCE, PLACE, CardScore
 from cotune.studies.tuning._result import TuneResult
 from cotune.studies.tuning._scores import TuneScores
-from cotune.tasks import SPLITS, Task, Turn, format_prompt, format_turns
+from cotune.tasks import Task, Turn, format_prompt, format_turns
 
 if TYPE_CHECKING:
     from cotune.models import Encoder
@@ -83,7 +83,6 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         if shots
         else ""
     )
-    code = model_card.loading_code(folder, result.base, seq2seq=encoder.seq2seq)
     text = json.dumps(_prompt(target, encoder), ensure_ascii=False)
     follows = (
         "its answer follows after a space"
@@ -91,8 +90,7 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         else "`tokenizer.apply_chat_template` writes them, and the answer follows"
     )
     return (
-        f"## Loading\n\nIn this folder, with transformers{' and PEFT' if 'peft' in code else ''} alone:\n\n"
-        f"```python\n{code}\n```\n\n"
+        f"{model_card.loading_section(folder, result.base, seq2seq=encoder.seq2seq)}\n\n"
         f"It was trained on prompts of this form; {follows}:{shown}\n\n"
         f"```json\n{text}\n```"
     )
@@ -112,7 +110,7 @@ def _training(result: TuneResult) -> str:
         f"{stage} after step {checkpoint.step} (validation {abs(checkpoint.score):.3f})"
         for stage, checkpoint in result.best.items()
     )
-    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    versions = ", ".join(map(" ".join, result.versions.items()))
     recipe = {k: v for k, v in result.config.items() if k != "model"}
     return (
         f"## Training\n\nBest checkpoints: {best}. {result.trainable_parameters:,} parameters trained, "
@@ -122,10 +120,9 @@ def _training(result: TuneResult) -> str:
 
 
 def _data(result: TuneResult) -> str:
-    lines = ["## Data\n", "| task | train | validation | test | fingerprint |", "|---|---|---|---|---|"]
-    for facts in (result.target, *result.evaluation):
-        sizes = " | ".join(str(facts["examples"][split]) for split in SPLITS)
-        lines.append(f"| {facts['name']} | {sizes} | `{facts['fingerprint'][:16]}` |")
+    facts = (result.target, *result.evaluation)
+    rows = ((str(task["name"]), task["examples"], str(task["fingerprint"])) for task in facts)
+    lines = ["## Data\n", *model_card.data_table(rows)]
     lines.append(f"\nFingerprint of the base model: `{result.base_fingerprint}`.")
     notes = ["", *(f"- {note}" for note in result.notes)] if result.notes else []
     return "\n".join([*lines, *notes])

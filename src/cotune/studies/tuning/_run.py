@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from cotune.models import locate_model
 from cotune.models.precision import ChosenPrecision, default_device
 from cotune.studies.engine import seen, tell_notes
 from cotune.studies.evaluating import Progress, cut_notes
+from cotune.studies.model_card import versions
 from cotune.studies.tuning._card import write_card
 from cotune.studies.tuning._config import TuneConfig
 from cotune.studies.tuning._cost import tuning_cost
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 """Raised whenever the same command would give another model, so that no old state is taken for a new one."""
-_LIBRARIES = ("cotune", "torch", "transformers", "peft")
 
 
 class TuneEvents(Protocol):
@@ -282,7 +281,7 @@ class _Tuning:
             ),
             tokens=tuned.tokens,
             notes=list(dict.fromkeys([*notes, *tuned.notes, *cut_notes((after.target, *after.in_context))])),
-            versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+            versions=versions(),
             **seen(tuned.examples_seen, tuned.replay_losses),
         )
 
