@@ -135,6 +135,11 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def folder_bytes(folder: Path) -> int:
+    """Return what the files of a folder, and of those in it, take."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def _set_modes(path: Path) -> None:
     """Give a file, or a folder and all in it, the modes that the umask says.
 

@@ -155,8 +155,7 @@ class ChatTemplate(Brief):
         except MemoryError:
             raise
         except Exception as error:  # a template is a program, which may raise anything
-            reason = shorten(str(error), 160, placeholder="...").rstrip(".")
-            raise InputError(f"The chat template of the model cannot be applied: {reason}.") from error
+            raise _refused("applied", error) from error
         return str(text)
 
     def _messages(self, turns: Sequence[Turn]) -> list[dict[str, str]]:
@@ -210,8 +209,12 @@ def _source(tokenizer: PreTrainedTokenizerBase) -> str:
     try:
         return str(tokenizer.get_chat_template())
     except ValueError as error:  # of several templates none is the default
-        reason = shorten(str(error), 160, placeholder="...").rstrip(".")
-        raise InputError(f"The chat template of the model cannot be chosen: {reason}.") from error
+        raise _refused("chosen", error) from error
+
+
+def _refused(what: str, error: Exception) -> InputError:
+    reason = shorten(str(error), 160, placeholder="...").rstrip(".")
+    return InputError(f"The chat template of the model cannot be {what}: {reason}.")
 
 
 def _undated(source: str) -> str:

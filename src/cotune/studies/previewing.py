@@ -17,7 +17,7 @@ from cotune.findings.wording import count
 from cotune.models import Encoded
 from cotune.models.config import ModelConfig
 from cotune.models.token_texts import token_texts, whole_text
-from cotune.studies.engine import Prompting, choose
+from cotune.studies.engine import Prompting, choose, is_study_folder
 from cotune.studies.kinds import Study
 from cotune.studies.task_files import TaskSource, gather_tasks
 from cotune.tasks import SPLITS, Task, check_tasks, get_metric, stops_of
@@ -93,7 +93,7 @@ def preview(
 
 
 def _is_study(path: Path) -> bool:
-    return path.suffix in (".yaml", ".yml") or (path / "study.json").is_file()
+    return path.suffix in (".yaml", ".yml") or is_study_folder(path)
 
 
 def _prompting_of(

@@ -8,7 +8,7 @@ from cotune._files import csv_text
 from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
 from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
-from cotune.studies.engine._folder import locked
+from cotune.studies.engine._folder import is_study_folder, locked
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
@@ -54,6 +54,7 @@ __all__ = [
     "cell",
     "choose",
     "csv_text",
+    "is_study_folder",
     "key_of",
     "load_config",
     "locked",

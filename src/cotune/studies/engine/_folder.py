@@ -106,6 +106,11 @@ class StudyFolder:
             yield
 
 
+def is_study_folder(folder: Path) -> bool:
+    """Whether a folder is a study's."""
+    return (folder / _IDENTITY).is_file()
+
+
 def known_of(folder: Path) -> Mapping[str, Any]:
     """Return what a study's folder says of itself; nothing where it is none."""
     try:
@@ -124,7 +129,7 @@ def study_file_of(folder: Path) -> Path:
         If the folder is no study's, or the file is gone.
     """
     file = folder / _IDENTITY
-    if not file.is_file():
+    if not is_study_folder(folder):
         raise InputError(f"{folder} is not a study's folder; give a study file (YAML) or a study's folder.")
     path = Path(json.loads(file.read_text(encoding="utf-8"))["file"])
     if not path.is_file():

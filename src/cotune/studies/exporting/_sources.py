@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cotune._files import file_names
 from cotune.exceptions import InputError
-from cotune.studies.engine import artefact_record
+from cotune.studies.engine import artefact_record, is_study_folder
 from cotune.studies.model_card import holds_model
 
 _KEPT = ("adapters", "models")
@@ -36,7 +36,7 @@ def find_models(source: Path) -> dict[str, Path]:
     models = {path.name: path for path in kept if path.name[0] != "." and holds_model(path)}
     if models:
         return models
-    if (folder / "study.json").is_file():
+    if is_study_folder(folder):
         raise InputError(
             f"The study in {folder} keeps no model that transformers or PEFT load: its groups are trained by "
             "'cotune run', and runs of a retention or transfer study kept by 'keep: true'."

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cotune._files import folder_bytes
 from cotune.studies.grouping._runs import (
     BranchedRun,
     FeatureRun,
@@ -184,4 +185,4 @@ def _saved(learner: Learner, run: FitRun, steps: int) -> int:
     """Do a fit, and return the bytes of what it saves."""
     with tempfile.TemporaryDirectory() as folder:
         learner.fit(run.subset, run.seed, steps=steps, split=run.split, save_to=Path(folder))
-        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        return folder_bytes(Path(folder))

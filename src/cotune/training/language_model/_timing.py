@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cotune._files import folder_bytes
 from cotune.answering import Asked, count_answers
 from cotune.models import Encoded
 from cotune.tasks import get_metric
@@ -199,4 +200,4 @@ def _saved(attached: Attached, model: LanguageModel) -> int:
     """Return the bytes that a run's model takes on disk."""
     with tempfile.TemporaryDirectory() as folder:
         attached.save(Path(folder), model.tokenizer)
-        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        return folder_bytes(Path(folder))
