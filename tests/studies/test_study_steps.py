@@ -57,9 +57,9 @@ def test_who_is_not_told_of_steps_is_told_of_runs(workshop):
     assert run_study(workshop.study(comparison=None), Few()).groups is not None
 
 
-def begin(board):
+def begin(at, board):
     global place
-    board.take()
+    board.take(at)
     place = board
 
 
@@ -71,15 +71,16 @@ def write(steps):
 def test_workers_write_on_a_board_that_the_command_reads():
     board, far = Board(2), Steps(12_345, 1_999_999, 2_000_000)
     assert board.read() == []
-    with WorkerPool(1, 1, begin, (board,)) as pool:
-        (future,) = pool.submit(write, [far])
-        assert future.result() == [far]
+    with WorkerPool(1, 1, write, begin, (board,)) as pool:
+        assert list(pool.results([far])) == [(far, [far])]
         assert board.read() == [far]
-    board.take()
+    board.take(1)
     board.write(Steps(0, 1, 2))
     assert board.read() == [far, Steps(0, 1, 2)]
     board.clear()
     assert board.read() == [far]
+    board.clear_of(far.job)
+    assert board.read() == []
 
 
 def test_workers_of_a_study_say_how_far_they_are(workshop, monkeypatch):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -190,10 +189,9 @@ def run_functions(
             progress(len(done), len(jobs))
 
     if workers:
-        with WorkerPool(workers, threads=1) as pool:
-            futures = dict(zip(pool.submit(partial(_run, config=config), jobs), jobs, strict=True))
-            for future in as_completed(futures):
-                keep(futures[future], future.result())
+        with WorkerPool(workers, 1, partial(_run, config=config)) as pool:
+            for job, run in pool.results(jobs):
+                keep(job, run)
     else:
         for job in jobs:
             keep(job, _run(job, config))

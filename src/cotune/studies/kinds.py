@@ -37,7 +37,7 @@ def run_study(
     InputError
         If something of the study is not usable; found before any compute is spent.
     RunError
-        If so many runs failed that nothing can be said, or a worker died.
+        If so many runs failed that nothing can be said, or workers die one after another.
     """
     return study.run(events, retry_failed=retry_failed)
 

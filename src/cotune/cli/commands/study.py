@@ -87,7 +87,8 @@ def run(
         result = run_study(loaded, events, retry_failed=retry_failed)
     if as_json:
         found = {"event": "done", "folder": str(loaded.folder), "report": str(result.report)}
-        emit({**found, **result.to_dict()})
+        deaths = {"worker_deaths": list(result.deaths)} if result.deaths else {}
+        emit({**found, **deaths, **result.to_dict()})
         return
     print_result(result)
 
@@ -98,6 +99,8 @@ def print_result(result: StudyResult) -> None:
         print(sentence)
     for account in result.accounts:
         print(f"{account.title}: {account.sentence()}")
+    for sentence in result.deaths:
+        print(sentence)
     print(f"report: {result.report}")
 
 

@@ -6,6 +6,7 @@ A kind is a subclass of :class:`Study` with a configuration, runs, a :class:`Wor
 
 from cotune._files import csv_text
 from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_study_file
+from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._folder import is_study_folder, locked
@@ -24,6 +25,7 @@ from cotune.studies.engine._worker import Job, Worker, artefact_record, peak_mem
 __all__ = [
     "KINDS",
     "Costs",
+    "Deaths",
     "Events",
     "Executor",
     "ExecutorConfig",

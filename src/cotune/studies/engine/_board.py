@@ -35,17 +35,13 @@ class Board:
     """
 
     def __init__(self, places: int) -> None:
-        context = get_context("spawn")
-        self._taken = context.Value("i", 0)
         # One number a place, which is read and written whole: the three never come from two steps.
-        self._places = context.RawArray("q", places)
+        self._places = get_context("spawn").RawArray("q", places)
         self._place = 0
 
-    def take(self) -> None:
-        """Take a place; called once, in the worker."""
-        with self._taken.get_lock():
-            self._place = min(self._taken.value, len(self._places) - 1)
-            self._taken.value += 1
+    def take(self, place: int) -> None:
+        """Take a place; called in the worker before it writes."""
+        self._place = place
 
     def write(self, steps: Steps) -> None:
         """Say how far the worker is."""
@@ -55,6 +51,12 @@ class Board:
     def clear(self) -> None:
         """Say that the worker is at nothing."""
         self._places[self._place] = 0
+
+    def clear_of(self, job: int) -> None:
+        """Say for a worker that died that nobody is at its job."""
+        for place, number in enumerate(self._places):
+            if int(number) >> 2 * _BITS == job:
+                self._places[place] = 0
 
     def read(self) -> list[Steps]:
         """Return how far those workers are that are at something."""

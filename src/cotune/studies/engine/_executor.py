@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeAlias
@@ -13,8 +11,8 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias
 from pydantic import NonNegativeInt, PositiveInt
 
 from cotune._config import Config
-from cotune.exceptions import RunError
 from cotune.studies.engine._board import Board, Steps
+from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker, start_worker
@@ -40,14 +38,23 @@ class ExecutorConfig(Config):
         return available_cores() if self.workers == "auto" else self.workers
 
     @contextmanager
-    def open(self, worker: Worker[RunT]) -> Iterator[Executor[RunT]]:
-        """Make the executor; when the block ends, so do its workers."""
+    def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:
+        """Make the executor; when the block ends, so do its workers.
+
+        Parameters
+        ----------
+        worker : Worker
+            Not started.
+        deaths : Deaths, optional
+            Is told of workers that die, and says what becomes of their runs.
+        """
         if self.processes == 0:
             yield InlineExecutor(worker, self.threads)
             return
         board = Board(self.processes)
-        with WorkerPool(self.processes, self.threads, _start_worker, (worker, self.threads, board)) as pool:
-            yield LocalExecutor(pool, board)
+        start = (worker, self.threads, board)
+        with WorkerPool(self.processes, self.threads, _do, _start_worker, start) as pool:
+            yield LocalExecutor(pool, board, deaths or Deaths())
 
 
 OnJobs: TypeAlias = Callable[[Sequence[Steps]], None]
@@ -91,16 +98,20 @@ class InlineExecutor(Generic[RunT]):
 class LocalExecutor(Generic[RunT]):
     """Does jobs in worker processes that load the model once each and outlive single jobs.
 
+    A worker that dies is replaced; what it was doing is done again, once.
+
     Parameters
     ----------
     pool : WorkerPool
-        The processes, a copy of the worker started in each.
+        The processes, a copy of the worker started in each with its first job.
     board : Board
         Where they write how far they are.
+    deaths : Deaths
+        Says what becomes of the runs of workers that die.
     """
 
-    def __init__(self, pool: WorkerPool, board: Board) -> None:
-        self._pool, self._board = pool, board
+    def __init__(self, pool: _Pool, board: Board, deaths: Deaths) -> None:
+        self._pool, self._board, self._deaths = pool, board, deaths
 
     def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs on the workers.
@@ -108,27 +119,23 @@ class LocalExecutor(Generic[RunT]):
         Raises
         ------
         RunError
-            If a worker process died (killed for memory, say); what finished before was yielded.
+            If workers die one after another and nothing comes of any; what finished before was yielded.
         """
-        if not jobs:
-            return
-        pending: set[Future[list[RunRecord]]] = set()
+        self._pool.put(enumerate(jobs))
         try:
-            pending = set(self._pool.submit(_do, list(enumerate(jobs))))
-            while pending:
-                finished, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
+            while self._pool.busy:
+                for (number, job), records, death in self._pool.take(_LOOK_SECONDS):
+                    if records is None:
+                        self._board.clear_of(number)
+                        again, records = self._deaths.died(job, death)
+                        self._pool.put((number, one) for one in again)
+                    else:
+                        self._deaths.ended()
+                    if records:
+                        yield records
                 on_jobs(self._board.read())
-        except BrokenProcessPool as error:
-            self._pool.kill()
-            raise RunError(
-                "A worker process died, perhaps for want of memory; finished runs are kept, and the same "
-                "command goes on (set fewer executor.workers, if it was memory)."
-            ) from error
         finally:
-            for future in pending:
-                future.cancel()
+            self._pool.forget()
 
 
 def available_cores() -> int:
@@ -142,9 +149,9 @@ _board: Board | None = None
 """Where it writes how far it is."""
 
 
-def _start_worker(worker: Worker[Any], threads: int, board: Board) -> None:
+def _start_worker(place: int, worker: Worker[Any], threads: int, board: Board) -> None:
     global _worker, _board
-    board.take()
+    board.take(place)
     start_worker(worker, threads)
     _worker, _board = worker, board
 
@@ -159,6 +166,9 @@ def _do(numbered: tuple[int, Job[Any]]) -> list[RunRecord]:
             return _worker.do(job)
     finally:
         board.clear()
+
+
+_Pool: TypeAlias = WorkerPool[tuple[int, Job[Any]], list[RunRecord]]
 
 
 def _told(on_jobs: OnJobs, number: int, step: int, steps: int) -> None:

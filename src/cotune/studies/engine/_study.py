@@ -20,6 +20,7 @@ from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._account import KeptPlan, StageAccount, hash_of
 from cotune.studies.engine._config import StudyConfig, read_study_file
+from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._plan import Costs, Plan
@@ -225,17 +226,22 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         check_trackers(self.config.executor.track)
         notes = self.check()
         tell_notes(events, notes)
-        with self._executing(events, retry_failed=retry_failed) as runner:
-            return self._accounted(self.follow(runner, notes))
+        deaths = Deaths(events.note)
+        with self._executing(events, deaths, retry_failed=retry_failed) as runner:
+            result = self._accounted(self.follow(runner, notes))
+        result.deaths = deaths.sentences()
+        return result
 
     @contextmanager
-    def _executing(self, events: Events, *, retry_failed: bool) -> Iterator[ExecutingRunner[RunT]]:
+    def _executing(
+        self, events: Events, deaths: Deaths, *, retry_failed: bool
+    ) -> Iterator[ExecutingRunner[RunT]]:
         """Hold the folder, the store and the workers while the block does runs."""
         with (
             self.home.hold(self._machine),
             open_store(self.home.store) as store,
             self._tracking(store, events) as told,
-            self.config.executor.open(self.worker()) as executor,
+            self.config.executor.open(self.worker(), deaths) as executor,
         ):
             if retry_failed:
                 store.forget([record.key for record in store if record.error is not None])
