@@ -33,6 +33,14 @@ def test_it_ends_with_groups_of_all_tasks_adapters_and_a_report(shown):
     assert (folder / "scores.csv").is_file()
 
 
+def test_company_helps_its_tasks(shown):
+    folder, out = shown
+    groups = json.loads((folder / "groups.json").read_text())
+    assert 1 < len(groups["groups"]) < 12
+    assert groups["gain"]["over_alone"]["low"] > 0
+    assert "training in these groups beats" in out
+
+
 def test_the_adapter_that_is_evaluated_has_learned_its_tasks(shown):
     folder, out = shown
     tasks = yaml.safe_load((folder / "tasks.yaml").read_text())["include"]
