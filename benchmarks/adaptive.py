@@ -17,6 +17,8 @@ Four ways to groups are compared by their adjusted Rand index (ARI) after a numb
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py --markdown adaptive.md --figure adaptive.svg
     OMP_NUM_THREADS=1 python benchmarks/adaptive.py --scale
+
+``benchmarks/algorithm_3.py`` sets the paper's own algorithm beside it, on the same worlds.
 """
 
 from __future__ import annotations

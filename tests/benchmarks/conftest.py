@@ -30,7 +30,8 @@ def bench(capsys):
         spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where dataclasses look for it
-        spec.loader.exec_module(module)
+        with mock.patch.object(sys, "path", [*sys.path, str(FOLDER)]):  # one script may use another
+            spec.loader.exec_module(module)
         capsys.readouterr()
         module.main([str(option) for option in options])
         return capsys.readouterr().out

@@ -283,6 +283,19 @@ def test_recordings_become_tables_of_their_families(short, tmp_path, capsys):
     assert "function classes: 9 tasks" in capsys.readouterr().out
 
 
+def test_algorithm_3_is_measured_beside_adaptive(bench, tmp_path):
+    markdown = tmp_path / "algorithm-3.md"
+    sizes = ("--tasks", 24, "--groups", 3, "--sizes", 3, "--steps", 3, "--budgets", 5, 20, "--ks", 5)
+    printed = bench("algorithm_3", *sizes, "--seeds", 1, "--markdown", markdown)
+    assert markdown.read_text() in printed
+    by_way = {row[0]: row for row in rows(printed)}
+    assert by_way["sampling alone"][1] == "1.00 (1.00 to 1.00), 120 runs", "m = 5 b, 24 tasks"
+    assert by_way["printed (c = 1)"][-1] == "1", "the threshold at 1 / n merges groups"
+    assert by_way["5"][1:] == [cell for cell in by_way["5"][1:] if float(cell[:4]) < 1], "k that is not there"
+    (ours,) = re.findall(r"`adaptive` stops by itself after (\d+) runs with an ARI of 1\.00", printed)
+    assert int(ours) < 120
+
+
 def test_adaptive_study_finds_the_planted_groups(short):
     study = Study.load(short("adaptive_thousand", learner={"tasks": 40, "groups": 4}))
     result = run_study(study)

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotune.benchmark.planted import block_model, fig2
+from cotune.exceptions import InputError
 from cotune.grouping import ROUNDINGS, SDPClustering, objective
 from cotune.grouping._partition import density_sum, partition_matrix
 from cotune.grouping.local_search import _State, improve
 from cotune.grouping.propose import propose, split_starts
-from cotune.grouping.rounding import fill_empty, pivoted_qr, random_partition, threshold
+from cotune.grouping.rounding import fill_empty, pivoted_qr, random_partition, row_threshold, threshold
 
 
 def symmetric_noise(seed: int, n: int) -> np.ndarray:
@@ -135,3 +136,23 @@ def test_weak_signal_is_recovered_among_a_thousand_tasks():
     model = SDPClustering(6, tol=1e-4).fit(planted.matrix)
     assert model.certified_
     assert np.mean(model.labels_ == planted.labels) == 1.0
+
+
+def test_the_threshold_of_the_paper_takes_its_constant():
+    planted = fig2(0)
+    model = SDPClustering(3, rounding="threshold", rounding_c=1.5).fit(planted.matrix)
+    assert model.n_clusters_ == 3
+    X = np.full((4, 4), 0.26)
+    np.fill_diagonal(X, 0.4)
+    X[0, 3] = X[3, 0] = 0.0
+    assert threshold(X, 2).tolist() == [0, 0, 0, 0], "0 and 3 are linked through the others"
+    assert row_threshold(X, 2).tolist() == [0, 0, 0, 1]
+    assert row_threshold(X, 2, c=1.5).tolist() == [0, 1, 2, 3]
+
+
+def test_the_constant_belongs_to_the_thresholds_and_is_at_least_1():
+    T = symmetric_noise(0, 6)
+    with pytest.raises(InputError, match=r"'rounding_c' .* of the roundings threshold and row_threshold"):
+        SDPClustering(2, rounding_c=1.5).fit(T)
+    with pytest.raises(InputError, match=r"'rounding_c' .* must be at least 1, got 0.5"):
+        SDPClustering(2, rounding="threshold", rounding_c=0.5).fit(T)

@@ -35,9 +35,13 @@ def planted_labels(study):
     return [study.learner.families[task] for task in study.learner.tasks]
 
 
+OPTIONS = {"paper_adaptive": {"k": 3, "adaptive_steps": 2, "matrix": "prepared"}}
+"""What an estimator has to be told."""
+
+
 @pytest.fixture(params=sorted(ESTIMATORS))
 def affinity(request):
-    return {"estimator": request.param}
+    return {"estimator": request.param, **OPTIONS.get(request.param, {})}
 
 
 def test_it_finds_the_planted_groups_and_runs_nothing_twice(planted, affinity):

@@ -147,3 +147,40 @@ def test_the_order_of_arrival_is_kept_until_a_task_goes(tmp_path):
     assert arrivals(tmp_path, ["a", "b"]) == [["b", "a"]]
     assert arrivals(tmp_path, ["a", "c", "b"]) == [["b", "a"], ["c"]]
     assert arrivals(tmp_path, ["a", "c"]) == [["a", "c"]]
+
+
+PAPER = {"estimator": "paper_adaptive", "k": 2, "adaptive_steps": 2, "matrix": "prepared"}
+
+
+def test_the_papers_algorithm_takes_its_runs_and_those_of_later_tasks(planted):
+    study, counter = planted.study(affinity=PAPER, learner=CLEAR), Events()
+    result = run_study(study, counter)
+    assert len(counter.runs) == 14 + 5 * 14, "each task alone, and m = 5 b"
+    assert adjusted_rand_score(truth(study), result.groups.labels) == 1.0
+    told = result.groups.to_dict()
+    assert told["answer"] == "paper_adaptive"
+    assert told["stability"] is None
+    assert any("never met in the 70 runs of Algorithm 3" in note for note in result.estimate.notes)
+    grown, later = planted.study(affinity=PAPER, learner={**CLEAR, "tasks": 18}), Events()
+    result = run_study(grown, later)
+    assert len(later.runs) == 4 + 5 * 4
+    assert adjusted_rand_score(truth(grown), result.groups.labels) == 1.0
+    assert study_status(grown).complete
+
+
+def test_the_papers_algorithm_is_told_its_number_of_groups(planted):
+    with pytest.raises(InputError, match=r"grouping.n_clusters: this estimator finds .* by affinity.k\."):
+        planted.study(affinity=PAPER, grouping={"n_clusters": 2})
+    with pytest.raises(InputError, match=r"affinity\.k: .*required"):
+        planted.study(affinity={"estimator": "paper_adaptive"})
+    with pytest.raises(InputError, match="affinity: adaptive_steps must be from 1 to 3 for 9 tasks"):
+        planted.study(affinity={**PAPER, "adaptive_steps": 4}).check()
+
+
+def test_the_threshold_says_how_many_groups_it_made(planted):
+    merged = {**PAPER, "k": 4, "rounding": "threshold", "c": 1.0, "matrix": "raw"}
+    study = planted.study(affinity=merged, learner={**CLEAR, "noise": 2.0})
+    result = run_study(study)
+    found = max(result.groups.labels) + 1
+    assert found != 4
+    assert any(f"made {found} groups where 4 were asked for" in note for note in result.estimate.notes)

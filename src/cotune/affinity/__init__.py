@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cotune.affinity._pairwise import gains, pairwise
     from cotune.affinity._regroup import Propose
     from cotune.affinity._reliability import Reliability, reliability
+    from cotune.affinity.adagroup import AdaGroup, Relax
     from cotune.affinity.adaptive import AdaptiveGrouping
     from cotune.affinity.agreement import rank_agreement, within_task_correlation
     from cotune.affinity.company_surrogate import CompanySurrogate
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cotune.affinity.tables import Table, read_table, table_of
 
 _HOMES = {
+    "AdaGroup": "adagroup",
     "AdaptiveGrouping": "adaptive",
     "Affinity": "_affinity",
     "Calibrated": "_calibrated",
@@ -55,6 +57,7 @@ _HOMES = {
     "PREDICTORS": "gain_predictors",
     "PredictedGain": "predicted_gain",
     "Propose": "_regroup",
+    "Relax": "adagroup",
     "Reliability": "_reliability",
     "SizedEffects": "gain_predictors",
     "Table": "tables",
@@ -85,6 +88,7 @@ _HOMES = {
 
 __all__ = [
     "PREDICTORS",
+    "AdaGroup",
     "AdaptiveGrouping",
     "Affinity",
     "Calibrated",
@@ -99,6 +103,7 @@ __all__ = [
     "Linearised",
     "PredictedGain",
     "Propose",
+    "Relax",
     "Reliability",
     "SizedEffects",
     "Table",

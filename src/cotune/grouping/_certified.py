@@ -20,7 +20,7 @@ from cotune.grouping._validation import check_labels, check_square, check_weight
 from cotune.grouping.evidence import likelihood_partition
 from cotune.grouping.exact import MAX_TASKS
 from cotune.grouping.number_of_groups import KPath
-from cotune.grouping.rounding import ROUNDINGS, round_solution
+from cotune.grouping.rounding import ROUNDINGS, THRESHOLDS, round_solution
 from cotune.grouping.sdp import solve
 from cotune.grouping.shrinkage import Shrunk, shrink
 
@@ -53,6 +53,7 @@ class CertifiedGrouping(BaseGrouping):
         time_limit: float | None = None,
         exact_max: int = 15,
         rounding: str = "best",
+        rounding_c: float = 1.0,
         partition: str = "auto",
         warm_start: ArrayLike | bool | None = None,
         callback: Progress | None = None,
@@ -68,6 +69,7 @@ class CertifiedGrouping(BaseGrouping):
         self.time_limit = time_limit
         self.exact_max = exact_max
         self.rounding = rounding
+        self.rounding_c = rounding_c
         self.partition = partition
         self.warm_start = warm_start
         self.callback = callback
@@ -149,6 +151,15 @@ class CertifiedGrouping(BaseGrouping):
                 f"The 'rounding' parameter of {name} must be one of {['best', *ROUNDINGS]}, "
                 f"got {self.rounding!r} instead."
             )
+        if self.rounding not in THRESHOLDS and self.rounding_c != 1.0:
+            raise InputError(
+                f"The 'rounding_c' parameter of {name} is of the roundings {' and '.join(THRESHOLDS)}, "
+                f"got {self.rounding_c!r} with {self.rounding!r}."
+            )
+        if not self.rounding_c >= 1.0:
+            raise InputError(
+                f"The 'rounding_c' parameter of {name} must be at least 1, got {self.rounding_c!r} instead."
+            )
         if self.partition not in PARTITIONS:
             raise InputError(
                 f"The 'partition' parameter of {name} must be one of {list(PARTITIONS)}, "
@@ -183,7 +194,7 @@ class CertifiedGrouping(BaseGrouping):
         labels = solution.labels
         self.X_ = solution.X
         if self.rounding != "best":
-            labels = round_solution(self.X_, problem.n_clusters, self.rounding)
+            labels = round_solution(self.X_, problem.n_clusters, self.rounding, c=self.rounding_c)
         sdp_value = solution.value if solution.sdp_value is None else solution.sdp_value
         self.sdp_value_ = problem.original(sdp_value)
         self.sdp_bound_ = problem.original(solution.bound)

@@ -43,10 +43,13 @@ class SDPClustering(Estimator, CertifiedGrouping):
     exact_max : int
         Up to this many tasks, groups that the relaxation does not prove are found by exact search; at
         most 20, 0 to rely on the relaxation alone.
-    rounding : {"best", "kmeans", "agglomerative", "threshold"}
+    rounding : {"best", "kmeans", "agglomerative", "threshold", "row_threshold"}
         ``"best"`` keeps the best partition over the cheap strategies after local moves. The others
-        return what rounding X gives and nothing else; ``"threshold"`` is the paper's and need not
-        give k groups.
+        return what rounding X gives and nothing else; ``"threshold"`` is the paper's, ``"row_threshold"``
+        as its authors' code reads it, and neither need give k groups.
+    rounding_c : float
+        Where to cut under these two: tasks share a group when X_uv > c / n. The paper says c >= 1; at
+        1 groups merge, 1.5 suits groups of about equal sizes.
     warm_start : array-like of shape (n,) or (n, n), optional
         Groups of an earlier step, or an X, to start from; False is None, for scikit-learn's sake.
     callback : callable, optional

@@ -1,6 +1,6 @@
 """From a solution X of Eq. 5, or any embedding of the tasks, to groups.
 
-Every strategy but the paper's threshold returns a partition of all tasks into exactly k non-empty groups.
+Every strategy but the two thresholds returns a partition of all tasks into exactly k non-empty groups.
 """
 
 from __future__ import annotations
@@ -41,6 +41,33 @@ def threshold(X: Matrix, n_clusters: int, *, c: float = 1.0) -> Labels:
     """
     linked = csr_array(c / len(X) < X)
     return first_appearance(connected_components(linked, directed=False)[1])
+
+
+def row_threshold(X: Matrix, n_clusters: int, *, c: float = 1.0) -> Labels:
+    """Round as the authors' own code reads Procedure 1: row by row, without closing the relation.
+
+    The first task that has no group yet opens one, with all tasks v without a group for which X_uv > c / n.
+    One stray entry moves one task and not a whole group, but the order of the tasks matters. Like
+    :func:`threshold` it may give more or fewer than ``n_clusters`` groups; unlike that code it drops no task.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n)
+        A solution of Eq. 5.
+    n_clusters : int
+        Not used; all strategies share a signature.
+    c : float
+        The constant of the threshold, at least 1 in the paper.
+    """
+    labels = np.full(len(X), -1, dtype=np.intp)
+    groups = 0
+    for task, row in enumerate(X):
+        if labels[task] >= 0:
+            continue
+        labels[(labels < 0) & (row > c / len(X))] = groups
+        labels[task] = groups
+        groups += 1
+    return labels
 
 
 def kmeans_rows(X: Matrix, n_clusters: int, *, rng: np.random.Generator, n_init: int = 4) -> Labels:
@@ -147,16 +174,19 @@ def _seeded_kmeans(X: Matrix, n_clusters: int) -> Labels:
     return kmeans_rows(X, n_clusters, rng=np.random.default_rng(0))
 
 
+THRESHOLDS: dict[str, Callable[..., Labels]] = {"threshold": threshold, "row_threshold": row_threshold}
+"""The strategies that cut X at c / n, and may return another number of groups."""
+
 ROUNDINGS: dict[str, Callable[[Matrix, int], Labels]] = {
-    "threshold": threshold,
+    **THRESHOLDS,
     "kmeans": _seeded_kmeans,
     "agglomerative": agglomerative,
 }
-"""Strategies by name, each from (X, k) to labels; only ``threshold`` may return another number of groups."""
+"""Strategies by name, each from (X, k) to labels."""
 
 
-def round_solution(X: Matrix, n_clusters: int, strategy: str) -> Labels:
-    """Round X by a named strategy.
+def round_solution(X: Matrix, n_clusters: int, strategy: str, *, c: float = 1.0) -> Labels:
+    """Round X by a named strategy, one of the thresholds at c / n.
 
     Raises
     ------
@@ -165,4 +195,6 @@ def round_solution(X: Matrix, n_clusters: int, strategy: str) -> Labels:
     """
     if strategy not in ROUNDINGS:
         raise InputError(f"rounding must be one of {sorted([*ROUNDINGS, 'best'])}, got {strategy!r} instead.")
+    if strategy in THRESHOLDS:
+        return THRESHOLDS[strategy](X, n_clusters, c=c)
     return ROUNDINGS[strategy](X, n_clusters)

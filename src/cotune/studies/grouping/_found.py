@@ -18,8 +18,8 @@ class FoundGroups(Brief):
     ----------
     labels : ndarray of int, shape (n,)
         The group of every task, numbered from 0.
-    confidence : ndarray of shape (n,)
-        Share of the resamples of the runs in which the task kept its group.
+    confidence : ndarray of shape (n,), or None
+        Share of the resamples of the runs in which the task kept its group; None where none were made.
     resamples : int
         How many.
     matrix : ndarray of shape (n, n)
@@ -31,7 +31,7 @@ class FoundGroups(Brief):
     """
 
     labels: NDArray[np.intp]
-    confidence: NDArray[np.float64]
+    confidence: NDArray[np.float64] | None
     resamples: int
     matrix: NDArray[np.float64]
     steps: tuple[str, ...]

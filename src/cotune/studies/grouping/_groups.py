@@ -229,6 +229,8 @@ class Groups(Brief):
 
     def _stability_dict(self) -> dict[str, Any] | None:
         if self.found is not None:
+            if self.found.confidence is None:
+                return None
             confidence = dict(zip(self.tasks, self.found.confidence.tolist(), strict=True))
             return {"resamples": self.found.resamples, "confidence": confidence}
         if self.stability is None:

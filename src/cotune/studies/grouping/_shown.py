@@ -93,8 +93,9 @@ def _k_rule(groups: Groups, given: str) -> str:
 
 def _sureness(groups: Groups) -> tuple[tuple[float, ...], int]:
     """How often each task stayed in its group, over how many resamples."""
-    if groups.found is not None:
-        return tuple(groups.found.confidence.tolist()), groups.found.resamples
+    found = groups.found
+    if found is not None:
+        return (() if found.confidence is None else tuple(found.confidence.tolist())), found.resamples
     if groups.stability is not None:
         return tuple(groups.stability.confidence.tolist()), len(groups.stability.n_clusters)
     return (), 0

@@ -222,5 +222,5 @@ class GroupingStudyConfig(StudyConfig):
             if self.affinity.finds_groups and given:
                 raise InputError(
                     f"{where}: grouping.{key}: this estimator finds the groups and their number itself; "
-                    "leave the key out, and bound the number by affinity.k_max."
+                    f"leave the key out, and bound the number by affinity.{self.affinity.most_groups}."
                 )

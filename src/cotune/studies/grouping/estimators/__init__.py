@@ -24,6 +24,7 @@ from cotune.studies.grouping.estimators.kernel_surrogate import KernelSurrogate
 from cotune.studies.grouping.estimators.linear_surrogate import LinearSurrogate
 from cotune.studies.grouping.estimators.lookahead import Lookahead
 from cotune.studies.grouping.estimators.pairwise import Pairwise
+from cotune.studies.grouping.estimators.paper_adaptive import PaperAdaptive
 
 ESTIMATORS: Registry[Estimator] = Registry(
     Estimator,
@@ -39,6 +40,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "linear_surrogate": LinearSurrogate,
         "lookahead": Lookahead,
         "pairwise": Pairwise,
+        "paper_adaptive": PaperAdaptive,
     },
 )
 """The names a study file may write under ``affinity.estimator``."""
@@ -59,6 +61,7 @@ __all__ = [
     "Memory",
     "NegativeTransferScore",
     "Pairwise",
+    "PaperAdaptive",
     "Round",
     "Rounds",
     "Trust",

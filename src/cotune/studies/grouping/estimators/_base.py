@@ -172,6 +172,8 @@ class Estimator(Config):
     """How its rows are put on one scale before grouping: scores of tasks have units of their own."""
     finds_groups: ClassVar[bool] = False
     """Whether it finds the groups itself, and their number."""
+    most_groups: ClassVar[str] = "k_max"
+    """Where it does, the option of its own that bounds their number."""
 
     @property
     def task_steps(self) -> int | None:

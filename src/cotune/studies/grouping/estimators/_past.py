@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cotune.affinity import AdaptiveGrouping
 from cotune.studies.grouping._runs import FitRun
 from cotune.studies.grouping.estimators._base import Array, Memory, Records
+from cotune.studies.grouping.estimators._table import told
 from cotune.training.learner import Learner, Subset
 
 _FORMAT = 1
@@ -54,12 +55,7 @@ class Past:
 
     def told(self, runs: Sequence[FitRun], records: Records) -> Array:
         """Return the scores of runs, shape (m, n), by the planner's numbers."""
-        place = {name: i for i, name in enumerate(self.names)}
-        scores = np.full((len(runs), len(place)), np.nan)
-        for row, run in zip(scores, runs, strict=True):
-            for task, score in records[run].scores.items():
-                row[place[task]] = score.utility
-        return scores
+        return told(self.names, runs, records)
 
     def note(self, runs: Sequence[FitRun]) -> None:
         """Add a round."""

@@ -100,6 +100,16 @@ class RunTable:
         return self
 
 
+def told(tasks: Sequence[str], runs: Sequence[FitRun], records: Records) -> Array:
+    """Return the scores of runs in their order, shape (m, n); rows of failed ones are NaN."""
+    place = {task: i for i, task in enumerate(tasks)}
+    scores = np.full((len(runs), len(place)), np.nan)
+    for row, run in zip(scores, runs, strict=True):
+        for task, score in records[run].scores.items():
+            row[place[task]] = score.utility
+    return scores
+
+
 def run_scores(tasks: Sequence[str], records: Records) -> Array | None:
     """Return the scores of all fits among some runs, those of single tasks too; None where there are none.
 

@@ -115,6 +115,14 @@ class Trained(Estimator):
         return None
 
 
+def enough(arrivals: Sequence[Sequence[str]], size: int) -> list[list[str]]:
+    """Let the first to arrive be enough for a subset."""
+    first, *later = (list(batch) for batch in arrivals)
+    while later and len(first) < size:
+        first += later.pop(0)
+    return [first, *later]
+
+
 def named(learner: Learner, subsets: Iterable[Iterable[int]]) -> list[Subset]:
     """Return subsets of task numbers by name."""
     names = learner.tasks

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cotune.affinity import AdaptiveGrouping, LinearSurrogate, higher_order
-from cotune.grouping import SDPClustering
+from cotune.grouping import SDPClustering, first_appearance
 from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
@@ -24,7 +24,7 @@ from cotune.studies.grouping.estimators._base import (
 )
 from cotune.studies.grouping.estimators._past import Past, recall
 from cotune.studies.grouping.estimators._table import RunTable
-from cotune.studies.grouping.estimators._trained import TaskCount
+from cotune.studies.grouping.estimators._trained import TaskCount, enough
 from cotune.training.learner import Learner, Subset
 
 _NAMED = 10
@@ -33,9 +33,11 @@ _ITERATIONS, _ITERATED_UP_TO = 30, 200
 
 
 class Adaptive(Estimator):
-    """Adaptive grouping (Procedure 2, Algorithm 3): train what the groups found so far leave open.
+    """Adaptive grouping after Algorithm 3: train what the groups found so far leave open.
 
-    Batches of tasks are placed among the groups of those before them; a step ends when the groups are stable.
+    It is not the paper's algorithm, which `paper_adaptive` is: runs are chosen by what they can tell and
+    judged one by one. Batches of tasks are placed among the groups of those before them; a step ends when
+    the groups are stable.
     Tasks that come into the study later are placed among the groups of the others.
     """
 
@@ -79,7 +81,7 @@ class Adaptive(Estimator):
         self, learner: Learner, seed: int, arrivals: Sequence[Sequence[str]], memory: Memory | None = None
     ) -> Rounds:
         """Ask for what the planner asks for, until all tasks that have arrived are in stable groups."""
-        batches = _enough(arrivals, self.subset_size)
+        batches = enough(arrivals, self.subset_size)
         planner, past = self._planner(len(batches[0]), seed), Past(batches[:1])
         records: dict[GroupingStudyRun, RunRecord] = {}
         if self.alone:
@@ -138,7 +140,7 @@ class Adaptive(Estimator):
         order = [place[name] for name in learner.tasks]
         affinity = higher_order(table.membership, table.scores)
         found = FoundGroups(
-            labels=_by_first_appearance(planner.labels_[order]),
+            labels=first_appearance(planner.labels_[order]),
             confidence=planner.confidence_[order],
             resamples=self.resamples,
             matrix=_thetas(table),
@@ -150,21 +152,13 @@ class Adaptive(Estimator):
         )
         return Estimate(
             affinity,
-            estimator=f"adaptive (Procedure 2), {planner.n_runs_:,} runs on {self.subset_size} tasks each",
+            estimator=f"adaptive, {planner.n_runs_:,} runs on {self.subset_size} tasks each",
             unit="mean validation score of the task over the runs with the other, higher is better",
             single=table.single,
             gains=table.gains(affinity),
             found=found,
             notes=(*table.notes, *_end(planner, names)),
         )
-
-
-def _enough(arrivals: Sequence[Sequence[str]], size: int) -> list[list[str]]:
-    """Let the first to arrive be enough for a subset."""
-    first, *later = (list(batch) for batch in arrivals)
-    while later and len(first) < size:
-        first += later.pop(0)
-    return [first, *later]
 
 
 def _proposals(
@@ -188,11 +182,6 @@ def _thetas(table: RunTable) -> Array:
     matrix = np.zeros((len(table.tasks), len(table.tasks)))
     matrix[np.ix_(seen, seen)] = theta
     return matrix
-
-
-def _by_first_appearance(labels: NDArray[np.intp]) -> NDArray[np.intp]:
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.intp)
 
 
 def _progress(number: int, planner: AdaptiveGrouping) -> str:
