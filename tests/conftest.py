@@ -35,6 +35,24 @@ def _tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer, pad_token="<pad>", eos_token="</s>")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say how much of the documentation is run, wherever that is tested."""
+    if "documents/test_blocks.py" in " ".join(_reported(terminalreporter)):
+        sys.path.insert(0, str(ROOT / "tests" / "documents"))
+        from blocks import summary
+
+        terminalreporter.write_line(summary())
+
+
+def _reported(reporter):
+    return {
+        report.nodeid
+        for reports in reporter.stats.values()
+        for report in reports
+        if hasattr(report, "nodeid")
+    }
+
+
 @pytest.fixture(scope="session")
 def tiny_causal(tmp_path_factory) -> Path:
     """Folder of a decoder-only checkpoint with random weights, two layers, width 32."""
