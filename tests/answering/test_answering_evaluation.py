@@ -10,6 +10,7 @@ import torch
 from cotune._config import parse
 from cotune.answering import (
     InContextConfig,
+    InContextEvaluation,
     check_in_context,
     encode_choices,
     evaluate_in_context,
@@ -77,6 +78,22 @@ def test_answers_are_those_of_every_prompt_alone(model, demonstrations):
             (text,) = model.generate(model.base, [prompt], max_new_tokens=6)
             assert score.answers[index] == get_format(task.format).answer(text)
     assert len({answer for score in scores for answer in score.answers}) > 6
+
+
+@pytest.mark.parametrize("choices", [(), CHOICES])
+def test_a_sample_is_answered_as_the_whole_is_whatever_the_metric(model, choices):
+    task = make_task(choices=choices)
+    config = InContextConfig(shots=(2,), draws=1, max_new_tokens=6, demonstrations="fresh")
+    (whole,) = evaluate_in_context(model, model.base, [task], config, seed=3)
+    for metric in ("exact_match", "nll"):
+        asked = InContextEvaluation([replace(task, metric=metric)], config, model.encoder, seed=3)
+        answers = asked.sample(model, model.base, 3)
+        assert answers == {"words": whole.answers[:3]}
+        (first, *others) = asked.sampled({"words": ["a", "b", "c"]}, answers)["words"]
+        assert len(others) == 2
+        assert (first.input, first.gold) == (task["test"][0].input, task["test"][0].targets[0])
+        assert (first.before, first.after) == ("a", whole.answers[0])
+    assert len(asked.sample(model, model.base, 99)["words"]) == len(task["test"])
 
 
 def test_the_seed_decides_the_demonstrations_and_nothing_else_does(model):

@@ -29,6 +29,7 @@ from cotune.findings.grouping import (
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.report import render_report, write_report
 from cotune.report.order import least_gains
+from cotune.tasks import SampleAnswer
 
 MINUS = "\N{MINUS SIGN}"
 SAMPLES = {
@@ -181,8 +182,31 @@ def test_instructions_and_examples_stand_beside_their_tasks(pages):
         beginning = task.instruction[:80]
         assert page.text.count(f"{task.name}{beginning}") >= 2, "under the groups and in the table of tasks"
         assert task.example[0] in page.text
-    assert "What the models answered is not stored" in page.text
-    assert "not stored" not in pages["lab"][1].text, "which has no answers"
+    assert "No answers are stored" not in page.text
+    silent = tuple(dataclasses.replace(task, answers=()) for task in data.tasks)
+    assert "No answers are stored" in render_report(dataclasses.replace(data, tasks=silent))
+    assert "are stored" not in pages["lab"][1].text, "which has no answers"
+
+
+def test_answers_are_folded_escaped_and_bounded(pages):
+    data, page = pages["six"]
+    assert "A few answers to every task, before and after training in its group" in page.text
+    said = [row for row in page.rows if row[1].startswith("Premise ")]
+    assert len(said) == 18
+    assert [row[2:] for row in said] == [["entailment", "no", data.tasks[0].answers[0].after]] * 18
+    assert "An answer to each of the 40 of 200 tasks that lose most" in pages["two hundred"][1].text
+    many = [row for row in pages["two hundred"][1].rows if row[1].startswith("Premise ")]
+    least = least_gains(pages["two hundred"][0].comparison)
+    assert [row[0] for row in many] == sorted(least, key=least.get)[:40]
+    assert max(len(cell) for row in many for cell in row) <= 102
+    hostile = SampleAnswer("<img src=x onerror=alert(1)>", "&amp;", "", "x" * 10_000)
+    task = dataclasses.replace(data.tasks[0], answers=(hostile,))
+    shown = Page(render_report(dataclasses.replace(data, tasks=(task, *data.tasks[1:]))))
+    assert not shown.find("img")
+    (row,) = [row for row in shown.rows if row[1] == hostile.input]
+    assert row[2:4] == ["&amp;", "\N{EN DASH}"]
+    assert len(row[4]) <= 302
+    assert hostile.to_dict()["after"] == "x" * 300 + " …"
 
 
 def test_of_many_tasks_those_that_lose_most_come_first_and_tables_are_folded(pages):

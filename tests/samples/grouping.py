@@ -20,6 +20,7 @@ from cotune.findings.grouping import (
     TriedPredictor,
 )
 from cotune.findings.runs import FailedRun, RunKind
+from cotune.tasks import SampleAnswer
 
 ARMS = ("grouped", "joint", "single", "random")
 
@@ -384,6 +385,12 @@ def whole_report(n, k):
                 category=name.partition("_")[2],
                 instruction=INSTRUCTIONS[i % 4],
                 example=(f"Premise: a man rides horse {i}. Hypothesis: somebody is outdoors.", "entailment"),
+                answers=tuple(
+                    SampleAnswer(
+                        f"Premise {i}.{at}: " + "a man rides. " * 20, "entailment", "no", "entail" * 20
+                    )
+                    for at in range(3)
+                ),
             )
             for i, name in enumerate(names)
         ),

@@ -13,6 +13,7 @@ import yaml
 from cotune.exceptions import InputError, RunError
 from cotune.studies import Study, collect_study, plan_study, run_study, study_status
 from cotune.studies.engine import open_store
+from cotune.tasks import get_metric
 
 
 class Counter:
@@ -107,6 +108,29 @@ def test_adapters_load_in_plain_peft_and_score_as_recorded(workshop):
         for task in tasks:
             score = study.learner.score(model, task, "test")
             np.testing.assert_allclose(score.per_example, expected[task], atol=1e-5)
+
+
+def test_a_few_answers_of_kept_adapters_are_stored_and_shown(workshop):
+    study = workshop.study(tasks={**workshop.data["tasks"], "metric": "token_f1"})
+    result = run_study(study)
+    header, *table = rows(study.folder / "answers.csv")
+    assert header == ["task", "adapter", "input", "right_answer", "before", "after"]
+    groups = json.loads((study.folder / "groups.json").read_text())["groups"]
+    assert {(row[0], row[1]) for row in table} == {
+        (task, f"group-{number}") for number, tasks in enumerate(groups) for task in tasks
+    }
+    metric = get_metric("token_f1")
+    scores = {s.task: s for s in result.scores if (s.arm, s.budget, s.seed) == ("grouped", 2, 0)}
+    for task in study.tasks:
+        asked = [row for row in table if row[0] == task.name]
+        assert [row[2:4] for row in asked] == [[e.input, e.targets[0]] for e in task["test"]]
+        found = [metric.score(row[5], [row[3]]) for row in asked]
+        np.testing.assert_allclose(found, scores[task.name].per_example)
+    page = (study.folder / "report.html").read_text()
+    assert "A few answers to every task" in page
+    with open_store(study.home.store) as store:
+        stored = list(store)
+    assert sum("answers" in (record.payload or {}) for record in stored) == len(groups)
 
 
 def test_a_kept_adapter_has_a_card_that_loads_it_and_tells_its_scores(workshop, monkeypatch):

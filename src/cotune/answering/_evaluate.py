@@ -15,7 +15,7 @@ from cotune.answering._postprocessing import extract_answer
 from cotune.answering._prompts import TaskPrompts
 from cotune.answering._score import InContextScore
 from cotune.exceptions import RunError
-from cotune.tasks import Metric, Task, get_metric, stops_of
+from cotune.tasks import Metric, SampleAnswer, Task, get_metric, stops_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,6 +194,42 @@ class InContextEvaluation:
                         progress(done, self.n_prompts)
         return scores
 
+    def sample(self, model: LanguageModel, module: nn.Module, most: int) -> dict[str, tuple[str, ...]]:
+        """Return what a model answers to the first examples of every task, whatever the metric.
+
+        Parameters
+        ----------
+        model : LanguageModel
+            Tokenizer and base of the module.
+        module : Module
+            The base model, or the base model under an adapter.
+        most : int
+            Examples of a task.
+        """
+        with _evaluating(module):
+            return {
+                prompts.task.name: tuple(
+                    _answer(model, module, prompts, self._config, *prompts.draws[0], most=most)
+                )
+                for prompts in self._prepared
+            }
+
+    def sampled(
+        self,
+        before: Mapping[str, Sequence[str]],
+        after: Mapping[str, Sequence[str]],
+    ) -> dict[str, tuple[SampleAnswer, ...]]:
+        """Put the answers of :meth:`sample` before and after training beside the examples."""
+        return {
+            prompts.task.name: tuple(
+                SampleAnswer(example.input, example.targets[0], old, new)
+                for example, old, new in zip(
+                    prompts.examples, before[prompts.task.name], after[prompts.task.name], strict=False
+                )
+            )
+            for prompts in self._prepared
+        }
+
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
@@ -258,19 +294,22 @@ def _answer(
     config: InContextConfig,
     shots: int,
     draw: int,
+    *,
+    most: int | None = None,
 ) -> list[str]:
-    """Return what is taken as the answer to every example: one of its choices, or what is written."""
+    """Return what is taken as the answer to all or the first examples: a choice, or what is written."""
     ranked = config.classification == "likelihood"
-    answers = [""] * len(prompts.examples)
-    closed = [at for at, example in enumerate(prompts.examples) if ranked and example.choices]
-    open_ended = [at for at, example in enumerate(prompts.examples) if not (ranked and example.choices)]
+    examples = prompts.examples[:most]
+    answers = [""] * len(examples)
+    closed = [at for at, example in enumerate(examples) if ranked and example.choices]
+    open_ended = [at for at, example in enumerate(examples) if not (ranked and example.choices)]
     if closed:
         options = prompts.options(shots, draw)
         asked = [options[at] for at in closed]
         scores = choice_scores(model, module, asked, config.label_score, config.batch_tokens)
         for at, of_example in zip(closed, scores, strict=True):
             _check_finite(prompts.task, of_example)
-            answers[at] = prompts.examples[at].choices[int(np.argmax(of_example))]
+            answers[at] = examples[at].choices[int(np.argmax(of_example))]
     if open_ended:
         encoded = prompts.prompts(shots, draw)
         stops = stops_of(prompts.task, line_breaks=model.encoder.line_breaks)
@@ -283,7 +322,7 @@ def _answer(
             stops=stops,
         )
         for at, text in zip(open_ended, texts, strict=True):
-            answers[at] = extract_answer(text, stops, prompts.examples[at])
+            answers[at] = extract_answer(text, stops, examples[at])
     return answers
 
 

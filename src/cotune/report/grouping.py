@@ -11,6 +11,7 @@ from cotune.findings.grouping import GroupingFindings, groups_in_words, headline
 from cotune.findings.runs import RunKind, total
 from cotune.findings.wording import DASH, duration
 from cotune.report.affinity import affinity_facts, affinity_maps, co_assignment_map, group_means
+from cotune.report.answers import answer_table
 from cotune.report.comparison import arm_lines, others, score_tables, verdict_rows
 from cotune.report.figures.curves import curve
 from cotune.report.figures.dotplot import dot_plots
@@ -58,6 +59,7 @@ def context(data: GroupingFindings) -> dict[str, object]:
         "predicted": _predicted(data, layout),
         "comparison": _comparison(data, layout),
         "runs": _runs(data.runs) if data.runs else None,
+        "answered": answer_table(data, layout),
         # Of a table alone nothing is known of runs and tasks but their scores and names.
         "of_study": bool(data.runs or data.failures or any(task.metric for task in data.tasks)),
     }

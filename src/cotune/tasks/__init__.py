@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cotune.tasks._notes import note_lines
+from cotune.tasks._sample_answer import SampleAnswer
 from cotune.tasks._task import SPLITS, Example, Task, Turn, check_tasks
 from cotune.tasks.demonstrations import draw_demonstrations
 from cotune.tasks.metrics import METRICS, Metric, get_metric
@@ -32,6 +33,7 @@ __all__ = [
     "Metric",
     "Mixture",
     "PromptFormat",
+    "SampleAnswer",
     "SampledMixture",
     "Task",
     "Turn",

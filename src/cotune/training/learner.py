@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cotune._config import Config
 from cotune._repr import Brief
-from cotune.tasks import Task
+from cotune.tasks import SampleAnswer, Task
 
 Subset: TypeAlias = tuple[str, ...]
 """Names of the tasks trained together, sorted."""
@@ -94,6 +94,9 @@ class Fit(Brief):
         Loss of the text replayed in every step, None in a step without; empty for a learner without replay.
     looks : Looks or None
         What a run saw that ended where its validation loss stopped falling; None of any other.
+    answers : mapping of str to tuple of SampleAnswer
+        By task a few examples as they were answered before and after; of what was saved, by a learner that
+        answers.
     """
 
     scores: Mapping[str, Score]
@@ -102,6 +105,7 @@ class Fit(Brief):
     examples: Mapping[str, int] = field(default_factory=dict)
     replay_losses: tuple[float | None, ...] = ()
     looks: Looks | None = None
+    answers: Mapping[str, tuple[SampleAnswer, ...]] = field(default_factory=dict)
 
 
 @runtime_checkable

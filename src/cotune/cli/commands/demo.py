@@ -43,9 +43,10 @@ def demo(
 ) -> None:
     """Show what cotune does, without a download or a GPU.
 
-    language, less than a minute on two cores: the main job. A miniature language model is trained on subsets of
-    twelve tasks; they are grouped by what each is predicted to gain in company, an adapter is trained for
-    each group and compared with one for all and one for each task, and one of the adapters is evaluated.
+    language, less than a minute on two cores: the main job. A miniature language model is trained on
+    subsets of twelve tasks; they are grouped by what each is predicted to gain in company, an adapter is
+    trained for each group and compared with one for all and one for each task, and one of the adapters is
+    evaluated.
 
     functions, a minute on two cores: small transformers learn the paper's nine function classes in context.
     Every three of the nine are trained together; what each class gains or loses by its company becomes an

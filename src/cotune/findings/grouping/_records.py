@@ -10,6 +10,7 @@ from cotune._repr import Brief
 from cotune.findings.comparison import Budget, Comparison, MeasuredGain
 from cotune.findings.grouping._gain import PredictedGains
 from cotune.findings.runs import FailedRun, RunKind
+from cotune.tasks import SampleAnswer
 
 MatrixRows: TypeAlias = Sequence[Sequence[float]]
 """n rows of n numbers in the order of ``GroupingFindings.tasks`` (``array.tolist()``); NaN where unknown."""
@@ -35,6 +36,8 @@ class TaskRow(Brief):
         What its prompts open with, or empty.
     example : tuple of (str, str)
         The input of a test example and its right answer, or empty.
+    answers : tuple of SampleAnswer
+        A few test examples as they were answered before and after training in the task's group, or empty.
     """
 
     name: str
@@ -46,6 +49,7 @@ class TaskRow(Brief):
     notes: tuple[str, ...] = ()
     instruction: str = ""
     example: tuple[str, ...] = ()
+    answers: tuple[SampleAnswer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

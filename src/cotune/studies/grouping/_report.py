@@ -19,6 +19,7 @@ from cotune.findings.grouping import (
 from cotune.findings.runs import FailedRun, RunKind
 from cotune.report import write_report
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
+from cotune.studies.grouping._answers import answers_of
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._result import GroupingResult
 from cotune.studies.grouping._shown import grouping_data, shown_matrix
@@ -72,6 +73,7 @@ def _task_row(result: GroupingResult, name: str) -> TaskRow:
         notes=result.notes.get(name, ()),
         instruction=task.instruction,
         example=next(((e.input, e.targets[0]) for e in task["test"]), ()),
+        answers=answers_of(name, result.answers),
     )
 
 

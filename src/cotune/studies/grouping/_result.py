@@ -12,6 +12,7 @@ from cotune._files import remove_folder, write_text
 from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
 from cotune.findings.grouping import ArmCost
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
+from cotune.studies.grouping._answers import Answers, kept_answers, write_answers
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
 from cotune.studies.grouping._costs import about_updates, arm_costs, steps_done, steps_kept, unequal_costs
 from cotune.studies.grouping._design import GroupingDesign
@@ -46,6 +47,8 @@ class GroupingResult(StudyResult):
         What the scores say.
     measured : tuple of MeasuredGain
         Predicted gains of the groups beside those that the scores show.
+    answers : mapping of str to mapping of str to sequence of SampleAnswer
+        By adapter that is kept and task a few test examples, answered before and after training.
     """
 
     study: GroupingDesign
@@ -57,6 +60,7 @@ class GroupingResult(StudyResult):
     costs: tuple[ArmCost, ...] = ()
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
+    answers: Answers = field(default_factory=dict)
 
     def take(self, found: Compared) -> None:
         """Take over what the arms scored, and write it down where it was compared."""
@@ -73,6 +77,9 @@ class GroupingResult(StudyResult):
             write_measured(self.study.folder, self.measured, unit)
             write_results(self.study.folder, found.arms, found.records)
             write_arms(self.study.folder, self.arms, self.comparison, self.costs)
+            self.answers = kept_answers(found, self.study.folder / "adapters")
+            if self.answers:
+                write_answers(self.study.folder, self.answers)
 
     def sentences(self) -> Sequence[str]:
         """Name the groups, one a line, with what they are to gain, and say what the comparison decided."""

@@ -192,4 +192,6 @@ def _of_fit(fit: Fit) -> dict[str, Any]:
     found = seen(fit.examples, fit.replay_losses)
     if fit.looks is not None:
         found["looks"] = asdict(fit.looks)
+    if fit.answers:
+        found["answers"] = {task: [a.to_dict() for a in answers] for task, answers in fit.answers.items()}
     return {**outcome, "payload": found} if found else outcome

@@ -23,7 +23,7 @@ from cotune.answering import (
 )
 from cotune.exceptions import RunError
 from cotune.models import locate_model
-from cotune.tasks import Task
+from cotune.tasks import SampleAnswer, Task
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
@@ -45,6 +45,10 @@ _Result = TypeVar("_Result")
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
+
+
+_SAMPLES = 3
+"""Examples of a task whose answers are kept of a model that is saved."""
 
 
 class LanguageModelRuns:
@@ -216,12 +220,14 @@ class LanguageModelRuns:
         self, parts: Sequence[Part], *, splits: Sequence[str], save_to: Path | None = None, most: int = 1
     ) -> list[list[Fit]]:
         """Do the same with a fit for every split."""
+        before = {} if save_to is None else self._sample(self.model.base, parts[0].subset, splits[-1])
 
         def score(at: int, attached: Attached, logs: list[TrainingLog]) -> list[Fit]:
             subset, run = parts[at].subset, runs[at]
             fits = [fit_of(self._scores(attached, subset, split), logs, run) for split in splits]
             if save_to is not None:
                 attached.save(save_to, self.model.tokenizer)
+                fits[-1] = replace(fits[-1], answers=self._sampled(attached, subset, splits[-1], before))
             return fits
 
         points: dict[Path, BranchPoint] = {}
@@ -328,6 +334,23 @@ class LanguageModelRuns:
             name: self.score(attached.module, name, split, prompt=attached.prompt_ids(name))
             for name in subset
         }
+
+    def _sample(self, module: nn.Module, subset: Subset, split: str) -> dict[str, tuple[str, ...]]:
+        """Return what the base answers to the first examples of tasks."""
+        return {
+            name: self._evaluation(name, split, ()).sample(self.model, module, _SAMPLES)[name]
+            for name in subset
+        }
+
+    def _sampled(
+        self, attached: Attached, subset: Subset, split: str, before: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, tuple[SampleAnswer, ...]]:
+        """Put what a trained model answers to them beside it."""
+        answers: dict[str, tuple[SampleAnswer, ...]] = {}
+        for name in subset:
+            asked = self._evaluation(name, split, attached.prompt_ids(name))
+            answers |= asked.sampled(before, asked.sample(self.model, attached.module, _SAMPLES))
+        return answers
 
     def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:
         """Score a model on one task.
