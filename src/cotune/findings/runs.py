@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cotune._repr import Brief
+
+if TYPE_CHECKING:
+    from cotune.tasks import SampleAnswer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,22 @@ class RunKind(Brief):
     cpu_seconds: float
     wall_seconds: float
     tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredTask(Brief):
+    """A task and a few of its examples as they were answered before and after a run.
+
+    Parameters
+    ----------
+    task : str
+        Its name.
+    answers : tuple of SampleAnswer
+        In the order of the split.
+    """
+
+    task: str
+    answers: tuple[SampleAnswer, ...]
 
 
 def total(kinds: Sequence[RunKind]) -> RunKind:

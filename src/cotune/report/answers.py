@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cotune.findings.grouping import GroupingFindings
+from cotune.findings.runs import AnsweredTask
 from cotune.report.layout import Layout
 from cotune.report.order import MANY, least_gains, losses_first
-from cotune.tasks import SampleAnswer
-
-
-@dataclass(frozen=True, slots=True)
-class AnswersOf:
-    """A task and what was answered to its examples."""
-
-    task: str
-    answers: tuple[SampleAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerTable:
     """The tasks shown, and of how many answers are known."""
 
-    rows: tuple[AnswersOf, ...]
+    rows: tuple[AnsweredTask, ...]
     of: int
 
 
@@ -34,4 +26,4 @@ def answer_table(data: GroupingFindings, layout: Layout) -> AnswerTable | None:
     gains = least_gains(data.comparison) if data.comparison is not None else {}
     shown = [name for name in losses_first(layout.names, gains) if name in known][:MANY]
     each = 1 if len(layout.names) > MANY else None
-    return AnswerTable(tuple(AnswersOf(name, tuple(known[name][:each])) for name in shown), len(known))
+    return AnswerTable(tuple(AnsweredTask(name, tuple(known[name][:each])) for name in shown), len(known))

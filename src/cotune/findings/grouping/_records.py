@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cotune._repr import Brief
 from cotune.findings.comparison import Budget, Comparison, MeasuredGain
 from cotune.findings.grouping._gain import PredictedGains
 from cotune.findings.runs import FailedRun, RunKind
-from cotune.tasks import SampleAnswer
+
+if TYPE_CHECKING:
+    from cotune.tasks import SampleAnswer
 
 MatrixRows: TypeAlias = Sequence[Sequence[float]]
 """n rows of n numbers in the order of ``GroupingFindings.tasks`` (``array.tolist()``); NaN where unknown."""
