@@ -102,8 +102,8 @@ def test_learners_of_function_classes():
 @pytest.mark.parametrize(
     ("method", "recipe", "key"),
     [
-        ({"name": "lora"}, {}, "6c02495ef51a2e4d"),
-        (PROMOT, {"training": RECIPE, "steps": 3}, "11f9f0865d0283f7"),
+        ({"name": "lora"}, {}, "6dc86b780334e72a"),
+        (PROMOT, {"training": RECIPE, "steps": 3}, "e251d59863e2bef6"),
     ],
 )
 def test_stages_of_tuning(method, recipe, key, home):
@@ -168,7 +168,7 @@ KEYS = {
     },
     "retention": {
         "pretrained": "375bd176a2c1451b",
-        "tune": "e2521aa141f3e2b4",
+        "tune": "6f22acf36e8add2c",
         "folder": "b1bbfcba20811b57",
     },
     "transfer": {
@@ -205,11 +205,23 @@ def test_runs_and_folders_of_studies(kind, home):
     assert {name: key[:16] for name, key in found.items()} == KEYS[kind]
 
 
+def test_runs_of_one_stage_have_the_keys_of_before_step_0_was_no_candidate(home):
+    one = {**STUDIES["retention"], "methods": [{"name": "full"}]}
+    tasks = [
+        {"reader": "jsonl", "path": f"{name}.jsonl", "template": "{{ input }} ||| {{ output }}"}
+        for name in ("alpha", "beta")
+    ]
+    file = home / "study.yaml"
+    file.write_text(yaml.safe_dump({"name": "kept", "tasks": tasks, **one}))
+    study = Study.load(file)
+    assert [study.key(run)[:16] for run in study.cells.values()] == ["d8b10cf25c9d2b86"]
+
+
 def test_tuning_of_one_task(home):
     def key(method):
         data = {"model": "model", "precision": "fp32", "method": method, "training": OF_ONE_TASK}
         config = parse(TuneConfig, data, "tune")
-        return _Tuning(config, task("alpha"), (task("beta"),), home / "out", home, None, config).key[:16]
+        return _Tuning(config, (task("alpha"),), (task("beta"),), home / "out", home, None, config).key[:16]
 
     assert key({**PROMOT, "prompt_learning_rate": 0.2}) == "5063b15b8cef9672"
     assert key(PROMOT) not in ("5063b15b8cef9672", key({**PROMOT, "prompt_learning_rate": 0.1}))

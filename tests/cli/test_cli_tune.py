@@ -149,6 +149,38 @@ def test_before_and_after_are_told_and_written(cotune, toy, files, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_what_the_last_stage_changed_is_told_and_written(cotune, toy, files, tmp_path):
+    others = ["--eval", files["copy"], "--shots", "1", "--draws", 1]
+    status, out, error = cotune(*tune(files["weighted"], toy, tmp_path / "out", "promot", *others))
+    assert status == 0, error
+    found = record(tmp_path / "out")
+    change = found["change"]
+    assert change["moved"]
+    assert not found["nothing_tuned"]
+    assert 0 < change["weights"] < 1
+    assert change["kl_target"] > 0 < change["kl_other"]
+    (line,) = [line for line in out.splitlines() if line.startswith("The last stage changed the weights by ")]
+    assert f"{100 * change['weights']:.3g} %; on the target a divergence" in line
+    assert line in (tmp_path / "out" / "README.md").read_text()
+    assert found["best"]["weights"]["step"] > 0
+
+
+def test_an_adapter_that_nothing_was_done_to_is_no_success(cotune, toy, files, tmp_path):
+    others = ["--eval", files["copy"], "--shots", "1", "--draws", 1]
+    for case in ("lora", "promot"):
+        arguments = tune(files["weighted"], toy, tmp_path / case, case, *others)
+        arguments[arguments.index("--learning-rate") + 1] = 1e-30
+        status, out, error = cotune(*arguments)
+        assert status == 0, error
+        found = record(tmp_path / case)
+        assert found["nothing_tuned"]
+        assert not found["change"]["moved"]
+        for text in (out, (tmp_path / case / "README.md").read_text()):
+            assert "Nothing was tuned: the last stage left every weight" in text
+            assert "it keeps" not in text
+    assert "The prompt alone reaches" in out
+
+
 def test_a_prompt_without_a_learning_rate_takes_one_that_suits_the_model(cotune, toy, files, tmp_path):
     arguments = tune(files["weighted as likelihood"], toy, tmp_path / "out", "prompt")
     at = arguments.index("--prompt-learning-rate")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from samples.retention import KEPT, RATES, in_context, retention_report, table_2_report
 
+from cotune.evaluation.last_stage import StageChange
 from cotune.exceptions import InputError
 from cotune.findings.retention import (
     InContextValue,
@@ -17,6 +18,7 @@ from cotune.findings.retention import (
     RetentionTask,
     TargetScore,
     along_steps,
+    checkpoint_at,
     retention_findings,
     target_score,
 )
@@ -142,6 +144,92 @@ def test_a_share_is_of_the_same_run_s_tasks():
 def test_nothing_to_compare_is_said(change):
     verdict = verdict_of(retention_report(**change))
     assert verdict.headline == "No method can be compared."
+
+
+def changed_at(data, method, change, **more):
+    """Let every run of a method have changed this by every checkpoint of its last stage."""
+
+    def of(run):
+        if run.method != method:
+            return run
+        stage = run.checkpoints[-1].stage
+        return replace(
+            run,
+            checkpoints=tuple(
+                replace(c, change=change, **more) if c.stage == stage and c.step else c
+                for c in run.checkpoints
+            ),
+        )
+
+    return replace(data, runs=tuple(map(of, data.runs)))
+
+
+def test_what_changed_nothing_is_not_kept_best_or_equal():
+    whole = retention_report(methods=("full", "joint", "promot"), rates=RATES[:1])
+    data = changed_at(whole, "promot", StageChange.none())
+    findings = retention_findings(data)
+    assert "promot" not in findings.verdict.headline + findings.verdict.sentence
+    assert not findings.kept_by("promot", RATES[0], "best").shares
+    assert not findings.kept_by("promot", RATES[0], "equal").shares
+    assert findings.changed_by("promot", RATES[0], "best").cells[0] == "nothing was tuned"
+    assert findings.changed_by("promot", RATES[0], "best").unmoved == 3
+    assert findings.verdict.remarks[0].startswith("Nothing was tuned in 3 of 3 runs of promot")
+
+
+def test_a_checkpoint_before_the_first_step_is_no_result_whoever_chose_it():
+    data = retention_report(methods=("full", "joint"), rates=RATES[:1])
+    runs = tuple(replace(run, best=0, equal=0) if run.method == "full" else run for run in data.runs)
+    findings = retention_findings(replace(data, runs=runs))
+    assert not findings.kept_by("full", RATES[0], "equal").shares
+    assert not findings.kept_by("full", RATES[0], "best").shares
+    assert findings.verdict.headline.startswith("joint keeps")
+
+
+def test_changes_are_means_over_the_seeds_that_have_one():
+    change = StageChange(moved=True, weights=0.02, kl_target=1.5, answers_target=0.25)
+    findings = retention_findings(changed_at(retention_report(rates=RATES[:1]), "full", change))
+    found = findings.changed_by("full", RATES[0], "equal")
+    assert (found.runs, found.unmoved, found.weights, found.kl_target) == (3, 0, 0.02, 1.5)
+    assert math.isnan(found.kl_other)
+    assert [cell.replace("\xa0", " ") for cell in found.cells] == [
+        "2.0 %",
+        "1.5",
+        "\N{EN DASH}",
+        "25 %",
+        "\N{EN DASH}",
+    ]
+    assert findings.changed_by("joint", RATES[0], "equal").cells == 5 * ("\N{EN DASH}",), "not measured"
+    assert findings.to_dict()["last_stage"][0]["weights"] == 0.02
+
+
+def test_where_the_prompt_alone_reaches_the_target_it_is_said():
+    def starting_at(run, score):
+        first = next(i for i, c in enumerate(run.checkpoints) if c.stage == "model")
+        there = (TargetScore(task="more", validation=score, test=score - 0.02),)
+        begun = replace(run.checkpoints[first], targets=there, untouched=True)
+        early = tuple(replace(c, untouched=True) for c in run.checkpoints[:first])
+        return replace(run, checkpoints=(*early, begun, *run.checkpoints[first + 1 :]))
+
+    data = retention_report(methods=("full", "promot"), rates=RATES[:1])
+    runs = [starting_at(run, 0.92 if run.seed else 0.7) for run in data.runs]
+    findings = retention_findings(replace(data, runs=tuple(runs)))
+    (alone,) = findings.untuned
+    assert (alone.model, alone.runs, alone.reached) == ("promot", 3, 2), "full has no prompt"
+    plain = findings.verdict.remarks[0].replace("\xa0", " ")
+    assert plain.startswith("The prompt alone reaches the target score (90.0 %) in 2 of 3 runs of promot")
+    assert "validation 84.7 %, test 82.7 %" in plain
+    assert findings.to_dict()["untuned"][0]["reached"] == 2
+    for run in findings.data.runs:
+        assert checkpoint_at(run, "equal").step > 0
+    strong = replace(data.pretrained, targets=(TargetScore(task="more", validation=0.95, test=0.9),))
+    said = retention_findings(replace(data, pretrained=strong)).verdict.remarks[0]
+    assert said.startswith("The pretrained model reaches the target score")
+
+
+def test_without_a_target_score_to_compare_at_it_is_said_why():
+    rule = "no tuned weights come further on the targets' validation examples than untuned ones"
+    data = replace(retention_report(rates=RATES[:1]), threshold=None, threshold_rule=rule)
+    assert f"There is no target score to compare at: {rule}." in verdict_of(data).remarks
 
 
 def _with_run(**change):

@@ -168,4 +168,5 @@ def table_2_report():
         pretrained=RetentionCheckpoint(stage="pretrained", step=0, in_context=of_table_2(0)),
         runs=runs,
         threshold=None,
+        threshold_rule="",
     )

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,95 @@ def test_a_study_measures_every_checkpoint_and_runs_nothing_twice(retention):
     second = run_study(retention.study(gradient_steps=[0, 2]), again)
     assert again.runs == []
     assert second.data == data
+
+
+def test_what_the_last_stage_changed_stands_beside_every_result(retention):
+    study = retention.study()
+    result = run_study(study)
+    for run in result.data.runs:
+        last = [c for c in run.checkpoints if c.stage == "weights"]
+        assert [c.change.moved for c in last] == [False, True, True]
+        assert [c.change for c in run.checkpoints if c.stage != "weights"] == [None] * (
+            len(run.checkpoints) - 3
+        )
+        assert 0 < last[-1].change.weights < 1
+        assert last[-1].change.kl_target > last[-1].change.kl_other > 0
+        assert run.checkpoints[run.best].step > 0
+    found = result.findings.changed_by("full", 0.001, "best")
+    best = result.data.runs[0].checkpoints[result.data.runs[0].best]
+    assert found.weights == best.change.weights
+    rows = [row for row in table(study.folder) if "best" in row["chosen"] and row["method"] == "full"]
+    assert {float(row["weights_changed"]) for row in rows} == {best.change.weights}
+    of_target, of_others = (
+        {float(row["kl"]) for row in rows if (row["task"] == "weighted") == target}
+        for target in (True, False)
+    )
+    assert (of_target, of_others) == ({best.change.kl_target}, {best.change.kl_other})
+    assert json.loads((study.folder / "results.json").read_text())["last_stage"][0]["method"] == "full"
+    page = result.report.read_text()
+    assert "What the last stage changed" in page
+    assert all(cell in page for cell in found.cells)
+    lines = list(result.sentences())
+    told = lines[lines.index("What the last stage changed, at best:") :]
+    assert "KL target" in told[1]
+    assert all(cell in told[2] for cell in ("full", *found.cells))
+
+
+def test_a_run_that_tunes_nothing_is_no_result(retention):
+    """At a learning rate that moves no number the weights are the base's to the bit: that keeps nothing."""
+    lora = {"name": "lora", "label": "lora"}
+    study = retention.study(
+        methods=[{"name": "full"}, retention.data["methods"][1], lora], learning_rates=[1e-30]
+    )
+    result = run_study(study)
+    data, verdict = result.data, result.findings.verdict
+    for run in data.runs:
+        assert all(not c.change.moved for c in run.checkpoints if c.change)
+        assert run.best is run.equal is None
+        assert run.checkpoints[-1].in_context == data.pretrained.in_context
+    assert data.threshold is None
+    assert verdict.headline == "No method can be compared."
+    assert all(not kept.shares for kept in result.findings.kept)
+    said = [s for s in verdict.remarks if s.startswith("Nothing was tuned in 1 of 1 run of ")]
+    assert len(said) == 3
+    assert set(said) <= set(result.sentences())
+    assert "keeps" not in " ".join(result.sentences())
+    assert not [row for row in table(study.folder) if row["chosen"]]
+    assert "nothing was tuned" in result.report.read_text()
+
+
+def test_nothing_untuned_is_kept_on_disk(retention):
+    study = retention.study(methods=[{"name": "full"}], learning_rates=[1e-30], keep=True)
+    run_study(study)
+    assert not (study.folder / "models" / "full").exists()
+    # What an earlier version kept, when step 0 could be chosen, is made again.
+    tuned = retention.study(methods=[{"name": "full"}], keep=True)
+    run_study(tuned)
+    kept = tuned.folder / "models" / "full"
+    record = json.loads((kept / "cotune.json").read_text())
+    (kept / "cotune.json").write_text(json.dumps({k: v for k, v in record.items() if k != "chosen"}))
+    again = Counter()
+    run_study(retention.study(methods=[{"name": "full"}], keep=True), again)
+    assert [run.identity["method"] for run in again.runs] == ["full"]
+    assert json.loads((kept / "cotune.json").read_text()) == record
+
+
+def test_records_of_before_changes_were_measured_are_read(retention):
+    """What an earlier version stored has no change: it counts as not measured, and nothing is run again."""
+    study = retention.study(methods=[{"name": "full"}])
+    first = run_study(study)
+    with open_store(study.folder / "runs.sqlite") as store:
+        for record in list(store):
+            checkpoints = record.payload["checkpoints"]
+            for checkpoint in checkpoints:
+                del checkpoint["change"], checkpoint["untouched"]
+            store.put([replace(record, payload={**record.payload, "checkpoints": checkpoints})])
+    again = Counter()
+    result = run_study(retention.study(methods=[{"name": "full"}]), again)
+    assert again.runs == []
+    assert [run.best for run in result.data.runs] == [run.best for run in first.data.runs]
+    assert all(c.change is None for c in result.data.runs[0].checkpoints)
+    assert set(result.findings.changes[0].cells) == {"\N{EN DASH}"}
 
 
 def test_label_shares_count_what_is_no_answer_of_the_task(retention):

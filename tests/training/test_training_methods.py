@@ -97,6 +97,15 @@ def test_it_trains_generates_and_leaves_the_base_bit_for_bit(method, model, enco
     assert (model.nll(model.base, examples) == expected).all()
 
 
+def test_it_tells_how_far_the_weights_are_from_the_base_s(method, model, encode):
+    torch.manual_seed(0)
+    with method.attach(model, ("copy",)) as attached:
+        assert attached.weight_change() == pytest.approx(0, abs=1e-6)  # DoRA divides by norms and multiplies
+        train_all(model, attached, method, encode(model, PAIRS))
+        tuned = METHODS.name_of(method) in WEIGHTS_ARE_TUNED
+        assert (attached.weight_change() > 1e-4) == tuned
+
+
 def test_the_base_is_as_before_after_an_error(method, model, encode):
     def fail_in_training():
         with method.attach(model, ("copy",)) as attached:

@@ -106,6 +106,17 @@ def test_checkpoints_are_where_they_were_asked_for_and_the_best_is_restored(mode
     assert tuned.notes == ()
 
 
+def test_what_stands_before_the_first_step_is_no_result_of_a_stage(model, tasks):
+    scores = (0.9, 0.2, 0.6, 0.6, 0.9, 0.5, 0.5, 0.4)
+    watch = Scripted(*scores)
+    with tune(model, PROMOT, tasks, CONFIG, seed=0, watch=watch) as tuned:
+        final = {name: copies(part) for name, part in tuned.attached.parts.items()}
+    assert [c.score for c in tuned.checkpoints] == list(scores), "it is measured all the same"
+    assert tuned.best == {"prompt": ("prompt", 2, 0.6), "weights": ("weights", 1, 0.5)}
+    assert same(final["weights"], watch.values["weights", 1]["weights"])
+    assert not same(final["weights"], watch.values["weights", 0]["weights"])
+
+
 def test_tuning_raises_the_score(model, tasks):
     config = TuningConfig(steps=12, checkpoint_every=6, training=FAST)
     with tune(model, PROMOT, tasks, config, seed=0, watch=Likelihood(model, tasks)) as tuned:

@@ -113,15 +113,20 @@ class FrozenModel(ABC):
         Tensor of shape (t,)
             Nats, in the order of ``batch.label``, in float32.
         """
-        if self.keeps_logits:
-            logits = module(**batch.inputs, use_cache=False, logits_to_keep=batch.columns).logits
-            picked = logits[batch.row, batch.column]
-        else:
-            logits = module(**batch.inputs, use_cache=False).logits
-            picked = logits[batch.row, batch.columns[batch.column]]
+        picked = self.target_logits(module, batch)
         return nn.functional.cross_entropy(
             picked.float(), batch.label, reduction="none", label_smoothing=label_smoothing
         )
+
+    def target_logits(self, module: nn.Module, batch: Batch) -> torch.Tensor:
+        """Logits over the vocabulary where each target token of a batch is predicted, of shape (t, v)."""
+        if self.keeps_logits:
+            logits: torch.Tensor = module(
+                **batch.inputs, use_cache=False, logits_to_keep=batch.columns
+            ).logits
+            return logits[batch.row, batch.column]
+        logits = module(**batch.inputs, use_cache=False).logits
+        return logits[batch.row, batch.columns[batch.column]]
 
     def chunks(
         self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cotune.findings.retention import PRETRAINED, At, Kept, RetentionFindings, kept_range, threshold_text
+from cotune.findings.retention import (
+    CHANGE_HEADER,
+    PRETRAINED,
+    At,
+    Kept,
+    RetentionFindings,
+    kept_range,
+    threshold_text,
+)
 from cotune.findings.wording import DASH, duration, percent, size
 from cotune.report.figures.lines import LinePlot, legend_of
 from cotune.report.retention_figures import (
@@ -72,6 +80,8 @@ def context(findings: RetentionFindings) -> dict[str, object]:
         "trade_off": trade_off(findings.scores, shots),
         "sweeps": [plot for plot in sweeps if plot is not None],
         "sweep_rows": _sweep_rows(findings),
+        "change_header": CHANGE_HEADER,
+        "changes": {at: [c for c in findings.changes if c.at == at] for at in findings.chosen},
         "costs": cost_rows(findings),
     }
 

@@ -128,7 +128,9 @@ def _print(result: TuneResult, out: Path) -> None:
     from cotune.studies.evaluating import format_mean
 
     before, after = result.before, result.after
-    pairs = [(f"{after.target.task} (target)", before.target, after.target)]
+    pairs = [
+        (f"{new.task} (target)", old, new) for old, new in zip(before.targets, after.targets, strict=True)
+    ]
     pairs += [(new.task, old, new) for old, new in zip(before.in_context, after.in_context, strict=True)]
     rows = [
         (name, new.metric, str(new.shots), format_mean(old), format_mean(new)) for name, old, new in pairs
@@ -138,6 +140,6 @@ def _print(result: TuneResult, out: Path) -> None:
         for shots, mean in before.averages.items()
     ]
     print_table(("task", "metric", "shots", "before", "after"), rows)
-    if result.kept:
-        print(result.kept)
+    for sentence in result.findings:
+        print(sentence)
     print(f"{out}: {result.trainable_parameters:,} parameters trained; README.md says how to load them")

@@ -9,6 +9,7 @@ from cotune.findings.retention._curves import (
     target_score,
 )
 from cotune.findings.retention._findings import MethodCost, RetentionFindings, retention_findings
+from cotune.findings.retention._last_stage import CHANGE_HEADER, MethodChange, Untuned
 from cotune.findings.retention._records import (
     InContextValue,
     RetentionCheckpoint,
@@ -18,16 +19,26 @@ from cotune.findings.retention._records import (
     RetentionTask,
     TargetScore,
 )
-from cotune.findings.retention._scores import PRETRAINED, At, Kept, Mean, RetentionScores, checkpoint_at
+from cotune.findings.retention._scores import (
+    PRETRAINED,
+    At,
+    Kept,
+    Mean,
+    RetentionScores,
+    checkpoint_at,
+    is_result,
+)
 from cotune.findings.retention._verdict import RetentionVerdict, kept_range, threshold_text
 
 __all__ = [
+    "CHANGE_HEADER",
     "PRETRAINED",
     "At",
     "CheckpointValue",
     "InContextValue",
     "Kept",
     "Mean",
+    "MethodChange",
     "MethodCost",
     "ModuleAlignment",
     "RetentionCheckpoint",
@@ -40,8 +51,10 @@ __all__ = [
     "RetentionVerdict",
     "StepCurve",
     "TargetScore",
+    "Untuned",
     "along_steps",
     "checkpoint_at",
+    "is_result",
     "kept_range",
     "last_stage",
     "retention_findings",

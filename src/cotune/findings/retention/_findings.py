@@ -10,6 +10,14 @@ from typing import Any
 
 from cotune._repr import Brief
 from cotune.findings._plain import plain
+from cotune.findings.retention._last_stage import (
+    MethodChange,
+    Untuned,
+    change_sentences,
+    method_changes,
+    untuned_findings,
+    untuned_sentences,
+)
 from cotune.findings.retention._records import RetentionCost, RetentionData
 from cotune.findings.retention._scores import At, Kept, RetentionScores
 from cotune.findings.retention._verdict import RetentionVerdict, verdict_of
@@ -55,6 +63,12 @@ class RetentionFindings(Brief):
         equal target score where there is one, and at the best checkpoints.
     costs : tuple of MethodCost
         Of the methods whose cost is known.
+    changes : tuple of MethodChange
+        What the last stage of every method changed at every learning rate, at the checkpoints of ``kept``.
+    untuned : tuple of Untuned
+        What the pretrained model, and prompts alone, reach on the targets, where that is enough.
+    of_last_stages : tuple of str
+        The same two in sentences, where there is something to say; they open the verdict's remarks.
     verdict : RetentionVerdict
         The answer.
     """
@@ -63,6 +77,9 @@ class RetentionFindings(Brief):
     scores: RetentionScores
     kept: tuple[Kept, ...]
     costs: tuple[MethodCost, ...]
+    changes: tuple[MethodChange, ...]
+    untuned: tuple[Untuned, ...]
+    of_last_stages: tuple[str, ...]
     verdict: RetentionVerdict
 
     @property
@@ -70,15 +87,23 @@ class RetentionFindings(Brief):
         """The ways to choose checkpoints: at equal target score where there is one, and the best."""
         return _ways(self.data)
 
+    def changed_by(self, method: str, learning_rate: float, at: At) -> MethodChange | None:
+        """Return what the last stage of a method changed, None where it was not run at this learning rate."""
+        wanted = (method, learning_rate, at)
+        return next((c for c in self.changes if (c.method, c.learning_rate, c.at) == wanted), None)
+
     def kept_by(self, method: str, learning_rate: float, at: At) -> Kept | None:
         """Return what a method keeps at a learning rate, None where it was not run there."""
         wanted = (method, learning_rate, at)
         return next((k for k in self.kept if (k.method, k.learning_rate, k.at) == wanted), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every measurement as plain JSON types; what is not known is null."""
+        """Return every measurement, and what the last stages changed, as plain JSON types.
+
+        What is not known is null.
+        """
         found: dict[str, Any] = plain(self.data)
-        return found
+        return {**found, "last_stage": plain(self.changes), "untuned": plain(self.untuned)}
 
 
 def retention_findings(data: RetentionData) -> RetentionFindings:
@@ -102,7 +127,10 @@ def retention_findings(data: RetentionData) -> RetentionFindings:
         if (runs := scores.runs(method, rate))
         for at in _ways(data)
     )
-    return RetentionFindings(data, scores, kept, tuple(_costs(data)), verdict_of(scores, kept))
+    changes, untuned = tuple(method_changes(scores, _ways(data))), tuple(untuned_findings(scores))
+    said = (*untuned_sentences(data, untuned), *change_sentences(changes))
+    verdict = verdict_of(scores, kept, said)
+    return RetentionFindings(data, scores, kept, tuple(_costs(data)), changes, untuned, said, verdict)
 
 
 def _ways(data: RetentionData) -> tuple[At, ...]:

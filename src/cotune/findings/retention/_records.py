@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cotune._repr import Brief
 from cotune.evaluation.format_specialisation._types import ModuleAlignment
+from cotune.evaluation.last_stage import StageChange
 from cotune.findings.runs import FailedRun
 
 
@@ -93,6 +94,10 @@ class RetentionCheckpoint(Brief):
         One for each evaluation task and number of shots; empty where only the target was measured.
     alignment : tuple of ModuleAlignment
         Cosines of full and format gradient, one for each module group; empty where not measured.
+    change : StageChange or None
+        What the last stage has changed so far; None in an earlier stage and where it was not measured.
+    untouched : bool
+        Whether its weights are the pretrained model's, so that its in-context scores are.
     """
 
     stage: str
@@ -100,6 +105,8 @@ class RetentionCheckpoint(Brief):
     targets: tuple[TargetScore, ...] = ()
     in_context: tuple[InContextValue, ...] = ()
     alignment: tuple[ModuleAlignment, ...] = ()
+    change: StageChange | None = None
+    untouched: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +147,11 @@ class RetentionRun(Brief):
     checkpoints : tuple of RetentionCheckpoint
         In the order of training.
     best : int or None
-        Position in ``checkpoints`` of the one kept, chosen by the validation score; ``None`` where none was.
+        Position in ``checkpoints`` of the one kept, chosen by the validation score among those after a step
+        of the last stage that changed something; ``None`` where there is none.
     equal : int or None
-        Position of the first checkpoint of the last stage whose validation score reaches
-        ``RetentionData.threshold``; ``None`` where the run never does.
+        Position of the first such checkpoint whose validation score reaches ``RetentionData.threshold``;
+        ``None`` where the run never does.
     cost : RetentionCost or None
         What the run cost.
     """
@@ -182,7 +190,7 @@ class RetentionData(Brief):
     threshold : float or None
         The validation score at which methods are compared at equal target score.
     threshold_rule : str
-        In words, where the threshold comes from, such as ``"given in the study"``.
+        In words, where the threshold comes from, such as ``"given in the study"``; without a threshold, why.
     labels : tuple of str
         The label set of the target task, empty for free text.
     failures : tuple of FailedRun

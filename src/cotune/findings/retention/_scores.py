@@ -157,12 +157,14 @@ class RetentionScores:
         return kept
 
     def untouched(self, method: str) -> bool:
-        """Tell whether a method never changed an in-context score, as one that tunes a prompt alone."""
+        """Tell whether a method leaves the model as it is without its prompt, as prompt tuning does."""
         before = {(v.task, v.shots): v.draws for v in self.data.pretrained.in_context}
-        values = [
-            v for run in self.data.runs if run.method == method for c in run.checkpoints for v in c.in_context
-        ]
-        return bool(values) and all(v.draws == before.get((v.task, v.shots)) for v in values)
+        found = [c for run in self.data.runs if run.method == method for c in run.checkpoints]
+        if any(c.change is not None and (c.change.weights or 0) > 0 for c in found):
+            return False
+        values = [v for c in found for v in c.in_context]
+        tuned = any(c.change is None or c.change.moved for c in found if c.step)
+        return tuned and bool(values) and all(v.draws == before.get((v.task, v.shots)) for v in values)
 
     def _matrix(self, checkpoints: Sequence[RetentionCheckpoint], task: str, shots: int) -> Array | None:
         """Scores of shape (checkpoints, draws), or None where a checkpoint lacks them."""
@@ -180,9 +182,19 @@ class RetentionScores:
 
 
 def checkpoint_at(run: RetentionRun, at: At) -> RetentionCheckpoint | None:
-    """Return the checkpoint of a run chosen this way, or None where it has none."""
+    """Return the checkpoint of a run chosen this way, or None where it has none.
+
+    One that nothing was done to is none, whoever chose it: before the first step of its stage, or where the
+    stage left every number as it was. It would keep all of in-context learning and say nothing of a method.
+    """
     position = run.equal if at == "equal" else run.best
-    return None if position is None else run.checkpoints[position]
+    chosen = None if position is None else run.checkpoints[position]
+    return chosen if chosen is not None and is_result(chosen) else None
+
+
+def is_result(checkpoint: RetentionCheckpoint) -> bool:
+    """Tell whether a checkpoint is after a step that changed something, as far as it is known."""
+    return checkpoint.step > 0 and (checkpoint.change is None or checkpoint.change.moved)
 
 
 def _mean(values: Array | None) -> Mean | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cotune._repr import Brief
 from cotune.findings.retention._records import RetentionData
-from cotune.findings.retention._scores import At, Kept, RetentionScores
+from cotune.findings.retention._scores import At, Kept, RetentionScores, checkpoint_at
 from cotune.findings.wording import count, format_number, percent, percent_number
 
 
@@ -30,7 +30,9 @@ class RetentionVerdict(Brief):
     remarks: tuple[str, ...]
 
 
-def verdict_of(scores: RetentionScores, kept: Sequence[Kept]) -> RetentionVerdict:
+def verdict_of(
+    scores: RetentionScores, kept: Sequence[Kept], of_last_stages: Sequence[str] = ()
+) -> RetentionVerdict:
     """Say which method keeps most of the in-context learning, how sure that is, and what qualifies it.
 
     It is about the highest number of shots, and about equal target score at the learning rate where most
@@ -43,13 +45,20 @@ def verdict_of(scores: RetentionScores, kept: Sequence[Kept]) -> RetentionVerdic
         Means over the runs.
     kept : sequence of Kept
         What the methods keep at the highest number of shots.
+    of_last_stages : sequence of str
+        What is to be said of what the last stages changed, and of what is reached without them.
     """
     data = scores.data
     untouched = [method for method in data.methods if scores.untouched(method)]
     changing = [one for one in kept if one.shares and one.method not in untouched]
     rate, at = _scope(data, changing)
     standings = _standings(changing, rate, at)
-    remarks = [*_unreached(scores), *_untouched(untouched), *_elsewhere(data, changing, rate, at)]
+    remarks = [
+        *of_last_stages,
+        *_unreached(scores),
+        *_untouched(untouched),
+        *_elsewhere(data, changing, rate, at),
+    ]
     if not standings:
         return RetentionVerdict(
             "No method can be compared.",
@@ -130,13 +139,14 @@ def threshold_text(data: RetentionData) -> str:
 
 def _unreached(scores: RetentionScores) -> list[str]:
     if scores.data.threshold is None:
-        return []
+        rule = scores.data.threshold_rule
+        return [f"There is no target score to compare at: {rule}."] if rule and scores.data.runs else []
     remarks = []
     for rate in scores.data.learning_rates:
         missed = []
         for method in scores.data.methods:
             runs = scores.runs(method, rate)
-            reached = sum(run.equal is not None for run in runs)
+            reached = sum(checkpoint_at(run, "equal") is not None for run in runs)
             if reached < len(runs):
                 missed.append(f"{method} in {reached or 'none'} of {count(len(runs), 'run')}")
         if missed:

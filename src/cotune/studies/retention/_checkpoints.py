@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
-from cotune.findings.retention import InContextValue, RetentionCheckpoint, TargetScore
+from cotune.evaluation.last_stage import StageChange
+from cotune.findings.retention import InContextValue, RetentionCheckpoint, TargetScore, is_result
 from cotune.studies.retention._design import RateCell
 from cotune.tasks import Task, get_metric
 
@@ -45,38 +46,61 @@ class Selection:
         """Turn a score so that higher is better, or back."""
         return score if self.higher_is_better else -score
 
-    def best(self, checkpoints: RunCheckpoints) -> int:
-        """Return the position of the best checkpoint of the last stage, the first of those alike."""
-        return max(_last_stage(checkpoints), key=lambda at: self.utility(checkpoints[at]))
+    def best(self, checkpoints: RunCheckpoints) -> int | None:
+        """Return the position of the best candidate, the first of those alike; None without any."""
+        return max(candidates(checkpoints), key=lambda at: self.utility(checkpoints[at]), default=None)
 
     def first_reaching(self, checkpoints: RunCheckpoints, threshold: float) -> int | None:
-        """Return the position of the first checkpoint of the last stage that is as good as a threshold."""
+        """Return the position of the first candidate that is as good as a threshold."""
         wanted = self.turned(threshold)
-        good = (at for at in _last_stage(checkpoints) if self.utility(checkpoints[at]) >= wanted)
+        good = (at for at in candidates(checkpoints) if self.utility(checkpoints[at]) >= wanted)
         return next(good, None)
 
-    def common_target(self, runs: Mapping[RateCell, RunCheckpoints]) -> float | None:
+    def common_target(
+        self, runs: Mapping[RateCell, RunCheckpoints], pretrained: RetentionCheckpoint
+    ) -> float | None:
         """Return the best validation score that every method which tunes weights reaches with every seed.
 
-        Of each method and seed the best checkpoint at the best of its learning rates counts. Methods that
-        leave the weights as they are keep all of in-context learning at any score, and do not lower it for
-        the others. None without any run of a method that tunes weights.
+        Of each method and seed the best candidate at the best of its learning rates counts. What an untuned
+        model reaches is no level to compare tuned ones at: those that come no further do not lower it, and
+        have not reached it. Neither do methods that leave the weights as they are, which keep all of
+        in-context learning at any score. None where no tuned weights come further than untuned ones.
         """
         reached: dict[tuple[str, int], float] = {}
         for cell, checkpoints in runs.items():
-            if cell.arm.tunes_weights:
+            best = self.best(checkpoints)
+            if cell.arm.tunes_weights and best is not None:
                 place = (cell.arm.label, cell.seed)
-                utility = self.utility(checkpoints[self.best(checkpoints)])
-                reached[place] = max(reached.get(place, -np.inf), utility)
-        return self.turned(min(reached.values())) if reached else None
+                reached[place] = max(reached.get(place, -np.inf), self.utility(checkpoints[best]))
+        floor = self._untuned(runs, pretrained)
+        further = [utility for utility in reached.values() if utility > floor]
+        return self.turned(min(further)) if further else None
+
+    def _untuned(self, runs: Mapping[RateCell, RunCheckpoints], pretrained: RetentionCheckpoint) -> float:
+        """Return the best that the pretrained weights reach, bare or under any prompt."""
+        found = [self.utility(pretrained)] if pretrained.targets else []
+        for cell, checkpoints in runs.items():
+            best = self.best(checkpoints)
+            if cell.arm.tunes_weights:
+                found += [self.utility(one) for one in checkpoints if one.untouched]
+            elif best is not None:
+                found.append(self.utility(checkpoints[best]))
+        return max(found, default=-np.inf)
 
     def best_run(self, runs: Mapping[RateCell, RunCheckpoints]) -> RateCell | None:
-        """Return the run whose best checkpoint is the best of all, None without runs."""
-        return max(runs, key=lambda cell: self.utility(runs[cell][self.best(runs[cell])]), default=None)
+        """Return the run whose best checkpoint is the best of all, None without any."""
+        best = {cell: at for cell, run in runs.items() if (at := self.best(run)) is not None}
+        return max(best, key=lambda cell: self.utility(runs[cell][best[cell]]), default=None)
 
 
-def _last_stage(checkpoints: RunCheckpoints) -> list[int]:
-    return [at for at, checkpoint in enumerate(checkpoints) if checkpoint.stage == checkpoints[-1].stage]
+def candidates(checkpoints: RunCheckpoints) -> list[int]:
+    """Return the positions of the checkpoints that are a method's result.
+
+    Those of its last stage, after a step that changed something. The paper chooses among the checkpoints 100
+    to 1000: before the first step of the last stage nothing of it has happened.
+    """
+    last = checkpoints[-1].stage if checkpoints else ""
+    return [at for at, one in enumerate(checkpoints) if one.stage == last and is_result(one)]
 
 
 def checkpoint_from_dict(data: Mapping[str, Any]) -> RetentionCheckpoint:
@@ -89,4 +113,7 @@ def checkpoint_from_dict(data: Mapping[str, Any]) -> RetentionCheckpoint:
             InContextValue(**{**value, "draws": tuple(value["draws"])}) for value in data["in_context"]
         ),
         alignment=tuple(ModuleAlignment(**alignment) for alignment in data["alignment"]),
+        change=StageChange.read(data.get("change")),
+        # Where the weights are the pretrained model's, nobody asks them in context again.
+        untouched=not data["in_context"],
     )

@@ -22,9 +22,10 @@ from cotune.tasks import Task, get_metric
 
 _GIVEN = "given in the study"
 _AUTO = (
-    "the best validation score that every method which tunes weights reaches with every seed, "
-    "at the best of its learning rates"
+    "the best validation score that every method which tunes weights, and comes further than an untuned "
+    "model, reaches with every seed, at the best of its learning rates"
 )
+_NO_FURTHER = "no tuned weights come further on the targets' validation examples than untuned ones"
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ def retention_data(
     """
     assert pretrained.payload is not None
     config, choose = study.config, Selection.by(study.targets)
-    before = checkpoint_from_dict(pretrained.payload["checkpoints"][0])
+    before = replace(checkpoint_from_dict(pretrained.payload["checkpoints"][0]), untouched=True)
     done = finished_runs(study.cells, records, before)
-    threshold, rule = _threshold(study, done)
+    threshold, rule = _threshold(study, done, before)
     return RetentionData(
         title=config.name,
         date=date.today().isoformat(),
@@ -113,10 +114,16 @@ def retention_data(
     )
 
 
-def _threshold(study: RetentionDesign, done: Mapping[RateCell, Finished]) -> tuple[float | None, str]:
+def _threshold(
+    study: RetentionDesign, done: Mapping[RateCell, Finished], pretrained: RetentionCheckpoint
+) -> tuple[float | None, str]:
     if study.config.equal_target != "auto":
         return study.config.equal_target, _GIVEN
-    return Selection.by(study.targets).common_target({cell: f.checkpoints for cell, f in done.items()}), _AUTO
+    runs = {cell: finished.checkpoints for cell, finished in done.items()}
+    common = Selection.by(study.targets).common_target(runs, pretrained)
+    if common is None:
+        return None, _NO_FURTHER if any(cell.arm.tunes_weights for cell in runs) else ""
+    return common, _AUTO
 
 
 def _task(task: Task, split: str, most: int | None, notes: Mapping[str, tuple[str, ...]]) -> RetentionTask:

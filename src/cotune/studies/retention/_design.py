@@ -66,6 +66,9 @@ class TuneRun:
 _FORMAT = 2
 """Raised whenever the same study would give other results, so that no stored run is mistaken."""
 
+CHOSEN = "the best of a stage after a step"
+"""What stands in the keys of runs of several stages; those of one stage are measured as ever."""
+
 RetentionStudyRun = PretrainedRun | TuneRun
 
 
@@ -187,12 +190,16 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
         if not isinstance(run, TuneRun):
             return key_of(run, **self._questions)
         gradients = {"steps": config.gradient_steps, "examples": config.gradient_examples}
+        method, recipe = tuning(run, config)
+        stages = method.stages(recipe.steps, recipe.training, config.targets)
         return key_of(
             run,
             **self._questions,
-            tuning=tuning_config(config, run.learning_rate).plain(),
+            tuning=recipe.plain(),
             gradients=gradients if config.gradient_steps else None,
             **self._text,
+            # What a stage begins with is what was chosen of the one before it.
+            **({"chosen": CHOSEN} if len(stages) > 1 else {}),
         )
 
     @cached_property

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cotune._files import write_text
 from cotune.answering import InContextConfig, InContextEvaluation, InContextScore, encode_fitting
 from cotune.evaluation.format_specialisation import LabelledPrompt, ModuleAlignment, label_share
 from cotune.findings.retention import InContextValue, TargetScore
@@ -17,6 +20,7 @@ from cotune.tasks import Task, draw_demonstrations
 if TYPE_CHECKING:
     from torch import nn
 
+    from cotune.evaluation.last_stage import Probes
     from cotune.models import LanguageModel
 
 _BATCH_TOKENS = 1024
@@ -29,6 +33,27 @@ PromptIds = Callable[[str], tuple[int, ...]]
 def no_prompt(task: str) -> tuple[int, ...]:
     """Return no ids: a model without soft prompts."""
     return ()
+
+
+@dataclass(frozen=True)
+class TargetAnswers:
+    """What a model answers to the targets' validation and test examples."""
+
+    validation: tuple[InContextScore, ...]
+    test: tuple[InContextScore, ...]
+
+    @property
+    def scores(self) -> tuple[TargetScore, ...]:
+        """The scores of each target."""
+        return tuple(
+            TargetScore(task=one.task, validation=one.value, test=other.value)
+            for one, other in zip(self.validation, self.test, strict=True)
+        )
+
+    @property
+    def answers(self) -> list[str]:
+        """The answers to the test examples of all targets."""
+        return [answer for score in self.test for answer in score.answers]
 
 
 @dataclass(frozen=True)
@@ -56,11 +81,12 @@ class Measure:
     seed: int
     gradient_examples: int
     _target_evaluations: dict[Any, InContextEvaluation] = field(default_factory=dict, init=False)
+    _known: dict[str, Any] = field(default_factory=dict, init=False)
 
-    def target_scores(
+    def ask_targets(
         self, module: nn.Module, prompt_ids: PromptIds = no_prompt, *, demonstrations: int = 0
-    ) -> tuple[TargetScore, ...]:
-        """Score the targets on validation examples, which choose, and on test examples, which are reported.
+    ) -> TargetAnswers:
+        """Put the targets' validation examples, which choose, and test examples, which are reported.
 
         Parameters
         ----------
@@ -76,10 +102,7 @@ class Measure:
             self._target_evaluation(split, demonstrations, ids).run(self.model, module)
             for split in ("validation", "test")
         )
-        return tuple(
-            TargetScore(task=one.task, validation=one.value, test=other.value)
-            for one, other in zip(chosen, reported, strict=True)
-        )
+        return TargetAnswers(tuple(chosen), tuple(reported))
 
     def _target_evaluation(
         self, split: str, demonstrations: int, ids: tuple[tuple[str, tuple[int, ...]], ...]
@@ -115,6 +138,40 @@ class Measure:
             )
             for (task, shots), cell in cells.items()
         )
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The prompts whose next tokens show what a stage changed."""
+        from cotune.evaluation.last_stage import Probes
+
+        return Probes(self.model, self.targets, self.evaluation, self.in_context, self.seed)
+
+    def know_pretrained(self, file: Path) -> None:
+        """See before anything is put on the base that its answers and predictions are known.
+
+        Parameters
+        ----------
+        file : Path
+            What it answers to the other tasks, where it was asked before; written where it was not.
+        """
+        self.probes.know_pretrained()
+        if "answers" in self._known:
+            return
+        if file.is_file():
+            self._known["answers"] = json.loads(file.read_text(encoding="utf-8"))
+        else:
+            self.keep_pretrained(self.in_context_scores(self.model.base), file)
+
+    def keep_pretrained(self, scores: Sequence[InContextScore], file: Path) -> None:
+        """Keep what the pretrained model answers to the other tasks, for all runs to be compared with."""
+        self._known["answers"] = [answer for score in scores for answer in score.answers]
+        write_text(file, json.dumps(self._known["answers"]))
+
+    def changed_answers(self, scores: Sequence[InContextScore]) -> float | None:
+        """Return the share of answers that are others than the pretrained model's; None without any."""
+        from cotune.evaluation.last_stage import share_changed
+
+        return share_changed(self._known["answers"], [answer for one in scores for answer in one.answers])
 
     @cached_property
     def _evaluation(self) -> InContextEvaluation:

@@ -11,11 +11,13 @@ import numpy as np
 
 from cotune._files import write_text
 from cotune.findings.retention import (
+    CHANGE_HEADER,
     At,
     RetentionCheckpoint,
     RetentionData,
     RetentionFindings,
     RetentionScores,
+    checkpoint_at,
 )
 from cotune.studies.engine import StudyResult, aligned, cell, csv_text, write_json
 from cotune.studies.retention._design import RetentionDesign
@@ -24,6 +26,7 @@ _WAYS: tuple[At, ...] = ("equal", "best")
 _HEADER = [
     *("method", "learning_rate", "seed", "stage", "step", "chosen"),
     *("task", "split", "shots", "draws", "value", "label_share"),
+    *("weights_changed", "kl", "answers_changed"),
 ]
 
 
@@ -68,7 +71,20 @@ def _summary(findings: RetentionFindings) -> list[str]:
         for rate in data.learning_rates
         if scores.runs(method, rate)
     ]
-    return [verdict.headline, verdict.sentence, *(aligned([header, *rows]) if rows else ())]
+    table = aligned([header, *rows]) if rows else ()
+    return [verdict.headline, verdict.sentence, *table, *_changes(findings)]
+
+
+def _changes(findings: RetentionFindings) -> list[str]:
+    """Return a table of what the last stages changed by each way to choose, and what is to be said of it."""
+    lines = []
+    for at in findings.chosen:
+        there = [c for c in findings.changes if c.at == at and (c.runs or c.unmoved)]
+        rows = [(c.method, f"{c.learning_rate:g}", *c.cells) for c in there]
+        if rows:
+            lines.append(f"What the last stage changed, {'at equal target' if at == 'equal' else 'at best'}:")
+            lines += aligned([("method", "rate", *CHANGE_HEADER), *rows])
+    return [*lines, *findings.of_last_stages]
 
 
 def _at(scores: RetentionScores, method: str, rate: float, at: At, shots: int) -> tuple[str, str]:
@@ -87,7 +103,9 @@ def write_results(folder: Path, findings: RetentionFindings, split: str) -> None
 
     ``results.csv`` has a row for every run, checkpoint, task and number of shots: the mean over the draws of
     the demonstrations. ``chosen`` says whether the checkpoint is the run's best or the first that reaches the
-    target score (or both); ``shots`` is blank for the targets, which are answered as they are trained.
+    target score (or both); ``shots`` is blank for the targets, which are answered as they are trained. The
+    last three columns tell what the last stage has changed: of the weights, and of what is predicted and
+    answered to the targets in their rows, to the other tasks in theirs.
 
     Parameters
     ----------
@@ -106,20 +124,23 @@ def _rows(data: RetentionData, split: str) -> Iterator[list[object]]:
     for row in _measurements(data.pretrained, split):
         yield ["pretrained", "", "", "", "", "", *row]
     for run in data.runs:
-        for at, checkpoint in enumerate(run.checkpoints):
-            chosen = "+".join(
-                name for name, place in (("best", run.best), ("equal", run.equal)) if at == place
-            )
+        results = [(at, checkpoint_at(run, at)) for at in ("best", "equal")]
+        for checkpoint in run.checkpoints:
+            chosen = "+".join(name for name, result in results if result is checkpoint)
             place = [run.method, run.learning_rate, run.seed, checkpoint.stage, checkpoint.step, chosen]
             for row in _measurements(checkpoint, split):
                 yield [*place, *row]
 
 
 def _measurements(checkpoint: RetentionCheckpoint, split: str) -> Iterator[list[object]]:
+    on_targets = on_others = ["", "", ""]
+    if (change := checkpoint.change) is not None:
+        on_targets = [cell(v) for v in (change.weights, change.kl_target, change.answers_target)]
+        on_others = [cell(v) for v in (change.weights, change.kl_other, change.answers_other)]
     for score in checkpoint.targets:
-        yield [score.task, "validation", "", 1, cell(score.validation), ""]
-        yield [score.task, "test", "", 1, cell(score.test), ""]
+        yield [score.task, "validation", "", 1, cell(score.validation), "", *on_targets]
+        yield [score.task, "test", "", 1, cell(score.test), "", *on_targets]
     for value in checkpoint.in_context:
         mean = float(np.mean(value.draws))
         share = cell(value.label_share)
-        yield [value.task, split, value.shots, len(value.draws), cell(mean), share]
+        yield [value.task, split, value.shots, len(value.draws), cell(mean), share, *on_others]

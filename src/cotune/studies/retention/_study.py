@@ -12,10 +12,11 @@ from cotune.answering import check_in_context, merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.retention import RetentionData, retention_findings
 from cotune.report import write_report
-from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.engine import Costs, Runner, Standing, artefact_record
 from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._data import retention_data
 from cotune.studies.retention._design import (
+    CHOSEN,
     PretrainedRun,
     RateCell,
     RetentionDesign,
@@ -153,6 +154,10 @@ class RetentionStudy(RetentionDesign):
     ) -> None:
         """Keep the best model of every method and take the others away; one that is lost is trained again."""
         best = {arm.label: self._best_cell(data, arm) for arm in self.config.methods}
+        for folder in homes.values():
+            # What was kept when step 0 could be chosen may be a model that nothing was done to.
+            if folder.is_dir() and artefact_record(folder).get("chosen") != CHOSEN:
+                remove_folder(folder, self.folder, ignore_errors=True)
         folders: dict[RetentionStudyRun, Path] = {
             self.cells[cell]: homes[label] for label, cell in best.items() if cell is not None
         }

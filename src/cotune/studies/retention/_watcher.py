@@ -16,6 +16,8 @@ from cotune.studies.retention._measure import Measure
 from cotune.studies.retention.config import changes_weights
 
 if TYPE_CHECKING:
+    from cotune.answering import InContextScore
+    from cotune.evaluation.last_stage import StageChange
     from cotune.training.methods import Attached, Stage
 
 MEASURED = "measured.json"
@@ -42,6 +44,8 @@ class RunWatcher:
         Steps of the last stage at which gradients are compared.
     notebooks : mapping of str to Path
         By stage, the file for what is measured in it; what stands there is believed.
+    beginning : Path
+        Folder for what the last stage began with, which its checkpoints are compared with.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class RunWatcher:
         demonstrations: int,
         gradient_steps: Sequence[int],
         notebooks: Mapping[str, Path],
+        beginning: Path,
     ) -> None:
         self._measure, self._selection, self._stages = measure, selection, list(stages)
         self._demonstrations, self._gradient_steps = demonstrations, frozenset(gradient_steps)
         self._notebooks = {name: Notebook(path) for name, path in notebooks.items()}
+        self._beginning = beginning
         self._left = _clocks()
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
@@ -72,17 +78,38 @@ class RunWatcher:
 
     def _look(self, attached: Attached, stage: Stage, step: int) -> RetentionCheckpoint:
         module, measure = attached.module, self._measure
-        scores = measure.in_context_scores(module) if self._changed(stage, step) else []
+        changed = self._changed(stage, step)
+        scores = measure.in_context_scores(module) if changed else []
         ids, demonstrations = attached.prompt_ids, self._demonstrations
         last = stage.name == self._stages[-1].name
         align = last and step in self._gradient_steps and changes_weights(stage.trains)
+        targets = measure.ask_targets(module, ids, demonstrations=demonstrations)
         return RetentionCheckpoint(
             stage=stage.name,
             step=step,
-            targets=measure.target_scores(module, ids, demonstrations=demonstrations),
+            targets=targets.scores,
             in_context=measure.in_context_values(scores),
             alignment=measure.alignment(module, ids, demonstrations=demonstrations) if align else (),
+            change=self._change(attached, step, targets.answers, scores) if last else None,
+            untouched=not changed,
         )
+
+    def _change(
+        self, attached: Attached, step: int, answers: Sequence[str], scores: Sequence[InContextScore]
+    ) -> StageChange | None:
+        """Compare with what the last stage began with; None in what an earlier version of cotune began."""
+        from cotune.evaluation.last_stage import Beginning, StageChange
+
+        measure, demonstrations = self._measure, self._demonstrations
+        if step == 0:
+            Beginning.of(attached, measure.probes, demonstrations, answers).save(self._beginning)
+            return StageChange.none()
+        began = Beginning.load(self._beginning)
+        if began is None:
+            return None
+        reaches = bool(scores)
+        share = measure.changed_answers(scores) if reaches else 0.0
+        return began.change(attached, measure.probes, demonstrations, answers, share, reaches_others=reaches)
 
     def payload(self, tokens: int) -> dict[str, Any]:
         """Return what the run's record holds.

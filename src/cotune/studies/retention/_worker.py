@@ -15,7 +15,7 @@ from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.retention._checkpoints import Selection
-from cotune.studies.retention._design import PretrainedRun, RetentionStudyRun, TuneRun, tuning
+from cotune.studies.retention._design import CHOSEN, PretrainedRun, RetentionStudyRun, TuneRun, tuning
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig
@@ -75,7 +75,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             content = {"run": key, "method": run.method, "rate": run.learning_rate, "seed": run.seed}
             of_answers = {name: getattr(self.config.in_context, name) for name in ChoiceConfig.model_fields}
             reading = {"reading": self.config.reading(self.base) | of_answers}
-            write_artefact_record(folder, {**content, **reading})
+            write_artefact_record(folder, {**content, "chosen": CHOSEN, **reading})
         return [outcome]
 
     def _pretrained(self) -> dict[str, Any]:
@@ -84,18 +84,26 @@ class RetentionWorker(Worker[RetentionStudyRun]):
         checkpoint = RetentionCheckpoint(
             stage="pretrained",
             step=0,
-            targets=measure.target_scores(self._model.base),
+            targets=measure.ask_targets(self._model.base).scores,
             in_context=measure.in_context_values(scores),
+            untouched=True,
         )
+        measure.keep_pretrained(scores, self._answers)
         cut: dict[str, int] = {}
         for score in scores:
             cut[score.task] = max(cut.get(score.task, 0), score.n_cut)
         return {"payload": {"checkpoints": [asdict(checkpoint)], "cut": cut}}
 
+    @property
+    def _answers(self) -> Path:
+        """File of what the pretrained model answers to the other tasks."""
+        return self.stages / "pretrained" / "answers.json"
+
     def _tune(self, run: TuneRun, key: str, save_to: Path | None = None) -> dict[str, Any]:
         from cotune.training.tuning import tune
 
         method, config = tuning(run, self.config)
+        self._measure.know_pretrained(self._answers)
         names = [task.name for task in self.targets]
         stages = method.stages(config.steps, config.training, names)
         state = self.states / key
@@ -112,6 +120,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
                 },
                 stages[-1].name: state / MEASURED,
             },
+            beginning=state / "beginning",
         )
         options: dict[str, Any] = {"state": state / "tuning", "shared": self.stages, "base": self.base}
         try:
@@ -134,6 +143,7 @@ def _stage_key(run: TuneRun, config: TuningConfig, stages: Sequence[Stage], base
         "method": [run.method, run.options],
         "seed": run.seed,
         "checkpoints": [config.checkpoint_every, config.checkpoints],
+        "chosen": CHOSEN,
         "stages": [{**asdict(stage), "training": stage.training.content(base)} for stage in stages],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

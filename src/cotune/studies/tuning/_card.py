@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from cotune.models import Encoder
 
 
-def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -> None:
+def write_card(result: TuneResult, targets: Sequence[Task], folder: Path, encoder: Encoder) -> None:
     """Write the card of a tuned model into its folder.
 
     Parameters
     ----------
     result : TuneResult
         What was found.
-    target : Task
-        The task tuned on.
+    targets : sequence of Task
+        The tasks tuned on.
     folder : Path
         Holds the model already.
     encoder : Encoder
@@ -35,9 +35,9 @@ def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder)
     """
     sections = [
         _front_matter(result, folder),
-        f"# {result.target['name']}, tuned by {result.config['method']['name']}\n\n{_summary(result)}",
+        f"# {result.names}, tuned by {result.config['method']['name']}\n\n{_summary(result)}",
         "## Scores\n\n" + "\n".join(_score_lines(result.before, result.after)),
-        _loading(result, target, folder, encoder),
+        _loading(result, targets, folder, encoder),
         _training(result),
         _data(result),
         LICENCE,
@@ -47,12 +47,11 @@ def write_card(result: TuneResult, target: Task, folder: Path, encoder: Encoder)
 
 def _score_lines(before: TuneScores, after: TuneScores) -> Iterator[str]:
     """Yield the table of scores before and after, in Markdown."""
-    first = after.target
     yield "| task | metric | shots | before | after |"
     yield "|---|---|---|---|---|"
-    name, shots = f"**{first.task}** (target)", f"{first.shots}, as trained"
-    old, new = map(format_mean, (before.target, first))
-    yield f"| {name} | {first.metric} | {shots} | {old} | {new} |"
+    for row, was in zip(after.targets, before.targets, strict=True):
+        name, shots = f"**{row.task}** (target)", f"{row.shots}, as trained"
+        yield f"| {name} | {row.metric} | {shots} | {format_mean(was)} | {format_mean(row)} |"
     for row, was in zip(after.in_context, before.in_context, strict=True):
         yield f"| {row.task} | {row.metric} | {row.shots} | {format_mean(was)} | {format_mean(row)} |"
     for n, mean in before.averages.items():
@@ -60,22 +59,31 @@ def _score_lines(before: TuneScores, after: TuneScores) -> Iterator[str]:
 
 
 def _summary(result: TuneResult) -> str:
-    target, before, after = result.target, result.before.target, result.after.target
-    return (
-        f"`{result.base}` tuned on the task {target['name']} by the method "
-        f"{result.config['method']['name']} of cotune: {after.metric} on {after.n_examples} test examples "
-        f"went from {before.mean:.3f} to {after.mean:.3f}." + (f" {result.kept}" if result.kept else "")
+    pairs = zip(result.before.targets, result.after.targets, strict=True)
+    went = "; ".join(
+        f"{after.metric} on {after.n_examples} test examples"
+        + (f" of {after.task}" if len(result.targets) > 1 else "")
+        + f" went from {before.mean:.3f} to {after.mean:.3f}"
+        for before, after in pairs
+    )
+    tasks = "the task" if len(result.targets) == 1 else "the tasks"
+    return " ".join(
+        [
+            f"`{result.base}` tuned on {tasks} {result.names} by the method "
+            f"{result.config['method']['name']} of cotune: {went}.",
+            *result.findings,
+        ]
     )
 
 
 def _front_matter(result: TuneResult, folder: Path) -> str:
-    target, row, method = result.target, result.after.target, str(result.config["method"]["name"])
-    scores = [CardScore(str(target["name"]), row.metric, row.mean)]
-    name = f"{target['name']} by {method}"
+    method = str(result.config["method"]["name"])
+    scores = [CardScore(row.task, row.metric, row.mean) for row in result.after.targets]
+    name = f"{result.names} by {method}"
     return model_card.front_matter(folder, result.base, name=name, tags=[method], scores=scores)
 
 
-def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -> str:
+def _loading(result: TuneResult, targets: Sequence[Task], folder: Path, encoder: Encoder) -> str:
     shots = result.config["method"]["demonstrations"]
     shown = (
         f" Between the instruction and the input stand {shots} solved examples of the training split, each "
@@ -83,7 +91,7 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
         if shots
         else ""
     )
-    text = json.dumps(_prompt(target, encoder), ensure_ascii=False)
+    texts = "\n".join(json.dumps(_prompt(target, encoder), ensure_ascii=False) for target in targets)
     follows = (
         "its answer follows after a space"
         if encoder.chat is None
@@ -92,7 +100,7 @@ def _loading(result: TuneResult, target: Task, folder: Path, encoder: Encoder) -
     return (
         f"{model_card.loading_section(folder, result.base, seq2seq=encoder.seq2seq)}\n\n"
         f"It was trained on prompts of this form; {follows}:{shown}\n\n"
-        f"```json\n{text}\n```"
+        f"```json\n{texts}\n```"
     )
 
 
@@ -120,7 +128,7 @@ def _training(result: TuneResult) -> str:
 
 
 def _data(result: TuneResult) -> str:
-    facts = (result.target, *result.evaluation)
+    facts = (*result.targets, *result.evaluation)
     rows = ((str(task["name"]), task["examples"], str(task["fingerprint"])) for task in facts)
     lines = ["## Data\n", *model_card.data_table(rows)]
     lines.append(f"\nFingerprint of the base model: `{result.base_fingerprint}`.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, NonNegativeInt, model_validator
 
 from cotune.answering import InContextConfig
+from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
+from cotune.tasks import Task, get_metric
 from cotune.training.methods import METHODS, Full, Method
 from cotune.training.options import idle_in_stages, idle_on_one_task, refuse
 from cotune.training.tuning import TuningConfig, get_preset, preset_training
@@ -50,7 +52,6 @@ class TuneConfig(TuningConfig, ModelConfig):
 
     @model_validator(mode="after")
     def _options_act(self) -> TuneConfig:
-        refuse(idle_on_one_task(self.training, "cotune tune"))
         refuse(idle_in_stages(self.training, [self.method], filled=preset_training(self.preset)))
         return self
 
@@ -68,6 +69,28 @@ class TuneConfig(TuningConfig, ModelConfig):
         """Options of the method that nobody set and the model decides."""
         options = ("prompt_learning_rate",)
         return tuple(o for o in options if hasattr(self.method, o) and o not in self.method.model_fields_set)
+
+
+def check_targets(targets: Sequence[Task], config: TuneConfig) -> None:
+    """Check what only the number of the tasks tuned on can tell, and that their scores have a mean.
+
+    Raises
+    ------
+    InputError
+        If there is none, an option divides a step between tasks where there is one, or metrics point apart.
+    """
+    if not targets:
+        raise InputError("cotune tune: there is no task to tune on; name at least one.")
+    if len(targets) == 1:
+        for sentence in idle_on_one_task(config.training, "cotune tune"):
+            raise InputError(f"cotune tune: {sentence}")
+    metrics = {task.name: get_metric(task.metric) for task in targets}
+    if len({metric.higher_is_better for metric in metrics.values()}) > 1:
+        names = ", ".join(f"{name} {metric.name}" for name, metric in metrics.items())
+        raise InputError(
+            f"cotune tune: checkpoints are chosen by the mean over the tasks, whose metrics must have one "
+            f"direction, got {names}; set them with --set task.metric=..."
+        )
 
 
 def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:

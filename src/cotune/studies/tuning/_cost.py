@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tuning_cost(
-    model: LanguageModel, config: TuneConfig, target: Task, others: Sequence[Task], base: Path
+    model: LanguageModel, config: TuneConfig, targets: Sequence[Task], others: Sequence[Task], base: Path
 ) -> str:
     """Do a few steps and put a few questions to the model; say in one sentence what all will take.
 
@@ -28,20 +28,20 @@ def tuning_cost(
         The base; afterwards as before.
     config : TuneConfig
         What is trained, and how.
-    target : Task
-        The task tuned on.
+    targets : sequence of Task
+        The tasks tuned on.
     others : sequence of Task
         Those asked in context before and after.
     base : Path
         Folder that relative paths of text to replay start from.
     """
-    stages = config.method.stages(config.steps, config.training, [target.name])
-    tuning = Tuning(config.method, stages, [target])
+    stages = config.method.stages(config.steps, config.training, [task.name for task in targets])
+    tuning = Tuning(config.method, stages, targets)
     laws, _ = time_method(model, tuning, base)
-    training = tuning.seconds(laws, mean_length([target], model.encoder))
+    training = tuning.seconds(laws, mean_length(targets, model.encoder))
     checkpoints = sum(len(config.due(stage.steps, stage.checkpoint_every)) for stage in stages)
-    asked = _asked(model, config, target, others, checkpoints)
-    answers = time_answers(model, [target, *others], config.in_context, seed=config.seed)(asked)
+    asked = _asked(model, config, targets, others, checkpoints)
+    answers = time_answers(model, [*targets, *others], config.in_context, seed=config.seed)(asked)
     return (
         f"About {duration(training + answers)} of processor time: {duration(training)} for {tuning.steps:,} "
         "steps, "
@@ -50,16 +50,20 @@ def tuning_cost(
 
 
 def _asked(
-    model: LanguageModel, config: TuneConfig, target: Task, others: Sequence[Task], checkpoints: int
+    model: LanguageModel,
+    config: TuneConfig,
+    targets: Sequence[Task],
+    others: Sequence[Task],
+    checkpoints: int,
 ) -> Asked:
-    """Count the questions: test examples twice, validation examples at checkpoints, other tasks twice."""
+    """Count the questions: test examples thrice, validation examples at checkpoints, other tasks twice."""
 
-    def on_target(split: str) -> Asked:
+    def on_targets(split: str) -> Asked:
         how = config.in_context.on_trained(split, config.method.demonstrations)
-        return count_in_context(model, [target], how, seed=config.seed)
+        return count_in_context(model, targets, how, seed=config.seed)
 
     in_context = count_in_context(model, others, config.in_context, seed=config.seed) if others else NOT_ASKED
     total = NOT_ASKED
-    for asked, times in ((on_target("test"), 2), (on_target("validation"), checkpoints), (in_context, 2)):
+    for asked, times in ((on_targets("test"), 3), (on_targets("validation"), checkpoints), (in_context, 2)):
         total = total.plus(asked.repeated(times))
     return total

@@ -10,6 +10,7 @@ from typing import Any
 
 from cotune._html import paragraphs, table
 from cotune._repr import Brief
+from cotune.evaluation.last_stage import StageChange, in_words
 from cotune.evaluation.saved_model import RECORD
 from cotune.exceptions import InputError
 from cotune.studies.evaluating import format_mean
@@ -19,7 +20,7 @@ from cotune.training.tuning import Checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class TuneResult(Brief):
-    """A model tuned on one task, and what it could do before and after.
+    """A model tuned on one task or several, and what it could do before and after.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ class TuneResult(Brief):
         The pretrained model: a folder or a hub name.
     base_fingerprint : str
         Of the pretrained model.
-    target : mapping
-        Name, metric, format, number of examples by split and fingerprint of the task tuned on.
+    targets : sequence of mapping
+        Name, metric, format, number of examples by split and fingerprint of each task tuned on.
     evaluation : sequence of mapping
         The same of the tasks only evaluated on.
     before, after : TuneScores
@@ -53,13 +54,15 @@ class TuneResult(Brief):
         Training examples of all stages by task, repetitions counted.
     replay_losses : sequence of float or None
         Loss of the text replayed in every step, None in a step without; empty where none was.
+    change : StageChange or None
+        What the last stage changed; None in the folders of earlier versions.
     """
 
     key: str
     config: Mapping[str, Any]
     base: str
     base_fingerprint: str
-    target: Mapping[str, Any]
+    targets: Sequence[Mapping[str, Any]]
     evaluation: Sequence[Mapping[str, Any]]
     before: TuneScores
     after: TuneScores
@@ -71,10 +74,53 @@ class TuneResult(Brief):
     versions: Mapping[str, str]
     instructions: Mapping[str, int] = field(default_factory=dict)
     replay_losses: Sequence[float | None] = ()
+    change: StageChange | None = None
+
+    @property
+    def target(self) -> Mapping[str, Any]:
+        """The task tuned on, the first of several."""
+        return self.targets[0]
+
+    @property
+    def names(self) -> str:
+        """Names of the tasks tuned on."""
+        return " and ".join(str(target["name"]) for target in self.targets)
+
+    @property
+    def nothing_tuned(self) -> bool:
+        """Whether the last stage changed nothing, or its best checkpoint was before its first step."""
+        last = list(self.best.values())[-1:]
+        untouched = self.change is not None and not self.change.moved
+        return untouched or any(checkpoint.step == 0 for checkpoint in last)
+
+    @property
+    def changed(self) -> str | None:
+        """What the last stage changed, in a sentence; None where it was not measured."""
+        if self.nothing_tuned:
+            return (
+                "Nothing was tuned: the last stage left every weight, prediction and answer as it was, so "
+                "what stands here is the model that it began with."
+            )
+        return None if self.change is None else f"The last stage changed {in_words(self.change)}."
+
+    @property
+    def untuned(self) -> str | None:
+        """What is reached without the last stage, where that is no less; None where tuning was better."""
+        last, best = list(self.best.items())[-1] if self.best else ("", None)
+        before = next((c for c in self.checkpoints if c.stage == last and c.step == 0), None)
+        if best is None or before is None or before.score < best.score:
+            return None
+        who = "The prompt alone" if len(self.best) > 1 else "The model before its first step"
+        return (
+            f"{who} reaches {abs(before.score):.3f} on the validation examples, the best checkpoint of the "
+            f"last stage {abs(best.score):.3f}: for the target it need not have been tuned."
+        )
 
     @property
     def kept(self) -> str | None:
-        """How much is left of the in-context score; None without other tasks, or where there was nothing."""
+        """How much is left of the in-context score; None where nothing was tuned or there was none."""
+        if self.nothing_tuned:
+            return None
         after = self.after.averages
         shares = [
             f"{100 * after[shots] / mean:.0f} % of the {shots}-shot score"
@@ -84,20 +130,26 @@ class TuneResult(Brief):
         return f"On the other tasks it keeps {' and '.join(shares)}." if shares else None
 
     def _repr_html_(self) -> str:
-        pairs = [(self.before.target, self.after.target)]
+        pairs = list(zip(self.before.targets, self.after.targets, strict=True))
         pairs += zip(self.before.in_context, self.after.in_context, strict=True)
         rows = [
             (new.task, new.metric, str(new.shots), format_mean(old), format_mean(new)) for old, new in pairs
         ]
-        title = f"{self.base}, tuned on {self.target['name']} by {self.config['method']['name']}"
+        title = f"{self.base}, tuned on {self.names} by {self.config['method']['name']}"
         shown = table(("task", "metric", "shots", "before", "after"), rows)
-        return paragraphs([], title) + shown + paragraphs([*([self.kept] if self.kept else []), *self.notes])
+        return paragraphs([], title) + shown + paragraphs([*self.findings, *self.notes])
+
+    @property
+    def findings(self) -> list[str]:
+        """What follows from the scores, a sentence each."""
+        return [sentence for sentence in (self.kept, self.untuned, self.changed) if sentence]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         plain = {**asdict(self), "checkpoints": [c._asdict() for c in self.checkpoints]}
         plain["best"] = {stage: c._asdict() for stage, c in self.best.items()}
-        return plain
+        plain["before"], plain["after"] = self.before.to_dict(), self.after.to_dict()
+        return {**plain, "target": plain["targets"][0], "nothing_tuned": self.nothing_tuned}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TuneResult:
@@ -108,7 +160,10 @@ class TuneResult(Brief):
             "checkpoints": [Checkpoint(**c) for c in data["checkpoints"]],
             "best": {stage: Checkpoint(**c) for stage, c in data["best"].items()},
         }
-        return cls(**{**data, **read})
+        known = {k: v for k, v in data.items() if k not in ("target", "nothing_tuned")}
+        targets = data.get("targets", [data["target"]])
+        change = StageChange.read(data.get("change"))
+        return cls(**{**known, **read, "targets": targets, "change": change})
 
     def write(self, folder: Path) -> None:
         """Write the record into the folder of the model."""

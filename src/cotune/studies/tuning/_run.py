@@ -1,4 +1,4 @@
-"""Tune a model on one task: check, ask before, train, ask after, write."""
+"""Tune a model on one task or several: check, ask before, train, ask after, write."""
 
 from __future__ import annotations
 
@@ -18,16 +18,24 @@ from cotune.studies.engine import seen, tell_notes
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.model_card import versions
 from cotune.studies.tuning._card import write_card
-from cotune.studies.tuning._config import TuneConfig
+from cotune.studies.tuning._config import TuneConfig, check_targets
 from cotune.studies.tuning._cost import tuning_cost
 from cotune.studies.tuning._folder import TuneFolder
 from cotune.studies.tuning._result import TuneResult
-from cotune.studies.tuning._scores import TargetWatcher, TuneQuestions, TuneScores
+from cotune.studies.tuning._scores import (
+    TargetWatcher,
+    TuneAnswers,
+    TuneQuestions,
+    TuneScores,
+    all_answers,
+)
 from cotune.tasks import SPLITS, Task, check_tasks, note_lines
 from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
+    from cotune.evaluation.last_stage import StageChange
     from cotune.models import Encoder, LanguageModel
+    from cotune.training.methods import Stage
     from cotune.training.tuning import Tuned
 
 _FORMAT = 1
@@ -52,7 +60,7 @@ class TuneEvents(Protocol):
 
 def tune_task(
     config: TuneConfig,
-    target: Task,
+    targets: Task | Sequence[Task],
     out: Path,
     events: TuneEvents,
     *,
@@ -60,7 +68,7 @@ def tune_task(
     base: Path | None = None,
     says_cost: bool = False,
 ) -> TuneResult:
-    """Tune a model on a task by one method and write what was trained, with a model card.
+    """Tune a model on a task, or on several, by one method and write what was trained, with a model card.
 
     A run that was killed goes on when it is called again; one that is done is only read.
 
@@ -68,8 +76,9 @@ def tune_task(
     ----------
     config : TuneConfig
         Model, method, recipe.
-    target : Task
-        The task tuned on: checkpoints are chosen by its validation examples, its test examples are reported.
+    targets : Task or sequence of Task
+        The tasks tuned on: checkpoints are chosen by their validation examples, their test examples are
+        reported.
     out : Path
         A new folder; it appears when all is done.
     events : TuneEvents
@@ -97,8 +106,11 @@ def tune_task(
     # The key depends on what "auto" meant to the run that stands there, finished or not.
     config.recall_precision(_known_precision(out))
     base = base or Path()
-    target, *others = (config.reads(task, base) for task in (target, *evaluation))
-    return _Tuning(config, target, tuple(others), out, base, events, config, says_cost).run()
+    chosen = [targets] if isinstance(targets, Task) else list(targets)
+    read = [config.reads(task, base) for task in (*chosen, *evaluation)]
+    tuned, others = tuple(read[: len(chosen)]), tuple(read[len(chosen) :])
+    check_targets(tuned, config)
+    return _Tuning(config, tuned, others, out, base, events, config, says_cost).run()
 
 
 def _known_precision(out: Path) -> ChosenPrecision | None:
@@ -119,7 +131,7 @@ class _Tuning:
     """One call of :func:`tune_task`, with its arguments."""
 
     config: TuneConfig
-    target: Task
+    targets: tuple[Task, ...]
     evaluation: tuple[Task, ...]
     out: Path
     base: Path
@@ -165,17 +177,20 @@ class _Tuning:
 
         config = self.config
         questions = TuneQuestions(
-            model, self.target, self.evaluation, config.in_context, config.method.demonstrations
+            model, self.targets, self.evaluation, config.in_context, config.method.demonstrations
         )
         if self.says_cost:
             again = " It goes on from where it was interrupted." if folder.before.is_file() else ""
-            self.events.note(tuning_cost(model, config, self.target, self.evaluation, self.base) + again)
+            self.events.note(tuning_cost(model, config, self.targets, self.evaluation, self.base) + again)
         before = self._before(questions, folder)
-        watcher = TargetWatcher(questions, self._save(before, folder), self.events.checkpoint)
+        questions.probes.know_pretrained()
+        save = self._save(before, folder)
+        last = self._stages[-1].name
+        watcher = TargetWatcher(questions, last, folder.beginning, save, self.events.checkpoint)
         with tune(
             model,
             config.method,
-            [self.target],
+            self.targets,
             config,
             seed=config.seed,
             watch=watcher,
@@ -183,11 +198,13 @@ class _Tuning:
             progress=self._progress,
             base=self.base,
         ) as tuned:
-            result = self._result(tuned, before, self._after(questions, tuned, before), notes)
+            after = self._after(questions, tuned, before)
+            change = self._change(questions, tuned, before, after, folder)
+            result = self._result(tuned, before, after, change, notes)
             with folder.result() as fresh:
                 tuned.attached.save(fresh, model.tokenizer)
                 result.write(fresh)
-                write_card(result, self.target, fresh, model.encoder)
+                write_card(result, self.targets, fresh, model.encoder)
         return result
 
     @cached_property
@@ -202,10 +219,20 @@ class _Tuning:
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
-            "target": scored_fingerprint(self.target, self.config.in_context),
+            **self._target_fingerprints,
             "evaluation": [scored_fingerprint(t, self.config.in_context) for t in self.evaluation],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def _target_fingerprints(self) -> dict[str, Any]:
+        found = [scored_fingerprint(task, self.config.in_context) for task in self.targets]
+        return {"target": found[0]} if len(found) == 1 else {"targets": found}
+
+    @cached_property
+    def _stages(self) -> tuple[Stage, ...]:
+        names = [task.name for task in self.targets]
+        return self.config.method.stages(self.config.steps, self.config.training, names)
 
     @cached_property
     def _fingerprint(self) -> dict[str, Any]:
@@ -213,46 +240,76 @@ class _Tuning:
 
     def _check(self, encoder: Encoder) -> Mapping[str, Sequence[str]]:
         """Check without any weights what can be; return by task what was cut or dropped."""
-        check_tasks([self.target, *self.evaluation])
+        check_tasks([*self.targets, *self.evaluation])
         in_context, shots = self.config.in_context, self.config.method.demonstrations
-        found = EncodedTasks([self.target], lambda: encoder).check()
+        found = EncodedTasks(self.targets, lambda: encoder).check()
         for split in ("validation", "test"):
             asked = in_context.on_trained(split, shots)
-            found = merge_notes(found, check_in_context([self.target], asked, encoder))
+            found = merge_notes(found, check_in_context(self.targets, asked, encoder))
         found = merge_notes(found, check_in_context(self.evaluation, in_context, encoder))
-        read = {task.name: task.notes for task in (self.target, *self.evaluation)}
+        read = {task.name: task.notes for task in (*self.targets, *self.evaluation)}
         return merge_notes(read, found)
 
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""
-        name = self.target.name
-        data = EncodedTasks([self.target], lambda: model.encoder, base=self.base)
-        with self.config.method.attach(model, [name]) as attached:
+        names = [task.name for task in self.targets]
+        data = EncodedTasks(self.targets, lambda: model.encoder, base=self.base)
+        with self.config.method.attach(model, names) as attached:
             training = self.config.training
-            next(data.batches([name], training, 0, prompt_ids=attached.prompt_ids, context=model.context))
+            next(data.batches(names, training, 0, prompt_ids=attached.prompt_ids, context=model.context))
 
-    def _before(self, questions: TuneQuestions, folder: TuneFolder) -> TuneScores:
+    def _before(self, questions: TuneQuestions, folder: TuneFolder) -> TuneAnswers:
         """Ask the pretrained model, unless that was done before the run was killed."""
         if folder.before.is_file():
-            return TuneScores.from_dict(json.loads(folder.before.read_text(encoding="utf-8")))
+            return TuneAnswers.from_dict(json.loads(folder.before.read_text(encoding="utf-8")))
         base = questions.model.base
-        target = questions.ask_target(base, "test", progress=self._asking("before: target"))
-        return TuneScores(target, questions.ask_others(base, self._asking("before: in context")))
+        targets = questions.ask_targets(base, "test", progress=self._asking("before: target"))
+        others = questions.ask_others(base, self._asking("before: in context"))
+        return TuneAnswers(targets, others)
 
-    def _save(self, before: TuneScores, folder: TuneFolder) -> Callable[[], None]:
+    def _save(self, before: TuneAnswers, folder: TuneFolder) -> Callable[[], None]:
         def save() -> None:
             if not folder.before.is_file():
                 write_text(folder.before, json.dumps(before.to_dict()))
 
         return save
 
-    def _after(self, questions: TuneQuestions, tuned: Tuned, before: TuneScores) -> TuneScores:
+    def _after(self, questions: TuneQuestions, tuned: Tuned, before: TuneAnswers) -> TuneAnswers:
         attached = tuned.attached
-        ids = attached.prompt_ids(self.target.name)
-        target = questions.ask_target(attached.module, "test", ids, self._asking("after: target"))
-        if not _changes_weights(self.config):  # other tasks meet the pretrained model
-            return TuneScores(target, before.in_context)
-        return TuneScores(target, questions.ask_others(attached.module, self._asking("after: in context")))
+        asked = self._asking("after: target")
+        targets = questions.ask_targets(attached.module, "test", attached.prompt_ids, asked)
+        if not self._changes_weights:  # other tasks meet the pretrained model
+            return TuneAnswers(targets, before.others)
+        others = questions.ask_others(attached.module, self._asking("after: in context"))
+        return TuneAnswers(targets, others)
+
+    @property
+    def _changes_weights(self) -> bool:
+        """Whether anything of the method stays when the targets' prompts are left out."""
+        return any("weights" in stage.trains for stage in self._stages)
+
+    def _change(
+        self,
+        questions: TuneQuestions,
+        tuned: Tuned,
+        before: TuneAnswers,
+        after: TuneAnswers,
+        folder: TuneFolder,
+    ) -> StageChange | None:
+        """Compare with what the last stage began with; None in what an earlier version of cotune began."""
+        from cotune.evaluation.last_stage import Beginning, share_changed
+
+        began = Beginning.load(folder.beginning)
+        if began is None:
+            return None
+        return began.change(
+            tuned.attached,
+            questions.probes,
+            questions.demonstrations,
+            all_answers(after.targets),
+            share_changed(all_answers(before.others), all_answers(after.others)),
+            reaches_others=self._changes_weights,
+        )
 
     def _asking(self, title: str) -> Progress:
         return partial(self.events.advance, title)
@@ -261,34 +318,36 @@ class _Tuning:
         self.events.advance(stage, step, steps, f"loss {loss:.3f}")
 
     def _result(
-        self, tuned: Tuned, before: TuneScores, after: TuneScores, notes: Sequence[str]
+        self,
+        tuned: Tuned,
+        before: TuneAnswers,
+        after: TuneAnswers,
+        change: StageChange | None,
+        notes: Sequence[str],
     ) -> TuneResult:
-        stages = self.config.method.stages(self.config.steps, self.config.training, [self.target.name])
+        scores = TuneScores.of(after)
+        cut = cut_notes((*scores.targets, *scores.in_context))
         return TuneResult(
             key=self.key,
             config={**self.config.plain(), **self.config.reading(self.base)},
             base=str(locate_model(self.config.model, self.base)),
             base_fingerprint=str(self._fingerprint["model"]),
-            target=_facts(self.target),
+            targets=[_facts(task) for task in self.targets],
             evaluation=[_facts(task) for task in self.evaluation],
-            before=before,
-            after=after,
+            before=TuneScores.of(before),
+            after=scores,
             checkpoints=tuned.checkpoints,
             best=tuned.best,
             trainable_parameters=max(
                 sum(parameter.numel() for part in stage.trains for parameter in tuned.attached.parts[part])
-                for stage in stages
+                for stage in self._stages
             ),
             tokens=tuned.tokens,
-            notes=list(dict.fromkeys([*notes, *tuned.notes, *cut_notes((after.target, *after.in_context))])),
+            notes=list(dict.fromkeys([*notes, *tuned.notes, *cut])),
             versions=versions(),
+            change=change,
             **seen(tuned.examples_seen, tuned.replay_losses),
         )
-
-
-def _changes_weights(config: TuneConfig) -> bool:
-    """Tell whether anything of the method stays when the target's prompt is left out."""
-    return any("weights" in stage.trains for stage in config.method.stages(config.steps, config.training))
 
 
 def _facts(task: Task) -> dict[str, Any]:

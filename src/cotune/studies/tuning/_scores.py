@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from cotune._repr import Brief
 from cotune.answering import (
     QUESTIONS_SEED,
     InContextConfig,
+    InContextScore,
     InContextSummary,
     evaluate_in_context,
     normalised_average,
@@ -21,6 +25,7 @@ from cotune.tasks import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from cotune.evaluation.last_stage import Probes
     from cotune.models import LanguageModel
     from cotune.training.methods import Attached, Stage
 
@@ -31,14 +36,24 @@ class TuneScores(Brief):
 
     Parameters
     ----------
-    target : InContextSummary
-        The target's test examples, answered as in training.
+    targets : tuple of InContextSummary
+        The test examples of each target, answered as in training.
     in_context : tuple of InContextSummary
         The other tasks, without any soft prompt.
     """
 
-    target: InContextSummary
+    targets: tuple[InContextSummary, ...]
     in_context: tuple[InContextSummary, ...] = ()
+
+    @classmethod
+    def of(cls, answers: TuneAnswers) -> TuneScores:
+        """Summarise answers."""
+        return cls(tuple(summarise(answers.targets)), tuple(summarise(answers.others)))
+
+    @property
+    def target(self) -> InContextSummary:
+        """The target, the first of several."""
+        return self.targets[0]
 
     @property
     def averages(self) -> dict[int, float]:
@@ -47,14 +62,39 @@ class TuneScores(Brief):
         return {average.shots: average.mean for average in normalised_average(scored)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return asdict(self)
+        """Return plain JSON types; the first target stands alone, too."""
+        rows = {"targets": [asdict(row) for row in self.targets]}
+        return {"target": rows["targets"][0], **rows, "in_context": [asdict(row) for row in self.in_context]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TuneScores:
+        """Read what :meth:`to_dict` wrote, or wrote while there was one target."""
+        targets = data.get("targets", [data["target"]])
+        rows = (tuple(InContextSummary(**row) for row in some) for some in (targets, data["in_context"]))
+        return cls(*rows)
+
+
+@dataclass(frozen=True)
+class TuneAnswers:
+    """Every answer of a model, with its score.
+
+    Parameters
+    ----------
+    targets, others : tuple of InContextScore
+        To the targets' test examples, and to those of the other tasks.
+    """
+
+    targets: tuple[InContextScore, ...]
+    others: tuple[InContextScore, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {name: [score.to_dict() for score in getattr(self, name)] for name in ("targets", "others")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TuneAnswers:
         """Read what :meth:`to_dict` wrote."""
-        rows = tuple(InContextSummary(**row) for row in data["in_context"])
-        return cls(InContextSummary(**data["target"]), rows)
+        return cls(*(tuple(map(InContextScore.from_dict, data[name])) for name in ("targets", "others")))
 
 
 @dataclass(frozen=True)
@@ -65,56 +105,72 @@ class TuneQuestions:
     ----------
     model : LanguageModel
         Tokenizer and base of all that are asked.
-    target : Task
-        The task tuned on.
+    targets : sequence of Task
+        The tasks tuned on.
     evaluation : sequence of Task
         The other tasks.
     in_context : InContextConfig
         How tasks are put, and how answers are taken.
     demonstrations : int
-        Solved examples before every input of the target, as in training.
+        Solved examples before every input of the targets, as in training.
     """
 
     model: LanguageModel
-    target: Task
+    targets: Sequence[Task]
     evaluation: Sequence[Task]
     in_context: InContextConfig
     demonstrations: int
 
-    def ask_target(
+    def ask_targets(
         self,
         module: nn.Module,
         split: str,
-        prompt_ids: tuple[int, ...] = (),
+        prompt_ids: Callable[[str], tuple[int, ...]] | None = None,
         progress: Progress | None = None,
-    ) -> InContextSummary:
-        """Score the target under a soft prompt, if there is one."""
-        (score,) = evaluate_in_context(
+    ) -> tuple[InContextScore, ...]:
+        """Put the targets, each under its soft prompt if there is one."""
+        scores = evaluate_in_context(
             self.model,
             module,
-            [self.target],
+            self.targets,
             self.in_context.on_trained(split, self.demonstrations),
             seed=QUESTIONS_SEED,
-            soft_prompts={self.target.name: prompt_ids},
+            soft_prompts={task.name: prompt_ids(task.name) for task in self.targets} if prompt_ids else None,
             progress=progress,
         )
-        return summarise([score])[0]
+        return tuple(scores)
 
-    def ask_others(self, module: nn.Module, progress: Progress | None = None) -> tuple[InContextSummary, ...]:
-        """Score the other tasks in context."""
+    def ask_others(self, module: nn.Module, progress: Progress | None = None) -> tuple[InContextScore, ...]:
+        """Put the other tasks in context."""
         scores = evaluate_in_context(
             self.model, module, self.evaluation, self.in_context, seed=QUESTIONS_SEED, progress=progress
         )
-        return tuple(summarise(scores))
+        return tuple(scores)
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The prompts whose next tokens show what a stage changed."""
+        from cotune.evaluation.last_stage import Probes
+
+        return Probes(self.model, self.targets, self.evaluation, self.in_context, QUESTIONS_SEED)
+
+
+def all_answers(scores: Sequence[InContextScore]) -> list[str]:
+    """Return the answers of all scores."""
+    return [answer for score in scores for answer in score.answers]
 
 
 class TargetWatcher:
-    """Scores checkpoints by the target's validation examples.
+    """Scores checkpoints by the targets' validation examples, and notes what the last stage begins with.
 
     Parameters
     ----------
     questions : TuneQuestions
         What is asked.
+    last : str
+        Name of the last stage.
+    beginning : Path
+        Folder for what it begins with.
     on_first : callable
         Called before the first checkpoint: from here on the run has something to lose.
     on_checkpoint : callable
@@ -124,15 +180,29 @@ class TargetWatcher:
     def __init__(
         self,
         questions: TuneQuestions,
+        last: str,
+        beginning: Path,
         on_first: Callable[[], None],
         on_checkpoint: Callable[[str, int, float], None],
     ) -> None:
-        self._questions, self._on_first, self._on_checkpoint = questions, on_first, on_checkpoint
+        self._questions, self._last, self._beginning = questions, last, beginning
+        self._on_first, self._on_checkpoint = on_first, on_checkpoint
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
-        """Return the validation score of the target, higher is better."""
-        ids = attached.prompt_ids(self._questions.target.name)
-        row = self._questions.ask_target(attached.module, "validation", ids)
+        """Return the mean validation score of the targets, higher is better."""
+        questions = self._questions
+        rows = questions.ask_targets(attached.module, "validation", attached.prompt_ids)
+        if stage.name == self._last and step == 0:
+            self._begin(attached)
+        mean = fmean(row.value for row in rows)
         self._on_first()
-        self._on_checkpoint(stage.name, step, row.mean)
-        return row.mean if row.higher_is_better else -row.mean
+        self._on_checkpoint(stage.name, step, mean)
+        return mean if rows[0].higher_is_better else -mean
+
+    def _begin(self, attached: Attached) -> None:
+        from cotune.evaluation.last_stage import Beginning
+
+        questions = self._questions
+        asked = questions.ask_targets(attached.module, "test", attached.prompt_ids)
+        began = Beginning.of(attached, questions.probes, questions.demonstrations, all_answers(asked))
+        began.save(self._beginning)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tune(
-    task: TaskSource,
+    task: TaskSource | Iterable[TaskSource],
     model: str | Path,
     out: str | Path,
     method: str | Mapping[str, Any] | Method = "promot",
@@ -31,16 +31,17 @@ def tune(
     events: TuneEvents | None = None,
     **options: Any,
 ) -> TuneResult:
-    """Tune a model on one task, and tell what it could do before and after.
+    """Tune a model on one task or several, and tell what it could do before and after.
 
     What ``cotune tune`` does. A run that was killed goes on when it is called again; one that is done is only
     read.
 
     Parameters
     ----------
-    task : Task, str or Path
-        The task tuned on, or a file or folder of one (see :func:`cotune.read_tasks`). Checkpoints are chosen
-        by its validation examples, and its test examples are reported.
+    task : Task, str, Path or iterable of them
+        The task tuned on, or a file or folder of one (see :func:`cotune.read_tasks`); or several, which are
+        tuned on together, each under a soft prompt of its own where the method has any. Checkpoints are
+        chosen by validation examples, by the mean over the tasks, and test examples are reported.
     model : str or Path
         Folder of a transformers checkpoint, or a name on the hub.
     out : str or Path
@@ -67,7 +68,7 @@ def tune(
     Returns
     -------
     TuneResult
-        Scores ``before`` and ``after``, checkpoints, costs.
+        Scores ``before`` and ``after``, checkpoints, what the last stage changed.
 
     Raises
     ------
@@ -97,9 +98,10 @@ def tune(
         **options,
     }
     config = parse(TuneConfig, content, "cotune tune")
-    target = task if isinstance(task, Task) else read_task(task)
+    sources = [task] if isinstance(task, Task | str | Path) else list(task)
+    targets = [one if isinstance(one, Task) else read_task(one) for one in sources]
     told, others = events or _Silent(), gather_tasks(evaluation)
-    return tune_task(config, target, Path(out), told, evaluation=others, says_cost=events is not None)
+    return tune_task(config, targets, Path(out), told, evaluation=others, says_cost=events is not None)
 
 
 class _Silent:

@@ -64,6 +64,9 @@ class Attached(Brief):
         The soft prompts.
     silent : sequence of Parameter
         Fresh parameters whose gradient is zero by construction as long as nothing is trained.
+    weight_change : callable, optional
+        Returns how far the weights are from the base's, adapters merged: the norm of the difference over that
+        of the base's adapted weights. None where a method cannot tell.
     """
 
     module: nn.Module
@@ -71,6 +74,7 @@ class Attached(Brief):
     write: Callable[[Path], None]
     prompts: SoftPrompts | None = None
     silent: Sequence[nn.Parameter] = ()
+    weight_change: Callable[[], float] | None = None
 
     @property
     def parameters(self) -> list[nn.Parameter]:

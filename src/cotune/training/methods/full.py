@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cotune.training.methods._change import relative_change
 from cotune.training.methods._method import Attached, Method
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ class Full(Method):
             for parameter, data in shipped.items():
                 parameter.data = data.to(torch.float32, copy=True)
                 parameter.requires_grad_(True)
-            yield Attached(model.base, {"weights": tuple(shipped)}, model.save_pretrained)
+            parts = {"weights": tuple(shipped)}
+
+            def change() -> float:
+                return relative_change((parameter.data, data) for parameter, data in shipped.items())
+
+            yield Attached(model.base, parts, model.save_pretrained, weight_change=change)
         finally:
             for parameter, data in shipped.items():
                 parameter.data = data

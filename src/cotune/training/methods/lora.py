@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -12,6 +14,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 
 from cotune.exceptions import InputError
 from cotune.models import Encoded
+from cotune.training.methods._change import adapted_weights, relative_change
 from cotune.training.methods._method import Attached, Method
 from cotune.training.methods._peft_options import check_fit, check_options, rescaled, shares_passes
 
@@ -86,7 +89,12 @@ class Lora(Method):
             parameter.data = values.clone()
         try:
             self._check_targets(model, module)
-            yield self._attached(module)
+
+            def change() -> float:
+                biases = ((parameter.data, values) for parameter, values in before)
+                return relative_change(chain(adapted_weights(module), biases))
+
+            yield replace(self._attached(module), weight_change=change)
         finally:
             _take_off(model, module)
             for parameter, values in before:

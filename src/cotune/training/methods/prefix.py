@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PositiveInt
 
 from cotune.exceptions import InputError
+from cotune.training.methods._change import unchanged
 from cotune.training.methods._method import Attached, Method
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Prefix(Method):
         try:
             with model.one_example_a_row():
                 parts = {"prefix": tuple(p for p in module.parameters() if p.requires_grad)}
-                yield Attached(module.eval(), parts, write)
+                yield Attached(module.eval(), parts, write, weight_change=unchanged)
         finally:
             model.base.eval()
 

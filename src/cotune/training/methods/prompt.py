@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cotune.training.config import TrainingConfig
+from cotune.training.methods._change import unchanged
 from cotune.training.methods._method import Attached, Stage
 from cotune.training.methods._soft_prompt import PromptStageMethod
 
@@ -32,7 +33,7 @@ class Prompt(PromptStageMethod):
         def nothing(folder: Path) -> None: ...
 
         try:
-            bare = Attached(model.base, {}, nothing)
+            bare = Attached(model.base, {}, nothing, weight_change=unchanged)
             with self.under_prompts(self.draw(model, tasks), bare) as attached:
                 yield attached
         finally:

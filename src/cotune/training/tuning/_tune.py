@@ -31,9 +31,10 @@ def tune(
 ) -> Iterator[Tuned]:
     """Run a method's stages on target tasks; inside the context the model is the tuned one.
 
-    A stage is measured before its first step, at every checkpoint and at its end; its best checkpoint is
-    restored, and the next stage starts from it. On one thread of one machine a run repeats exactly, also when
-    it was killed and continued.
+    A stage is measured before its first step, at every checkpoint and at its end; the best of its checkpoints
+    after a step is restored, and the next stage starts from it. What stands before the first step is what the
+    stage was given: it is no candidate, whatever its score. On one thread of one machine a run repeats
+    exactly, also when it was killed and continued.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ from cotune.training.tuning._types import Checkpoint, Tuned, Watcher
 OnProgress: TypeAlias = Callable[[str, int, int, float], None]
 """What is called after every step: with the stage's name, steps done, steps of the stage, the loss."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised whenever the same recipe would give other results, so that no old state is taken for a new one."""
 
 
@@ -146,14 +146,17 @@ class Tuner:
             raise RunError(f"The score after step {run.step} of {stage.steps} is {score}.")
         checkpoint = Checkpoint(stage.name, run.step, score)
         self._checkpoints.append(checkpoint)
-        if stage.name not in self._best or score > self._best[stage.name].score:
+        # The model before the first step is measured, and is no result of the stage: nothing was tuned yet.
+        best = self._best.get(stage.name)
+        if run.step and (best is None or score > best.score):
             self._best[stage.name] = checkpoint
             self._best_values = _values(self.attached.trained)
         if self._folder is not None:
             self._folder.save(self._state(index, run))
 
     def _state(self, index: int, run: TrainingRun) -> dict[str, Any]:
-        best_is_now = self._best[self._stages[index].name].step == run.step
+        best = self._best.get(self._stages[index].name)
+        best_is_now = best is None or best.step == run.step
         return {
             "stage": index,
             "run": run.state_dict(),

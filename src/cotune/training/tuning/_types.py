@@ -55,7 +55,7 @@ class Tuned(Brief):
     checkpoints : tuple of Checkpoint
         All of them, in order.
     best : mapping of str to Checkpoint
-        By stage the one that was restored: the highest score, the first of those alike.
+        By stage the one that was restored: the highest score of those after a step, the first of those alike.
     logs : mapping of str to TrainingLog
         By stage what its training did.
     reused : tuple of str
