@@ -12,7 +12,19 @@ import pytest
 import cotune
 
 ROOT = Path(cotune.__file__).parent
-CORE = {"_config", "_files", "_frames", "_html", "_lazy", "_packages", "_registry", "_repr", "exceptions"}
+CORE = {
+    "_config",
+    "_files",
+    "_frames",
+    "_html",
+    "_json",
+    "_lazy",
+    "_packages",
+    "_registry",
+    "_repr",
+    "_yaml",
+    "exceptions",
+}
 """Modules beside the rooms, for all of them."""
 
 MODELS = {"tasks", "models", "answering", "training"}
@@ -95,7 +107,17 @@ def test_rooms_that_are_useful_alone_need_little(room):
     tops = {name.split(".")[0] for _, name in of(room)} - {"cotune"} - set(sys.stdlib_module_names)
     assert tops <= LIBRARIES[room]
     core = {room_of(name) for _, name in of(room)} & CORE
-    assert core <= {"_files", "_frames", "_html", "_lazy", "_packages", "_repr", "exceptions"}  # no pydantic
+    assert core <= {
+        "_files",
+        "_frames",
+        "_html",
+        "_json",
+        "_lazy",
+        "_packages",
+        "_repr",
+        "_yaml",
+        "exceptions",
+    }  # no pydantic
 
 
 def test_no_room_is_reached_from_what_it_reaches():

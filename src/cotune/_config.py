@@ -33,7 +33,7 @@ class BriefModel(BaseModel):
 class Config(BriefModel):
     """Base of every configuration: unknown keys are errors, and nothing changes after it is made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     def plain(self) -> dict[str, Any]:
         """Return plain JSON types with every default filled in; read back they are an equal configuration.

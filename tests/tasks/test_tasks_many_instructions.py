@@ -117,7 +117,7 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table, options, words):
         ("[a, {text: b}]", "instruction 2 must be a text"),
         ("some words", "must be a list"),
         ("{echo: Copy it.}", "echo must be a list"),
-        ("[a, b", "cannot be read"),
+        ("[a, b", r"asked.yaml, line 1: expected"),
         ("{echo: [a, a]}", "echo, instruction 2 stands there before"),
     ],
 )

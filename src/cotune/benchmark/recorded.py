@@ -15,6 +15,7 @@ from pydantic import Field
 
 from cotune._config import Config, parse
 from cotune._files import write_text
+from cotune._json import parse_json
 from cotune.affinity import Affinity
 from cotune.exceptions import InputError
 from cotune.grouping.preparation import SCALES
@@ -174,7 +175,7 @@ def read_recorded(path: Path) -> RecordedTable:
         If the file is missing, is no JSON, or is not a recorded table of this version; names the key.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"The recorded table {path} cannot be read as JSON ({error}).") from error
     file = parse(_File, data, str(path))

@@ -11,9 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cotune._config import did_you_mean
+from cotune._yaml import read_yaml
 from cotune.affinity import Affinity, gains
 from cotune.benchmark.recorded import RecordedTable, Scenario
 from cotune.benchmark.screening import screen
@@ -177,10 +176,7 @@ def read_families(path: Path) -> dict[str, list[str]]:
     InputError
         If the file cannot be read or says something else.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"The families in {path} cannot be read as YAML ({error}).") from error
+    data = read_yaml(path)
     entries = data.items() if isinstance(data, dict) else ()
     lists = {str(family): members for family, members in entries if isinstance(members, list) and members}
     if not lists or len(lists) < len(data):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
-import yaml
-
+from cotune._yaml import YamlError, parse_yaml
 from cotune.exceptions import InputError
 
 
@@ -25,9 +25,11 @@ def nested(settings: Sequence[str]) -> dict[str, Any]:
         if not sign or not last or not all(parents):
             raise InputError(f"--set takes key=value such as training.batch_size=16, got '{setting}'.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {path}: the value {text!r} is not YAML; quote it.") from error
+            value = parse_yaml(text)
+        except YamlError as error:
+            raise InputError(
+                f"--set {path}: the value {shorten(text, 80)!r} is not YAML ({error}); quote it."
+            ) from None
         place = result
         for key in parents:
             place = place.setdefault(key, {})

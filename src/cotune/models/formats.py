@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from cotune._json import parse_json
 from cotune.models.loading import hub_options, loading
 
 FormatName = Literal["auto", "plain", "chat"]
@@ -107,7 +107,7 @@ def _has_template(folder: Path) -> bool:
     if (folder / _TEMPLATE).is_file():
         return True
     with suppress(OSError, ValueError, TypeError):
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings = parse_json((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         return bool(settings.get("chat_template"))
     return False
 

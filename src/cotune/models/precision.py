@@ -6,7 +6,6 @@ What a processor claims says little: bf16 instructions without matrix tiles are 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from cotune._json import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +145,7 @@ def layer_shape(model: Path | str, revision: str | None = None) -> tuple[int, in
     config: Mapping[str, Any] = {}
     with suppress(OSError, ValueError, TypeError, AttributeError, StopIteration):
         if isinstance(model, Path):
-            config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+            config = parse_json((model / "config.json").read_text(encoding="utf-8"))
         else:
             from transformers import PretrainedConfig
 

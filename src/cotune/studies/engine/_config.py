@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, NonNegativeInt
 
 from cotune._config import Config
+from cotune._yaml import read_yaml
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine._executor import ExecutorConfig
@@ -60,21 +59,6 @@ class ModelStudyConfig(StudyConfig, ModelConfig):
     """What the files of studies say that tune one model."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key written twice is an error, not a silent replacement."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def read_study_file(path: Path) -> dict[str, Any]:
     """Read the mapping a study file holds.
 
@@ -83,21 +67,7 @@ def read_study_file(path: Path) -> dict[str, Any]:
     InputError
         If the file is missing, is not YAML, or is no mapping; names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The study file {path} cannot be read ({_reason(error)}).") from error
-    try:
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"{where}: {problem}.") from error
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: a study file is a mapping of keys such as name, kind and tasks.")
     return data
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"

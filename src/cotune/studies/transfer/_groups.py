@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from cotune._json import parse_json
 from cotune.exceptions import InputError
 from cotune.studies.engine import choose
 from cotune.studies.transfer.config import Arm
@@ -38,7 +38,7 @@ def groups_of(arm: Arm, train: Sequence[str], base: Path, where: str) -> dict[st
     path = base / arm.groups
     file = path / _FILE if path.is_dir() else path
     try:
-        groups: Sequence[Sequence[str]] = json.loads(file.read_text(encoding="utf-8"))["groups"]
+        groups: Sequence[Sequence[str]] = parse_json(file.read_text(encoding="utf-8"))["groups"]
         found = {
             f"group-{number}": tuple(task for task in seen if task in members)
             for number, members in enumerate(groups)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cotune._json import parse_json
 from cotune.exceptions import InputError
 
 
@@ -30,7 +31,7 @@ def read_json(path: Path) -> Any:
     """
     data = path.read_bytes()
     try:
-        return _parse(data.decode("utf-8-sig"))
+        return parse_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line} is not UTF-8 text, which a JSON file has to be.") from None
@@ -38,7 +39,7 @@ def read_json(path: Path) -> Any:
         raise InputError(
             f"{path}, line {error.lineno} is not JSON: {error.msg} at column {error.colno}."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path} cannot be read as JSON: {error}.") from None
 
 
@@ -57,20 +58,13 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any] | InputErr
 def _object(where: str, line: bytes) -> dict[str, Any] | InputError:
     try:
         text = line.decode().strip()
-        row = _parse(text)
+        row = parse_json(text)
     except UnicodeDecodeError:
         return InputError(f"{where} is not UTF-8 text, which JSON lines have to be.")
     except json.JSONDecodeError as error:
         return InputError(f"{where} is not JSON: {error.msg} at column {error.colno}.")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return InputError(f"{where} cannot be read as JSON: {error}.")
     if not isinstance(row, dict):
         return InputError(f'{where} must be a JSON object such as {{"text": ...}}, got {text[:40]!r}.')
     return row
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise RecursionError("it is nested too deeply") from None

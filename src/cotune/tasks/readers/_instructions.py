@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
+from cotune._yaml import read_yaml
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks.readers import _files
@@ -33,11 +32,7 @@ def read_instructions(path: Path) -> Instructions:
     InputError
         If the file cannot be read, or an instruction is empty or stands twice.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise InputError(f"The instructions of {path} cannot be read: {reason}.") from error
+    data = read_yaml(path)
     found: Instructions
     if isinstance(data, Mapping):
         found = {str(name): _texts(entries, f"{path}, {name}") for name, entries in data.items()}

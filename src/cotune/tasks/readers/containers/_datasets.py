@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cotune._yaml import YamlError, parse_yaml
 from cotune.exceptions import InputError
 from cotune.tasks.readers.containers._numbers import Row
 from cotune.tasks.readers.containers._parquet import class_labels, with_names
@@ -30,8 +29,8 @@ def has_configurations(folder: Path) -> bool:
         return False
     opening, _, rest = card.read_text(encoding="utf-8", errors="replace").partition("---\n")
     try:
-        metadata = yaml.safe_load(rest.partition("\n---")[0]) if not opening.strip("\ufeff \n") else None
-    except yaml.YAMLError:
+        metadata = parse_yaml(rest.partition("\n---")[0]) if not opening.strip("\ufeff \n") else None
+    except YamlError:
         return False
     return isinstance(metadata, dict) and (bool(metadata.get("configs")) or "class_label" in str(metadata))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cotune._json import parse_json
 from cotune.exceptions import InputError
 from cotune.tasks.readers.containers._encoding import has_broken_bytes, open_text
 from cotune.tasks.readers.containers._numbers import Row
@@ -25,8 +26,8 @@ def read_json(path: Path, split: str) -> Tables:
     with file:
         text = file.read()
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         if suffix_of(path) == ".json" and lines[0].lstrip().startswith("["):
             raise InputError(f"{path} cannot be read as JSON: {error}.") from None
         return Tables({split: _rows(path, text.splitlines())}, str(path), list(notes))
@@ -56,10 +57,10 @@ def _row(where: str, line: str) -> dict[str, Any] | InputError:
     if has_broken_bytes(line):
         return InputError(f"{where} is not text in the encoding of the file.")
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except json.JSONDecodeError as error:
         return InputError(f"{where} is not JSON: {error.msg} at column {error.colno}.")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return InputError(f"{where} cannot be read as JSON: {error}.")
     return as_object(where, row)
 

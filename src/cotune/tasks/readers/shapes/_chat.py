@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
+from cotune._json import parse_json
 from cotune.exceptions import InputError
 from cotune.tasks._task import Turn
 from cotune.tasks.readers.containers import Row
@@ -128,8 +128,8 @@ def _parsed(value: Any) -> Any:
     """Return a list that a table of texts holds as JSON."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
+            return parse_json(value)
+        except ValueError:
             return value
     return value
 
