@@ -22,6 +22,8 @@ CORE = {
     "_packages",
     "_registry",
     "_repr",
+    "_sandbox",
+    "_steps",
     "_yaml",
     "exceptions",
 }

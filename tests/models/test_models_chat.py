@@ -263,3 +263,26 @@ def test_the_system_text_of_its_own_is_that_of_the_template():
         "Llama 3": True,
         "Gemma": False,
     }
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_mask_of_the_template_is_that_of_transformers(style):
+    turns = [
+        Turn("user", "the cat"),
+        Turn("assistant", "sat on"),
+        Turn("user", "mat"),
+        Turn("assistant", "ok"),
+    ]
+    ids, mask = encoder(style).chat.own_mask(turns)
+    found = chat_tokenizer(style).apply_chat_template(
+        [{"role": role, "content": text} for role, text in turns],
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+        date_string="26 July 2024",
+    )
+    said = {at for at, of in enumerate(mask) if of}
+    assert len(said) > 2
+    assert "".join(encoder(style).tokenizer.convert_ids_to_tokens(ids[at]) for at in sorted(said))
+    if style != "Llama 3":  # which writes the day
+        assert ids == found["input_ids"]
+        assert mask == found["assistant_masks"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cotune._repr import Brief
 from cotune.exceptions import InputError
+from cotune.models.chat_sandbox import marks_answers, render_chat, spans_of
 from cotune.models.text_tokens import alias, special_tokens
 from cotune.tasks import Turn
 
@@ -28,7 +29,7 @@ _CLOCK = "strftime_now"
 
 
 class ChatTemplate(Brief):
-    """The chat template of a tokenizer, through ``apply_chat_template``.
+    """The chat template of a tokenizer, as ``apply_chat_template`` writes it, under limits.
 
     What a text spells is text: only the template writes special tokens. An answer ends with the token that
     ends the assistant's turn; what a template writes behind it is not the model's to say.
@@ -121,11 +122,13 @@ class ChatTemplate(Brief):
 
         None where the template does not mark that by ``{% generation %}``.
         """
-        if not re.search(r"\{%-?\s*generation\b", self._source):
+        if not marks_answers(self._source):
             return None
-        options = {"return_dict": True, "return_assistant_tokens_mask": True, "chat_template": self._source}
-        found = self._tokenizer.apply_chat_template(self._messages(turns), **options)
-        return list(found["input_ids"]), list(found["assistant_masks"])
+        text, spans = spans_of(self._render(turns, marks=True))
+        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, offsets = list(found["input_ids"]), found["offset_mapping"]
+        mask = [int(any(begin < stop and end > start for start, stop in spans)) for begin, end in offsets]
+        return ids, mask
 
     def _before(self, turns: Sequence[Turn]) -> str:
         before, after = self._around(turns)
@@ -144,19 +147,14 @@ class ChatTemplate(Brief):
             raise InputError("The chat template of the model does not write what the assistant says.")
         return before, after
 
-    def _render(self, turns: Sequence[Turn], *, opens: bool = False) -> str:
+    def _render(self, turns: Sequence[Turn], *, opens: bool = False, marks: bool = False) -> str:
+        messages, special = self._messages(turns), self._tokenizer.special_tokens_map
         try:
-            text = self._tokenizer.apply_chat_template(
-                self._messages(turns),
-                tokenize=False,
-                add_generation_prompt=opens,
-                chat_template=self._source,
-            )
+            return render_chat(self._source, messages, special, opens=opens, marks=marks)
         except MemoryError:
             raise
         except Exception as error:  # a template is a program, which may raise anything
             raise _refused("applied", error) from error
-        return str(text)
 
     def _messages(self, turns: Sequence[Turn]) -> list[dict[str, str]]:
         if turns[0].role == "system" and not self.takes_system:

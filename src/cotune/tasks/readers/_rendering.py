@@ -7,13 +7,15 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from functools import cache
+from textwrap import shorten
 from typing import Any
 
 import jinja2
 import jinja2.filters
 import jinja2.meta
-import jinja2.sandbox
 
+from cotune._sandbox import LimitedEnvironment
+from cotune._steps import CHARACTERS, TooMuchWorkError, limited, spend, weight
 from cotune.exceptions import InputError
 from cotune.tasks.readers._rows import name_of
 
@@ -82,35 +84,42 @@ def _join(value: Any, d: str = "", attribute: str | int | None = None) -> str:
         raise jinja2.UndefinedError("it joins a value that is an object")  # Jinja would join its keys
     if attribute is not None:
         value = map(jinja2.filters.make_attrgetter(_environment(), attribute), value)
-    return d.join(map(_printed, value))
+    parts = [_printed(one) for one in value]
+    spend(weight(parts) + len(parts) * len(d) / CHARACTERS)
+    return d.join(parts)
 
 
 @cache
-def _environment() -> jinja2.sandbox.SandboxedEnvironment:
-    made = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, finalize=_finalize)
-    made.filters["join"] = _join
+def _environment() -> LimitedEnvironment:
+    made = LimitedEnvironment(undefined=jinja2.StrictUndefined, finalize=_finalize)
+    made.add_filter("join", _join)
     return made
 
 
 def fields_of(source: str) -> set[str]:
     """Return the fields that a template asks for."""
-    names: set[str] = jinja2.meta.find_undeclared_variables(_environment().parse(source))
+    with limited():  # constants are computed on the way
+        names: set[str] = jinja2.meta.find_undeclared_variables(_environment().parse(source))
     return names - {"answer_choices"}
 
 
 @cache
 def compile_expression(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     try:
-        return _environment().compile_expression(expression, undefined_to_none=False)
+        return _environment().compiled_expression(expression)
     except jinja2.TemplateSyntaxError as error:
         raise InputError(
             f"The field {expression!r} is not a valid Jinja expression: {str(error).rstrip('.')}."
         ) from None
+    except TooMuchWorkError as error:
+        raise TooMuchWorkError(f"The field {shorten(expression, 80)!r} is not used: {error}.") from None
 
 
 @cache
 def compile_template(source: str) -> jinja2.Template:
     try:
-        return _environment().from_string(source.replace(SEPARATOR, _MARK))
+        return _environment().compiled(source.replace(SEPARATOR, _MARK))
     except jinja2.TemplateSyntaxError as error:
         raise InputError(f"The template {source!r} is not valid Jinja: {str(error).rstrip('.')}.") from None
+    except TooMuchWorkError as error:
+        raise TooMuchWorkError(f"The template {shorten(source, 80)!r} is not used: {error}.") from None

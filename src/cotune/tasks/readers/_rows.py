@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cotune._steps import TooMuchWorkError
 from cotune.exceptions import InputError
 from cotune.tasks._task import Example
 
@@ -65,6 +66,8 @@ class Unusable:
                     continue
                 problem = InputError(f"{wheres[split]} has no instances; a task needs at least one.")
                 self._left_out.append(f"{split} was left out, since it has no rows")
+            except TooMuchWorkError:
+                raise
             except InputError as error:
                 problem = error
                 self._left_out.append(
@@ -107,6 +110,8 @@ class Unusable:
                     raise row
                 input, targets = texts(where, row)
                 example = make_example(where, input, targets, choices)
+            except TooMuchWorkError:
+                raise
             except InputError as error:
                 first = first or error
                 self._first_dropped = self._first_dropped or str(error).rstrip(".")

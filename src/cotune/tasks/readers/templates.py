@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 import jinja2
 from pydantic import Field, field_validator, model_validator
 
+from cotune._steps import TooMuchWorkError, limited
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
@@ -178,19 +180,19 @@ class TemplateOptions(Options):
     def _texts(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> tuple[str, list[str]]:
         try:
             values = {"answer_choices": self.answers, **row}
-            renamed = {name: compile_expression(field)(row) for name, field in self.fields.items()}
-            rendered = template.render(values | renamed)
+            with limited():
+                renamed = {name: compile_expression(field)(row) for name, field in self.fields.items()}
+                rendered = template.render(values | renamed)
         except jinja2.UndefinedError as error:
             raise InputError(self._missing(where, row, error)) from None
-        except (
-            jinja2.TemplateError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as error:
-            reason = str(error).rstrip(".")
+        except TooMuchWorkError as error:  # it would for the next row too
+            raise TooMuchWorkError(f"{where}: the template is not filled in: {error}.") from None
+        except RecursionError:
+            raise TooMuchWorkError(f"{where}: the template calls itself too deeply.") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a template is a program, which may raise anything
+            reason = shorten(str(error), 200).rstrip(".")
             raise InputError(f"{where}: the template cannot be filled in: {reason}.") from None
         try:
             input, outputs = parts_of(rendered)
