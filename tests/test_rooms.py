@@ -23,7 +23,9 @@ CORE = {
     "_registry",
     "_repr",
     "_sandbox",
+    "_seals",
     "_steps",
+    "_storage",
     "_yaml",
     "exceptions",
 }
@@ -117,6 +119,8 @@ def test_rooms_that_are_useful_alone_need_little(room):
         "_lazy",
         "_packages",
         "_repr",
+        "_seals",
+        "_storage",
         "_yaml",
         "exceptions",
     }  # no pydantic

@@ -9,18 +9,23 @@ import csv
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from cotune._storage import writing
 from cotune.exceptions import InputError
 
 _LONGEST = 200  # bytes: file systems take 255, and temporary names are longer
+_UNDER_WAY = ".new"
+# The dot, the name, eight letters of tempfile's, the ending.
+_LEFT = re.compile(r"\..+\.[a-z0-9_]{8}\.new", re.DOTALL)
 # Names of devices on Windows, with any ending.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
@@ -108,31 +113,59 @@ def write_bytes(path: Path, content: bytes) -> None:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Fill a temporary file; it takes its name, replacing what was there, when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    fresh = Path(name)
-    try:
-        yield fresh
-        _set_modes(fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY)
+        os.close(handle)
+        fresh = Path(name)
+        try:
+            yield fresh
+            _set_modes(fresh)
+            os.replace(fresh, path)
+        finally:
+            with suppress(OSError):  # what cannot be taken away is left, and swept up later
+                fresh.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a temporary folder; it takes its name, replacing what was there, when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield fresh
-        _set_modes(fresh)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY))
+        try:
+            yield fresh
+            _set_modes(fresh)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            os.replace(fresh, path)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return what killed processes left in a folder, or in those in it, of files and folders under way."""
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        under_way = [name for name in (*folders, *files) if _LEFT.fullmatch(name)]
+        found += [Path(place, name) for name in under_way]
+        folders[:] = [name for name in folders if name not in under_way]
+    return sorted(found)
+
+
+def sweep(folder: Path) -> int:
+    """Take away what killed processes left in a folder that is held by this one; return how many there were.
+
+    What cannot be taken away is left.
+    """
+    found = leftovers(folder)
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    return len(found)
 
 
 def folder_bytes(folder: Path) -> int:

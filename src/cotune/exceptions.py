@@ -33,6 +33,14 @@ class PackageError(InputError, ModuleNotFoundError):
         self.name = name
 
 
+class StorageError(InputError):
+    """A disk refuses what is asked of it: it is full, may only be read, reports an error; names the path."""
+
+
+class DamageError(InputError):
+    """A file that cotune wrote is no longer what was written; names the file, and how to go on."""
+
+
 class RunError(CotuneError, RuntimeError):
     """A run failed on its own account (a diverging loss, a dead worker); other runs go on."""
 

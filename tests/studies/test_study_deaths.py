@@ -47,11 +47,11 @@ def test_workers_that_die_are_replaced_and_a_run_that_kills_two_has_failed(study
     assert {name: (tmp_path / name).read_text() for name in ("7", "13")} == {"7": "x", "13": "xx"}
     killed = "A worker was killed by SIGKILL, as systems do when memory runs out; its"
     assert sorted(told.notes) == 2 * [f"{killed} 2 runs are, each alone, done again."]
-    assert result.deaths == ["3 workers died: 3 runs done again and 1 run given up as failed"]
+    assert result.incidents == ["3 workers died: 3 runs done again and 1 run given up as failed"]
     assert len(told.records) == len(numbers)
     (error,) = [record.error for record in told.records if record.error]
     assert error.startswith("The worker that did the run died twice, the last was killed by SIGKILL")
-    assert run_study(study(numbers)).deaths == [], "nobody died this time"
+    assert run_study(study(numbers)).incidents == [], "nobody died this time"
     print_result(result)
     assert "3 workers died: 3 runs" in capsys.readouterr().out
     assert study_status(study(numbers)).errors == (error,)

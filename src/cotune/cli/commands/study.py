@@ -87,8 +87,8 @@ def run(
         result = run_study(loaded, events, retry_failed=retry_failed)
     if as_json:
         found = {"event": "done", "folder": str(loaded.folder), "report": str(result.report)}
-        deaths = {"worker_deaths": list(result.deaths)} if result.deaths else {}
-        emit({**found, **deaths, **result.to_dict()})
+        incidents = {"incidents": list(result.incidents)} if result.incidents else {}
+        emit({**found, **incidents, **result.to_dict()})
         return
     print_result(result)
 
@@ -99,7 +99,7 @@ def print_result(result: StudyResult) -> None:
         print(sentence)
     for account in result.accounts:
         print(f"{account.title}: {account.sentence()}")
-    for sentence in result.deaths:
+    for sentence in result.incidents:
         print(sentence)
     print(f"report: {result.report}")
 
@@ -138,4 +138,6 @@ def report(study: StudyArgument, folder: FolderOption = None, as_json: JsonOptio
     if as_json:
         emit({"report": str(result.report)})
     else:
+        for sentence in result.incidents:
+            print(sentence)
         print(f"report: {result.report}")

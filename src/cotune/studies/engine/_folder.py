@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotune._files import write_text
-from cotune.exceptions import InputError
+from cotune._files import leftovers, sweep, write_text
+from cotune._seals import json_text, read_json
+from cotune._storage import explained, refused, writing
+from cotune.exceptions import DamageError, InputError, StorageError
 
 _IDENTITY = "study.json"
 _LOCK = ".lock"
@@ -47,22 +50,35 @@ class StudyFolder:
         ------
         InputError
             If the folder belongs to another study, or holds files that are not a study's.
+        DamageError
+            If it does not say any more whose it is.
         """
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
         if not self.path.is_dir():
             raise InputError(f"The study folder {self.path} is a file; name a folder with --folder.")
         file = self.path / _IDENTITY
         if not file.is_file():
-            if any(self.path.iterdir()):
+            if self.store.is_file():
+                raise DamageError(
+                    f"The folder {self.path} has a run store, but no {_IDENTITY} that says whose it is; "
+                    f"'cotune doctor {self.file} --folder {self.path} --fix' writes it anew."
+                )
+            # A process killed before it wrote its name left its lock, and perhaps half a name.
+            if {path.name for path in self.path.iterdir()} - {_LOCK, *(p.name for p in leftovers(self.path))}:
                 raise InputError(
                     f"The folder {self.path} holds files of something else; name another with --folder."
                 )
             return
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))["identity"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file} does not say which study the folder belongs to.") from error
+            found = read_json(file)["identity"]
+        except (DamageError, KeyError) as error:
+            raise DamageError(
+                f"{file} is damaged and does not say which study the folder belongs to; "
+                f"'cotune doctor {self.file} --folder {self.path} --fix' writes it anew."
+            ) from error
+        except OSError as error:
+            raise explained(error, file) or error from error
         name = self.identity["name"]
         if found != self.identity:
             other = "a study of other tasks or another model"
@@ -98,12 +114,27 @@ class StudyFolder:
         ------
         InputError
             If the folder is another study's, or another process is at work in it.
+        StorageError
+            If the disk refuses it, or the folder is gone in the end.
         """
         self.check()
         with locked(self.path / _LOCK, f"Another process is running the study in {self.path}."):
-            content = {"identity": dict(self.identity), "file": str(self.file.resolve()), **(known or {})}
-            write_text(self.path / _IDENTITY, json.dumps(content, indent=2) + "\n")
-            yield
+            sweep(self.path)
+            self.name(known)
+            try:
+                yield
+            finally:
+                sweep(self.path)  # of workers that were killed on an interrupt
+        if not (self.path / _IDENTITY).is_file():
+            raise StorageError(
+                f"The folder {self.path} was moved or taken away while the command ran, and what is there "
+                "now is not whole; put it back, or run the command again."
+            )
+
+    def name(self, known: Mapping[str, Any] | None = None) -> None:
+        """Write down whose the folder is."""
+        content = {"identity": dict(self.identity), "file": str(self.file.resolve()), **(known or {})}
+        write_text(self.path / _IDENTITY, json_text(content, indent=2))
 
 
 def is_study_folder(folder: Path) -> bool:
@@ -112,12 +143,11 @@ def is_study_folder(folder: Path) -> bool:
 
 
 def known_of(folder: Path) -> Mapping[str, Any]:
-    """Return what a study's folder says of itself; nothing where it is none."""
+    """Return what a study's folder says of itself; nothing where it is none, or does not say it any more."""
     try:
-        content = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / _IDENTITY)
+    except (OSError, DamageError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def study_file_of(folder: Path) -> Path:
@@ -127,11 +157,18 @@ def study_file_of(folder: Path) -> Path:
     ------
     InputError
         If the folder is no study's, or the file is gone.
+    DamageError
+        If it does not say any more.
     """
     file = folder / _IDENTITY
     if not is_study_folder(folder):
         raise InputError(f"{folder} is not a study's folder; give a study file (YAML) or a study's folder.")
-    path = Path(json.loads(file.read_text(encoding="utf-8"))["file"])
+    try:
+        path = Path(read_json(file)["file"])
+    except (DamageError, KeyError, TypeError) as error:
+        raise DamageError(
+            f"{file} is damaged and does not name the study file; give that instead."
+        ) from error
     if not path.is_file():
         raise InputError(f"The study file {path} of the folder {folder} is gone; give its new place.")
     return path
@@ -145,11 +182,17 @@ def locked(file: Path, refusal: str) -> Iterator[None]:
     ------
     InputError
         With the words of the refusal, if another process holds it.
+    StorageError
+        If the disk refuses it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.open("a")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(refusal) from None
+        except OSError as error:
+            raise refused(file, errno.ENOLCK) or error from error
         yield

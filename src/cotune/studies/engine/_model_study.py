@@ -15,6 +15,7 @@ from cotune.exceptions import InputError
 from cotune.models import Encoder
 from cotune.studies.engine._config import ModelStudyConfig
 from cotune.studies.engine._runs import RunRecord, RunT
+from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._study import Study
 
 ModelConfigT = TypeVar("ModelConfigT", bound=ModelStudyConfig)
@@ -42,6 +43,12 @@ class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
     def stored(self, record: RunRecord) -> None:
         """Take away the state that a tuning would have gone on from."""
         remove_folder(self.states / record.key, self.folder, ignore_errors=True)
+
+    def tidy(self, store: RunStore) -> None:
+        """Take away the states of tunings that were stored, and killed before they could do it."""
+        if self.states.is_dir():
+            for key in store.keys() & {path.name for path in self.states.iterdir()}:
+                remove_folder(self.states / key, self.folder, ignore_errors=True)
 
     @property
     def states(self) -> Path:

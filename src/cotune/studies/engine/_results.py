@@ -37,15 +37,15 @@ class StudyResult(Brief, ABC):
         The report, when it was written.
     accounts : sequence of StageAccount
         What ``cotune plan`` had said of the stages, beside what they took; empty where it was not asked.
-    deaths : sequence of str
-        How many workers died while it ran, and what became of their runs; empty where none did.
+    incidents : sequence of str
+        What became of runs whose workers died or whose records are damaged; empty where nothing went wrong.
     """
 
     notes: Mapping[str, tuple[str, ...]]
     stages: list[StageUsage]
     report: Path | None = None
     accounts: Sequence[StageAccount] = ()
-    deaths: Sequence[str] = ()
+    incidents: Sequence[str] = ()
 
     def _repr_html_(self) -> str:
         report = [] if self.report is None else [f"report: {self.report}"]

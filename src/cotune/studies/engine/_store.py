@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
+import os
 import sqlite3
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cotune.exceptions import InputError
+from cotune.findings.wording import count
+from cotune.studies.engine._refusals import sqlite_refusal
+from cotune.studies.engine._rows import COLUMNS, checksum, record_of, row_of, whole
 from cotune.studies.engine._runs import RunRecord
-from cotune.training.learner import Score
 
+VERSION = 1
+"""Of the schema; 0 had no checksums."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     key TEXT PRIMARY KEY,
@@ -30,13 +29,14 @@ CREATE TABLE IF NOT EXISTS runs (
     seconds REAL NOT NULL,
     cpu_seconds REAL NOT NULL,
     peak_bytes INTEGER NOT NULL,
-    finished TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
-    payload TEXT
+    finished TEXT NOT NULL,
+    payload TEXT,
+    checksum TEXT
 )
 """
-_COLUMNS = (
-    "key, kind, identity, scores, losses, features, payload, tokens, error, seconds, cpu_seconds, peak_bytes"
-)
+_NETWORKS = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
+_SECONDS_FOR_OTHERS = 60.0
+"""Seconds that another program may keep the file to itself."""
 
 
 class RunStore:
@@ -46,115 +46,234 @@ class RunStore:
     ----------
     path : Path
         The file, made if missing.
+    writable : bool
+        Whether it is written; otherwise it has to be there, and an older one is read as it is.
+
+    Attributes
+    ----------
+    damaged : set of str
+        Keys of the rows read so far that are not what was written; they count as missing.
+    migrated : bool
+        Whether an older store was brought to this version: its rows got checksums as they were.
 
     Raises
     ------
     InputError
-        If the file is not a run store.
+        If the file is not a run store, or one of a newer version.
+    StorageError
+        If the disk refuses it.
+    DamageError
+        If it is damaged as a whole.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
         self.path = path
-        try:
-            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self.damaged: set[str] = set()
+        self.migrated = False
+        self._inode: int | None = None
+        with self._refusals():
+            self._db = _open(path, writable)
+            try:
+                self._checked = self._prepare(writable)
+            except BaseException:
+                self._db.close()
+                raise
+        self._inode = _inode(path)
+
+    def _prepare(self, writable: bool) -> bool:
+        """Bring the file to this version, if it is written; whether its rows have checksums."""
+        version = self._version()
+        if version > VERSION:
+            raise InputError(
+                f"{self.path} was written by a newer cotune (version {version} of the store, this one knows "
+                f"{VERSION}): use that one, or name another folder with --folder."
+            )
+        if writable:
             # A commit returns when the run is on the disk: a power cut loses at most the runs in flight.
             self._db.execute("PRAGMA synchronous = FULL")
+            if not _on_network(self.path):
+                # Who looks on waits for nobody then; where the file system cannot, SQLite stays as it is.
+                with suppress(sqlite3.OperationalError):
+                    self._db.execute("PRAGMA journal_mode = WAL").fetchall()
+            if version < VERSION:
+                self._migrate()
+                version = VERSION
+        self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM runs LIMIT 0")
+        return version >= 1
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        with self._transaction():
+            if self._version() == VERSION:  # another process was first
+                return
             self._db.execute(_SCHEMA)
-            self._db.execute(f"SELECT {_COLUMNS} FROM runs LIMIT 0")
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"{path} is not a run store ({error}); move it away to start afresh.") from error
+            if "checksum" not in {row[1] for row in self._db.execute("PRAGMA table_info(runs)")}:
+                self._db.execute("ALTER TABLE runs ADD COLUMN checksum TEXT")
+            for number, row, _ in self._rows("NULL"):
+                if whole(row, None):
+                    told = (checksum(row), number)
+                    self._db.execute("UPDATE runs SET checksum = ? WHERE rowid = ?", told)
+                self.migrated = True
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
 
     def get(self, key: str) -> RunRecord | None:
-        """Return the record under a key, if there is one."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM runs WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _record(row)
+        """Return the record under a key, if there is one and it is what was written."""
+        with self._refusals():
+            found = next(self._rows(where="WHERE key = ?", values=(key,)), None)
+        if found is None:
+            return None
+        _, row, noted = found
+        if row[0] != key or not self._whole(row, noted):
+            self.damaged.add(key)
+            return None
+        return record_of(row)
 
     def keys(self) -> set[str]:
         """Return the keys of all records."""
-        return {key for (key,) in self._db.execute("SELECT key FROM runs")}
+        with self._refusals():
+            return {key for (key,) in self._db.execute("SELECT key FROM runs")}
 
     def __iter__(self) -> Iterator[RunRecord]:
         """Iterate over all records in the order they were finished."""
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY rowid"):
-            yield _record(row)
+        with self._refusals():
+            for _, row, noted in self._rows():
+                if self._whole(row, noted):
+                    yield record_of(row)
+                else:
+                    self.damaged.add(str(row[0]))
 
     def __len__(self) -> int:
         """Count the records."""
-        return int(self._db.execute("SELECT count(*) FROM runs").fetchone()[0])
+        with self._refusals():
+            return int(self._db.execute("SELECT count(*) FROM runs").fetchone()[0])
 
     def put(self, records: Iterable[RunRecord]) -> None:
-        """Store records, all in one transaction; a record under a key that is taken replaces it."""
-        marks = ", ".join("?" * len(_COLUMNS.split(",")))
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        """Store records, all in one transaction; a record under a key that is taken replaces it.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses it, or the file was taken away meanwhile.
+        """
+        columns = (*COLUMNS, "checksum")
+        marks = ", ".join("?" * len(columns))
+        with self._refusals(), self._transaction():
             self._db.executemany(
-                f"INSERT OR REPLACE INTO runs ({_COLUMNS}) VALUES ({marks})", map(_row, records)
+                f"INSERT OR REPLACE INTO runs ({', '.join(columns)}) VALUES ({marks})", map(row_of, records)
             )
 
     def forget(self, keys: Iterable[str]) -> None:
         """Remove records, so that their runs are done again."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._refusals(), self._transaction():
             self._db.executemany("DELETE FROM runs WHERE key = ?", ((key,) for key in keys))
 
+    def unsound(self) -> list[int]:
+        """Return the numbers of the rows that are not what was written.
+
+        Raises
+        ------
+        DamageError
+            If more is damaged than rows.
+        """
+        with self._refusals():
+            (told,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if told != "ok":
+                raise sqlite3.DatabaseError(told)
+            return [number for number, row, noted in self._rows() if not self._whole(row, noted)]
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Remove rows by their numbers."""
+        with self._refusals(), self._transaction():
+            self._db.executemany("DELETE FROM runs WHERE rowid = ?", ((number,) for number in numbers))
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; at rest it is all there is of the store."""
+        with suppress(sqlite3.Error):  # where another process has it open, the last to close does it
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA journal_mode = DELETE").fetchall()
         self._db.close()
+
+    def _rows(
+        self, noted: str = "", where: str = "ORDER BY rowid", values: tuple[object, ...] = ()
+    ) -> Iterator[tuple[int, tuple[object, ...], str | None]]:
+        """Read rows: their number, their columns, and the checksum noted with them."""
+        noted = noted or ("checksum" if self._checked else "NULL")
+        for row in self._db.execute(f"SELECT rowid, {', '.join(COLUMNS)}, {noted} FROM runs {where}", values):
+            yield row[0], row[1:-1], row[-1]
+
+    def _whole(self, row: tuple[object, ...], noted: str | None) -> bool:
+        return whole(row, (noted or "") if self._checked else None)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # SQLite would go on writing a file that has no name any more.
+        if self._inode is not None and _inode(self.path) != self._inode:
+            raise sqlite_refusal(None, self.path)
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise sqlite_refusal(error, self.path) from error
 
 
 @contextmanager
-def open_store(path: Path) -> Iterator[RunStore]:
+def open_store(path: Path, *, writable: bool = True) -> Iterator[RunStore]:
     """Open a run store and close it when the block ends."""
-    store = RunStore(path)
-    try:
+    with closing(RunStore(path, writable=writable)) as store:
         yield store
-    finally:
-        store.close()
 
 
-def _row(record: RunRecord) -> tuple[object, ...]:
-    return (
-        record.key,
-        record.kind,
-        json.dumps(record.identity),
-        json.dumps({task: score.to_dict() for task, score in record.scores.items()}),
-        json.dumps(record.losses),
-        _pack(record.arrays) if record.arrays else None,
-        None if record.payload is None else json.dumps(record.payload),
-        record.tokens,
-        record.error,
-        record.seconds,
-        record.cpu_seconds,
-        record.peak_bytes,
+def damaged_rows(store: RunStore) -> list[str]:
+    """Say which rows that were read are not what was written; nothing where all are."""
+    if not store.damaged:
+        return []
+    one = len(store.damaged) == 1
+    rows, verb, runs = (
+        count(len(store.damaged), "row"),
+        "is" if one else "are",
+        "its run" if one else "their runs",
     )
+    return [f"{rows} of {store.path} {verb} damaged and left out: 'cotune run' does {runs} again"]
 
 
-def _record(row: tuple[object, ...]) -> RunRecord:
-    key, kind, identity, scores, losses, arrays, payload, tokens, error, seconds, cpu_seconds, peak = row
-    return RunRecord(
-        key=str(key),
-        kind=str(kind),
-        identity=json.loads(str(identity)),
-        scores={task: Score.from_dict(score) for task, score in json.loads(str(scores)).items()},
-        losses=tuple(json.loads(str(losses))),
-        arrays=_unpack(arrays) if isinstance(arrays, bytes) else {},
-        payload=None if payload is None else json.loads(str(payload)),
-        tokens=tokens if isinstance(tokens, int) else None,
-        error=None if error is None else str(error),
-        seconds=float(str(seconds)),
-        cpu_seconds=float(str(cpu_seconds)),
-        peak_bytes=int(str(peak)),
-    )
+def _open(path: Path, writable: bool) -> sqlite3.Connection:
+    mode = "rwc" if writable else "ro"
+    place = f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}"
+    db = sqlite3.connect(place, uri=True, timeout=_SECONDS_FOR_OTHERS, isolation_level=None)
+    db.text_factory = _text
+    return db
 
 
-def _pack(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-    return stream.getvalue()
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1
 
 
-def _unpack(data: bytes) -> dict[str, NDArray[np.floating]]:
-    return dict(np.load(io.BytesIO(data), allow_pickle=False))
+def _text(content: bytes) -> str:
+    """Read text that may be damaged: that is for the checksum to find."""
+    return content.decode(errors="surrogateescape")
+
+
+def _on_network(path: Path) -> bool:
+    """Whether a file lies where several machines may write, who share no memory for a write-ahead log."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return False
+    place = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        mount = before.split()[4].encode().decode("unicode_escape")
+        if (place + "/").startswith(mount.rstrip("/") + "/") and len(mount) >= len(best):
+            best, kind = mount, after.split()[0]
+    return kind in _NETWORKS or kind.startswith("fuse.sshfs")

@@ -16,6 +16,7 @@ from cotune._config import Config, did_you_mean, parse
 from cotune._html import paragraphs, table
 from cotune._repr import Brief
 from cotune.exceptions import InputError
+from cotune.findings.wording import count
 from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._account import KeptPlan, StageAccount, hash_of
@@ -29,7 +30,7 @@ from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._status import Standing, Status
-from cotune.studies.engine._store import RunStore, open_store
+from cotune.studies.engine._store import RunStore, damaged_rows, open_store
 from cotune.studies.engine._tracking import Tracking, check_trackers, tracking
 from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
@@ -190,6 +191,9 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def prepare(self) -> None:
         """Make what all runs share, in the study's folder, before the first of them; by default nothing."""
 
+    def tidy(self, store: RunStore) -> None:
+        """Take away what runs that are stored left when they were killed; by default there is nothing."""
+
     def stored(self, record: RunRecord) -> None:
         """Tidy up after a run whose record is in the store; by default there is nothing to tidy."""
 
@@ -229,7 +233,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         deaths = Deaths(events.note)
         with self._executing(events, deaths, retry_failed=retry_failed) as runner:
             result = self._accounted(self.follow(runner, notes))
-        result.deaths = deaths.sentences()
+        result.incidents = deaths.sentences()
         return result
 
     @contextmanager
@@ -243,10 +247,22 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
             self._tracking(store, events) as told,
             self.config.executor.open(self.worker(), deaths) as executor,
         ):
+            self._mend(store, events)
             if retry_failed:
                 store.forget([record.key for record in store if record.error is not None])
             self.prepare()
             yield ExecutingRunner(self, store, executor, events, told)
+
+    def _mend(self, store: RunStore, events: Events) -> None:
+        """Drop rows that are not what was written: their runs are done again."""
+        damaged = store.unsound()
+        store.drop(damaged)
+        if damaged:
+            of, runs = count(len(damaged), "row"), "its run is" if len(damaged) == 1 else "their runs are"
+            events.note(
+                f"{of} of {store.path} {'is' if len(damaged) == 1 else 'are'} damaged: {runs} done again."
+            )
+        self.tidy(store)
 
     def _tracking(self, store: RunStore, events: Events) -> AbstractContextManager[Tracking]:
         """Return the trackers that the file asks for."""
@@ -263,17 +279,20 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Put together what the store holds, running nothing; see :func:`cotune.studies.collect_study`."""
         self.home.require()
         notes = self.check()
-        with open_store(self.home.store) as store:
-            return self._accounted(self.follow(StoredRunner(self, store), notes))
+        with open_store(self.home.store, writable=False) as store:
+            result = self._accounted(self.follow(StoredRunner(self, store), notes))
+            result.incidents = damaged_rows(store)
+        return result
 
     def status(self) -> Status:
         """Look up what is done; see :func:`cotune.studies.study_status`."""
         self.home.require()
-        with open_store(self.home.store) as store:
+        with open_store(self.home.store, writable=False) as store:
             standing = self.standing(StoredRunner(self, store))
             runner = StoredRunner(self, store)
             wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
             found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
+            standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
         return Status.of(self.config.name, str(self.folder), standing, found)
 
     def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
@@ -304,7 +323,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Return the keys of the runs that are done."""
         if not self.home.store.is_file():
             return frozenset()
-        with open_store(self.home.store) as store:
+        with open_store(self.home.store, writable=False) as store:
             return frozenset(store.keys())
 
     @property

@@ -76,7 +76,7 @@ class GroupingStudy(GroupingDesign):
         """Return what the store says of runs, groups and arms."""
         if not self.home.store.exists():
             return NOTHING
-        with open_store(self.home.store) as store:
+        with open_store(self.home.store, writable=False) as store:
             runner, gathered = StoredRunner(self, store), Gathered()
             with suppress(RunError):  # too many runs failed; the run will tell
                 gathered.gather(self, runner)
