@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer toy-language clean
+.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -79,6 +79,10 @@ bench-promot: $(READY) | .cache/smollm2
 # What instruction tuning does to transfer, on real text.
 bench-transfer: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/transfer.py
+
+# Kills, damage, full disks, strangers, counted: under 25 minutes on two threads. chaos_parts="kills damage" picks some.
+chaos: $(READY)
+	PYTHONPATH=benchmarks $(BIN)/python -m chaos $(chaos_parts)
 
 # Pretrains the checkpoint that the package ships; about two and a half minutes of one core.
 toy-language: $(READY)

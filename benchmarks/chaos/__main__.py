@@ -1,0 +1,3 @@
+from chaos.parts import main
+
+main()

@@ -1,0 +1,238 @@
+"""The commands that are put through it, small enough for hundreds of runs, and what each has to come to."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cotune.lab.toy_language import TOY_CHECKPOINT
+
+_LOADED = (
+    "cotune.cli.commands.study",
+    "cotune.cli.commands.tune",
+    "cotune.report.page",
+    "cotune.studies.tuning",
+    "cotune.training.tuning",
+    "peft",
+    "torch._dynamo",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama",
+    "accelerate.tracking",
+)
+"""What commands load late: a fork of a process that has it begins at once."""
+
+Files = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command in a folder of its own.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    files : mapping of str to mapping
+        The YAML files that it reads, by name.
+    arguments : sequence of str
+        The command.
+    kept : str
+        The folder that it leaves.
+    """
+
+    name: str
+    files: Mapping[str, Mapping[str, Any]]
+    arguments: Sequence[str]
+    kept: str
+
+    def write(self, folder: Path) -> Path:
+        """Make a folder with what the command reads."""
+        folder.mkdir(parents=True)
+        for name, content in self.files.items():
+            (folder / name).write_text(yaml.safe_dump(dict(content), sort_keys=False))
+        return folder
+
+    def left(self, folder: Path) -> dict[str, str]:
+        """Return the hash of every file that stands in the folder after the command, by its place."""
+        given = {*self.files, OUTPUT}
+        return {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else "folder"
+            for path in sorted(folder.rglob("*"))
+            if path.relative_to(folder).as_posix() not in given
+        }
+
+
+OUTPUT = "output.txt"
+_EXAMPLES = {"train": 24, "validation": 4, "test": 4}
+_MODEL = {"model": str(TOY_CHECKPOINT), "precision": "fp32"}
+_ALONE = {"workers": 0}
+
+
+def _toy(*tasks: str, **examples: int) -> dict[str, Any]:
+    return {"reader": "toy_language", "include": list(tasks), "max_examples": {**_EXAMPLES, **examples}}
+
+
+GROUPS = Work(
+    "groups",
+    {
+        "study.yaml": {
+            "name": "planted",
+            "learner": {"kind": "planted", "tasks": 6, "groups": 2, "noise": 0.1},
+            "affinity": {"estimator": "higher_order", "subset_size": 3, "subsets": 12},
+            "comparison": {"budgets": [4], "seeds": 2},
+            "executor": _ALONE,
+        }
+    },
+    ("run", "study.yaml", "--json"),
+    "study",
+)
+TUNE = Work(
+    "tune",
+    {"task.yaml": _toy("weighted")},
+    (
+        "tune task.yaml --out model --method lora --steps 4 --shots 1 --draws 1 --seed 1 --set precision=fp32"
+        f" --model {TOY_CHECKPOINT}"
+    ).split(),
+    "model",
+)
+RETENTION = Work(
+    "retention",
+    {
+        "study.yaml": {
+            "name": "keep it",
+            "kind": "retention",
+            **_MODEL,
+            "tasks": [_toy("weighted", test=6), _toy("copy", "max", train=8, validation=1)],
+            "targets": "weighted",
+            "methods": [
+                {"name": "lora"},
+                {"name": "promot", "prompt_length": 4, "prompt_steps": 2, "prompt_learning_rate": 0.05},
+            ],
+            "steps": 3,
+            "checkpoint_every": 2,
+            "keep": True,
+            "training": {"batch_size": 4, "tasks_per_batch": 1},
+            "in_context": {"shots": [1], "draws": 1},
+            "seeds": 1,
+            "executor": _ALONE,
+        }
+    },
+    ("run", "study.yaml", "--json"),
+    "study",
+)
+TRANSFER = Work(
+    "transfer",
+    {
+        "study.yaml": {
+            "name": "move on",
+            "kind": "transfer",
+            **_MODEL,
+            "tasks": [
+                _toy("first", "greater", validation=2),
+                _toy("reverse", "less", train=8, validation=1, test=3),
+            ],
+            "held_out": ["reverse", "less"],
+            "method": {"name": "full"},
+            "steps": 2,
+            "checkpoints": [1],
+            "training": {"batch_size": 4, "tasks_per_batch": 2},
+            "schemes": ["proportional", "uniform"],
+            "seeds": 1,
+            "seen_examples": 3,
+            "transfer": {"examples": [0, 2], "draws": 1, "steps": 1, "training": {"learning_rate": 0.01}},
+            "along": 2,
+            "in_context": {"shots": [1], "draws": 1},
+            "executor": _ALONE,
+        }
+    },
+    ("run", "study.yaml", "--json"),
+    "study",
+)
+WORKS = (GROUPS, TUNE, RETENTION, TRANSFER)
+
+
+def load() -> None:
+    """Load what the commands load, and make sure that a fork of this process can go on."""
+    import torch
+
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
+    torch.set_num_threads(1)  # threads do not outlive a fork
+    for module in _LOADED:
+        importlib.import_module(module)
+
+
+def begin(
+    arguments: Sequence[str], folder: Path, before: Callable[[], object] | None = None, *, alone: bool = False
+) -> int:
+    """Begin a command in a fork that works in a folder; return its process.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The command.
+    folder : Path
+        Where; what is said there goes into ``output.txt``.
+    before : callable, optional
+        Called in the fork, before the command.
+    alone : bool
+        Whether it leads a group of processes of its own, as a command of a shell does.
+    """
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        if alone:
+            os.setsid()
+        os.chdir(folder)
+        output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        from cotune.cli import _interrupt
+        from cotune.cli.main import main
+
+        _interrupt.listen()
+        if before is not None:
+            before()
+        status = main(list(arguments))
+        sys.stdout.flush()
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        status = 99
+    os._exit(status)
+
+
+def end(child: int) -> int:
+    """Wait for a command; return its status, negative if a signal ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def finish(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Run a command to its end; return its status and what it said."""
+    status = end(begin(arguments, folder))
+    return status, (folder / OUTPUT).read_text(errors="replace")
+
+
+def runs_done(output: str) -> list[str]:
+    """Return the keys of the runs that a command with ``--json`` says it did."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [line["key"] for line in lines if line.get("event") == "run"]
+
+
+def kill(child: int) -> None:
+    """Kill a command, if it has not ended yet."""
+    os.kill(child, signal.SIGKILL)
