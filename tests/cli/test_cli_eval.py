@@ -86,6 +86,27 @@ def test_a_checkpoint_scores_as_the_library_says(cotune, toy, files, tmp_path):
     assert table[0]["stderr_draws"] == ""
 
 
+def test_all_answers_are_told_and_written(cotune, toy, files, tmp_path):
+    paths = [files["copy"], files["max"], files["weighted as likelihood"]]
+    file = tmp_path / "answers.jsonl"
+    rows, found = evaluated(cotune, toy, *paths, "--shots", "0,2", "--draws", 2, "--save-answers", file)
+    answers = [json.loads(line) for line in file.read_text().splitlines()]
+    assert answers == found["answers"]
+    assert len(answers) == sum(row["n_draws"] * row["n_examples"] for row in rows.values())
+    for (task, shots), row in rows.items():
+        here = [a for a in answers if (a["task"], a["shots"]) == (task, shots)]
+        assert {a["draw"] for a in here} == set(range(row["n_draws"]))
+        assert sum(a["score"] for a in here) / len(here) == pytest.approx(row["mean"])
+        for answer in here:
+            if row["metric"] == "nll":
+                assert answer["answer"] is None
+            else:
+                assert (answer["answer"] in answer["right"]) == (answer["score"] == 1)
+    (copy,) = read_tasks(files["copy"])
+    asked = [a["input"] for a in answers if (a["task"], a["shots"], a["draw"]) == ("copy", 2, 1)]
+    assert asked == [example.input for example in copy["test"]]
+
+
 def test_the_table(cotune, toy, files):
     options = ["--shots", "1,4", "--draws", 2, "--max-examples", 8]
     status, out, error = cotune("eval", toy, files["copy"], files["max"], *options, *EXACT)

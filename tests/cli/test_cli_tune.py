@@ -163,6 +163,9 @@ def test_what_the_last_stage_changed_is_told_and_written(cotune, toy, files, tmp
     assert f"{100 * change['weights']:.3g} %; on the target a divergence" in line
     assert line in (tmp_path / "out" / "README.md").read_text()
     assert found["best"]["weights"]["step"] > 0
+    assert {task: len(answers) for task, answers in found["answers"].items()} == {"weighted": 3, "copy": 3}
+    assert all(set(a) == {"input", "gold", "before", "after"} for a in found["answers"]["copy"])
+    assert {a["after"] for a in found["answers"]["weighted"]} <= {"T", "F"}
 
 
 def test_an_adapter_that_nothing_was_done_to_is_no_success(cotune, toy, files, tmp_path):

@@ -3,6 +3,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cotune.evaluation.format_specialisation import (
     LabelledPrompt,
@@ -57,6 +59,20 @@ def test_share_of_labels_counts_whole_answers():
     assert label_share(answers, LABELS) == 3 / 6
     assert label_share(["not  entailment", "not"], ["not entailment", "entailment"]) == 1 / 2
     assert label_share(["Paris"], LABELS) == 0
+
+
+def test_a_model_that_writes_on_after_the_label_has_collapsed_all_the_same():
+    answers = ["T 13", "F 0", "T", "F 4 4 9"]
+    assert label_share(answers, ["T", "F"]) == 1 / 4
+    assert label_share(answers, ["T", "F"], "first_word") == 1
+    apart = ["Trout", "it is T", "Falsehood", "not"]
+    assert label_share(apart, ["T", "F", "False", "not entailment"], "first_word") == 0
+    assert label_share(['"not entailment", I say'], ["entailment", "not entailment"], "first_word") == 1
+
+
+@given(st.lists(st.text("TF 1", max_size=4), min_size=1))
+def test_what_is_a_label_begins_with_one(answers):
+    assert label_share(answers, ["T", "F"]) <= label_share(answers, ["T", "F"], "first_word") <= 1
 
 
 @pytest.mark.parametrize(("answers", "labels"), [([], LABELS), (["True"], [])])

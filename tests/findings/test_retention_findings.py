@@ -226,6 +226,41 @@ def test_where_the_prompt_alone_reaches_the_target_it_is_said():
     assert said.startswith("The pretrained model reaches the target score")
 
 
+def collapsed(data):
+    """Let full answer "T 13" to everything: labels by the first word, and none exactly."""
+
+    def of(run):
+        if run.method != "full":
+            return run
+        return replace(
+            run,
+            checkpoints=tuple(
+                replace(
+                    c,
+                    in_context=tuple(
+                        v if v.label_share is None else replace(v, label_share=0.02, first_word_share=1.0)
+                        for v in c.in_context
+                    ),
+                )
+                for c in run.checkpoints
+            ),
+        )
+
+    return replace(data, runs=tuple(map(of, data.runs)))
+
+
+def test_labels_are_told_by_the_answer_and_by_the_first_word():
+    findings = retention_findings(collapsed(retention_report(methods=("full", "promot"), rates=RATES[:1])))
+    full = next(s for s in findings.label_shares if (s.method, s.at) == ("full", "best"))
+    assert (full.answer, full.first_word) == (pytest.approx(0.02), 1.0)
+    (said,) = [s for s in findings.said if "answers of full" in s]
+    assert "labels of the target: 2.0 % exactly, 100 % by the first word" in said.replace("\xa0", " ")
+    assert said in findings.verdict.remarks
+    assert findings.to_dict()["label_shares"]
+    promot = next(s for s in findings.label_shares if (s.method, s.at) == ("promot", "best"))
+    assert math.isnan(promot.first_word), "not measured"
+
+
 def test_without_a_target_score_to_compare_at_it_is_said_why():
     rule = "no tuned weights come further on the targets' validation examples than untuned ones"
     data = replace(retention_report(rates=RATES[:1]), threshold=None, threshold_rule=rule)
@@ -298,7 +333,7 @@ def test_what_was_not_measured_is_null_in_json():
     data = _with_checkpoint(targets=(TargetScore(task="more", validation=0.5, test=float("nan")),))
     found = retention_findings(data).to_dict()
     score = found["runs"][0]["checkpoints"][0]["targets"][0]
-    assert score == {"task": "more", "validation": 0.5, "test": None}
+    assert score == {"task": "more", "validation": 0.5, "test": None, "answers": []}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 

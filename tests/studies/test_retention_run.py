@@ -154,6 +154,11 @@ def test_records_of_before_changes_were_measured_are_read(retention):
             checkpoints = record.payload["checkpoints"]
             for checkpoint in checkpoints:
                 del checkpoint["change"], checkpoint["untouched"]
+                for score in checkpoint["targets"]:
+                    del score["answers"]
+                for value in checkpoint["in_context"]:
+                    del value["answers"], value["first_word_share"]
+            record.payload.pop("sample", None)
             store.put([replace(record, payload={**record.payload, "checkpoints": checkpoints})])
     again = Counter()
     result = run_study(retention.study(methods=[{"name": "full"}]), again)
@@ -161,6 +166,7 @@ def test_records_of_before_changes_were_measured_are_read(retention):
     assert [run.best for run in result.data.runs] == [run.best for run in first.data.runs]
     assert all(c.change is None for c in result.data.runs[0].checkpoints)
     assert set(result.findings.changes[0].cells) == {"\N{EN DASH}"}
+    assert result.findings.answered == ()
 
 
 def test_label_shares_count_what_is_no_answer_of_the_task(retention):
@@ -172,6 +178,30 @@ def test_label_shares_count_what_is_no_answer_of_the_task(retention):
     free = run_study(retention.study(targets="copy", methods=[{"name": "full"}]))
     assert free.data.labels == ()
     assert all(value.label_share is None for value in free.data.runs[0].checkpoints[-1].in_context)
+
+
+def test_a_few_answers_before_and_after_are_kept_and_shown(retention):
+    result = run_study(retention.study(methods=[{"name": "full"}]))
+    data = result.data
+    asked = {task.name: task.sample for task in (*data.targets, *data.evaluation)}
+    assert [len(sample) for sample in asked.values()] == [3, 3, 3, 3]
+    assert all(text.removesuffix(" >") == right for text, right in asked["copy"]), (
+        "the example is its own answer"
+    )
+    (shown, *_) = result.findings.answered
+    best = data.runs[0].checkpoints[data.runs[0].best]
+    assert (shown.method, shown.step, shown.shots) == ("full", best.step, 2)
+    by_task = {of.task: of.answers for of in shown.tasks}
+    assert list(by_task) == ["weighted", "copy", "max", "less"]
+    before = next(v for v in data.pretrained.in_context if (v.task, v.shots) == ("copy", 2))
+    assert tuple(a.before for a in by_task["copy"]) == before.answers
+    assert {a.after for a in by_task["weighted"]} <= {"T", "F"}
+    page = result.report.read_text()
+    assert "What was answered" in page
+    assert all(answer.before in page for answer in by_task["copy"])
+    values = data.runs[0].checkpoints[-1].in_context
+    assert {v.task: v.first_word_share is None for v in values} == {"copy": False, "max": False, "less": True}
+    assert all(v.label_share <= v.first_word_share for v in values if v.label_share is not None)
 
 
 def test_the_first_stage_is_done_once_for_all_learning_rates(retention):

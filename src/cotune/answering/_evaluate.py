@@ -15,7 +15,7 @@ from cotune.answering._postprocessing import extract_answer
 from cotune.answering._prompts import TaskPrompts
 from cotune.answering._score import InContextScore
 from cotune.exceptions import RunError
-from cotune.tasks import Metric, SampleAnswer, Task, get_metric, stops_of
+from cotune.tasks import Example, Metric, SampleAnswer, Task, get_metric, stops_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -178,6 +178,11 @@ class InContextEvaluation:
         ]
         self.n_prompts = sum(len(prompts.examples) * len(prompts.draws) for prompts in self._prepared)
         """Prompts of one evaluation."""
+
+    @property
+    def examples(self) -> dict[str, tuple[Example, ...]]:
+        """By task the examples that are asked, in the order of the answers."""
+        return {prompts.task.name: prompts.examples for prompts in self._prepared}
 
     def run(
         self, model: LanguageModel, module: nn.Module, progress: Progress | None = None

@@ -37,6 +37,7 @@ class AtRate:
     tables: dict[At, RetentionTable]
     curves: tuple[LinePlot, ...]
     shares: tuple[LinePlot, ...]
+    first_words: tuple[LinePlot, ...]
     cosines: tuple[LinePlot, ...]
     norms: tuple[LinePlot, ...]
 
@@ -80,6 +81,7 @@ def context(findings: RetentionFindings) -> dict[str, object]:
         "trade_off": trade_off(findings.scores, shots),
         "sweeps": [plot for plot in sweeps if plot is not None],
         "sweep_rows": _sweep_rows(findings),
+        "answered": findings.answered,
         "change_header": CHANGE_HEADER,
         "changes": {at: [c for c in findings.changes if c.at == at] for at in findings.chosen},
         "costs": cost_rows(findings),
@@ -93,6 +95,7 @@ def _at_rate(findings: RetentionFindings, rate: float) -> AtRate:
         tables={at: retention_table(findings, at=at, learning_rate=rate) for at in findings.chosen},
         curves=learning_curves(scores, rate),
         shares=label_shares(scores, rate),
+        first_words=label_shares(scores, rate, "first_word"),
         cosines=gradient_cosines(scores, rate),
         norms=gradient_norms(scores, rate),
     )

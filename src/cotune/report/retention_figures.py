@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 from cotune.findings.retention import (
     PRETRAINED,
@@ -32,6 +33,7 @@ from cotune.report.figures.lines import (
     value_range,
 )
 
+By = Literal["answer", "first_word"]
 _GROUPS = ("mlp", "query", "key", "value", "query_key_value")
 
 
@@ -55,8 +57,8 @@ def learning_curves(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...
     return _panels(by_method, "score, %", references, low=0.0)
 
 
-def label_shares(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
-    """Share of answers in the target's label set along the last stage, a plot for each shots (Fig. 2)."""
+def label_shares(scores: RetentionScores, rate: float, by: By = "answer") -> tuple[LinePlot, ...]:
+    """Share of answers that are, or begin with, the target's labels along the last stage (Fig. 2)."""
     by_shots = {
         f"{shots}-shot prompts": [
             series
@@ -65,12 +67,13 @@ def label_shares(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
                 scores.runs(method, rate),
                 method,
                 style,
-                partial(_share, scores, shots=shots),
+                partial(_share, scores, shots=shots, by=by),
             )
         ]
         for shots in scores.shots
     }
-    return _panels(by_shots, "labels, % of answers", [], low=0.0)
+    what = "labels" if by == "answer" else "labels as first word"
+    return _panels(by_shots, f"{what}, % of answers", [], low=0.0)
 
 
 def gradient_cosines(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]:
@@ -243,9 +246,9 @@ def _target(checkpoint: RetentionCheckpoint) -> float:
     return 100 * target_score(checkpoint)
 
 
-def _share(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:
-    """Share of answers that are labels, in percent; NaN where no task tells."""
-    return 100 * scores.label_share(checkpoint, shots)
+def _share(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int, by: By) -> float:
+    """Share of answers that are labels, or begin with one, in percent; NaN where no task tells."""
+    return 100 * scores.label_share(checkpoint, shots, by)
 
 
 def _average(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:

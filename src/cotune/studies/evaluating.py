@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,12 +17,12 @@ from cotune._repr import Brief
 from cotune.answering import (
     ChoiceConfig,
     InContextConfig,
+    InContextEvaluation,
     InContextScore,
     InContextSummary,
     NormalisedAverage,
     check_in_context,
     count_in_context,
-    evaluate_in_context,
     normalised_average,
     summarise,
 )
@@ -33,7 +34,7 @@ from cotune.models.formats import FormatName
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.engine.probe import time_answers
 from cotune.studies.task_files import TaskSource, gather_tasks
-from cotune.tasks import Task, check_tasks, note_lines
+from cotune.tasks import Example, Task, check_tasks, note_lines
 
 Progress = Callable[[int, int], None]
 """Called with the number of prompts answered and of all."""
@@ -75,6 +76,35 @@ class EvaluateConfig(InContextConfig):
     """The most tokens generated."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer(Brief):
+    """What a model answered to an example under one draw of the demonstrations.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    shots, draw : int
+        Number of demonstrations, and of their draw from 0.
+    input : str
+        The example's.
+    right : tuple of str
+        Its right answers, the best first.
+    answer : str or None
+        What was taken as the answer; None where the task is scored by likelihoods.
+    score : float
+        The metric of this example.
+    """
+
+    task: str
+    shots: int
+    draw: int
+    input: str
+    right: tuple[str, ...]
+    answer: str | None
+    score: float
+
+
 @dataclass(frozen=True)
 class Evaluation(Brief):
     """What a model can do in context.
@@ -93,6 +123,8 @@ class Evaluation(Brief):
         A sentence for everything that was cut to fit, or left out.
     reading : tuple of str
         A sentence for everything that readers capped, divided or dropped.
+    answers : tuple of Answer
+        Every answer, in the order of the rows, their draws and the examples.
     """
 
     model: str
@@ -101,6 +133,7 @@ class Evaluation(Brief):
     averages: tuple[NormalisedAverage, ...]
     notes: tuple[str, ...]
     reading: tuple[str, ...]
+    answers: tuple[Answer, ...] = ()
 
     def _repr_html_(self) -> str:
         rows = [
@@ -117,7 +150,12 @@ class Evaluation(Brief):
             "averages": [asdict(average) for average in self.averages],
             "notes": list(self.notes),
             "reading": list(self.reading),
+            "answers": [asdict(answer) for answer in self.answers],
         }
+
+    def answer_lines(self) -> str:
+        """Return every answer as JSON lines."""
+        return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in self.answers)
 
     def csv(self) -> str:
         """Return the rows as CSV, with all digits."""
@@ -177,7 +215,7 @@ def evaluate(
     -------
     Evaluation
         ``rows`` has the score of every task and number of shots with its standard errors, ``notes`` what was
-        cut or left out, ``csv()`` all digits.
+        cut or left out, ``answers`` every answer, ``csv()`` all digits.
 
     Raises
     ------
@@ -238,12 +276,12 @@ def evaluate_saved_model(
     opened = open_saved_model(saved, wanted.load(Path(), encoder))
     if note is not None:
         note(_cost(opened, tasks, config))
-    scores = _ask(opened, tasks, prompted, config, progress)
+    scores, answers = _ask(opened, tasks, prompted, config, progress)
     rows = tuple(summarise(scores))
     averages = normalised_average(row for row in rows if row.higher_is_better)
     read = (f"{task.name}: {note}" for task in tasks for note in task.notes)
     notes = (*_notes(saved, prompted), *note_lines(checked), *cut_notes(rows), *_without_losses(rows))
-    return Evaluation(name, rows, prompted, tuple(averages), notes, tuple(read))
+    return Evaluation(name, rows, prompted, tuple(averages), notes, tuple(read), answers)
 
 
 def _prompted(name: str, saved: SavedModel, tasks: Sequence[Task], config: EvaluateConfig) -> frozenset[str]:
@@ -284,11 +322,12 @@ def _ask(
     prompted: frozenset[str],
     config: EvaluateConfig,
     progress: Progress | None,
-) -> list[InContextScore]:
-    """Evaluate the tasks without and with the prompt; scores in the order of the tasks."""
+) -> tuple[list[InContextScore], tuple[Answer, ...]]:
+    """Evaluate the tasks without and with the prompt; scores and answers in the order of the tasks."""
     groups = [[t for t in tasks if t.name not in prompted], [t for t in tasks if t.name in prompted]]
     sizes = [_n_prompts(group, config) for group in groups]
     scores: list[InContextScore] = []
+    examples: dict[str, tuple[Example, ...]] = {}
     for under, group in enumerate(groups):
         if not group:
             continue
@@ -299,17 +338,26 @@ def _ask(
 
         with ExitStack() as stack:
             module, ids = stack.enter_context(opened.under_prompt()) if under else (opened.module, ())
-            scores += evaluate_in_context(
-                opened.model,
-                module,
+            evaluation = InContextEvaluation(
                 group,
                 config,
+                opened.model.encoder,
                 seed=config.seed,
                 soft_prompts={task.name: ids for task in group},
-                progress=told,
+                context=opened.model.context,
             )
+            scores += evaluation.run(opened.model, module, told)
+            examples |= evaluation.examples
     order = {task.name: at for at, task in enumerate(tasks)}
-    return sorted(scores, key=lambda score: order[score.task])
+    scores.sort(key=lambda score: order[score.task])
+    answers = (answer for score in scores for answer in _answers(score, examples[score.task]))
+    return scores, tuple(answers)
+
+
+def _answers(score: InContextScore, examples: Sequence[Example]) -> Iterator[Answer]:
+    answers = score.answers or (None,) * len(examples)
+    for example, answer, value in zip(examples, answers, score.per_example, strict=True):
+        yield Answer(score.task, score.shots, score.draw, example.input, example.targets, answer, value)
 
 
 def _cost(opened: OpenModel, tasks: Sequence[Task], config: EvaluateConfig) -> str:

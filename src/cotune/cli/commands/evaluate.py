@@ -66,6 +66,10 @@ def evaluate(
         ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table as CSV, with all digits.")] = None,
+    save_answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every answer as JSON lines; --json has them, too."),
+    ] = None,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,6 +104,8 @@ def evaluate(
         evaluation = cotune.evaluate(model, found, base=base, progress=progress, note=work.note, **options)
     if csv is not None:
         write_text(csv, evaluation.csv())
+    if save_answers is not None:
+        write_text(save_answers, evaluation.answer_lines())
     if as_json:
         emit(evaluation.to_dict())
     else:

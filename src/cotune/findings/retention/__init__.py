@@ -1,6 +1,7 @@
 """What a study of how much in-context learning each tuning method keeps found."""
 
 from cotune.evaluation.format_specialisation import ModuleAlignment
+from cotune.findings.retention._answers import Answered, LabelShares
 from cotune.findings.retention._curves import (
     CheckpointValue,
     StepCurve,
@@ -33,10 +34,12 @@ from cotune.findings.retention._verdict import RetentionVerdict, kept_range, thr
 __all__ = [
     "CHANGE_HEADER",
     "PRETRAINED",
+    "Answered",
     "At",
     "CheckpointValue",
     "InContextValue",
     "Kept",
+    "LabelShares",
     "Mean",
     "MethodChange",
     "MethodCost",

@@ -10,6 +10,13 @@ from typing import Any
 
 from cotune._repr import Brief
 from cotune.findings._plain import plain
+from cotune.findings.retention._answers import (
+    Answered,
+    LabelShares,
+    answered,
+    label_sentences,
+    label_shares,
+)
 from cotune.findings.retention._last_stage import (
     MethodChange,
     Untuned,
@@ -67,8 +74,12 @@ class RetentionFindings(Brief):
         What the last stage of every method changed at every learning rate, at the checkpoints of ``kept``.
     untuned : tuple of Untuned
         What the pretrained model, and prompts alone, reach on the targets, where that is enough.
-    of_last_stages : tuple of str
-        The same two in sentences, where there is something to say; they open the verdict's remarks.
+    label_shares : tuple of LabelShares
+        How many answers to other tasks are labels of the target.
+    answered : tuple of Answered
+        A few answers of every method, before and after.
+    said : tuple of str
+        What there is to say of changes, untuned weights and labels; they are among the verdict's remarks.
     verdict : RetentionVerdict
         The answer.
     """
@@ -79,7 +90,9 @@ class RetentionFindings(Brief):
     costs: tuple[MethodCost, ...]
     changes: tuple[MethodChange, ...]
     untuned: tuple[Untuned, ...]
-    of_last_stages: tuple[str, ...]
+    label_shares: tuple[LabelShares, ...]
+    answered: tuple[Answered, ...]
+    said: tuple[str, ...]
     verdict: RetentionVerdict
 
     @property
@@ -103,7 +116,12 @@ class RetentionFindings(Brief):
         What is not known is null.
         """
         found: dict[str, Any] = plain(self.data)
-        return {**found, "last_stage": plain(self.changes), "untuned": plain(self.untuned)}
+        return {
+            **found,
+            "last_stage": plain(self.changes),
+            "untuned": plain(self.untuned),
+            "label_shares": plain(self.label_shares),
+        }
 
 
 def retention_findings(data: RetentionData) -> RetentionFindings:
@@ -127,10 +145,23 @@ def retention_findings(data: RetentionData) -> RetentionFindings:
         if (runs := scores.runs(method, rate))
         for at in _ways(data)
     )
-    changes, untuned = tuple(method_changes(scores, _ways(data))), tuple(untuned_findings(scores))
+    ways = _ways(data)
+    changes, untuned = tuple(method_changes(scores, ways)), tuple(untuned_findings(scores))
+    shares = tuple(label_shares(scores, ways))
     said = (*untuned_sentences(data, untuned), *change_sentences(changes))
-    verdict = verdict_of(scores, kept, said)
-    return RetentionFindings(data, scores, kept, tuple(_costs(data)), changes, untuned, said, verdict)
+    of_answers = tuple(label_sentences(scores, shares))
+    return RetentionFindings(
+        data=data,
+        scores=scores,
+        kept=kept,
+        costs=tuple(_costs(data)),
+        changes=changes,
+        untuned=untuned,
+        label_shares=shares,
+        answered=tuple(answered(scores, ways)),
+        said=(*said, *of_answers),
+        verdict=verdict_of(scores, kept, said, of_answers),
+    )
 
 
 def _ways(data: RetentionData) -> tuple[At, ...]:

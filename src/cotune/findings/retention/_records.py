@@ -26,6 +26,8 @@ class RetentionTask(Brief):
         Test examples it was scored on.
     notes : tuple of str
         One sentence for everything that was cut or dropped.
+    sample : tuple of (str, str)
+        Inputs and right answers of the examples whose answers are kept; empty where none are.
     """
 
     name: str
@@ -33,6 +35,7 @@ class RetentionTask(Brief):
     higher_is_better: bool = True
     examples: int | None = None
     notes: tuple[str, ...] = ()
+    sample: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +50,14 @@ class TargetScore(Brief):
         What checkpoints are chosen by; NaN where it was not measured.
     test : float
         What is reported; NaN where it was not measured.
+    answers : tuple of str
+        To the first test examples, in the order of ``RetentionTask.sample``.
     """
 
     task: str
     validation: float
     test: float
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +74,21 @@ class InContextValue(Brief):
         The score under every draw of the demonstrations, at least one; draw i holds the same demonstrations
         at every checkpoint and for the pretrained model.
     label_share : float or None
-        Share of the outputs, over all draws, that belong to the label set of the target task (paper, Fig. 2);
-        ``None`` where the target has no label set, or the task's own answers are among those labels.
+        Share of the outputs, over all draws, that are labels of the target task (paper, Fig. 2); ``None``
+        where the target has no label set, or the task's own answers are among those labels.
+    first_word_share : float or None
+        Share of those that begin with such a label, as the paper's post-processing reads classes; ``None``
+        where the task's own answers do, and in what was stored before it was counted.
+    answers : tuple of str
+        To the first examples under the first draw, in the order of ``RetentionTask.sample``.
     """
 
     task: str
     shots: int
     draws: tuple[float, ...]
     label_share: float | None = None
+    first_word_share: float | None = None
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

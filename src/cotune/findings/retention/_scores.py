@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from statistics import fmean
 from typing import Literal, TypeAlias
 
@@ -137,12 +138,14 @@ class RetentionScores:
         """Average the in-context score over tasks, each counting the same: the normalised average."""
         return _mean(self._average_matrix(checkpoints, shots))
 
-    def label_share(self, checkpoint: RetentionCheckpoint, shots: int) -> float:
+    def label_share(
+        self, checkpoint: RetentionCheckpoint, shots: int, by: Literal["answer", "first_word"] = "answer"
+    ) -> float:
         """Average the share of labels over the tasks that have one; NaN where none has."""
-        shares = [
-            v.label_share for v in checkpoint.in_context if v.shots == shots and v.label_share is not None
-        ]
-        return float(np.mean(shares)) if shares else math.nan
+        of_value = {"answer": attrgetter("label_share"), "first_word": attrgetter("first_word_share")}[by]
+        shares = [of_value(value) for value in checkpoint.in_context if value.shots == shots]
+        known = [share for share in shares if share is not None]
+        return float(np.mean(known)) if known else math.nan
 
     def kept(self, method: str, learning_rate: float, at: At, shots: int) -> dict[int, float]:
         """Return, by seed, the average in-context score over that of the pretrained model: 1 is all kept."""

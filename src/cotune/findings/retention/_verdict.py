@@ -31,7 +31,10 @@ class RetentionVerdict(Brief):
 
 
 def verdict_of(
-    scores: RetentionScores, kept: Sequence[Kept], of_last_stages: Sequence[str] = ()
+    scores: RetentionScores,
+    kept: Sequence[Kept],
+    of_last_stages: Sequence[str] = (),
+    of_answers: Sequence[str] = (),
 ) -> RetentionVerdict:
     """Say which method keeps most of the in-context learning, how sure that is, and what qualifies it.
 
@@ -47,6 +50,8 @@ def verdict_of(
         What the methods keep at the highest number of shots.
     of_last_stages : sequence of str
         What is to be said of what the last stages changed, and of what is reached without them.
+    of_answers : sequence of str
+        What is to be said of the answers to other tasks.
     """
     data = scores.data
     untouched = [method for method in data.methods if scores.untouched(method)]
@@ -58,6 +63,7 @@ def verdict_of(
         *_unreached(scores),
         *_untouched(untouched),
         *_elsewhere(data, changing, rate, at),
+        *of_answers,
     ]
     if not standings:
         return RetentionVerdict(

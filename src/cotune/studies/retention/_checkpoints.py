@@ -108,12 +108,17 @@ def checkpoint_from_dict(data: Mapping[str, Any]) -> RetentionCheckpoint:
     return RetentionCheckpoint(
         stage=data["stage"],
         step=data["step"],
-        targets=tuple(TargetScore(**score) for score in data["targets"]),
-        in_context=tuple(
-            InContextValue(**{**value, "draws": tuple(value["draws"])}) for value in data["in_context"]
+        targets=tuple(
+            TargetScore(**{**score, "answers": tuple(score.get("answers", ()))}) for score in data["targets"]
         ),
+        in_context=tuple(_in_context_value(value) for value in data["in_context"]),
         alignment=tuple(ModuleAlignment(**alignment) for alignment in data["alignment"]),
         change=StageChange.read(data.get("change")),
         # Where the weights are the pretrained model's, nobody asks them in context again.
         untouched=not data["in_context"],
     )
+
+
+def _in_context_value(data: Mapping[str, Any]) -> InContextValue:
+    sequences = {name: tuple(data.get(name, ())) for name in ("draws", "answers")}
+    return InContextValue(**{**data, **sequences})

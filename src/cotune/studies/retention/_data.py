@@ -93,12 +93,13 @@ def retention_data(
     before = replace(checkpoint_from_dict(pretrained.payload["checkpoints"][0]), untouched=True)
     done = finished_runs(study.cells, records, before)
     threshold, rule = _threshold(study, done, before)
+    sample = pretrained.payload.get("sample", {})  # nothing of what was stored earlier
     return RetentionData(
         title=config.name,
         date=date.today().isoformat(),
-        targets=tuple(_task(task, "test", None, notes) for task in study.targets),
+        targets=tuple(_task(task, "test", None, notes, sample) for task in study.targets),
         evaluation=tuple(
-            _task(task, config.in_context.split, config.in_context.max_examples, notes)
+            _task(task, config.in_context.split, config.in_context.max_examples, notes, sample)
             for task in study.evaluation
         ),
         methods=tuple(arm.label for arm in config.methods),
@@ -126,13 +127,20 @@ def _threshold(
     return common, _AUTO
 
 
-def _task(task: Task, split: str, most: int | None, notes: Mapping[str, tuple[str, ...]]) -> RetentionTask:
+def _task(
+    task: Task,
+    split: str,
+    most: int | None,
+    notes: Mapping[str, tuple[str, ...]],
+    sample: Mapping[str, Sequence[Sequence[str]]],
+) -> RetentionTask:
     return RetentionTask(
         name=task.name,
         metric=task.metric,
         higher_is_better=get_metric(task.metric).higher_is_better,
         examples=len(task[split][:most]),
         notes=notes.get(task.name, ()),
+        sample=tuple((text, right) for text, right in sample.get(task.name, ())),
     )
 
 

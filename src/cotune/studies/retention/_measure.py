@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _BATCH_TOKENS = 1024
 """Tokens of one pass where gradients are taken: each keeps its activations."""
+
+SAMPLE, _LETTERS = 3, 300
+"""Examples of a task whose answers are kept at every checkpoint, and letters of each text."""
+
+By = Literal["answer", "first_word"]
 
 PromptIds = Callable[[str], tuple[int, ...]]
 """Gives the ids of the soft prompt that stands before the inputs of a task."""
@@ -46,7 +51,7 @@ class TargetAnswers:
     def scores(self) -> tuple[TargetScore, ...]:
         """The scores of each target."""
         return tuple(
-            TargetScore(task=one.task, validation=one.value, test=other.value)
+            TargetScore(task=one.task, validation=one.value, test=other.value, answers=first_answers(other))
             for one, other in zip(self.validation, self.test, strict=True)
         )
 
@@ -134,7 +139,9 @@ class Measure:
                 task=task,
                 shots=shots,
                 draws=tuple(score.value for score in cell),
-                label_share=self._label_share(task, [answer for score in cell for answer in score.answers]),
+                label_share=self._label_share(task, cell, "answer"),
+                first_word_share=self._label_share(task, cell, "first_word"),
+                answers=first_answers(cell[0]),
             )
             for (task, shots), cell in cells.items()
         )
@@ -218,10 +225,11 @@ class Measure:
             )
             yield LabelledPrompt(options, example.choices.index(example.targets[0]))
 
-    def _label_share(self, task: str, answers: Sequence[str]) -> float | None:
-        if not answers or task in self._silent or not self.labels:
+    def _label_share(self, task: str, scores: Sequence[InContextScore], by: By) -> float | None:
+        answers = [answer for score in scores for answer in score.answers]
+        if not answers or not self.labels or task in self._silent[by]:
             return None
-        return label_share(answers, self.labels)
+        return label_share(answers, self.labels, by)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -229,22 +237,44 @@ class Measure:
         return label_set(self.targets)
 
     @cached_property
-    def _silent(self) -> set[str]:
+    def _silent(self) -> dict[By, set[str]]:
         """Names of the tasks of which a share of the targets' labels would say nothing.
 
-        Those whose right answers are labels of the targets, and those whose answers can be nothing but one of
-        their own choices.
+        Those whose right answers are labels of the targets, or begin with them, and those whose answers can
+        be nothing but one of their own choices.
         """
-        chosen = self.in_context.classification == "likelihood"
-        return {
+        chosen, split = self.in_context.classification == "likelihood", self.in_context.split
+        closed = {
             task.name
             for task in self.evaluation
-            if self.labels
-            and (
-                (chosen and all(example.choices for example in task[self.in_context.split]))
-                or label_share([t for e in task[self.in_context.split] for t in e.targets], self.labels) > 0
-            )
+            if chosen and all(example.choices for example in task[split])
         }
+        right = {task.name: [t for e in task[split] for t in e.targets] for task in self.evaluation}
+        ways: tuple[By, ...] = ("answer", "first_word")
+        return {
+            by: closed | {name for name, gold in right.items() if label_share(gold, self.labels, by) > 0}
+            for by in ways
+        }
+
+    def sample(self) -> dict[str, list[tuple[str, str]]]:
+        """Return by task the inputs and right answers of the first examples, whose answers are kept."""
+        asked = {
+            **self._target_evaluation("test", 0, tuple((t.name, ()) for t in self.targets)).examples,
+            **self._evaluation.examples,
+        }
+        return {
+            name: [(_beginning(e.input), _beginning(e.targets[0])) for e in examples[:SAMPLE]]
+            for name, examples in asked.items()
+        }
+
+
+def first_answers(score: InContextScore) -> tuple[str, ...]:
+    """Return what is kept of the answers: the beginnings of the first."""
+    return tuple(map(_beginning, score.answers[:SAMPLE]))
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]} …"
 
 
 def label_set(targets: Sequence[Task]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from cotune.studies.retention._design import RetentionDesign
 _WAYS: tuple[At, ...] = ("equal", "best")
 _HEADER = [
     *("method", "learning_rate", "seed", "stage", "step", "chosen"),
-    *("task", "split", "shots", "draws", "value", "label_share"),
+    *("task", "split", "shots", "draws", "value", "label_share", "first_word_share"),
     *("weights_changed", "kl", "answers_changed"),
 ]
 
@@ -84,7 +84,7 @@ def _changes(findings: RetentionFindings) -> list[str]:
         if rows:
             lines.append(f"What the last stage changed, {'at equal target' if at == 'equal' else 'at best'}:")
             lines += aligned([("method", "rate", *CHANGE_HEADER), *rows])
-    return [*lines, *findings.of_last_stages]
+    return [*lines, *findings.said]
 
 
 def _at(scores: RetentionScores, method: str, rate: float, at: At, shots: int) -> tuple[str, str]:
@@ -138,9 +138,9 @@ def _measurements(checkpoint: RetentionCheckpoint, split: str) -> Iterator[list[
         on_targets = [cell(v) for v in (change.weights, change.kl_target, change.answers_target)]
         on_others = [cell(v) for v in (change.weights, change.kl_other, change.answers_other)]
     for score in checkpoint.targets:
-        yield [score.task, "validation", "", 1, cell(score.validation), "", *on_targets]
-        yield [score.task, "test", "", 1, cell(score.test), "", *on_targets]
+        yield [score.task, "validation", "", 1, cell(score.validation), "", "", *on_targets]
+        yield [score.task, "test", "", 1, cell(score.test), "", "", *on_targets]
     for value in checkpoint.in_context:
         mean = float(np.mean(value.draws))
-        share = cell(value.label_share)
-        yield [value.task, split, value.shots, len(value.draws), cell(mean), share, *on_others]
+        shares = (cell(value.label_share), cell(value.first_word_share))
+        yield [value.task, split, value.shots, len(value.draws), cell(mean), *shares, *on_others]

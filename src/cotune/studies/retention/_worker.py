@@ -92,7 +92,8 @@ class RetentionWorker(Worker[RetentionStudyRun]):
         cut: dict[str, int] = {}
         for score in scores:
             cut[score.task] = max(cut.get(score.task, 0), score.n_cut)
-        return {"payload": {"checkpoints": [asdict(checkpoint)], "cut": cut}}
+        payload = {"checkpoints": [asdict(checkpoint)], "cut": cut, "sample": measure.sample()}
+        return {"payload": payload}
 
     @property
     def _answers(self) -> Path:

@@ -56,6 +56,9 @@ class TuneResult(Brief):
         Loss of the text replayed in every step, None in a step without; empty where none was.
     change : StageChange or None
         What the last stage changed; None in the folders of earlier versions.
+    answers : mapping of str to sequence of mapping
+        By task the first test examples with their right answers, as they were answered before and after: the
+        targets as trained, the others with the most demonstrations.
     """
 
     key: str
@@ -75,6 +78,7 @@ class TuneResult(Brief):
     instructions: Mapping[str, int] = field(default_factory=dict)
     replay_losses: Sequence[float | None] = ()
     change: StageChange | None = None
+    answers: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
     @property
     def target(self) -> Mapping[str, Any]:

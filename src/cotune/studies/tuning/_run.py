@@ -200,7 +200,7 @@ class _Tuning:
         ) as tuned:
             after = self._after(questions, tuned, before)
             change = self._change(questions, tuned, before, after, folder)
-            result = self._result(tuned, before, after, change, notes)
+            result = self._result(questions, tuned, before, after, change, notes)
             with folder.result() as fresh:
                 tuned.attached.save(fresh, model.tokenizer)
                 result.write(fresh)
@@ -319,6 +319,7 @@ class _Tuning:
 
     def _result(
         self,
+        questions: TuneQuestions,
         tuned: Tuned,
         before: TuneAnswers,
         after: TuneAnswers,
@@ -346,6 +347,7 @@ class _Tuning:
             notes=list(dict.fromkeys([*notes, *tuned.notes, *cut])),
             versions=versions(),
             change=change,
+            answers=questions.sampled(before, after),
             **seen(tuned.examples_seen, tuned.replay_losses),
         )
 

@@ -13,6 +13,7 @@ from cotune._repr import Brief
 from cotune.answering import (
     QUESTIONS_SEED,
     InContextConfig,
+    InContextEvaluation,
     InContextScore,
     InContextSummary,
     evaluate_in_context,
@@ -20,7 +21,7 @@ from cotune.answering import (
     summarise,
 )
 from cotune.studies.evaluating import Progress
-from cotune.tasks import Task
+from cotune.tasks import Example, SampleAnswer, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from cotune.evaluation.last_stage import Probes
     from cotune.models import LanguageModel
     from cotune.training.methods import Attached, Stage
+
+
+_SAMPLE = 3
+"""Examples of a task whose answers are kept."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +152,39 @@ class TuneQuestions:
         )
         return tuple(scores)
 
+    def sampled(self, before: TuneAnswers, after: TuneAnswers) -> dict[str, list[dict[str, str]]]:
+        """Put the first answers before and after beside the examples; of tasks that are answered."""
+        most, config = max(self.in_context.shots), self.in_context
+        examples = {
+            **_asked(self.evaluation, config, self.model),
+            **_asked(self.targets, config.on_trained("test", self.demonstrations), self.model),
+        }
+        others = [(s, t) for s, t in zip(before.others, after.others, strict=True) if s.shots == most]
+        pairs = [*zip(before.targets, after.targets, strict=True), *(p for p in others if p[0].draw == 0)]
+        return {
+            old.task: [
+                SampleAnswer(example.input, example.targets[0], one, other).to_dict()
+                for example, one, other in zip(
+                    examples[old.task], old.answers[:_SAMPLE], new.answers[:_SAMPLE], strict=False
+                )
+            ]
+            for old, new in pairs
+            if old.answers
+        }
+
     @cached_property
     def probes(self) -> Probes:
         """The prompts whose next tokens show what a stage changed."""
         from cotune.evaluation.last_stage import Probes
 
         return Probes(self.model, self.targets, self.evaluation, self.in_context, QUESTIONS_SEED)
+
+
+def _asked(
+    tasks: Sequence[Task], config: InContextConfig, model: LanguageModel
+) -> dict[str, tuple[Example, ...]]:
+    evaluation = InContextEvaluation(tasks, config, model.encoder, seed=QUESTIONS_SEED)
+    return evaluation.examples
 
 
 def all_answers(scores: Sequence[InContextScore]) -> list[str]:
