@@ -23,7 +23,7 @@ def nested(settings: Sequence[str]) -> dict[str, Any]:
         path, sign, text = setting.partition("=")
         *parents, last = path.strip().split(".")
         if not sign or not last or not all(parents):
-            raise InputError(f"--set takes key=value such as training.batch_size=16, got '{setting}'.")
+            raise InputError(f"--set takes key=value such as training.batch_size=16, got {setting!r}.")
         try:
             value = parse_yaml(text)
         except YamlError as error:
@@ -51,7 +51,7 @@ def numbers(text: str, option: str) -> list[int]:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise InputError(f"{option} takes numbers parted by commas such as 0,1,4, got '{text}'.")
+        raise InputError(f"{option} takes numbers parted by commas such as 0,1,4, got {text!r}.")
     return [int(part) for part in parts]
 
 

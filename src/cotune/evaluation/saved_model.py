@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cotune._json import parse_json
 from cotune._repr import Brief
 from cotune.answering import ChoiceConfig
+from cotune.evaluation.adapter_files import (
+    ADAPTER,
+    KINDS,
+    check_patterns,
+    check_ranks,
+    read_adapter_config,
+    read_adapter_weights,
+    read_prompt,
+)
 from cotune.exceptions import InputError
 from cotune.models import locate_model, model_fingerprint
 
@@ -27,8 +37,6 @@ RECORD = "tune.json"
 ARTEFACT_RECORD = "cotune.json"
 """The file in which a study says which of its runs left a folder, and how the model is read."""
 
-ADAPTER = "adapter_config.json"
-"""The file in which PEFT says what an adapter is."""
 _ANSWERS = tuple(ChoiceConfig.model_fields)
 """Of how tasks were put in context what holds wherever the model is scored."""
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
@@ -93,8 +101,8 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     place: Path | str = start
     named: Path | None = None
     while isinstance(place, Path) and (place / ADAPTER).is_file():
-        named, content = place, _read_json(place / ADAPTER)
-        slot = _slot(place, str(content.get("peft_type")))
+        named, content = place, read_adapter_config(place)
+        slot = _slot(place, content["peft_type"])
         if slot in adapters:
             raise InputError(
                 f"{adapters[slot]} is an adapter on another of the same sort, {place}; one can be loaded."
@@ -118,7 +126,10 @@ def _reading(folder: Path, record: Mapping[str, Any] | None) -> Mapping[str, Any
         config = record["config"]
         return {**config, **{key: v for key, v in config.get("in_context", {}).items() if key in _ANSWERS}}
     file = folder / ARTEFACT_RECORD
-    return dict(_read_json(file).get("reading", {})) if file.is_file() else {}
+    reading = _read_json(file).get("reading", {}) if file.is_file() else {}
+    if not isinstance(reading, dict):
+        raise InputError(f"{file}: reading must be an object of options, as a study writes it.")
+    return reading
 
 
 @dataclass(frozen=True)
@@ -157,10 +168,9 @@ class OpenModel(Brief):
         """
         if self.prompt is None:
             raise InputError("The model has no soft prompt, so no task can be put under it.")
-        content = _read_json(self.prompt / ADAPTER)
-        vectors = _tensors(self.prompt)["prompt_embeddings"]
+        content, vectors = read_prompt(self.prompt)
         open_prompt = self._prefix if content["peft_type"] == "PREFIX_TUNING" else self._soft_prompt
-        with open_prompt(self.prompt, vectors[: int(content["num_virtual_tokens"])]) as opened:
+        with open_prompt(self.prompt, vectors) as opened:
             yield opened
 
     @contextmanager
@@ -214,35 +224,32 @@ def open_saved_model(saved: SavedModel, model: LanguageModel) -> OpenModel:
 def _adapted(model: LanguageModel, place: Path) -> nn.Module:
     from peft import PeftModel, get_peft_model_state_dict
 
+    content, tensors = read_adapter_config(place), read_adapter_weights(place)
+    check_ranks(place, content, (tuple(tensor.shape) for tensor in tensors.values()))
+    check_patterns(place, content, (name for name, _ in model.base.named_modules()))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of is an error below
             module: nn.Module = PeftModel.from_pretrained(model.base, str(place)).eval()
             found = set(get_peft_model_state_dict(module))
-    except (RuntimeError, ValueError) as error:
-        raise _misfit(place, model, str(error).strip().splitlines()[-1].strip().rstrip(".")) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a library raises that takes a stranger's word
+        said = f"{error}".strip() or type(error).__name__
+        raise _misfit(place, model, said.splitlines()[-1].strip().rstrip(".")) from error
     # The library passes over matrices that only one side has.
-    apart = found ^ set(_tensors(place))
+    apart = found ^ set(tensors)
     if apart:
         raise _misfit(place, model, f"{len(apart)} of its matrices have no counterpart, such as {min(apart)}")
     return module
 
 
 def _misfit(place: Path, model: LanguageModel, reason: str) -> InputError:
-    named = _read_json(place / ADAPTER).get("base_model_name_or_path")
+    named = read_adapter_config(place).get("base_model_name_or_path")
     return InputError(
         f"The adapter {place} is for another base than {model.base.config.name_or_path} ({reason}); "
         f"it names {named}, and --model gives its new place."
     )
-
-
-def _tensors(place: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    file = place / "adapter_model.safetensors"
-    if not file.is_file():
-        raise InputError(f"The adapter {place} has no adapter_model.safetensors; save it in this format.")
-    return dict(load_file(str(file)))
 
 
 def _slot(place: Path, kind: str) -> str:
@@ -250,6 +257,11 @@ def _slot(place: Path, kind: str) -> str:
         raise InputError(
             f"The adapter {place} is of the kind {kind}; of those before the inputs {' and '.join(_PROMPTS)} "
             "can be loaded."
+        )
+    if kind not in (*_PROMPTS, *KINDS):
+        raise InputError(
+            f"The adapter {place} is of the kind {shorten(kind, 40)}, which is not loaded; those on weights "
+            f"that are: {', '.join(KINDS)}."
         )
     return "prompt" if kind in _PROMPTS else "weights"
 
@@ -295,6 +307,11 @@ def _read_record(path: Path) -> dict[str, Any]:
     absent = {"base", "base_fingerprint", "config", "target"} - set(record)
     if absent:
         raise InputError(f"{path} is not as cotune tune writes it: it lacks {', '.join(sorted(absent))}.")
+    config, target = record["config"], record["target"]
+    if not isinstance(config, dict) or not isinstance(config.get("in_context", {}), dict):
+        raise InputError(f"{path} is not as cotune tune writes it: config must be an object of options.")
+    if not isinstance(target, dict) or not isinstance(target.get("name"), str):
+        raise InputError(f"{path} is not as cotune tune writes it: target must be an object with a name.")
     return record
 
 

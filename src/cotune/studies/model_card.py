@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cotune._files import write_text
-from cotune.evaluation.saved_model import ADAPTER
+from cotune.evaluation.adapter_files import ADAPTER
 from cotune.tasks import SPLITS
 
 CARD = "README.md"

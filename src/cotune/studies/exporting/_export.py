@@ -11,7 +11,8 @@ from typing import Any
 
 from cotune._files import new_folder, write_text
 from cotune._repr import Brief
-from cotune.evaluation.saved_model import ADAPTER, RECORD, SavedModel, find_saved_model
+from cotune.evaluation.adapter_files import ADAPTER
+from cotune.evaluation.saved_model import RECORD, SavedModel, find_saved_model
 from cotune.exceptions import InputError
 from cotune.studies.engine import artefact_record, write_artefact_record
 from cotune.studies.exporting import _vllm

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune.evaluation.saved_model import ADAPTER, SavedModel, open_saved_model
+from cotune.evaluation.adapter_files import ADAPTER
+from cotune.evaluation.saved_model import SavedModel, open_saved_model
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -122,8 +123,19 @@ class Attached(Brief):
         self.write(folder)
         for card in folder.glob("**/README.md"):
             card.unlink()
+        for file in folder.glob("**/adapter_config.json"):
+            _put_in_order(file)
         if not (folder / "tokenizer_config.json").is_file():  # with a whole model there is one
             tokenizer.save_pretrained(str(folder))
+
+
+def _put_in_order(file: Path) -> None:
+    """Sort the names of modules, which PEFT keeps as sets: their order is that of the process's hash seed."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(content.get(key), list):
+            content[key] = sorted(content[key])
+    file.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")
 
 
 class Method(Config):

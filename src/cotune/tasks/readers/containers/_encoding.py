@@ -18,6 +18,8 @@ PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """What reading a packed file raises that is cut off or none."""
 
+_ESCAPED = "cotune-escaped"
+codecs.register_error(_ESCAPED, lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]
 _SAMPLE = 1 << 23
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -52,7 +54,9 @@ def open_text(path: Path, *, newline: str | None = None) -> tuple[io.TextIOWrapp
         raise InputError(f"{path} cannot be unpacked: {str(error).rstrip('.')}.") from error
     stream.seek(0)
     encoding = _encoding(sample, whole=len(sample) < _SAMPLE)
-    file = io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline=newline)
+    # Halves of what is wider than a byte escape by themselves.
+    errors = "surrogateescape" if encoding in ("utf-8", "utf-8-sig", "cp1252") else _ESCAPED
+    file = io.TextIOWrapper(stream, encoding, errors=errors, newline=newline)
     name = {"cp1252": "Windows-1252 (Latin-1)", "utf-8": "", "utf-8-sig": ""}.get(encoding, encoding.upper())
     return file, (f"{path.name} was read as {name}, since it is not UTF-8",) if name else ()
 
