@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
+.PHONY: demo test test-real test-demos lint types docs bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -31,6 +31,10 @@ test-demos: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The site of the documentation, in build/site; any warning fails, such as a link that leads nowhere.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 types: $(READY)
 	$(BIN)/mypy

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import setuptools.build_meta as backend; print(backend.build_sdist('made'))"
-FOLDERS = ("benchmarks", "docs", "examples", "tests")
+FOLDERS = ("benchmarks", "docs", "examples", "tests", "tools")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def archive(tmp_path_factory):
         if file.is_file() and file.suffix in {".md", ".toml", ".txt", ".py", ".in"}
     ):
         shutil.copy(file, folder)
-    for name in ("LICENSE", "Makefile"):
+    for name in ("LICENSE", "Makefile", "mkdocs.yml"):
         shutil.copy(ROOT / name, folder)
     (folder / "src" / "cotune").mkdir(parents=True)
     shutil.copy(ROOT / "src" / "cotune" / "__init__.py", folder / "src" / "cotune")
@@ -44,7 +44,7 @@ def test_documents_examples_and_tests_are_in_it(archive):
         files = {path.relative_to(ROOT) for path in (ROOT / name).rglob("*") if path.is_file()}
         assert {file for file in files if "__pycache__" not in file.parts} <= members.keys()
     assert {
-        Path(name) for name in ("CHANGELOG.md", "Makefile", "constraints.txt", "setup.py")
+        Path(name) for name in ("CHANGELOG.md", "Makefile", "constraints.txt", "mkdocs.yml", "setup.py")
     } <= members.keys()
     assert not [path for path in members if path.suffix == ".pyc"]
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from blocks import PAGES, ROOT, all_blocks, read_page
+from markdown_it import MarkdownIt
 from rewrite import rewritten
 from running import Reading, alike
 
@@ -34,6 +35,16 @@ def test_the_page_does_what_it_says(page, folder):
 @pytest.mark.parametrize("page", RUN_BY_DEMO)
 def test_the_page_does_what_it_says_where_that_takes_minutes(page, folder):
     Reading(page, demo=True).read()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_is_overlooked(page):
+    tokens = MarkdownIt("commonmark").parse((ROOT / page).read_text(encoding="utf-8"))
+    assert not [token.content for token in tokens if token.type == "code_block"], (
+        "indented code: put it in a fence"
+    )
+    fenced = [token.content for token in tokens if token.type == "fence"]
+    assert fenced == [block.text for block in read_page(page) if not block.hidden]
 
 
 def test_most_blocks_are_run():

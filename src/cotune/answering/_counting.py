@@ -20,7 +20,7 @@ _SAMPLE = 16
 class Asked(NamedTuple):
     """What questions come to.
 
-    Parameters
+    Attributes
     ----------
     times : float
         How often questions are put together.
