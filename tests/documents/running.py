@@ -165,5 +165,5 @@ def alike(shown: str, printed: str) -> bool:
 def masked(text: str) -> str:
     """Return a text without numbers, ends of lines, and how long things took."""
     text = "\n".join(line.rstrip() for line in text.strip().splitlines())
-    text = re.sub(r"(?m)^.*runs? in .*\n?", "", text)
+    text = re.sub(r"(?m)^.*\bruns?\b(, steps? .*)? in \d.*\n?", "", text)
     return re.sub(r"[+\N{MINUS SIGN}-]?\d[\d.,]*", "#", text).strip()

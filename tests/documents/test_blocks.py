@@ -169,6 +169,7 @@ def test_likeness_leaves_numbers_times_and_dots_aside():
     assert alike("loss 0.52\n", "loss 0.48 \n\n")
     assert alike("loss +0.52", "loss \N{MINUS SIGN}1,234.5")
     assert alike("a\naffinity: 3 of 3 runs in 17 s\nb", "a\nb")
+    assert alike("a\nb", "a\naffinity: 2 of 3 runs, steps 31 of 32 and 28 of 96 in 10 s, about 19 s left\nb")
     assert alike("a ... d", "a b\nc d")
     assert not alike("a b", "a c")
     assert not alike("a", "a\nb")
