@@ -28,6 +28,11 @@ test-real: $(READY)
 test-demos: $(READY)
 	$(BIN)/pytest -m demo -v -rP --durations=5
 
+# Studies of every kind on a Ray cluster of this machine: the same bytes as without; three minutes of two cores.
+.PHONY: test-ray
+test-ray: $(READY)
+	$(BIN)/pytest -m demo tests/studies/test_ray_studies.py -v --durations=5
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -20,6 +20,7 @@ CORE = {
     "_json",
     "_lazy",
     "_packages",
+    "_places",
     "_registry",
     "_repr",
     "_sandbox",

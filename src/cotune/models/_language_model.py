@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from cotune._places import original
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.models._frozen import FrozenModel
@@ -127,6 +128,8 @@ class LanguageModel(Brief, FrozenModel):
                 **hub_options(model, revision),
             )
             _check_complete(report)
+        # Adapters write down what they are for.
+        base.name_or_path = base.config.name_or_path = original(model)
         return cls(base.to(device), encoder, pack=pack)
 
     @classmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt, PrivateAttr
 
 from cotune._config import Config
+from cotune._places import named
 from cotune.models.fingerprint import locate_model, model_fingerprint
 from cotune.models.formats import FormatName, chat_fingerprint, choose_format
 from cotune.tasks import Task
@@ -42,6 +44,7 @@ class ModelConfig(Config):
     # What "auto" was found to mean. It goes where the configuration goes, to copies and to other processes: a
     # second measurement might say otherwise, and runs would not be what their keys say.
     _chosen: ChosenPrecision | None = PrivateAttr(default=None)
+    _fixed: bool = PrivateAttr(default=False)
 
     def encoder(self, base: Path) -> Encoder:
         """Load the tokenizer with the limits of prompts and targets; needs no weights.
@@ -111,6 +114,16 @@ class ModelConfig(Config):
 
         return LanguageModel.skeleton(locate_model(self.model, base), encoder, revision=self.revision)
 
+    @property
+    def measured_on(self) -> str | None:
+        """The device on which "auto" was measured; None where a type is given, or nothing is measured yet."""
+        return None if self.precision != "auto" or self._chosen is None else self._chosen.device
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Come to another process: what "auto" meant where keys were made, it means on any device there."""
+        super().__setstate__(state)
+        self._fixed = self._chosen is not None
+
     def chosen_precision(self, base: Path) -> ChosenPrecision | None:
         """Return what "auto" means here, measured when it is asked for first; None where a type is given.
 
@@ -124,10 +137,23 @@ class ModelConfig(Config):
         if self.precision != "auto":
             return None
         # Remembered for a machine of another kind, it would say nothing of this one.
-        if self._chosen is None or self._chosen.device != default_device():
+        elsewhere = not self._fixed and self._chosen is not None and self._chosen.device != default_device()
+        if self._chosen is None or elsewhere:
             shape = layer_shape(locate_model(self.model, base), self.revision)
             self._chosen = choose_precision(shape=shape)
         return self._chosen
+
+    def files_read(self, base: Path) -> Sequence[Path]:
+        """Return the files of a checkpoint in a local folder, as absolute paths; none of another.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that a relative model path starts from.
+        """
+        folder = named(base, self.model)
+        files = [file for file in folder.glob("[!.]*") if file.is_file()] if folder.is_dir() else []
+        return [*files, folder / "additional_chat_templates"] if files else []
 
     def chosen_format(self, base: Path) -> ChosenFormat:
         """Return how tasks are put to the model, and why.

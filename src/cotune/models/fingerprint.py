@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from cotune import _places
 from cotune.exceptions import InputError
 
 _PATTERNS = (
@@ -47,7 +48,7 @@ def locate_model(model: str, base: Path) -> Path | str:
     InputError
         If it can only be a folder and does not exist, or the folder holds no model.
     """
-    folder = (base / Path(model).expanduser()).resolve()
+    folder = _places.at(base, model).resolve()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InputError(

@@ -9,6 +9,7 @@ from cotune.studies.engine._config import ModelStudyConfig, StudyConfig, read_st
 from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
+from cotune.studies.engine._executors import EXECUTORS, LocalConfig, RayConfig
 from cotune.studies.engine._folder import is_study_folder, locked
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
@@ -23,6 +24,7 @@ from cotune.studies.engine._study import KINDS, Study, load_config
 from cotune.studies.engine._worker import Job, Worker, artefact_record, peak_memory, write_artefact_record
 
 __all__ = [
+    "EXECUTORS",
     "KINDS",
     "Costs",
     "Deaths",
@@ -30,10 +32,12 @@ __all__ = [
     "Executor",
     "ExecutorConfig",
     "Job",
+    "LocalConfig",
     "ModelStudy",
     "ModelStudyConfig",
     "Plan",
     "Prompting",
+    "RayConfig",
     "Run",
     "RunRecord",
     "RunStore",

@@ -12,6 +12,7 @@ from cotune._yaml import read_yaml
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine._executor import ExecutorConfig
+from cotune.studies.engine._executors import EXECUTORS, LocalConfig
 from cotune.studies.readers import READERS
 from cotune.tasks.readers import ReaderConfig
 
@@ -37,7 +38,7 @@ class StudyConfig(Config):
         BeforeValidator(_as_list, json_schema_input_type=AnyReader | tuple[AnyReader, ...]),
     ] = ()
     """One reader or a list of them."""
-    executor: ExecutorConfig = ExecutorConfig()
+    executor: Annotated[ExecutorConfig, EXECUTORS] = LocalConfig()
     """Where the runs happen."""
 
     def check(self, where: str) -> None:

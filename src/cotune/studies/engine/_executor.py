@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, Generic, Literal, Protocol, TypeAlias
-
-from pydantic import NonNegativeInt, PositiveInt
+from typing import Any, Generic, Protocol, TypeAlias
 
 from cotune._config import Config
 from cotune.studies.engine._board import Board, Steps
@@ -22,23 +20,26 @@ _LOOK_SECONDS = 1.0
 """How often is looked how far workers are."""
 
 
-class ExecutorConfig(Config):
+class ExecutorConfig(Config, ABC):
     """Where the runs happen; has no influence on results."""
 
-    workers: NonNegativeInt | Literal["auto"] = "auto"
-    """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
-    threads: PositiveInt = 1
-    """Threads of each."""
     track: tuple[str, ...] = ()
     """Trackers of accelerate that are told of runs as they end: [tensorboard], [wandb], [mlflow] ..."""
 
-    @property
-    def processes(self) -> int:
-        """Number of worker processes; 0 means the command's own."""
-        return available_cores() if self.workers == "auto" else self.workers
+    @abstractmethod
+    def count(self) -> int:
+        """Return the number of worker processes there will be now; 0 means the command's own.
 
-    @contextmanager
-    def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:
+        Raises
+        ------
+        InputError
+            If that is to be asked of somebody who does not answer.
+        """
+
+    @abstractmethod
+    def open(
+        self, worker: Worker[RunT], deaths: Deaths | None = None
+    ) -> AbstractContextManager[Executor[RunT]]:
         """Make the executor; when the block ends, so do its workers.
 
         Parameters
@@ -48,13 +49,6 @@ class ExecutorConfig(Config):
         deaths : Deaths, optional
             Is told of workers that die, and says what becomes of their runs.
         """
-        if self.processes == 0:
-            yield InlineExecutor(worker, self.threads)
-            return
-        board = Board(self.processes)
-        start = (worker, self.threads, board)
-        with WorkerPool(self.processes, self.threads, _do, _start_worker, start) as pool:
-            yield LocalExecutor(pool, board, deaths or Deaths())
 
 
 OnJobs: TypeAlias = Callable[[Sequence[Steps]], None]
@@ -138,9 +132,14 @@ class LocalExecutor(Generic[RunT]):
             self._pool.forget()
 
 
-def available_cores() -> int:
-    """Count the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@contextmanager
+def local_workers(
+    worker: Worker[RunT], processes: int, threads: int, deaths: Deaths
+) -> Iterator[LocalExecutor[RunT]]:
+    """Make the executor of worker processes, which end with the block."""
+    board = Board(processes)
+    with WorkerPool(processes, threads, _do, _start_worker, (worker, threads, board)) as pool:
+        yield LocalExecutor(pool, board, deaths)
 
 
 _worker: Worker[Any] | None = None

@@ -164,7 +164,7 @@ class WorkerPool(Generic[JobT, ResultT]):
                 worker.end()
                 worker = None
             if worker is None:
-                with _few_threads(self._threads), _uninterrupted():
+                with _few_threads(self._threads), uninterrupted():
                     self._workers[place] = worker = _WorkerProcess(place, *self._begun)
             if worker.job is None:
                 worker.give(self._waiting.popleft())
@@ -236,7 +236,7 @@ def _death(status: int | None) -> str:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Hold signals back while workers are born: a half-born one would report errors of its own.
 
     They are born with the signals of their parent blocked, so that Ctrl-C, which reaches every process of a
@@ -302,11 +302,11 @@ def _work(
                 start = None
             answer = (do(job), None)
         except Exception as error:
-            answer = (None, _sendable(error))
+            answer = (None, sendable(error))
         connection.send(answer)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """Return an error as another process can read it, with where it was raised as a note."""
     told = "".join(traceback.format_exception(error))
     try:

@@ -304,7 +304,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
             costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
         if keep and costs.usage is not None:
             self._keep(costs)
-        return Plan.of(self.config.name, notes, costs, self.config.executor.processes)
+        return Plan.of(self.config.name, notes, costs, self.config.executor.count())
 
     def _keep(self, costs: Costs) -> None:
         """Keep a plan for the report, unless runs were already done under an earlier one of the same file."""

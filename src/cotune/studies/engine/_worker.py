@@ -48,6 +48,24 @@ class Worker(ABC, Generic[RunT]):
     def start(self) -> None:
         """Load what all jobs need; called once, in the process that does the work."""
 
+    def use_threads(self, threads: int) -> None:
+        """Let numerical libraries use so many threads; called once, before the start."""
+        import torch
+
+        torch.set_num_threads(threads)
+
+    def folders(self, job: Job[RunT] | None) -> Sequence[Path]:
+        """Return the folders within the study's that a job, or the start, reads and leaves files in.
+
+        Where workers share no file system with the command, it is these that travel; ``save_to`` of the job
+        comes back besides.
+        """
+        return ()
+
+    def scratch(self) -> Sequence[Path]:
+        """Return the folders within the study's that hold the states of runs in flight."""
+        return ()
+
     def do(self, job: Job[RunT]) -> list[RunRecord]:
         """Do a job; a run that fails by itself becomes a record with its error."""
         wall, cpu = time.perf_counter(), time.process_time()
@@ -84,9 +102,7 @@ class Worker(ABC, Generic[RunT]):
 
 def start_worker(worker: Worker[Any], threads: int) -> None:
     """Start a worker in this process, on as many threads as it may use."""
-    import torch
-
-    torch.set_num_threads(threads)
+    worker.use_threads(threads)
     worker.start()
 
 

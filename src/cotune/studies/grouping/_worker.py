@@ -73,6 +73,10 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         self.learner = self.options.build(self.tasks, self.base)
         self.learner.prepare(self.shared)
 
+    def folders(self, job: Job[GroupingStudyRun] | None) -> Sequence[Path]:
+        """Return the folder of the warm start and of joint parts."""
+        return (self.shared,)
+
     def outcomes(self, job: Job[GroupingStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Train and score, or measure what takes the place of training."""
         first = job.runs[0]

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cotune import _places
 from cotune.affinity import Table, read_table
 from cotune.exceptions import InputError
 from cotune.tasks import Task
@@ -28,7 +29,11 @@ class RecordedConfig(LearnerConfig):
 
     def build(self, tasks: Sequence[Task] = (), base: Path = Path()) -> RecordedLearner:
         """Make the learner, which brings its own tasks."""
-        return RecordedLearner(base / self.path, lower_is_better=self.lower_is_better)
+        return RecordedLearner(_places.at(base, self.path), lower_is_better=self.lower_is_better)
+
+    def files_read(self, base: Path) -> Sequence[Path]:
+        """Return the table."""
+        return [_places.named(base, self.path)]
 
 
 class RecordedLearner:

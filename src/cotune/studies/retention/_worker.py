@@ -63,6 +63,14 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             gradient_examples=self.config.gradient_examples,
         )
 
+    def folders(self, job: Job[RetentionStudyRun] | None) -> Sequence[Path]:
+        """Return the folder of stages that runs have in common."""
+        return () if job is None else (self.stages,)
+
+    def scratch(self) -> Sequence[Path]:
+        """Return the folder of the states of tunings."""
+        return (self.states,)
+
     def outcomes(self, job: Job[RetentionStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Measure the pretrained model, or tune it and measure it along the way."""
         (run,), (key,) = job.runs, job.keys

@@ -57,6 +57,18 @@ class TransferWorker(Worker[TransferStudyRun]):
         """Load the model."""
         self.model = self.config.load(self.base)
 
+    def folders(self, job: Job[TransferStudyRun] | None) -> Sequence[Path]:
+        """Return the folder of the checkpoints that a job leaves, or measures."""
+        if job is None:
+            return ()
+        first = job.runs[0]
+        key = job.keys[0] if isinstance(first, InstructRun) else first.source
+        return () if key == PRETRAINED else (self.checkpoints / key,)
+
+    def scratch(self) -> Sequence[Path]:
+        """Return the folder of the states of tunings."""
+        return (self.states,)
+
     def outcomes(self, job: Job[TransferStudyRun]) -> Sequence[Mapping[str, Any]]:
         """Tune the model, or measure one checkpoint on some tasks."""
         first = job.runs[0]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field, PositiveInt
 
+from cotune import _places
 from cotune._config import Config
 from cotune._registry import Registry
 from cotune.exceptions import InputError
@@ -45,6 +46,10 @@ class TextSource(Config):
             If there is nothing to read, or it cannot be read.
         """
 
+    def files_read(self, base: Path) -> Sequence[Path]:
+        """Return the local files and folders that are read, as absolute paths; by default none."""
+        return ()
+
     def fingerprint(self, base: Path) -> str:
         """Hash of all documents."""
         content = hashlib.sha256()
@@ -70,13 +75,17 @@ class TextFiles(TextSource):
     def documents(self, base: Path) -> Iterator[Document]:
         """Read the files in the order of their names."""
         left = self.max_documents
-        for file in self._files(base / self.path.expanduser()):
+        for file in self._files(_places.at(base, self.path)):
             for text in self._texts(file):
                 if left is not None:
                     if left == 0:
                         return
                     left -= 1
                 yield Document(text)
+
+    def files_read(self, base: Path) -> Sequence[Path]:
+        """Return the files."""
+        return self._files(_places.named(base, self.path))
 
     def _files(self, path: Path) -> list[Path]:
         if path.is_file() and path.suffix in _SUFFIXES:
@@ -127,7 +136,7 @@ class HuggingFaceText(TextSource):
         """Load the data set, once it is asked for, and read its rows in order."""
         import datasets
 
-        local = base / Path(self.path).expanduser()
+        local = _places.at(base, self.path)
         where = str(local) if local.is_dir() else self.path
         try:
             table = datasets.load_dataset(where, self.config, split=self.split, revision=self.revision)
@@ -142,6 +151,11 @@ class HuggingFaceText(TextSource):
         for row in table.select(range(min(len(table), self.max_documents))):
             if row[self.field].strip():
                 yield Document(row[self.field])
+
+    def files_read(self, base: Path) -> Sequence[Path]:
+        """Return the folder, if it is a local one."""
+        local = _places.named(base, self.path)
+        return [local] if local.is_dir() else []
 
 
 TEXT_SOURCES: Registry[TextSource] = Registry(

@@ -1,0 +1,142 @@
+"""What a study file may say of where its runs happen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from cotune._registry import Registry
+from cotune.exceptions import InputError
+from cotune.models.config import ModelConfig
+from cotune.studies.engine._deaths import Deaths
+from cotune.studies.engine._executor import Executor, ExecutorConfig, InlineExecutor, local_workers
+from cotune.studies.engine._ray import RayExecutor, Share, connected
+from cotune.studies.engine._runs import RunT
+from cotune.studies.engine._worker import Worker
+
+
+class LocalConfig(ExecutorConfig):
+    """Processes of this machine."""
+
+    workers: NonNegativeInt | Literal["auto"] = "auto"
+    """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
+    threads: PositiveInt = 1
+    """Threads of each."""
+
+    def count(self) -> int:
+        """Return the number of processes; 0 means the command's own."""
+        return available_cores() if self.workers == "auto" else self.workers
+
+    @contextmanager
+    def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:
+        """Make the executor."""
+        if self.count() == 0:
+            yield InlineExecutor(worker, self.threads)
+            return
+        with local_workers(worker, self.count(), self.threads, deaths or Deaths()) as executor:
+            yield executor
+
+
+class RayConfig(ExecutorConfig):
+    """Actors on a Ray cluster, whose machines need not share a file system."""
+
+    address: Annotated[str, Field(min_length=1)] = "auto"
+    """The cluster: "auto" for the one that this machine belongs to, ray://host:10001, host:6379, or "local"
+    for one of this machine alone, which ends with the command."""
+    workers: PositiveInt | Literal["auto"] = "auto"
+    """Actors, by default as many as the cluster holds, more when nodes join; a number is asked for whether
+    it holds them yet or not."""
+    cpus_per_run: PositiveFloat = 1
+    """Cores of each, and its threads."""
+    gpus_per_run: Annotated[float, Field(ge=0)] | None = None
+    """GPUs of each: a part of one (0.5), or whole ones; by default one where the cluster has any."""
+    max_failures: NonNegativeInt = 2
+    """How often a run is done again whose worker or node was lost, before it is recorded as failed."""
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        gpus = self.gpus_per_run
+        if gpus is not None and gpus > 1 and gpus % 1:
+            raise ValueError(f"gpus_per_run must be at most 1, or a whole number, got {gpus:g}.")
+        return self
+
+    def count(self) -> int:
+        """Return the number of actors that the cluster holds now."""
+        with connected(self.address) as ray:
+            share = self._share(ray)
+            return self._room(ray, share) if self.workers == "auto" else self.workers
+
+    @contextmanager
+    def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:
+        """Make the executor.
+
+        Raises
+        ------
+        InputError
+            If no cluster answers, it has no room for a run, or the precision was measured on another kind of
+            device than runs go to.
+        """
+        with connected(self.address) as ray:
+            from cotune.studies.engine._ray_host import home
+
+            share = self._share(ray)
+            if self.workers == "auto":
+                self._room(ray, share)
+            _check_precision(worker, share)
+            executor = RayExecutor(
+                ray,
+                worker,
+                share,
+                home(max(1, int(self.cpus_per_run))),
+                most=None if self.workers == "auto" else self.workers,
+                max_failures=self.max_failures,
+                deaths=deaths or Deaths(),
+            )
+            try:
+                yield executor
+            finally:
+                executor.close()
+
+    def _share(self, ray: Any) -> Share:
+        gpus = self.gpus_per_run
+        if gpus is None:
+            gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
+        return Share(self.cpus_per_run, gpus)
+
+    def _room(self, ray: Any, share: Share) -> int:
+        room = share.fit(ray.nodes())
+        if not room:
+            raise InputError(
+                f"executor: no node of the Ray cluster at {self.address!r} has {share} for a run; ask for "
+                "less (cpus_per_run, gpus_per_run), or give a number of workers to wait for nodes that join."
+            )
+        return room
+
+
+def _check_precision(worker: Worker[Any], share: Share) -> None:
+    """Refuse a precision that was measured on a processor for runs that go to accelerators."""
+    for options in vars(worker).values():
+        measured = options.measured_on if isinstance(options, ModelConfig) else None
+        if share.gpus and measured == "cpu":
+            raise InputError(
+                "precision: 'auto' is measured where the command is, which has no accelerator, and runs go "
+                "to GPUs of a Ray cluster; give bf16 or fp32."
+            )
+
+
+EXECUTORS: Registry[ExecutorConfig] = Registry(
+    ExecutorConfig,
+    key="kind",
+    classes={"local": LocalConfig, "ray": RayConfig},
+    default="local",
+)
+"""The names a study file may write under ``executor.kind``."""
+
+
+def available_cores() -> int:
+    """Count the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
