@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from cotune._neutral import csv_cell
 from cotune._storage import writing
 from cotune.exceptions import InputError
 
@@ -189,9 +190,8 @@ def _set_modes(path: Path) -> None:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as CSV, the same bytes for the same values."""
+    """Return a table as CSV, the same bytes for the same values; see :func:`cotune._neutral.csv_cell`."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(csv_cell, row) for row in (header, *rows))
     return stream.getvalue()

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cotune._neutral import visible
+
 if TYPE_CHECKING:
     from cotune.studies import Events, RunRecord
     from cotune.studies.engine import UnderWay
@@ -77,7 +79,7 @@ class BarEvents:
 
         self._console = Console()
         self._progress = Progress(
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[runs]}"),
             TimeElapsedColumn(),
@@ -96,7 +98,9 @@ class BarEvents:
         self._done, self._total, self._reused = reused, total, reused
         told: dict[str, Any] = {"runs": self._runs, "steps": ""}
         if title not in self._tasks:
-            self._tasks[title] = self._progress.add_task(title, total=total, completed=reused, **told)
+            self._tasks[title] = self._progress.add_task(
+                visible(title), total=total, completed=reused, **told
+            )
         self._task = self._tasks[title]
         self._progress.update(self._task, total=total, completed=reused, **told)
 
@@ -120,7 +124,7 @@ class BarEvents:
 
     def note(self, text: str) -> None:
         """Write the sentence above the bar."""
-        self._console.print(f"  {text}", markup=False, highlight=False)
+        self._console.print(f"  {visible(text)}", markup=False, highlight=False)
 
     def stop(self) -> None:
         """Leave the bars as they are."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cotune._neutral import read_cell
 from cotune.exceptions import InputError
 
 
@@ -41,7 +42,7 @@ def _of_file(path: Path) -> dict[str, float]:
             "and a number on each line."
         ) from None
     weights = {}
-    for at, row in enumerate(csv.reader(lines), 1):
+    for at, row in enumerate(_rows(lines, path), 1):
         if not any(cell.strip() for cell in row):
             continue
         where = f"{path}, line {at}"
@@ -49,8 +50,15 @@ def _of_file(path: Path) -> dict[str, float]:
             raise InputError(f"{where}: expected a task and a number, got {len(row)} cells.")
         if at == 1 and not _is_number(row[1]):
             continue  # names of the columns
-        weights[row[0].strip()] = _weight(row[1], where)
+        weights[read_cell(row[0].strip())] = _weight(row[1], where)
     return weights
+
+
+def _rows(lines: list[str], path: Path) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(lines)
+    except csv.Error as error:
+        raise InputError(f"--weights {path}: the file cannot be read as CSV ({error}).") from None
 
 
 def _is_number(text: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from cotune._neutral import visible
 from cotune.cli._progress import duration, emit
 
 _EVERY_SECONDS = 10.0
@@ -70,12 +71,12 @@ class BarWork:
 
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<18}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
         )
         self._tasks: dict[str, Any] = {}
@@ -85,8 +86,10 @@ class BarWork:
         if title not in self._tasks:
             self._progress.start()
             # What an earlier process did says nothing about the speed of this one.
-            self._tasks[title] = self._progress.add_task(title, total=total, completed=done, detail=detail)
-        self._progress.update(self._tasks[title], completed=done, detail=detail)
+            self._tasks[title] = self._progress.add_task(
+                visible(title), total=total, completed=done, detail=visible(detail)
+            )
+        self._progress.update(self._tasks[title], completed=done, detail=visible(detail))
 
     def checkpoint(self, stage: str, step: int, score: float) -> None:
         """Write the score above the bars."""
@@ -94,7 +97,7 @@ class BarWork:
 
     def note(self, text: str) -> None:
         """Write the sentence above the bars."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(visible(text), markup=False, highlight=False)
 
     def stop(self) -> None:
         """Leave the bars as they are."""

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO, cast
 
+from cotune._neutral import VisibleStream, visible
 from cotune.cli import _interrupt
 from cotune.exceptions import CotuneError, InputError
 
@@ -29,18 +33,30 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _interrupt.keep("")
+    with _visible_output():
+        try:
+            status = _run(arguments, debug)
+            _interrupt.stop_listening()  # within the block: no interrupt falls between
+        except KeyboardInterrupt:
+            _interrupt.stop_listening()
+            status = None
+            if debug:
+                traceback.print_exc()
+        if status is None or _interrupt.received():
+            print(_interrupt.sentence(arguments), file=sys.stderr)
+            return _interrupt.status()
+        return status
+
+
+@contextmanager
+def _visible_output() -> Iterator[None]:
+    """Show control characters of names as they are escaped, whoever prints them."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", VisibleStream(stream)) for stream in before)
     try:
-        status = _run(arguments, debug)
-        _interrupt.stop_listening()  # within the block: no interrupt falls between
-    except KeyboardInterrupt:
-        _interrupt.stop_listening()
-        status = None
-        if debug:
-            traceback.print_exc()
-    if status is None or _interrupt.received():
-        print(_interrupt.sentence(arguments), file=sys.stderr)
-        return _interrupt.status()
-    return status
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 def _run(arguments: list[str], debug: bool) -> int | None:
@@ -82,7 +98,7 @@ def _failed(sentence: str, status: int, debug: bool) -> int | None:
         return None
     if debug:
         traceback.print_exc()
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {visible(sentence, one_line=True)}", file=sys.stderr)
     return status
 
 

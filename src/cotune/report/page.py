@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from cotune._files import write_text
+from cotune._neutral import visible
 from cotune.report import palette
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("cotune.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

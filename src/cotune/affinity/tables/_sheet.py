@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cotune._neutral import read_cell
 from cotune.affinity.tables._numbers import is_missing, looks_numeric
 from cotune.exceptions import InputError
 
@@ -168,7 +169,7 @@ def _cells(numbered: list[tuple[int, str]], separator: str) -> list[tuple[int, l
     result = []
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     for row in reader:
-        cells = [cell.strip() for cell in row]
+        cells = [read_cell(cell.strip()) for cell in row]
         if not all(re.fullmatch(r":?-{3,}:?", cell) for cell in cells):  # the rule of a Markdown table
             result.append((numbered[min(reader.line_num, len(numbered)) - 1][0], cells))
     return result
