@@ -110,7 +110,8 @@ def test_a_model_that_needs_code_of_its_own_is_refused_and_the_code_never_run(
             load()
         assert str(caught.value) == (
             f"The model {checkpoint} comes with code of its own, which is not run; give a model of a kind "
-            "that transformers loads without."
+            "that transformers loads without, or trust_remote_code: true with the revision that you have "
+            "read (SECURITY.md)."
         )
     assert not ran.exists()
     assert "yes" in sys.stdin.readline(), "nothing was asked"

@@ -85,6 +85,7 @@ class LanguageModel(Brief, FrozenModel):
         encoder: Encoder | None = None,
         *,
         revision: str | None = None,
+        trusted: bool = False,
         precision: Precision = "auto",
         device: str | None = None,
         pack: bool | None = None,
@@ -99,6 +100,8 @@ class LanguageModel(Brief, FrozenModel):
             By default from :func:`load_encoder`.
         revision : str, optional
             Branch, tag or commit on the hub.
+        trusted : bool
+            Whether code that comes with it runs; see :func:`cotune.models.loading.check_code`.
         precision : {"auto", "fp32", "bf16"}
             Type of the frozen weights; see :func:`resolve_precision`.
         device : str, optional
@@ -113,7 +116,7 @@ class LanguageModel(Brief, FrozenModel):
         """
         import transformers
 
-        encoder = encoder or load_encoder(model, revision=revision)
+        encoder = encoder or load_encoder(model, revision=revision, trusted=trusted)
         device = device or default_device()
         shape = layer_shape(model, revision) if precision == "auto" else None
         chosen = resolve_precision(precision, device, shape=shape)
@@ -125,7 +128,7 @@ class LanguageModel(Brief, FrozenModel):
                 dtype=dtype,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                **hub_options(model, revision),
+                **hub_options(model, revision, trusted=trusted),
             )
             _check_complete(report)
         # Adapters write down what they are for.
@@ -133,7 +136,14 @@ class LanguageModel(Brief, FrozenModel):
         return cls(base.to(device), encoder, pack=pack)
 
     @classmethod
-    def skeleton(cls, model: Path | str, encoder: Encoder, *, revision: str | None = None) -> LanguageModel:
+    def skeleton(
+        cls,
+        model: Path | str,
+        encoder: Encoder,
+        *,
+        revision: str | None = None,
+        trusted: bool = False,
+    ) -> LanguageModel:
         """Make a checkpoint's model with shapes and no numbers: parameters can be counted, nothing computed.
 
         Parameters
@@ -144,6 +154,8 @@ class LanguageModel(Brief, FrozenModel):
             From :func:`load_encoder`.
         revision : str, optional
             Branch, tag or commit on the hub.
+        trusted : bool
+            Whether code that comes with it runs; see :func:`cotune.models.loading.check_code`.
 
         Raises
         ------
@@ -154,8 +166,9 @@ class LanguageModel(Brief, FrozenModel):
 
         auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
         with loading(model), torch.device("meta"):
-            config = transformers.AutoConfig.from_pretrained(str(model), **hub_options(model, revision))
-            base = auto.from_config(config, trust_remote_code=False)
+            options = hub_options(model, revision, trusted=trusted)
+            config = transformers.AutoConfig.from_pretrained(str(model), **options)
+            base = auto.from_config(config, **{k: v for k, v in options.items() if "code" in k})
             with suppress(OSError):
                 # Not every checkpoint has one; what a decoder begins with may stand there.
                 found = transformers.GenerationConfig.from_pretrained(

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import PositiveInt, PrivateAttr
+from pydantic import PositiveInt, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from cotune._config import Config
 from cotune._places import named
 from cotune.models.fingerprint import locate_model, model_fingerprint
 from cotune.models.formats import FormatName, chat_fingerprint, choose_format
+from cotune.models.loading import check_code
 from cotune.tasks import Task
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cotune.models.encoding import Encoder
     from cotune.models.formats import ChosenFormat
     from cotune.models.precision import ChosenPrecision
+
+
+_TRUST = "trust_remote_code"
 
 
 class ModelConfig(Config):
@@ -29,6 +33,9 @@ class ModelConfig(Config):
     (toy_language), or a name on the hub."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model runs, which may do all that you can: only with a revision that
+    is a commit (40 hexadecimal digits), or the hash of a folder's Python files, which the refusal tells."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Type of the frozen weights; "auto" takes bf16 where it is measured to be faster than fp32."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
@@ -62,8 +69,9 @@ class ModelConfig(Config):
         from cotune.models.encoding import load_encoder
 
         return load_encoder(
-            locate_model(self.model, base),
+            self._located(base),
             revision=self.revision,
+            trusted=self.trust_remote_code,
             max_prompt_tokens=self.max_prompt_tokens,
             max_target_tokens=self.max_target_tokens,
             profile=self.profile,
@@ -87,11 +95,11 @@ class ModelConfig(Config):
         """
         from cotune.models._language_model import LanguageModel
 
-        location = locate_model(self.model, base)
         return LanguageModel.load(
-            location,
+            self._located(base),
             encoder or self.encoder(base),
             revision=self.revision,
+            trusted=self.trust_remote_code,
             precision=self.resolved_precision(base),
         )
 
@@ -112,7 +120,21 @@ class ModelConfig(Config):
         """
         from cotune.models._language_model import LanguageModel
 
-        return LanguageModel.skeleton(locate_model(self.model, base), encoder, revision=self.revision)
+        trusted = self.trust_remote_code
+        return LanguageModel.skeleton(self._located(base), encoder, revision=self.revision, trusted=trusted)
+
+    def _located(self, base: Path) -> Path | str:
+        """Return where the model is, once its code is what the file says may run."""
+        location = locate_model(self.model, base)
+        if self.trust_remote_code:
+            check_code(location, self.revision)
+        return location
+
+    @model_serializer(mode="wrap")
+    def _without_trust(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Runs of before there was trust, and all that need none, keep their keys.
+        content: dict[str, Any] = plain(self)
+        return content if self.trust_remote_code else {k: v for k, v in content.items() if k != _TRUST}
 
     @property
     def measured_on(self) -> str | None:
@@ -168,7 +190,8 @@ class ModelConfig(Config):
         InputError
             If that is to be told from the model and its tokenizer cannot be loaded.
         """
-        return choose_format(self.format, locate_model(self.model, base), self.revision)
+        location = self._located(base) if self.format == "auto" else locate_model(self.model, base)
+        return choose_format(self.format, location, self.revision, trusted=self.trust_remote_code)
 
     def reads(self, task: Task, base: Path) -> Task:
         """Return what the model can see of a task: who said what of a conversation, if it is put as a chat.
@@ -213,11 +236,14 @@ class ModelConfig(Config):
             "max_prompt_tokens": self.max_prompt_tokens,
             "max_target_tokens": self.max_target_tokens,
             **chat,
+            **({"code": self.revision} if self.trust_remote_code else {}),
         }
 
     def reading(self, base: Path) -> dict[str, Any]:
         """Return the options by which another process reads the model in the same way."""
         options = {
-            key: value for key, value in self.fingerprint(base).items() if key not in ("model", "chat")
+            key: value
+            for key, value in self.fingerprint(base).items()
+            if key not in ("model", "chat", "code")
         }
         return options | {"format": self.chosen_format(base).format}

@@ -303,6 +303,7 @@ def load_encoder(
     model: Path | str,
     *,
     revision: str | None = None,
+    trusted: bool = False,
     max_prompt_tokens: int = 512,
     max_target_tokens: int = 128,
     profile: ProfileName = "auto",
@@ -316,6 +317,8 @@ def load_encoder(
         A folder (then no hub is asked), or a hub name.
     revision : str, optional
         Branch, tag or commit on the hub.
+    trusted : bool
+        Whether code that comes with it runs; see :func:`cotune.models.loading.check_code`.
     max_prompt_tokens, max_target_tokens : int
         See :class:`Encoder`.
     profile : {"auto", "plain", "sentinel"}
@@ -330,7 +333,7 @@ def load_encoder(
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    options = hub_options(model, revision)
+    options = hub_options(model, revision, trusted=trusted)
     with loading(model):
         config = AutoConfig.from_pretrained(str(model), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(model), **options)

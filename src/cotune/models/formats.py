@@ -43,7 +43,9 @@ class ChosenFormat:
 PLAIN = ChosenFormat("plain", "format: plain")
 
 
-def choose_format(asked: FormatName, model: Path | str, revision: str | None = None) -> ChosenFormat:
+def choose_format(
+    asked: FormatName, model: Path | str, revision: str | None = None, *, trusted: bool = False
+) -> ChosenFormat:
     """Tell how a model is asked.
 
     As a chat, if its tokenizer has a chat template and the model ends its answers as the template ends turns:
@@ -57,6 +59,8 @@ def choose_format(asked: FormatName, model: Path | str, revision: str | None = N
         A folder (then no hub is asked), or a hub name.
     revision : str, optional
         Branch, tag or commit on the hub.
+    trusted : bool
+        Whether code that comes with it runs; see :func:`cotune.models.loading.check_code`.
 
     Raises
     ------
@@ -67,16 +71,16 @@ def choose_format(asked: FormatName, model: Path | str, revision: str | None = N
         return PLAIN if asked == "plain" else ChosenFormat("chat", "format: chat")
     if isinstance(model, Path) and not _has_template(model):
         return ChosenFormat("plain", "its tokenizer has no chat template")
-    return _told(model, revision)
+    return _told(model, revision, trusted)
 
 
 @cache
-def _told(model: Path | str, revision: str | None) -> ChosenFormat:
+def _told(model: Path | str, revision: str | None, trusted: bool) -> ChosenFormat:
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
     from cotune.models.chat import ChatTemplate
 
-    options = hub_options(model, revision)
+    options = hub_options(model, revision, trusted=trusted)
     with loading(model):
         config = AutoConfig.from_pretrained(str(model), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(model), **options)
@@ -85,8 +89,9 @@ def _told(model: Path | str, revision: str | None) -> ChosenFormat:
     if config.is_encoder_decoder:
         return ChosenFormat("plain", "it is an encoder-decoder model")
     ends = {tokenizer.eos_token_id, *_listed(config.eos_token_id)}
+    plain = hub_options(model, revision)
     with suppress(OSError):  # not every checkpoint has one
-        ends |= set(_listed(GenerationConfig.from_pretrained(str(model), **options).eos_token_id))
+        ends |= set(_listed(GenerationConfig.from_pretrained(str(model), **plain).eos_token_id))
     chat = ChatTemplate(tokenizer)
     name = tokenizer.convert_ids_to_tokens(chat.end)
     if chat.end not in ends:

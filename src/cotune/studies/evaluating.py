@@ -74,6 +74,11 @@ class EvaluateConfig(InContextConfig):
     cotune tuned is asked as in its training."""
     max_target_tokens: PositiveInt = 128
     """The most tokens generated."""
+    revision: str | None = None
+    """Branch, tag or commit of the model, or of an adapter's base, on the hub."""
+    trust_remote_code: bool = False
+    """Whether code that comes with it runs, which may do all that you can: only with a revision that is a
+    commit, or the hash of a folder's Python files, which the refusal tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +318,9 @@ def _model_config(saved: SavedModel, config: EvaluateConfig) -> ModelConfig:
     if recorded:
         options.setdefault("format", "plain")  # what was tuned before there were chats
     options |= {field: value for field, value in given.items() if value is not None}
-    return parse(ModelConfig, {"model": str(saved.base), "revision": saved.revision, **options}, "eval")
+    # A folder does not say of itself that its code may run.
+    options |= {"revision": config.revision or saved.revision, "trust_remote_code": config.trust_remote_code}
+    return parse(ModelConfig, {"model": str(saved.base), **options}, "eval")
 
 
 def _ask(

@@ -32,7 +32,7 @@ def instructions(
             "--set",
             metavar="KEY=VALUE",
             help="Anything else: proposals=60, variations=0, examples=32, score=accuracy, temperature=0.7, "
-            "task.include=[rte]. May be repeated.",
+            "task.include=[rte], revision=main. May be repeated.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
@@ -53,6 +53,7 @@ def instructions(
         raise InputError(f"The file {out} exists; name another with --out, or replace it with --force.")
     options = merged({"n": n, "seed": seed}, nested(settings or []))
     of_task = options.pop("task", {})
+    of_model = {key: options.pop(key) for key in ("revision", "trust_remote_code") if key in options}
     config = parse(InstructionsConfig, options, "cotune instructions")
     of_table = chosen({"template": template, "choices": choices and words(choices)})
     tasks = [
@@ -62,7 +63,7 @@ def instructions(
     ]
     check_tasks(tasks)
     theirs = read_instructions(given) if given is not None else []
-    loaded = parse(ModelConfig, {"model": model}, "--model").load(Path())
+    loaded = parse(ModelConfig, {"model": model, **of_model}, "--model").load(Path())
     found = {}
     with show_work() as work:
         for task in tasks:
