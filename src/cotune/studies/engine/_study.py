@@ -386,7 +386,7 @@ def load_config(path: Path) -> StudyConfig:
     """
     data = read_study_file(path)
     kind = data.get("kind", next(iter(KINDS), None))
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         names = ", ".join(KINDS)
         near = did_you_mean(str(kind), KINDS)
         raise InputError(f"{path}: kind: must be one of: {names}; got {kind!r}{near}.")
