@@ -123,7 +123,6 @@ def test_rooms_that_are_useful_alone_need_little(room):
         "_repr",
         "_seals",
         "_storage",
-        "_yaml",
         "exceptions",
     }  # no pydantic
 
