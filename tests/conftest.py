@@ -6,8 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import no_network
 import pytest
 from hypothesis import settings
+
+# Before anything is imported that might ask for something.
+no_network.block()
+no_network.block_children()
 
 # No test depends on how busy the machine is.
 settings.register_profile("cotune", deadline=None)

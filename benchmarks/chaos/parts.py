@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import kills
+from chaos import determinism, fuzz, kills, names
 from chaos.part import Part, Setup
 
-PARTS: tuple[Part, ...] = (kills.PART,)
+PARTS: tuple[Part, ...] = (kills.PART, fuzz.PART, names.PART, determinism.PART)
 """In the order they are run."""
 
 

@@ -101,7 +101,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = lambda name: markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>"))
+    made.filters["breakable"] = lambda name: markupsafe.escape(visible(str(name))).replace(
+        "_", markupsafe.Markup("_<wbr>")
+    )
     made.globals["colours"] = markupsafe.Markup(palette.css())
     made.filters["sha256"] = lambda text: b64encode(sha256(text.encode()).digest()).decode()
     made.filters["brief"] = _brief
