@@ -45,15 +45,8 @@ STUDY = {
     "comparison": {"budgets": [1], "seeds": 1, "arms": ["grouped", "joint"]},
 }
 _TIMES = (
-    "seconds",
-    "cpu_seconds",
-    "wall_seconds",
-    "started",
-    "finished",
-    "created",
-    "seal",
-    "checksum",
-    "pid",
+    *("seconds", "cpu_seconds", "wall_seconds", "peak_bytes", "started", "finished", "created"),
+    *("sha256", "checksum", "pid"),
 )
 """Columns of the store and keys of JSON that say when and how long, and what is computed from them."""
 
