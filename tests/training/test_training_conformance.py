@@ -49,6 +49,8 @@ LEARNERS: dict[str, Callable[[pytest.FixtureRequest], Learner]] = {
     "language model, causal": partial(language_model, "causal"),
     "language model, causal, warm": partial(language_model, "causal", warm_start={"steps": 5}),
     "language model, encoder-decoder": partial(language_model, "seq2seq"),
+    "language model, causal, upper layers": partial(language_model, "causal", adapt_from=1),
+    "language model, encoder-decoder, decoder": partial(language_model, "seq2seq", adapt_from=0.5),
     "function classes": function_classes,
 }
 """Every learner with at least three tasks, each run of which takes well under a second."""

@@ -20,7 +20,7 @@ from cotune.tasks import Example, Metric, SampleAnswer, Task, get_metric, stops_
 if TYPE_CHECKING:
     from torch import nn
 
-    from cotune.models import Encoder, LanguageModel
+    from cotune.models import Encoded, Encoder, LanguageModel
 
 Progress = Callable[[int, int], None]
 """Called with the number of prompts answered so far and of all prompts."""
@@ -184,6 +184,15 @@ class InContextEvaluation:
         """By task the examples that are asked, in the order of the answers."""
         return {prompts.task.name: prompts.examples for prompts in self._prepared}
 
+    def of_likelihoods(self) -> list[Encoded]:
+        """Return all whose likelihood is asked for: targets, or choices that answers are taken from."""
+        return [
+            encoded
+            for prompts in self._prepared
+            for shots, draw in prompts.draws
+            for encoded in _likelihoods(prompts, self._config, shots, draw)
+        ]
+
     def run(
         self, model: LanguageModel, module: nn.Module, progress: Progress | None = None
     ) -> list[InContextScore]:
@@ -290,6 +299,15 @@ def _overall(metric: Metric, values: Sequence[float], answers: Sequence[str], pr
     if metric.corpus is None:
         return float(np.mean(values))
     return metric.corpus(answers, [example.targets for example in prompts.examples])
+
+
+def _likelihoods(prompts: TaskPrompts, config: InContextConfig, shots: int, draw: int) -> list[Encoded]:
+    if get_metric(prompts.task.metric).needs == "likelihood":
+        return prompts.scored(shots, draw)
+    if config.classification != "likelihood":
+        return []
+    options = zip(prompts.examples, prompts.options(shots, draw), strict=True)
+    return [encoded for example, of_example in options if example.choices for encoded in of_example]
 
 
 def _answer(

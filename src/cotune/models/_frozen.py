@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from cotune.models.batching import Batch, causal_batch, plan_rows, seq2seq_batch, shared_prefix
+from cotune.models.batching import Batch, Below, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder
 from cotune.models.special_tokens import check_end_tokens, padding_token, start_token
 
@@ -36,6 +38,8 @@ class FrozenModel(ABC):
 
     pack = False
     """Whether examples with a common prefix share a row."""
+    below: Below | None = None
+    """What losses and likelihoods start from in place of the lower layers; see :meth:`starting_above`."""
 
     def __init__(self, base: PreTrainedModel, encoder: Encoder) -> None:
         self.base = base.requires_grad_(False).eval()
@@ -90,11 +94,44 @@ class FrozenModel(ABC):
         owners: Sequence[int] | None = None,
     ) -> Batch:
         """Put examples into one forward pass, neighbours with a common prefix (and owner) sharing a row."""
+        batch = self.laid(examples, max_row_tokens=max_row_tokens, owners=owners)
+        if self.below is not None:
+            length = torch.arange(batch.owner.shape[1]).expand_as(batch.owner)
+            place = batch.inputs.get("position_ids", length)
+            batch = replace(batch, states=self.below.states(examples, batch.owner, place))
+        return batch.to(self.device)
+
+    def laid(
+        self,
+        examples: Sequence[Encoded],
+        *,
+        max_row_tokens: int = 512,
+        owners: Sequence[int] | None = None,
+    ) -> Batch:
+        """Do the same for a pass that begins with tokens, on the CPU."""
         if self.seq2seq:
             assert self.start_token is not None
-            return seq2seq_batch(examples, self.pad_token, self.start_token).to(self.device)
+            return seq2seq_batch(examples, self.pad_token, self.start_token)
         rows = plan_rows(examples, pack=self.pack, max_tokens=max_row_tokens, owners=owners)
-        return causal_batch(examples, rows, self.pad_token).to(self.device)
+        return causal_batch(examples, rows, self.pad_token)
+
+    @contextmanager
+    def starting_above(self, below: Below | None) -> Iterator[None]:
+        """Let losses and likelihoods start above a boundary; what generates reads tokens as ever."""
+        before, self.below = self.below, below
+        try:
+            yield
+        finally:
+            self.below = before
+
+    def from_states(
+        self, inputs: Mapping[str, Any], states: torch.Tensor | None
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Let passes start from states where there are any; give what they are called with."""
+        if states is None:
+            return nullcontext(inputs)
+        assert self.below is not None
+        return self.below.above(inputs, states)
 
     def target_losses(self, module: nn.Module, batch: Batch, *, label_smoothing: float = 0.0) -> torch.Tensor:
         """Negative log-likelihood of every target token of a batch.
@@ -120,13 +157,12 @@ class FrozenModel(ABC):
 
     def target_logits(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """Logits over the vocabulary where each target token of a batch is predicted, of shape (t, v)."""
-        if self.keeps_logits:
-            logits: torch.Tensor = module(
-                **batch.inputs, use_cache=False, logits_to_keep=batch.columns
-            ).logits
-            return logits[batch.row, batch.column]
-        logits = module(**batch.inputs, use_cache=False).logits
-        return logits[batch.row, batch.columns[batch.column]]
+        with self.from_states(batch.inputs, batch.states) as inputs:
+            if self.keeps_logits:
+                logits: torch.Tensor = module(**inputs, use_cache=False, logits_to_keep=batch.columns).logits
+                return logits[batch.row, batch.column]
+            logits = module(**inputs, use_cache=False).logits
+            return logits[batch.row, batch.columns[batch.column]]
 
     def chunks(
         self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False

@@ -8,8 +8,10 @@ alone, up to rounding, at a fraction of the tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 
@@ -39,6 +41,11 @@ class Batch:
         Number of examples.
     n_tokens : int
         Tokens of the examples counted one by one, prefixes repeated.
+    owner : LongTensor of shape (rows, length)
+        Which of the batch's examples each token of the prompts' sequence belongs to, the first of a row where
+        several do; -1 for padding.
+    states : Tensor of shape (rows, length, width), optional
+        What a pass over the upper layers starts from; see :class:`Below`.
     """
 
     inputs: dict[str, torch.Tensor]
@@ -49,6 +56,8 @@ class Batch:
     example: torch.Tensor
     n_examples: int
     n_tokens: int
+    owner: torch.Tensor
+    states: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
@@ -61,6 +70,32 @@ class Batch:
             label=self.label.to(device),
             example=self.example.to(device),
         )
+
+
+class Below(Protocol):
+    """The lower part of a model for passes that start above it."""
+
+    def states(self, examples: Sequence[Encoded], owner: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """Return what the lower part makes of chosen tokens.
+
+        Parameters
+        ----------
+        examples : sequence of Encoded
+            The examples.
+        owner, place : LongTensor of shape (rows, length)
+            Whose token each is, -1 for padding, and where in that example it stands.
+
+        Returns
+        -------
+        Tensor of shape (rows, length, width)
+        """
+        ...
+
+    def above(
+        self, inputs: Mapping[str, Any], states: torch.Tensor
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Let passes within the context start from states; give what they are called with."""
+        ...
 
 
 def shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -144,7 +179,15 @@ def causal_batch(examples: Sequence[Encoded], rows: Sequence[Row], pad_token: in
     row, source, label, example = (torch.tensor(values) for values in zip(*where, strict=True))
     columns, column = torch.unique(source, return_inverse=True)
     inputs = {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
-    return Batch(inputs, columns, row, column, label, example, len(examples), sum(map(len, examples)))
+    n_tokens, owner = sum(map(len, examples)), _over_all_rows(owner, rows)
+    return Batch(inputs, columns, row, column, label, example, len(examples), n_tokens, owner)
+
+
+def _over_all_rows(owner: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    """Return the example of each token, given its number within its row: 0 is what all begin with."""
+    width = max(map(len, rows))
+    table = torch.tensor([[-1, row[0], *row, *[-1] * (width - len(row))] for row in rows])
+    return table.gather(1, owner + 1)
 
 
 def _padded(rows: Sequence[list[int]], length: int, fill: int) -> torch.Tensor:
@@ -212,4 +255,6 @@ def seq2seq_batch(examples: Sequence[Encoded], pad_token: int, start_token: int)
     column = torch.cat([torch.arange(int(size)) for size in sizes])
     label = torch.cat([torch.tensor(one.target) for one in examples])
     columns = torch.arange(int(sizes.max()))
-    return Batch(inputs, columns, example, column, label, example, len(examples), sum(map(len, examples)))
+    owner = torch.where(inputs["attention_mask"] > 0, torch.arange(len(examples))[:, None], -1)
+    n_tokens = sum(map(len, examples))
+    return Batch(inputs, columns, example, column, label, example, len(examples), n_tokens, owner)

@@ -23,7 +23,7 @@ _WINDOWS = (
 )
 """What architectures call the reach of attention where it has a limit."""
 
-_REFUSALS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+REFUSALS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """How architectures say that they do not take a mask, a position or a cache."""
 
 
@@ -40,10 +40,10 @@ def packing_is_exact(model: FrozenModel) -> bool:
             batch = causal_batch(examples, rows, model.pad_token).to(model.device)
             try:
                 losses.append(model.target_losses(model.base, batch))
-            except _REFUSALS:
+            except REFUSALS:
                 return False
-    tolerance = _tolerance(model)
-    return torch.allclose(losses[0], losses[1], rtol=tolerance, atol=tolerance)
+    limit = tolerance(model)
+    return torch.allclose(losses[0], losses[1], rtol=limit, atol=limit)
 
 
 def rows_are_exact(model: FrozenModel) -> bool:
@@ -54,10 +54,10 @@ def rows_are_exact(model: FrozenModel) -> bool:
         try:
             # In parts, so that the second meets the prefix as the first one left it.
             shared = row_losses(model, model.base, examples, batch_tokens=6)
-        except _REFUSALS:
+        except REFUSALS:
             return False
-    tolerance = _tolerance(model)
-    return bool(np.allclose(shared, plain, rtol=tolerance, atol=tolerance))
+    limit = tolerance(model)
+    return bool(np.allclose(shared, plain, rtol=limit, atol=limit))
 
 
 def right_padding_is_exact(model: FrozenModel) -> bool:
@@ -67,11 +67,11 @@ def right_padding_is_exact(model: FrozenModel) -> bool:
     with torch.inference_mode():
         try:
             together = model.target_losses(model.base, _plain_batch(model, examples))
-        except _REFUSALS:
+        except REFUSALS:
             return False
         alone = [model.target_losses(model.base, _plain_batch(model, [example])) for example in examples]
-    tolerance = _tolerance(model)
-    return torch.allclose(together, torch.cat(alone), rtol=tolerance, atol=tolerance)
+    limit = tolerance(model)
+    return torch.allclose(together, torch.cat(alone), rtol=limit, atol=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,24 @@ def try_generating(model: FrozenModel, *, num_beams: int) -> Generating:
     """
     long, short, other = (list(example.prompt) for example in _examples(model))
     prompts = [long, short[7:]]
-    tolerance = 5e-2 if model.base.dtype.itemsize < 4 else 1e-3
+    limit = 5e-2 if model.base.dtype.itemsize < 4 else 1e-3
     with _evaluating(model), torch.inference_mode():
         for cached in (True, False):
             try:
                 alone = [_first_logits(model, [prompt], num_beams, cached=cached) for prompt in prompts]
                 beside = _first_logits(model, [long, other], num_beams, cached=cached)
-            except _REFUSALS:
+            except REFUSALS:
                 if not cached:
                     raise
                 continue
-            if _distance(alone[0][0], beside[0]) <= tolerance:
+            if _distance(alone[0][0], beside[0]) <= limit:
                 break
         try:
             together = _first_logits(model, prompts, num_beams, cached=cached)
-        except _REFUSALS:
+        except REFUSALS:
             return Generating(cached, pads_left=False)
     apart = max(_distance(of_one[0], of_all) for of_one, of_all in zip(alone, together, strict=True))
-    return Generating(cached, apart <= tolerance)
+    return Generating(cached, apart <= limit)
 
 
 def _first_logits(
@@ -173,5 +173,6 @@ def _examples(model: FrozenModel) -> list[Encoded]:
     return [Encoded((*prefix, *row[:4]), tuple(row[4:])) for row in draw]
 
 
-def _tolerance(model: FrozenModel) -> float:
+def tolerance(model: FrozenModel) -> float:
+    """Return the difference of losses, in nats, up to which two ways of computing give the same."""
     return 2e-2 if model.base.dtype.itemsize < 4 else 1e-3

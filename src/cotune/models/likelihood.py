@@ -55,12 +55,14 @@ def row_losses(
         Nats.
     """
     n_prefix = shared_prefix([example.prompt for example in examples])
-    row = SharedRow(model, module, examples[0].prompt[:n_prefix])
+    opening = _states(model, examples, [(0, place) for place in range(n_prefix)])
+    row = SharedRow(model, module, examples[0].prompt[:n_prefix], opening)
     prefix = torch.arange(n_prefix, device=model.device)
     result = np.empty(len(examples))
     waiting = list(range(len(examples)))[::-1]
     while waiting:
         tree = TokenTree(n_prefix)
+        read: list[tuple[int, int]] = []
         sources: list[int] = []
         owners: list[int] = []
         labels: list[int] = []
@@ -68,16 +70,29 @@ def row_losses(
             index = waiting.pop()
             example = examples[index]
             path = tree.add([*example.prompt[n_prefix:], *example.target[:-1]])
+            read += [(index, n_prefix + at) for at, column in enumerate(path) if column >= len(read)]
             sources += path[-len(example.target) :]
             owners += [index] * len(example.target)
             labels += example.target
         wanted, place = np.unique(sources, return_inverse=True)
-        logits = row.read(tree.tokens, tree.positions, torch.from_numpy(tree.visible()), wanted.tolist())
+        visible = torch.from_numpy(tree.visible())
+        states = _states(model, examples, read)
+        logits = row.read(tree.tokens, tree.positions, visible, wanted.tolist(), states)
         losses = _losses(logits, place, labels)
         row.keep(prefix)
         for index in set(owners):
             result[index] = losses[np.array(owners) == index].mean()
     return result
+
+
+def _states(
+    model: FrozenModel, examples: Sequence[Encoded], tokens: Sequence[tuple[int, int]]
+) -> torch.Tensor | None:
+    """Return what a pass over tokens starts from, each given as whose it is and its place there."""
+    if model.below is None or not tokens:
+        return None
+    owner, place = torch.tensor(tokens).T[:, None]
+    return model.below.states(examples, owner, place).to(model.device)
 
 
 def _losses(logits: torch.Tensor, place: NDArray[np.intp], labels: Sequence[int]) -> NDArray[np.float64]:

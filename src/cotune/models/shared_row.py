@@ -30,23 +30,31 @@ class SharedRow:
         Its base, or its base under an adapter.
     prefix : sequence of int
         The tokens that all examples begin with.
+    states : Tensor of shape (1, len(prefix), width), optional
+        What its passes start from, in place of the lower layers.
     """
 
-    def __init__(self, model: FrozenModel, module: nn.Module, prefix: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: FrozenModel,
+        module: nn.Module,
+        prefix: Sequence[int],
+        states: torch.Tensor | None = None,
+    ) -> None:
         self._model = model
         self._module = module
         self._cache = DynamicCache()
-        self.n_prefix = len(prefix)
+        self.n_prefix = self.n_columns = len(prefix)
         if prefix:
             ids = torch.tensor([list(prefix)], device=model.device)
             # Of the logits none is needed; not every architecture lets one choose.
             few = {"logits_to_keep": 1} if model.keeps_logits else {}
-            module(input_ids=ids, past_key_values=self._cache, use_cache=True, **few)
+            inputs = {"input_ids": ids, "past_key_values": self._cache, "use_cache": True}
+            with model.from_states(inputs, states) as started:
+                module(**started, **few)
 
-    @property
-    def n_columns(self) -> int:
-        """Tokens the row holds, the prefix included."""
-        return int(self._cache.get_seq_length())
+    n_columns: int
+    """Tokens the row holds, the prefix included."""
 
     def read(
         self,
@@ -54,6 +62,7 @@ class SharedRow:
         positions: Sequence[int],
         visible: torch.Tensor,
         wanted: Sequence[int],
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Append tokens to the row.
 
@@ -65,6 +74,8 @@ class SharedRow:
             Which columns each token sees, after it has been appended itself.
         wanted : sequence of int
             Indices into ``tokens`` of those whose successor is asked for.
+        states : Tensor of shape (1, len(tokens), width), optional
+            What the pass starts from, where that of the prefix did.
 
         Returns
         -------
@@ -82,11 +93,13 @@ class SharedRow:
             "past_key_values": self._cache,
             "use_cache": True,
         }
-        if self._model.keeps_logits:
-            logits: torch.Tensor = self._module(**inputs, logits_to_keep=index).logits[0]
+        self.n_columns += len(tokens)
+        with self._model.from_states(inputs, states) as started:
+            if self._model.keeps_logits:
+                logits: torch.Tensor = self._module(**started, logits_to_keep=index).logits[0]
+                return logits
+            logits = self._module(**started).logits[0, index]
             return logits
-        logits = self._module(**inputs).logits[0, index]
-        return logits
 
     def repeated(self, n_rows: int) -> DynamicCache:
         """Return the row's keys and values as a cache of as many rows, for decoders that want a batch."""
@@ -107,8 +120,9 @@ class SharedRow:
         """
         kept = DynamicCache()
         for number, layer in enumerate(self._cache.layers):
-            kept.update(layer.keys[:, :, columns], layer.values[:, :, columns], number)
-        self._cache = kept
+            if layer.is_initialized:  # those below a boundary hold nothing
+                kept.update(layer.keys[:, :, columns], layer.values[:, :, columns], number)
+        self._cache, self.n_columns = kept, len(columns)
 
 
 class TokenTree:

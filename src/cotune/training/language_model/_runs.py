@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from cotune.tasks import SampleAnswer, Task
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
+from cotune.training.language_model._below import LowerLayers, Upper
 from cotune.training.language_model._settings import LanguageModelSettings
 from cotune.training.language_model._warm_start import stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
@@ -36,10 +37,10 @@ from cotune.training.stages import StagedRun, train_runs
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from cotune.models import LanguageModel
+    from cotune.models import Encoded, LanguageModel
     from cotune.training._branch_point import BranchPoint
     from cotune.training._lookout import Lookout
-    from cotune.training.methods import Attached, Stage
+    from cotune.training.methods import Attached, Method, Stage
 
 _Result = TypeVar("_Result")
 
@@ -104,8 +105,10 @@ class LanguageModelRuns:
         """Hash of the model and the recipe; with a warm start, of the tasks that it is trained on too."""
         recipe = {**self.config.plain(), **self.config.fingerprint(self._base), "format": _FORMAT}
         of_answers = ("classification", "label_score")  # in the hashes of the tasks that are answered
-        for key in ("revision", "scoring_tokens", "side_by_side", "warm_start", *of_answers):
+        for key in ("revision", "scoring_tokens", "side_by_side", "warm_start", "cache_bytes", *of_answers):
             del recipe[key]
+        if self.config.adapt_from is None:
+            del recipe["adapt_from"]
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks", "share"})
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
@@ -136,6 +139,10 @@ class LanguageModelRuns:
         """The base model, loaded on first use."""
         return self.config.load(self._base, self._data.encoder)
 
+    @cached_property
+    def _skeleton(self) -> LanguageModel:
+        return self.config.skeleton(self._base, self._data.encoder)
+
     def check(self) -> dict[str, tuple[str, ...]]:
         """Encode all that runs ask for, so that what does not fit is known before anything is trained.
 
@@ -145,9 +152,11 @@ class LanguageModelRuns:
             If a task has nothing left in a split, a choice is too long, or options of the method do not fit.
         """
         encoder, tasks = self._data.encoder, list(self._tasks.values())
-        if self.config.method.wants_trial:
-            with self.config.method.attach(self.config.skeleton(self._base, encoder), self.tasks):
+        if self.attached_method.wants_trial:
+            with self.attached_method.attach(self._skeleton, self.tasks):
                 pass
+        if self.kept_states is not None:
+            self.kept_states.check_dropout(self._skeleton, self.config.training.dropout)
         return merge_notes(
             self._data.check(),
             {task.name: gold_notes(task, encoder, self.config, "train") for task in tasks},
@@ -186,6 +195,41 @@ class LanguageModelRuns:
         """
         if self._start is None:
             self._start = stored_start(self._start_file(folder), self._train_start)
+        if self.kept_states is not None:
+            self.kept_states.prepare(self._states_file(folder), lambda: self.model)
+
+    @cached_property
+    def attached_method(self) -> Method:
+        """The method as it is put on the base: on the upper layers alone, if so it is."""
+        return self.config.method if self.kept_states is None else self.kept_states.upper.put(self.config.method)
+
+    @cached_property
+    def kept_states(self) -> LowerLayers | None:
+        """What lies below the adapter; None where it is on all layers."""
+        if self.config.adapt_from is None:
+            return None
+        upper = Upper.of(self._skeleton, self.config.adapt_from)
+        return LowerLayers(upper, self._skeleton, self._read_again, self.config, self._base)
+
+    def _read_again(self) -> list[list[list[Encoded]]]:
+        """Return by task what runs read again and again: what is scored, then what is trained on."""
+        scored = [self._evaluation(name, "validation", ()).of_likelihoods() for name in self.tasks]
+        trained = [
+            [] if self.config.method.demonstrations else self._data.encoded(name, "train")
+            for name in self.tasks
+        ]
+        return [list(parts) for parts in zip(scored, trained, strict=True)]
+
+    def _from_states(self) -> AbstractContextManager[None]:
+        """Let losses and likelihoods start above what all runs have in common, where there is such."""
+        if self.kept_states is None:
+            return nullcontext()
+        return self.model.starting_above(self.kept_states.of(self.model))
+
+    def _states_file(self, folder: Path) -> Path:
+        assert self.kept_states is not None
+        tasks = {name: self.task_fingerprint(name) for name in self.tasks}
+        return folder / f"states-{self.kept_states.fingerprint(tasks)}.bin"
 
     def _start_file(self, folder: Path) -> Path:
         return folder / f"warm-{self.fingerprint}.safetensors"
@@ -242,10 +286,11 @@ class LanguageModelRuns:
         then: Callable[[int, Attached, list[TrainingLog]], _Result],
         most: int = 1,
     ) -> list[_Result]:
-        method, training = self.config.method, self.config.training
-        return train_runs(
-            self.model, method, runs, like.steps, training, then=then, most=most, span=like.span
-        )
+        method, training = self.attached_method, self.config.training
+        with self._from_states():
+            return train_runs(
+                self.model, method, runs, like.steps, training, then=then, most=most, span=like.span
+            )
 
     def _staged(self, part: Part, points: dict[Path, BranchPoint]) -> StagedRun:
         """Make a run of a part; ``points`` has the branch points that were read already."""
@@ -290,10 +335,10 @@ class LanguageModelRuns:
         return self.config.warm_start is not None
 
     def _train_start(self, state: Path | None = None) -> dict[str, Tensor]:
-        config = self.config
-        assert config.warm_start is not None
+        warm, method = self.config.warm_start, self.attached_method
+        assert warm is not None
         return train_start(
-            self.model, config.method, self._warm_tasks, config.training, config.warm_start, state, self._base
+            self.model, method, self._warm_tasks, self.config.training, warm, state, self._base
         )
 
     @contextmanager
@@ -306,7 +351,7 @@ class LanguageModelRuns:
         if self._start is None:
             self._start = self._train_start()
         torch.manual_seed(seed)
-        with self.config.method.attach(self.model, subset) as attached:
+        with self._from_states(), self.attached_method.attach(self.model, subset) as attached:
             start_from(attached, self._start if origin is None else origin.values)
             attached.module.eval()
             yield attached

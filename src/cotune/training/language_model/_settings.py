@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from cotune.answering import ChoiceConfig
 from cotune.models.config import ModelConfig
@@ -31,6 +31,16 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     scoring_tokens: PositiveInt | None = None
     """About how many tokens one forward pass holds while scoring; by default what suits the device."""
 
+    adapt_from: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """The lowest layer that the adapter is on, counted from 0, or the share of the layers that are below it
+    (0.75: the adapter is on the upper quarter); null for all layers. What the layers below make of an example
+    is then the same in all runs: it is computed once and read from a file that all workers map. Layers of an
+    encoder-decoder model count from the encoder's first to the decoder's last; the whole encoder has to be
+    below. Generation and soft prompts read all layers."""
+    cache_bytes: NonNegativeInt = 4 * 2**30
+    """Most bytes of that file. Where it has no room for all examples, those of training stay out before those
+    of validation, and are computed anew in every run."""
+
     @model_validator(mode="after")
     def _options_act(self) -> LanguageModelSettings:
         refuse(idle_in_stages(self.training, [self.method]))
@@ -38,6 +48,7 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
         if self.warm_start is not None:
             rate = self.warm_start.learning_rate
             refuse(idle_learning_rate(self.method, rate, "warm_start.learning_rate"))
+        refuse(iter(idle_below(self)))
         if self.side_by_side not in (None, 1) and not trains_side_by_side(self.method, self.training):
             raise ValueError(
                 "side_by_side must be 1 or left out: runs share passes only under lora without dropout and "
@@ -45,3 +56,28 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
                 f"trained by adamw without task_weights, balancing and replay, got {self.side_by_side}."
             )
         return self
+
+
+_OF_LAYERS = ("layers_to_transform", "exclude_modules", "modules_to_save")
+
+
+def idle_below(settings: LanguageModelSettings) -> list[str]:
+    """Say what of the settings rules out that the adapter is on the upper layers alone."""
+    if settings.adapt_from is None:
+        given = "cache_bytes" in settings.model_fields_set
+        return ["cache_bytes acts only where adapt_from says that layers are below the adapter."] * given
+    method, sentences = settings.method, []
+    if not method.above_alone:
+        sentences.append(
+            f"adapt_from must be null for the method {type(method).__name__.lower()}, which cannot be put on "
+            "the upper layers alone; lora can."
+        )
+    named = [name for name in _OF_LAYERS if name in (method.model_extra or {})]
+    if named:
+        sentences.append(f"adapt_from must be null where method.{named[0]} says where the adapter is.")
+    if settings.training.dropout:
+        sentences.append(
+            f"adapt_from needs training.dropout 0, got {settings.training.dropout:g}: the layers below the "
+            "adapter would give something else at every step."
+        )
+    return sentences

@@ -118,8 +118,8 @@ class LanguageModelTiming:
         return self._count(batch) + self._count(batch.replay)
 
     def _measure(self) -> None:
-        method, subset, width = self._config.method, self._probed, self._runs.side_by_side
-        with method.attach(self._model, subset) as attached:
+        method, subset, width = self._runs.attached_method, self._probed, self._runs.side_by_side
+        with self._runs._from_states(), method.attach(self._model, subset) as attached:
             for stage in method.stages(1, self._config.training, subset):
                 if width == 1 and _kind(stage) not in self._laws:
                     batches = partial(self._batches, attached, stage)
@@ -177,7 +177,7 @@ class LanguageModelTiming:
             raise _EnoughError
 
         counted: list[float] = []
-        method, subset = self._config.method, self._probed
+        method, subset = self._runs.attached_method, self._probed
         attach = partial(method.attach, self._model, subset)
         runs = [StagedRun("A probe", subset, attach, partial(batches, first=at == 0)) for at in range(width)]
         with suppress(_EnoughError):

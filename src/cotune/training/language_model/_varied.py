@@ -79,7 +79,7 @@ class VariedRuns(PartRuns):
         """Count the parameters that a run on a subset trains; loads no weights."""
         # Methods have parameters of each task or of none: only how many there are matters.
         if len(subset) not in self._counted:
-            with self.config.method.attach(self._skeleton, subset) as attached:
+            with self.attached_method.attach(self._skeleton, subset) as attached:
                 self._counted[len(subset)] = sum(parameter.numel() for parameter in attached.parameters)
         return self._counted[len(subset)]
 
@@ -91,4 +91,4 @@ class VariedRuns(PartRuns):
     def _skeleton(self) -> LanguageModel:
         if self._original is not None:
             return self._original._skeleton
-        return self.config.skeleton(self._base, self._data.encoder)
+        return super()._skeleton

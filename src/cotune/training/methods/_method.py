@@ -169,6 +169,21 @@ class Method(Config):
         """Return the method with what nobody set and the model decides; by default as it is."""
         return self
 
+    above_alone: ClassVar[bool] = False
+    """Whether it can be put on the upper layers of a model alone."""
+
+    def above(self, layers: Sequence[int], *, decoder: bool = False) -> Self:
+        """Return the method on some layers alone, where it can be (:attr:`above_alone`).
+
+        Parameters
+        ----------
+        layers : sequence of int
+            Places of the layers, from 0.
+        decoder : bool
+            Whether they are those of the decoder of a model that has an encoder too.
+        """
+        raise NotImplementedError
+
     @property
     def is_plain_lora(self) -> bool:
         """Whether all that a run trains is one LoRA, in one stage, which sees activations as they are."""

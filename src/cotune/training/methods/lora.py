@@ -32,6 +32,7 @@ class Lora(Method):
     model_config = ConfigDict(extra="allow")
 
     sized_by: ClassVar[str | None] = "r"
+    above_alone: ClassVar[bool] = True
 
     r: PositiveInt = 8
     """Rank of the update."""
@@ -68,6 +69,13 @@ class Lora(Method):
         factor = size / self.r
         changes = {"r": size, "alpha": self.alpha * factor, **rescaled(self.options, factor)}
         return self.model_copy(update=changes)
+
+    def above(self, layers: Sequence[int], *, decoder: bool = False) -> Self:
+        """Return the LoRA on some layers alone, in PEFT's own words; see :meth:`Method.above`."""
+        named = {"layers_to_transform": list(layers)}
+        # PEFT counts the layers of encoder and decoder alike.
+        of_encoder = {"exclude_modules": r"(.*\.)?encoder\..*"} if decoder else {}
+        return self.model_validate({**self.model_dump(), **named, **of_encoder})
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

@@ -1,0 +1,265 @@
+"""What crosses the boundary of a frozen model, computed once for every example and read by all runs.
+
+The states of examples that a study trains on and scores lie in one file, which all processes map into their
+memory. What prompts of a task begin with, most often the instruction, lies there once, and so does a prompt
+that is asked with several choices. Examples that are not there are computed when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cotune._files import new_file
+from cotune.exceptions import InputError
+from cotune.models._frozen import FrozenModel
+from cotune.models.batching import shared_prefix
+from cotune.models.boundary import Boundary
+from cotune.models.encoding import Encoded
+from cotune.models.exactness import REFUSALS, tolerance
+
+_SHARED = 8
+"""Fewest tokens that prompts of a group begin with for them to lie there once."""
+_CHECKED = 1 << 22
+"""Bytes that go into the checksum at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """First row and number of the states of each part of an example."""
+
+    opening: tuple[int, int]
+    prompt: tuple[int, int]
+    target: tuple[int, int]
+
+    def rows(self) -> NDArray[np.intp]:
+        parts = (self.opening, self.prompt, self.target)
+        return np.concatenate([np.arange(first, first + n) for first, n in parts])
+
+
+class Layout:
+    """Which examples' states are kept, and in which row each lies; the same for the same examples.
+
+    Parameters
+    ----------
+    seq2seq : bool
+        Whether it is an encoder, which reads both ways: then prompts alone have states, and share none.
+    most_rows : int
+        No more are kept; of examples that there is no room for, those added first stay.
+    """
+
+    def __init__(self, *, seq2seq: bool, most_rows: int) -> None:
+        self._seq2seq, self._most = seq2seq, most_rows
+        self._openings: dict[tuple[int, ...], tuple[int, int]] = {}
+        self._prompts: dict[tuple[int, ...], tuple[int, int]] = {}
+        self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], _Place] = {}
+        self.n_rows = 0
+        """Tokens whose states are kept."""
+        self.kept: list[Encoded] = []
+        """The examples they are of, each once."""
+        self.n_left_out = 0
+        """Examples there was no room for."""
+
+    def add(self, examples: Iterable[Encoded], opening: tuple[int, ...] = ()) -> None:
+        """Keep the states of examples as far as there is room.
+
+        Parameters
+        ----------
+        examples : iterable of Encoded
+            Those needed most come first.
+        opening : tuple of int
+            What the prompts of all of them begin with; see :func:`opening_of`.
+        """
+        opening = () if self._seq2seq else opening
+        for example in examples:
+            key = self._key(example)
+            if key in self._places:
+                continue
+            sizes = len(opening), len(example.prompt) - len(opening), len(key[1])
+            known = self._openings.get(opening), self._prompts.get(example.prompt), None
+            fresh = sum(size for size, one in zip(sizes, known, strict=True) if one is None)
+            if self.n_rows + fresh > self._most:
+                self.n_left_out += 1
+                continue
+            first, second, third = (one or self._take(n) for one, n in zip(known, sizes, strict=True))
+            self._openings[opening], self._prompts[example.prompt] = first, second
+            self._places[key] = _Place(first, second, third)
+            self.kept.append(example)
+
+    def _take(self, n: int) -> tuple[int, int]:
+        self.n_rows += n
+        return self.n_rows - n, n
+
+    def _key(self, example: Encoded) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        # The last token of a target is predicted and predicts nothing.
+        return example.prompt, () if self._seq2seq else example.target[:-1]
+
+    def rows(self, example: Encoded) -> NDArray[np.intp] | None:
+        """Return the row of each of an example's tokens in their order; None where they are not kept."""
+        found = self._places.get(self._key(example))
+        return None if found is None else found.rows()
+
+
+def opening_of(examples: Iterable[Encoded]) -> tuple[int, ...]:
+    """Return what the prompts of all examples begin with, where it is long enough to lie apart."""
+    prompts = [example.prompt for example in examples]
+    n = shared_prefix(prompts) if prompts else 0
+    return prompts[0][:n] if n >= _SHARED else ()
+
+
+class FrozenPrefix:
+    """The lower part of a model for passes that start above it; see :class:`cotune.models.batching.Below`.
+
+    Parameters
+    ----------
+    model : FrozenModel
+        The model.
+    boundary : Boundary
+        Where it is parted.
+    layout : Layout
+        Whose states are kept.
+    """
+
+    def __init__(self, model: FrozenModel, boundary: Boundary, layout: Layout) -> None:
+        self._model, self.boundary, self._layout = model, boundary, layout
+        self._kept = torch.empty((0, boundary.width), dtype=model.base.dtype)
+
+    def check(self) -> None:
+        """Try on two short examples whether passes from states give what passes from tokens give.
+
+        Raises
+        ------
+        InputError
+            If they do not: layers of the architecture pass more on than one state a token.
+        """
+        model = self._model
+        drawn = torch.randint(0, model.vocabulary_size, (2, 12), generator=torch.Generator().manual_seed(0))
+        examples = [Encoded(tuple(row[:8]), tuple(row[8:])) for row in drawn.tolist()]
+        with torch.inference_mode(), model.autocast():
+            with model.starting_above(None):
+                plain = model.target_losses(model.base, model.batch(examples))
+            try:
+                with model.starting_above(self):
+                    parted = model.target_losses(model.base, model.batch(examples))
+            except REFUSALS:
+                parted = plain.new_full(plain.shape, torch.nan)
+        if not torch.allclose(plain, parted, rtol=tolerance(model), atol=tolerance(model)):
+            raise InputError(
+                f"learner.adapt_from: layers of the architecture {model.base.config.model_type!r} pass on "
+                "more than one state a token, so that none can be left out; take adapt_from away."
+            )
+
+    def keep(self) -> None:
+        """Compute the states that are kept, in memory."""
+        self._kept = self._fill(torch.empty(self._shape, dtype=self._kept.dtype))
+
+    def store(self, path: Path) -> None:
+        """Compute the states that are kept into a file, and map it.
+
+        The states come first, so that they can be mapped as they lie; a line of JSON follows with their shape
+        and checksum.
+        """
+        with new_file(path) as fresh:
+            told = {"shape": list(self._shape), "crc32": _checksum(self._fill(self._mapped(fresh, own=True)))}
+            with fresh.open("ab") as stream:
+                stream.write(b"\n" + json.dumps(told).encode())
+        self.open(path)
+
+    def open(self, path: Path) -> bool:
+        """Map a file of states; return whether it is what was stored, and else leave it."""
+        try:
+            with path.open("rb") as stream:
+                stream.seek(self._shape[0] * self._shape[1] * self._kept.itemsize)
+                told = json.loads(stream.read())
+            kept = self._mapped(path)
+            whole: bool = told == {"shape": list(self._shape), "crc32": _checksum(kept)}
+        except (OSError, ValueError, RuntimeError):
+            return False
+        if whole:
+            self._kept = kept
+        return whole
+
+    def _mapped(self, path: Path, *, own: bool = False) -> torch.Tensor:
+        rows, width = self._shape
+        flat = torch.from_file(str(path), shared=own, size=rows * width, dtype=self._kept.dtype)
+        return flat.view(rows, width)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self._layout.n_rows, self.boundary.width
+
+    def _fill(self, kept: torch.Tensor) -> torch.Tensor:
+        examples = self._layout.kept
+        for indices in self._model.chunks(examples, self._model.batch_tokens):
+            chosen = [examples[i] for i in indices]
+            for example, states in zip(chosen, self._compute(chosen), strict=True):
+                kept[torch.from_numpy(self._layout.rows(example))] = states.to(kept.dtype)
+        return kept
+
+    def _compute(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
+        """Compute in one pass the states of examples, each of shape (tokens, width)."""
+        batch = self._model.laid(examples)
+        states = self.boundary.states(batch.to(self._model.device).inputs).cpu()
+        place = batch.inputs.get("position_ids")
+        found = [states[0, :0]] * len(examples)
+        for at, owner in enumerate(batch.owner.numpy()):
+            for example in np.unique(owner[owner >= 0]):
+                own = np.flatnonzero(owner == example)
+                # What the examples of a row begin with stands before them all.
+                n_before = 0 if place is None else int(place[at, own[0]])
+                found[example] = states[at, np.concatenate([np.arange(n_before), own])]
+        return found
+
+    def states(self, examples: Sequence[Encoded], owner: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """Return the states of chosen tokens; see :meth:`cotune.models.batching.Below.states`."""
+        used = sorted(set(np.unique(owner.numpy()).tolist()) - {-1})
+        rows = {index: self._layout.rows(examples[index]) for index in used}
+        missing = [index for index in used if rows[index] is None]
+        first = np.zeros(len(examples) + 1, dtype=np.intp)  # the last is that of padding
+        pool: list[NDArray[np.intp]] = [np.zeros(1, dtype=np.intp)]
+        n = 1
+        for index, of_example in rows.items():
+            if of_example is not None:
+                first[index], n = n, n + len(of_example)
+                pool.append(of_example)
+        at = torch.from_numpy(first)[owner] + torch.where(owner < 0, 0, place)
+        if missing:
+            at[torch.isin(owner, torch.tensor(missing))] = 0
+        flat = torch.from_numpy(np.concatenate(pool))[at.flatten()]
+        states = self._kept[flat] if len(self._kept) else self._kept.new_zeros(len(flat), self._shape[1])
+        states = states.view(*owner.shape, -1)
+        for index, computed in zip(missing, self._in_passes([examples[i] for i in missing]), strict=True):
+            own = owner == index
+            states[own] = computed[place[own]].to(states.dtype)
+        return states
+
+    def _in_passes(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
+        """Compute the states of examples, in as many passes as they take."""
+        found = [self._kept[:0]] * len(examples)
+        for indices in self._model.chunks(examples, self._model.batch_tokens) if examples else ():
+            for index, states in zip(indices, self._compute([examples[i] for i in indices]), strict=True):
+                found[index] = states
+        return found
+
+    def above(
+        self, inputs: Mapping[str, Any], states: torch.Tensor
+    ) -> AbstractContextManager[Mapping[str, Any]]:
+        """Let passes start from states; see :meth:`Boundary.above`."""
+        return self.boundary.above(inputs, states)
+
+
+def _checksum(states: torch.Tensor) -> int:
+    found = 0
+    flat = states.flatten().view(torch.uint8).numpy()
+    for first in range(0, len(flat), _CHECKED):
+        found = zlib.crc32(flat[first : first + _CHECKED].tobytes(), found)
+    return found
