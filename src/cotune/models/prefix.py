@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Layout:
         self._openings: dict[tuple[int, ...], tuple[int, int]] = {}
         self._prompts: dict[tuple[int, ...], tuple[int, int]] = {}
         self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], _Place] = {}
+        self._numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         self.n_rows = 0
         """Tokens whose states are kept."""
         self.kept: list[Encoded] = []
@@ -93,6 +95,7 @@ class Layout:
             first, second, third = (one or self._take(n) for one, n in zip(known, sizes, strict=True))
             self._openings[opening], self._prompts[example.prompt] = first, second
             self._places[key] = _Place(first, second, third)
+            self._numbers[key] = len(self.kept)
             self.kept.append(example)
 
     def _take(self, n: int) -> tuple[int, int]:
@@ -102,6 +105,10 @@ class Layout:
     def _key(self, example: Encoded) -> tuple[tuple[int, ...], tuple[int, ...]]:
         # The last token of a target is predicted and predicts nothing.
         return example.prompt, () if self._seq2seq else example.target[:-1]
+
+    def number(self, example: Encoded) -> int | None:
+        """Return the place of an example among those kept; None where it is not."""
+        return self._numbers.get(self._key(example))
 
     def rows(self, example: Encoded) -> NDArray[np.intp] | None:
         """Return the row of each of an example's tokens in their order; None where they are not kept."""
@@ -132,6 +139,7 @@ class FrozenPrefix:
     def __init__(self, model: FrozenModel, boundary: Boundary, layout: Layout) -> None:
         self._model, self.boundary, self._layout = model, boundary, layout
         self._kept = torch.empty((0, boundary.width), dtype=model.base.dtype)
+        self._done: set[int] = set()
 
     def check(self) -> None:
         """Try on two short examples whether passes from states give what passes from tokens give.
@@ -158,9 +166,40 @@ class FrozenPrefix:
                 "more than one state a token, so that none can be left out; take adapt_from away."
             )
 
-    def keep(self) -> None:
-        """Compute the states that are kept, in memory."""
-        self._kept = self._fill(torch.empty(self._shape, dtype=self._kept.dtype))
+    def keep(self, examples: Iterable[Encoded] | None = None) -> int:
+        """Compute states in memory, of all that are kept or of some; others wait until they are asked for.
+
+        Returns the number of tokens computed.
+        """
+        self._make_room()
+        return self._compute_parts(self._layout.kept if examples is None else examples)
+
+    def _make_room(self) -> None:
+        if len(self._kept) < self._layout.n_rows:
+            with torch.inference_mode(False):
+                self._kept = torch.empty(self._shape, dtype=self._kept.dtype)
+
+    def _compute_parts(self, examples: Iterable[Encoded]) -> int:
+        """Compute the parts that examples are in, which are the same whoever asks first."""
+        numbers = {self._layout.number(example) for example in examples}
+        wanted = {self._part_of[number] for number in numbers if number is not None} - self._done
+        n_tokens = 0
+        for part in sorted(wanted):
+            chosen = [self._layout.kept[number] for number in self._parts[part]]
+            for example, states in zip(chosen, self._compute(chosen), strict=True):
+                self._kept[torch.from_numpy(self._layout.rows(example))] = states.to(self._kept.dtype)
+            n_tokens += sum(map(len, chosen))
+        self._done |= wanted
+        return n_tokens
+
+    @cached_property
+    def _parts(self) -> list[list[int]]:
+        """Numbers of the examples that are computed in one pass."""
+        return list(self._model.chunks(self._layout.kept, self._model.row_tokens))
+
+    @cached_property
+    def _part_of(self) -> dict[int, int]:
+        return {number: at for at, part in enumerate(self._parts) for number in part}
 
     def store(self, path: Path) -> None:
         """Compute the states that are kept into a file, and map it.
@@ -169,7 +208,9 @@ class FrozenPrefix:
         and checksum.
         """
         with new_file(path) as fresh:
-            told = {"shape": list(self._shape), "crc32": _checksum(self._fill(self._mapped(fresh, own=True)))}
+            self._kept, self._done = self._mapped(fresh, own=True), set()
+            self.keep()
+            told = {"shape": list(self._shape), "crc32": _checksum(self._kept)}
             with fresh.open("ab") as stream:
                 stream.write(b"\n" + json.dumps(told).encode())
         self.open(path)
@@ -185,7 +226,7 @@ class FrozenPrefix:
         except (OSError, ValueError, RuntimeError):
             return False
         if whole:
-            self._kept = kept
+            self._kept, self._done = kept, set(range(len(self._parts)))
         return whole
 
     def _mapped(self, path: Path, *, own: bool = False) -> torch.Tensor:
@@ -196,14 +237,6 @@ class FrozenPrefix:
     @property
     def _shape(self) -> tuple[int, int]:
         return self._layout.n_rows, self.boundary.width
-
-    def _fill(self, kept: torch.Tensor) -> torch.Tensor:
-        examples = self._layout.kept
-        for indices in self._model.chunks(examples, self._model.batch_tokens):
-            chosen = [examples[i] for i in indices]
-            for example, states in zip(chosen, self._compute(chosen), strict=True):
-                kept[torch.from_numpy(self._layout.rows(example))] = states.to(kept.dtype)
-        return kept
 
     def _compute(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
         """Compute in one pass the states of examples, each of shape (tokens, width)."""
@@ -221,9 +254,10 @@ class FrozenPrefix:
 
     def states(self, examples: Sequence[Encoded], owner: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """Return the states of chosen tokens; see :meth:`cotune.models.batching.Below.states`."""
+        self._make_room()
         used = sorted(set(np.unique(owner.numpy()).tolist()) - {-1})
+        self._compute_parts(examples[index] for index in used)
         rows = {index: self._layout.rows(examples[index]) for index in used}
-        missing = [index for index in used if rows[index] is None]
         first = np.zeros(len(examples) + 1, dtype=np.intp)  # the last is that of padding
         pool: list[NDArray[np.intp]] = [np.zeros(1, dtype=np.intp)]
         n = 1
@@ -231,15 +265,16 @@ class FrozenPrefix:
             if of_example is not None:
                 first[index], n = n, n + len(of_example)
                 pool.append(of_example)
+        outside = [index for index in used if rows[index] is None]
         at = torch.from_numpy(first)[owner] + torch.where(owner < 0, 0, place)
-        if missing:
-            at[torch.isin(owner, torch.tensor(missing))] = 0
+        if outside:
+            at[torch.isin(owner, torch.tensor(outside))] = 0
         flat = torch.from_numpy(np.concatenate(pool))[at.flatten()]
         states = self._kept[flat] if len(self._kept) else self._kept.new_zeros(len(flat), self._shape[1])
         states = states.view(*owner.shape, -1)
-        for index, computed in zip(missing, self._in_passes([examples[i] for i in missing]), strict=True):
+        for index, computed in zip(outside, self._in_passes([examples[i] for i in outside]), strict=True):
             own = owner == index
-            states[own] = computed[place[own]].to(states.dtype)
+            states[own] = computed[place[own]]
         return states
 
     def _in_passes(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
@@ -247,7 +282,7 @@ class FrozenPrefix:
         found = [self._kept[:0]] * len(examples)
         for indices in self._model.chunks(examples, self._model.batch_tokens) if examples else ():
             for index, states in zip(indices, self._compute([examples[i] for i in indices]), strict=True):
-                found[index] = states
+                found[index] = states.to(self._kept.dtype)
         return found
 
     def above(

@@ -164,12 +164,10 @@ class LowerLayers:
             self._prefix = prefix
 
     def of(self, model: LanguageModel) -> FrozenPrefix:
-        """Return what passes start from: states in the file of :meth:`prepare`, or else in memory."""
+        """Return what passes start from: states in the file of :meth:`prepare`, or in memory as asked for."""
         if self._prefix is None:
             prefix = self._fresh(model)
-            if self._file is None:
-                prefix.keep()
-            elif not prefix.open(self._file):
+            if self._file is not None and not prefix.open(self._file):
                 prefix.store(self._file)
             self._prefix = prefix
         return self._prefix

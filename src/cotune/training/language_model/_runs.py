@@ -201,7 +201,9 @@ class LanguageModelRuns:
     @cached_property
     def attached_method(self) -> Method:
         """The method as it is put on the base: on the upper layers alone, if so it is."""
-        return self.config.method if self.kept_states is None else self.kept_states.upper.put(self.config.method)
+        return (
+            self.config.method if self.kept_states is None else self.kept_states.upper.put(self.config.method)
+        )
 
     @cached_property
     def kept_states(self) -> LowerLayers | None:
