@@ -271,7 +271,7 @@ class FrozenPrefix:
             at[torch.isin(owner, torch.tensor(outside))] = 0
         flat = torch.from_numpy(np.concatenate(pool))[at.flatten()]
         states = self._kept[flat] if len(self._kept) else self._kept.new_zeros(len(flat), self._shape[1])
-        states = states.view(*owner.shape, -1)
+        states = states.view(*owner.shape, -1).masked_fill_((owner < 0)[..., None], 0)
         for index, computed in zip(outside, self._in_passes([examples[i] for i in outside]), strict=True):
             own = owner == index
             states[own] = computed[place[own]]

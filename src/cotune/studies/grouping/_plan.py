@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from cotune.findings.comparison import CONVERGED, choosable
-from cotune.findings.wording import count, duration
+from cotune.findings.wording import count, duration, size
 from cotune.studies.engine import Costs, StagePlan, Usage, peak_memory
 from cotune.studies.grouping._comparison import ArmRuns
 from cotune.studies.grouping._design import GroupingDesign
@@ -30,10 +31,12 @@ from cotune.studies.grouping._timing import RunTimes
 from cotune.studies.grouping._until import most_seeds
 from cotune.studies.grouping.arms import BASELINES, learner_of
 from cotune.studies.grouping.config import ComparisonConfig
+from cotune.training.below import KeptStates, StatesLearner
 from cotune.training.learner import Subset
 from cotune.training.varied import WarmLearner
 
 _COMPARISON = "comparison"
+_STATES = "layers below"
 _RECORD_BYTES = 20_000
 
 Runs = Sequence[GroupingStudyRun]
@@ -78,7 +81,8 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         most, note = _most(config.comparison, arms, costs, known)
         told = detect_note(config.comparison, study.tasks, most, known.comparison)
         notes += [sentence for sentence in (note, told) if sentence]
-    start = costs.start_stage(study.shared)
+    start = (*costs.states_stage(study.shared), *costs.start_stage(study.shared))
+    notes += costs.states_notes
     usage = None
     if costs.times is not None:
         arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
@@ -87,7 +91,10 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         usage = Usage(
             process_bytes=peak_memory(),
             processes_beside=1,
-            kept_bytes=kept * costs.times.kept_bytes + arrays + _RECORD_BYTES * len(every),
+            kept_bytes=kept * costs.times.kept_bytes
+            + arrays
+            + _RECORD_BYTES * len(every)
+            + (0 if costs.states is None else costs.states.n_bytes),
             alone_seconds=sum(stage.cpu_seconds or 0.0 for stage in start),
         )
     return Costs(len(learner.tasks), (*start, *stages), usage, tuple(notes))
@@ -146,6 +153,33 @@ class _Costs:
         if self.times is None:
             return None if runs else 0.0
         return sum(self.times.of(run, only_scored=run in self._beside) for run in runs)
+
+    @cached_property
+    def states(self) -> KeptStates | None:
+        """What is kept of the layers below all that is trained; None where there are none."""
+        return self._learner.kept_states if isinstance(self._learner, StatesLearner) else None
+
+    @property
+    def states_notes(self) -> list[str]:
+        """Say what of the layers below is computed once."""
+        kept = self.states
+        if kept is None:
+            return []
+        left_out = f"; there is no room for {kept.n_left_out} more, which every run computes anew"
+        return [
+            f"What {kept.n_below} of {kept.n_layers} layers make of {count(kept.n_examples, 'example')} is "
+            f"computed once and takes {size(kept.n_bytes)}{left_out if kept.n_left_out else ''}."
+        ]
+
+    def states_stage(self, shared: Path) -> tuple[StagePlan, ...]:
+        """Count the computation of what lies below all that is trained, which one process does."""
+        kept = self.states
+        if kept is None:
+            return ()
+        if kept.stored(shared):
+            return (StagePlan(_STATES, 1, 0, 0, 0.0, stored=1),)
+        seconds = None if self.times is None else self.times.below * kept.n_tokens
+        return (StagePlan(_STATES, 1, 0, 0, seconds),)
 
     def start_stage(self, shared: Path) -> tuple[StagePlan, ...]:
         """Count the run that all others start from: it is not scored, and only one process trains it."""

@@ -42,6 +42,8 @@ class FitTiming:
         A run as small as any.
     """
 
+    below = 0.0
+
     def __init__(self, learner: Learner, run: FitRun) -> None:
         timed_fit(learner, run, 1)
         short, _ = timed_fit(learner, run, 1)
@@ -97,6 +99,12 @@ class RunTimes:
         first = next(iter(self._timings.values()), None)
         own = self._timings.get("", first)
         return 0 if own is None else own.kept_bytes
+
+    @property
+    def below(self) -> float:
+        """Seconds of a token in the layers below what the learner trains."""
+        own = self._timings.get("")
+        return 0.0 if own is None else own.below
 
     def training(self, subset: Subset, steps: int) -> float:
         """Return the seconds of training by the learner's own method."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import InputError
+from cotune.training.below import KeptStates
 
 if TYPE_CHECKING:
     from cotune.models import Encoded, LanguageModel
@@ -81,6 +82,8 @@ class LowerLayers:
         The layers above.
     skeleton : LanguageModel
         The model without numbers.
+    tasks : sequence of str
+        All tasks.
     examples : callable
         Gives by task what is kept: what likelihoods are asked of first, then what is trained on.
     config : LanguageModelSettings
@@ -93,13 +96,15 @@ class LowerLayers:
         self,
         upper: Upper,
         skeleton: LanguageModel,
+        tasks: Sequence[str],
         examples: Callable[[], Sequence[Sequence[Sequence[Encoded]]]],
         config: LanguageModelSettings,
         base: Path,
     ) -> None:
         from cotune.models.boundary import Boundary
 
-        self.upper, self._examples, self._config, self._base = upper, examples, config, base
+        self.upper, self._tasks, self._examples = upper, tasks, examples
+        self._config, self._base = config, base
         half = config.resolved_precision(base) == "bf16"
         self._row_bytes = Boundary(skeleton, upper.n_below).width * (2 if half else 4)
         self._file: Path | None = None
@@ -121,11 +126,26 @@ class LowerLayers:
                 "adapter would give something else at every step; set training.dropout to 0."
             )
 
-    def fingerprint(self, tasks: Mapping[str, str]) -> str:
-        """Return a hash of all that the kept states depend on, given those of the tasks."""
+    def file(self, task_fingerprint: Callable[[str], str]) -> str:
+        """Return what the file is called: by a hash of all that the kept states depend on."""
         of_model = self._config.fingerprint(self._base)
         told = [of_model, self.upper.n_below, self._config.cache_bytes, self._config.method.demonstrations]
-        return hashlib.sha256(json.dumps([*told, tasks], sort_keys=True).encode()).hexdigest()[:32]
+        tasks = {name: task_fingerprint(name) for name in self._tasks}
+        digest = hashlib.sha256(json.dumps([*told, tasks], sort_keys=True).encode()).hexdigest()
+        return f"states-{digest[:32]}.bin"
+
+    def told(self, task_fingerprint: Callable[[str], str]) -> KeptStates:
+        """Say what is kept, and where."""
+        kept = self.layout.kept
+        return KeptStates(
+            self.file(task_fingerprint),
+            self.upper.n_below,
+            self.upper.n_layers,
+            n_examples=len(kept),
+            n_tokens=sum(map(len, kept)),
+            n_bytes=self.n_bytes,
+            n_left_out=self.layout.n_left_out,
+        )
 
     @cached_property
     def layout(self) -> Layout:

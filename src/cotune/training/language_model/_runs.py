@@ -26,6 +26,7 @@ from cotune.models import locate_model
 from cotune.tasks import SampleAnswer, Task
 from cotune.training._log import TrainingLog, total_counts
 from cotune.training.batches import TaskBatch
+from cotune.training.below import KeptStates
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._below import LowerLayers, Upper
 from cotune.training.language_model._settings import LanguageModelSettings
@@ -155,8 +156,8 @@ class LanguageModelRuns:
         if self.attached_method.wants_trial:
             with self.attached_method.attach(self._skeleton, self.tasks):
                 pass
-        if self.kept_states is not None:
-            self.kept_states.check_dropout(self._skeleton, self.config.training.dropout)
+        if self.lower is not None:
+            self.lower.check_dropout(self._skeleton, self.config.training.dropout)
         return merge_notes(
             self._data.check(),
             {task.name: gold_notes(task, encoder, self.config, "train") for task in tasks},
@@ -195,23 +196,21 @@ class LanguageModelRuns:
         """
         if self._start is None:
             self._start = stored_start(self._start_file(folder), self._train_start)
-        if self.kept_states is not None:
-            self.kept_states.prepare(self._states_file(folder), lambda: self.model)
+        if self.lower is not None:
+            self.lower.prepare(folder / self.lower.file(self.task_fingerprint), lambda: self.model)
 
     @cached_property
     def attached_method(self) -> Method:
         """The method as it is put on the base: on the upper layers alone, if so it is."""
-        return (
-            self.config.method if self.kept_states is None else self.kept_states.upper.put(self.config.method)
-        )
+        return self.config.method if self.lower is None else self.lower.upper.put(self.config.method)
 
     @cached_property
-    def kept_states(self) -> LowerLayers | None:
+    def lower(self) -> LowerLayers | None:
         """What lies below the adapter; None where it is on all layers."""
         if self.config.adapt_from is None:
             return None
         upper = Upper.of(self._skeleton, self.config.adapt_from)
-        return LowerLayers(upper, self._skeleton, self._read_again, self.config, self._base)
+        return LowerLayers(upper, self._skeleton, self.tasks, self._read_again, self.config, self._base)
 
     def _read_again(self) -> list[list[list[Encoded]]]:
         """Return by task what runs read again and again: what is scored, then what is trained on."""
@@ -224,14 +223,14 @@ class LanguageModelRuns:
 
     def _from_states(self) -> AbstractContextManager[None]:
         """Let losses and likelihoods start above what all runs have in common, where there is such."""
-        if self.kept_states is None:
+        if self.lower is None:
             return nullcontext()
-        return self.model.starting_above(self.kept_states.of(self.model))
+        return self.model.starting_above(self.lower.of(self.model))
 
-    def _states_file(self, folder: Path) -> Path:
-        assert self.kept_states is not None
-        tasks = {name: self.task_fingerprint(name) for name in self.tasks}
-        return folder / f"states-{self.kept_states.fingerprint(tasks)}.bin"
+    @property
+    def kept_states(self) -> KeptStates | None:
+        """What is kept of the layers below the adapter; see :class:`cotune.training.below.StatesLearner`."""
+        return None if self.lower is None else self.lower.told(self.task_fingerprint)
 
     def _start_file(self, folder: Path) -> Path:
         return folder / f"warm-{self.fingerprint}.safetensors"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
 from itertools import islice
@@ -43,6 +43,7 @@ class LanguageModelTiming:
     """
 
     kept_bytes: int
+    below = 0.0
 
     def __init__(self, runs: SideBySideRuns) -> None:
         self._runs, self._config = runs, runs.config
@@ -119,10 +120,11 @@ class LanguageModelTiming:
 
     def _measure(self) -> None:
         method, subset, width = self._runs.attached_method, self._probed, self._runs.side_by_side
+        self._measure_below()
         with self._runs._from_states(), method.attach(self._model, subset) as attached:
             for stage in method.stages(1, self._config.training, subset):
                 if width == 1 and _kind(stage) not in self._laws:
-                    batches = partial(self._batches, attached, stage)
+                    batches = partial(self._batches, attached.prompt_ids, stage)
                     law = measure_steps(self._model, attached, stage, batches, self._held_of)
                     self._laws[_kind(stage)] = law
             attached.module.eval()
@@ -140,6 +142,23 @@ class LanguageModelTiming:
         middle = len(by_length) // 2
         return tuple(sorted(by_length[max(middle - 1, 0) : middle + 1]))
 
+    def _measure_below(self) -> None:
+        """Compute what lies below the adapter of all examples that are tried, so that it is there then."""
+        if self._runs.lower is None:
+            return
+        prefix = self._runs.lower.of(self._model)
+        (stage,) = self._config.method.stages(1, self._config.training, self._probed)
+        tried = [
+            encoded for task in self._probed for encoded in self._data.encoded(task, "validation")[:MORE]
+        ]
+        for size in (FEW, min(MORE, max(stage.training.batch_size, FEW))):
+            for batch in islice(self._batches(lambda _: (), stage, size), 2):
+                tried += batch
+        prefix.keep(tried[:1])  # what is made once is not to count
+        begin = clock()
+        n_tokens = prefix.keep(tried)
+        self.below = (clock() - begin) / n_tokens if n_tokens else 0.0
+
     def _measure_answers(self, attached: Attached) -> AnswerLaws:
         examples = [
             (example, encoded.under(attached.prompt_ids(task)))
@@ -150,14 +169,16 @@ class LanguageModelTiming:
         writes = any(get_metric(task.metric).needs == "text" for task in tasks.values())
         return measure_answers(self._model, attached.module, [e for _, e in examples], writes=writes)
 
-    def _batches(self, attached: Attached, stage: Stage, examples: int) -> Iterator[TaskBatch]:
+    def _batches(
+        self, prompt_ids: Callable[[str], tuple[int, ...]], stage: Stage, examples: int
+    ) -> Iterator[TaskBatch]:
         alike = min(stage.training.tasks_per_batch, examples)
         training = stage.training.model_copy(update={"batch_size": examples, "tasks_per_batch": alike})
         return self._data.batches(
             stage.tasks or self._probed,
             training,
             0,
-            prompt_ids=attached.prompt_ids,
+            prompt_ids=prompt_ids,
             context=self._model.context,
         )
 
@@ -167,8 +188,8 @@ class LanguageModelTiming:
         begun: list[float] = []
 
         def batches(attached: Attached, of_run: Stage, *, first: bool) -> Iterator[TaskBatch]:
-            few = list(islice(self._batches(attached, of_run, FEW), 2))
-            for batch in (*few, next(self._batches(attached, of_run, more))):
+            few = list(islice(self._batches(attached.prompt_ids, of_run, FEW), 2))
+            for batch in (*few, next(self._batches(attached.prompt_ids, of_run, more))):
                 if first:
                     counted.append(self._held_of(batch))
                     begun.append(clock())

@@ -1,0 +1,51 @@
+"""Learners that compute once, for all runs, what lies below all that they train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from cotune._repr import Brief
+from cotune.training.learner import Learner
+
+
+@dataclass(frozen=True)
+class KeptStates(Brief):
+    """What the layers below an adapter make of examples, kept for all runs.
+
+    Parameters
+    ----------
+    file : str
+        What the file of it is called in the folder that runs share.
+    n_below, n_layers : int
+        Layers below the adapter, and layers in all.
+    n_examples, n_tokens : int
+        Examples kept, and their tokens, counted one by one.
+    n_bytes : int
+        What they take.
+    n_left_out : int
+        Examples there is no room for, which every run computes anew.
+    """
+
+    file: str
+    n_below: int
+    n_layers: int
+    n_examples: int
+    n_tokens: int
+    n_bytes: int
+    n_left_out: int
+
+    def stored(self, folder: Path) -> bool:
+        """Whether they are in a folder already."""
+        return (folder / self.file).is_file()
+
+
+@runtime_checkable
+class StatesLearner(Learner, Protocol):
+    """A learner that may have layers below all that it trains."""
+
+    @property
+    def kept_states(self) -> KeptStates | None:
+        """What is kept of them; None where every layer is trained on."""
+        ...
