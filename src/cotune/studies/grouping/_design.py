@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cotune.answering import ChoiceConfig, InContextConfig
+from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine import Prompting, RunRecord, StageUsage, Study
 from cotune.studies.grouping._comparison import ArmRuns
@@ -14,6 +15,7 @@ from cotune.studies.grouping._runs import (
     BranchedRun,
     FitRun,
     GroupingStudyRun,
+    measures_affinity,
     patience_of,
     run_key,
     variation_of,
@@ -22,6 +24,7 @@ from cotune.studies.grouping.arms import BASELINES
 from cotune.studies.grouping.config import ComparisonConfig, GroupingStudyConfig
 from cotune.training.language_model import LanguageModelConfig
 from cotune.training.learner import Learner, LearnerConfig, SideBySideLearner, SplitsLearner
+from cotune.training.proxy import ProxiedLearner, Proxy
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,27 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
     def learner(self) -> Learner:
         """The learner; it loads no model before it is used."""
         return self.options.build(self.tasks, self.base)
+
+    @cached_property
+    def affinity_learner(self) -> Learner:
+        """What affinity is estimated by: the learner, or what stands in for it.
+
+        Raises
+        ------
+        InputError
+            If nothing can stand in for the learner.
+        """
+        return proxy_of(self.learner, self.config.affinity.proxy)
+
+    @property
+    def learners(self) -> list[Learner]:
+        """The learner, and what stands in for it."""
+        own, other = self.learner, self.affinity_learner
+        return [own] if other is own else [other, own]
+
+    def learner_of(self, run: GroupingStudyRun) -> Learner:
+        """Return what does a run, but for its variation."""
+        return self.affinity_learner if measures_affinity(run) else self.learner
 
     @property
     def model(self) -> LearnerConfig:
@@ -64,7 +88,7 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
 
     def key(self, run: GroupingStudyRun) -> str:
         """Hash learner, data of the run's tasks, and the run's fields."""
-        return run_key(run, self.learner)
+        return run_key(run, self.learner_of(run))
 
     def batches(self, runs: Sequence[GroupingStudyRun]) -> list[Sequence[GroupingStudyRun]]:
         """Put fits that train side by side into passes as wide as the learner can.
@@ -74,7 +98,6 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         """
         twins = self._twins(runs)
         scored_beside = set(twins.values())
-        own = self.learner.side_by_side if isinstance(self.learner, SideBySideLearner) else 1
         alike: dict[tuple[object, ...], list[FitRun]] = {}
         batches: list[Sequence[GroupingStudyRun]] = []
         for run in runs:
@@ -89,6 +112,8 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
                 batches.append((run,))
         for (variation, *_), fits in alike.items():
             # Other methods than LoRA train one at a time, and those who wait can be shared out.
+            learner = self.learner_of(fits[0])
+            own = learner.side_by_side if isinstance(learner, SideBySideLearner) else 1
             width = own if not variation else 1
             passes = [fits[start : start + width] for start in range(0, len(fits), width)]
             batches += [(*fits, *(twins[run] for run in fits if run in twins)) for fits in passes]
@@ -102,7 +127,7 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         test examples for the comparison, whose scores nothing before it sees.
         """
         config = self.config.comparison
-        if config is None or not isinstance(self.learner, SplitsLearner):
+        if config is None or not self._trains_for_both:
             return []
         labels = [0] * len(self.learner.tasks)
         arms = self.compared(config, labels, dict.fromkeys(BASELINES, labels))
@@ -110,15 +135,22 @@ class GroupingDesign(Study[GroupingStudyConfig, GroupingStudyRun]):
         compared = {run for (arm, *_), of_arm in arms.cells.items() if arm in always for run in of_arm}
         return [twin for run in runs if (twin := _on_test(run)) is not None and twin in compared]
 
+    @property
+    def _trains_for_both(self) -> bool:
+        """Whether one training can be scored for the affinity and for the comparison."""
+        return isinstance(self.learner, SplitsLearner) and self.affinity_learner is self.learner
+
     def _twins(self, runs: Sequence[GroupingStudyRun]) -> dict[GroupingStudyRun, FitRun]:
         """Return the runs that are among others on validation examples with those on test examples."""
-        if not isinstance(self.learner, SplitsLearner):
+        if not self._trains_for_both:
             return {}
         asked = set(runs)
         return {run: twin for run in runs if (twin := _on_test(run)) is not None and twin in asked}
 
     def unpaid(self, stages: Sequence[StageUsage]) -> frozenset[str]:
         """Return the keys of runs on test examples whose training one on validation examples has paid."""
+        if not self._trains_for_both:
+            return frozenset()
         records = [record for stage in stages for record in stage.records]
         paid = {_training(record) for record in records if record.identity.get("split") == "validation"}
         return frozenset(
@@ -162,3 +194,18 @@ def _on_test(run: GroupingStudyRun) -> FitRun | None:
     if type(run) is not FitRun or run.split != "validation":
         return None
     return replace(run, split="test")
+
+
+def proxy_of(learner: Learner, proxy: Proxy | None) -> Learner:
+    """Return what stands in for a learner while affinity is estimated; the learner itself without a proxy.
+
+    Raises
+    ------
+    InputError
+        If nothing can.
+    """
+    if proxy is None:
+        return learner
+    if not isinstance(learner, ProxiedLearner):
+        raise InputError("affinity.proxy: only a language model has layers to leave out; take proxy away.")
+    return learner.proxied(proxy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from cotune.studies.grouping._until import most_seeds
 from cotune.studies.grouping.arms import BASELINES, learner_of
 from cotune.studies.grouping.config import ComparisonConfig
 from cotune.training.below import KeptStates, StatesLearner
-from cotune.training.learner import Subset
+from cotune.training.learner import Learner
 from cotune.training.varied import WarmLearner
 
 _COMPARISON = "comparison"
@@ -55,9 +55,11 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         What the store says: which runs are done, which groups they led to, how the arms did.
     """
     config, learner = study.config, study.learner
-    notes = [*config.estimator.plan_notes(learner)]
+    notes = [*config.estimator.plan_notes(study.affinity_learner)]
     arms: ArmRuns | None = None
-    wanted: dict[str, Runs] = {STAGE: known.affinity or config.estimator.planned(learner, config.seed)}
+    wanted: dict[str, Runs] = {
+        STAGE: known.affinity or config.estimator.planned(study.affinity_learner, config.seed)
+    }
     if config.comparison is not None:
         arms = known.arms or _made_up_arms(study, config.comparison)
         notes += _assumed(study, config.comparison, known)
@@ -81,20 +83,17 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         most, note = _most(config.comparison, arms, costs, known)
         told = detect_note(config.comparison, study.tasks, most, known.comparison)
         notes += [sentence for sentence in (note, told) if sentence]
-    start = (*costs.states_stage(study.shared), *costs.start_stage(study.shared))
+    start = costs.alone(study.shared)
     notes += costs.states_notes
     usage = None
-    if costs.times is not None:
+    if costs.measured:
         arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
         # Where a joint part stands is its parameters and two moments of each.
         kept = 0 if arms is None else len(arms.kept(Path())) + 3 * len(arms.joint_parts)
         usage = Usage(
             process_bytes=peak_memory(),
             processes_beside=1,
-            kept_bytes=kept * costs.times.kept_bytes
-            + arrays
-            + _RECORD_BYTES * len(every)
-            + (0 if costs.states is None else costs.states.n_bytes),
+            kept_bytes=kept * costs.kept_bytes + arrays + _RECORD_BYTES * len(every) + costs.states_bytes,
             alone_seconds=sum(stage.cpu_seconds or 0.0 for stage in start),
         )
     return Costs(len(learner.tasks), (*start, *stages), usage, tuple(notes))
@@ -127,13 +126,26 @@ class _Costs:
     """
 
     def __init__(self, study: GroupingDesign, measured: Runs, beside: Container[GroupingStudyRun]) -> None:
-        self._learner, self._beside = study.learner, beside
-        self._start: tuple[Subset, int] | None = None
-        cold = self._learner
-        if isinstance(self._learner, WarmLearner) and self._learner.start is not None:
-            # A run from a warm start costs what one from fresh parameters does.
-            self._start, cold = self._learner.start, self._learner.cold()
-        self.times = RunTimes(cold, measured, study.tasks) if measured else None
+        self._study, self._beside = study, beside
+        self._learners = study.learners
+        self._times = {
+            id(learner): RunTimes(_cold(learner), own, study.tasks)
+            for learner in self._learners
+            if (own := [run for run in measured if study.learner_of(run) is learner])
+        }
+        self._ways: dict[tuple[int, str], Learner] = {}
+        self.measured = bool(measured)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Disk that a trained model takes."""
+        times = self._times.get(id(self._study.learner))
+        return 0 if times is None else times.kept_bytes
+
+    @property
+    def states_bytes(self) -> int:
+        """Disk that what is computed once takes."""
+        return sum(kept.n_bytes for _, kept in self._states)
 
     def stage(self, title: str, runs: Runs, *, stored: int = 0) -> StagePlan:
         """Count runs that are still to be done; ``stored`` says how many of the stage are."""
@@ -142,55 +154,73 @@ class _Costs:
             for run in runs
             if isinstance(run, FitRun | JointPartRun | LookaheadRun) and run not in self._beside
         ]
-        learners = {text: learner_of(self._learner, text) for text in map(variation_of, trained)}
-        expected = [learners[variation_of(run)].expected_tokens(run.subset, run.steps) for run in trained]
+        expected = [self._varied(run).expected_tokens(run.subset, run.steps) for run in trained]
         tokens = sum(t for t in expected if t is not None) if None not in expected else None
         steps = sum(run.steps for run in trained)
         return StagePlan(title, len(runs) + stored, steps, tokens, self.seconds(runs), stored=stored)
 
+    def _varied(self, run: GroupingStudyRun) -> Learner:
+        learner, text = self._study.learner_of(run), variation_of(run)
+        if (id(learner), text) not in self._ways:
+            self._ways[id(learner), text] = learner_of(learner, text)
+        return self._ways[id(learner), text]
+
     def seconds(self, runs: Runs) -> float | None:
         """Return the processor seconds of runs; None where nothing was measured."""
-        if self.times is None:
+        if not self.measured:
             return None if runs else 0.0
-        return sum(self.times.of(run, only_scored=run in self._beside) for run in runs)
+        by_run = ((run, self._times[id(self._study.learner_of(run))]) for run in runs)
+        return sum(times.of(run, only_scored=run in self._beside) for run, times in by_run)
 
     @cached_property
-    def states(self) -> KeptStates | None:
-        """What is kept of the layers below all that is trained; None where there are none."""
-        return self._learner.kept_states if isinstance(self._learner, StatesLearner) else None
+    def _states(self) -> list[tuple[Learner, KeptStates]]:
+        """What is computed once of the layers below all that is trained, by the learner."""
+        parted = [one for one in self._learners if isinstance(one, StatesLearner)]
+        return [(learner, kept) for learner in parted if (kept := learner.kept_states) is not None]
 
     @property
     def states_notes(self) -> list[str]:
         """Say what of the layers below is computed once."""
-        kept = self.states
-        if kept is None:
-            return []
-        left_out = f"; there is no room for {kept.n_left_out} more, which every run computes anew"
         return [
             f"What {kept.n_below} of {kept.n_layers} layers make of {count(kept.n_examples, 'example')} is "
-            f"computed once and takes {size(kept.n_bytes)}{left_out if kept.n_left_out else ''}."
+            f"computed once and takes {size(kept.n_bytes)}"
+            + (
+                f"; there is no room for {kept.n_left_out:,} more, which every run computes anew."
+                if kept.n_left_out
+                else "."
+            )
+            for _, kept in self._states
         ]
 
-    def states_stage(self, shared: Path) -> tuple[StagePlan, ...]:
-        """Count the computation of what lies below all that is trained, which one process does."""
-        kept = self.states
-        if kept is None:
-            return ()
-        if kept.stored(shared):
-            return (StagePlan(_STATES, 1, 0, 0, 0.0, stored=1),)
-        seconds = None if self.times is None else self.times.below * kept.n_tokens
-        return (StagePlan(_STATES, 1, 0, 0, seconds),)
+    def alone(self, shared: Path) -> tuple[StagePlan, ...]:
+        """Count what one process does before all others: what lies below, and what runs start from."""
+        return (*self._below(shared), *self._starts(shared))
 
-    def start_stage(self, shared: Path) -> tuple[StagePlan, ...]:
+    def _below(self, shared: Path) -> Iterator[StagePlan]:
+        for learner, kept in self._states:
+            times = self._times.get(id(learner))
+            if kept.stored(shared):
+                yield StagePlan(_STATES, 1, 0, 0, 0.0, stored=1)
+            elif times is not None or not self.measured:
+                yield StagePlan(_STATES, 1, 0, 0, None if times is None else times.below * kept.n_tokens)
+
+    def _starts(self, shared: Path) -> Iterator[StagePlan]:
         """Count the run that all others start from: it is not scored, and only one process trains it."""
-        learner = self._learner
-        if self._start is None or not isinstance(learner, WarmLearner):
-            return ()
-        if learner.has_started(shared):
-            return (StagePlan("warm start", 1, 0, 0, 0.0, stored=1),)
-        tasks, steps = self._start
-        seconds = None if self.times is None else self.times.training(tasks, steps)
-        return (StagePlan("warm start", 1, steps, learner.expected_tokens(tasks, steps), seconds),)
+        for learner in self._learners:
+            if not isinstance(learner, WarmLearner) or learner.start is None:
+                continue
+            tasks, steps = learner.start
+            times = self._times.get(id(learner))
+            if learner.has_started(shared):
+                yield StagePlan("warm start", 1, 0, 0, 0.0, stored=1)
+            else:
+                seconds = None if times is None else times.training(tasks, steps)
+                yield StagePlan("warm start", 1, steps, learner.expected_tokens(tasks, steps), seconds)
+
+
+def _cold(learner: Learner) -> Learner:
+    """Return a learner whose runs cost the same: one from a warm start costs what one from none does."""
+    return learner.cold() if isinstance(learner, WarmLearner) and learner.start is not None else learner
 
 
 def _assumed(study: GroupingDesign, config: ComparisonConfig, known: Known) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cotune._files import write_text
@@ -50,7 +50,7 @@ class Gathered:
         RunError
             If all runs failed, or so many that the estimator can say nothing.
         """
-        learner, shared, config = study.learner, study.shared, study.config
+        learner, shared, config = study.affinity_learner, study.shared, study.config
         memory = Memory(shared / "rounds.npz", writable=runner.executes)
         rounds = config.estimator.rounds(learner, config.seed, arrivals(shared, learner.tasks), memory)
         try:
@@ -67,6 +67,9 @@ class Gathered:
                 asked = rounds.send(found)
         except StopIteration as end:
             self.estimate = judge_start(learner, end.value, self.records)
+            if config.affinity.proxy is not None:
+                notes = (config.affinity.proxy.sentence, *self.estimate.notes)
+                self.estimate = replace(self.estimate, notes=notes)
 
 
 def _require_some(records: dict[GroupingStudyRun, RunRecord]) -> None:

@@ -221,6 +221,11 @@ def variation_of(run: GroupingStudyRun) -> str:
             return ""
 
 
+def measures_affinity(run: GroupingStudyRun) -> bool:
+    """Whether a run is of the affinity stage; those of the comparison are scored on test examples."""
+    return run.split == "validation" if isinstance(run, FitRun) else not isinstance(run, JointPartRun)
+
+
 def patience_of(run: GroupingStudyRun) -> Patience | None:
     """Return when a run ends by its validation loss; None where it does all its steps."""
     return run.patience if isinstance(run, ConvergedRun | JointPartRun | BranchedRun) else None

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from cotune.answering import merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import Comparison
 from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunner, open_store
@@ -50,22 +51,29 @@ class GroupingStudy(GroupingDesign):
                 raise InputError(
                     f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
                 )
-        planned = self.config.estimator.planned(self.learner, self.config.seed)
+        planned = self.config.estimator.planned(self.affinity_learner, self.config.seed)
         names = tuple(self.learner.tasks)
         objective_of(self.config, names, trained_by(names, planned), str(self.path))
         weights_of(self.config.grouping.weights, names, f"{self.path}: grouping.")
         if self.config.comparison is not None:
             check_arms(self.config.comparison, self.learner, str(self.path))
         read = {task.name: task.notes for task in self.tasks}
-        return {name: read.get(name, ()) + notes for name, notes in self.learner.check().items()}
+        return merge_notes(read, *(learner.check() for learner in self.learners))
 
     def worker(self) -> LearnerWorker:
         """Return what uses the learner."""
-        return LearnerWorker(options=self.options, tasks=self.tasks, base=self.base, shared=self.shared)
+        return LearnerWorker(
+            options=self.options,
+            tasks=self.tasks,
+            base=self.base,
+            shared=self.shared,
+            proxy=self.config.affinity.proxy,
+        )
 
     def prepare(self) -> None:
         """Let the learner make what its runs share, and note which tasks have come."""
-        self.learner.prepare(self.shared)
+        for learner in self.learners:
+            learner.prepare(self.shared)
         note_arrivals(self.shared, arrivals(self.shared, self.learner.tasks))
 
     def costs(self, *, measure: bool) -> Costs:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
+from cotune.studies.grouping._design import proxy_of
 from cotune.studies.grouping._joint_parts import joint_part_folder
 from cotune.studies.grouping._runs import (
     BranchedRun,
@@ -24,6 +25,7 @@ from cotune.studies.grouping._runs import (
     JointPartRun,
     LinearRun,
     LookaheadRun,
+    measures_affinity,
     patience_of,
     variation_of,
 )
@@ -42,6 +44,7 @@ from cotune.training.learner import (
     SplitsLearner,
 )
 from cotune.training.parts import Part, PartLearner, Span
+from cotune.training.proxy import Proxy
 
 Floats = NDArray[np.floating]
 
@@ -60,18 +63,24 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         Folder that relative paths in the options start from.
     shared : Path
         Folder for what all runs share.
+    proxy : Proxy, optional
+        What stands in for the learner while affinity is estimated.
     """
 
     options: LearnerConfig
     tasks: tuple[Task, ...]
     base: Path
     shared: Path
+    proxy: Proxy | None = None
     _varied: dict[str, Learner] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
         """Make the learner and prepare it."""
         self.learner = self.options.build(self.tasks, self.base)
+        self.affinity_learner = proxy_of(self.learner, self.proxy)
         self.learner.prepare(self.shared)
+        if self.affinity_learner is not self.learner:
+            self.affinity_learner.prepare(self.shared)
 
     def folders(self, job: Job[GroupingStudyRun] | None) -> Sequence[Path]:
         """Return the folder of the warm start and of joint parts."""
@@ -83,7 +92,7 @@ class LearnerWorker(Worker[GroupingStudyRun]):
         if isinstance(first, JointPartRun):
             return [self._begin(first, job)]
         if not isinstance(first, FitRun):
-            return [{"arrays": measure(self.learner, first)}]
+            return [{"arrays": measure(self.affinity_learner, first)}]
         fits = [run for run in job.runs if isinstance(run, FitRun)]
         if len({run.split for run in fits}) > 1:
             return self._on_both_splits(fits)
@@ -142,6 +151,8 @@ class LearnerWorker(Worker[GroupingStudyRun]):
 
     def _learner_of(self, run: GroupingStudyRun) -> Learner:
         """Return the learner as the run wants it."""
+        if measures_affinity(run):
+            return self.affinity_learner
         variation = variation_of(run)
         if variation not in self._varied:
             self._varied[variation] = learner_of(self.learner, variation)

@@ -64,7 +64,7 @@ _OF_LAYERS = ("layers_to_transform", "exclude_modules", "modules_to_save")
 def idle_below(settings: LanguageModelSettings) -> list[str]:
     """Say what of the settings rules out that the adapter is on the upper layers alone."""
     if settings.adapt_from is None:
-        given = "cache_bytes" in settings.model_fields_set
+        given = settings.cache_bytes != type(settings).model_fields["cache_bytes"].default
         return ["cache_bytes acts only where adapt_from says that layers are below the adapter."] * given
     method, sentences = settings.method, []
     if not method.above_alone:

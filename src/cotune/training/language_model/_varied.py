@@ -6,11 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from cotune._config import parse
 from cotune.exceptions import InputError
 from cotune.training.language_model._parts import PartRuns
+from cotune.training.language_model._settings import idle_below
 from cotune.training.learner import Subset
 from cotune.training.methods import Method
 from cotune.training.options import idle_learning_rate
+from cotune.training.proxy import Proxy
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
@@ -68,7 +71,26 @@ class VariedRuns(PartRuns):
         """Return a learner on the same base without the warm start."""
         return self._with(self.config.model_copy(update={"warm_start": None}))
 
+    def proxied(self, proxy: Proxy) -> Self:
+        """Return a learner with the adapter on the upper layers, or on another model, or both.
+
+        Raises
+        ------
+        InputError
+            If the options do not go together.
+        """
+        given = {name: value for name, value in proxy.plain().items() if value is not None}
+        if proxy.model is not None:
+            given.setdefault("revision", None)
+        config = parse(type(self.config), {**self.config.plain(), **given}, "affinity.proxy")
+        if proxy.model is not None:
+            return type(self)(config, list(self._tasks.values()), self._base)
+        config.recall_precision(self.config.chosen_precision(self._base))
+        return self._with(config)
+
     def _with(self, config: LanguageModelSettings) -> Self:
+        for sentence in idle_below(config):
+            raise InputError(sentence)
         other = type(self)(config, list(self._tasks.values()), self._base)
         if config.method.demonstrations == self.config.method.demonstrations:
             other._data = self._data

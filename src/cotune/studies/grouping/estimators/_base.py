@@ -21,6 +21,7 @@ from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.training.learner import Learner
+from cotune.training.proxy import Proxy
 
 if TYPE_CHECKING:
     from cotune.affinity.gain_predictors import PredictorMaker
@@ -174,6 +175,10 @@ class Estimator(Config):
     """Whether it finds the groups itself, and their number."""
     most_groups: ClassVar[str] = "k_max"
     """Where it does, the option of its own that bounds their number."""
+
+    proxy: Proxy | None = None
+    """{adapt_from: 0.75} or {model: ...}: affinity is estimated with the adapter on the upper layers alone,
+    or on another model, and the groups are trained and compared by the learner; null for the learner."""
 
     @property
     def task_steps(self) -> int | None:

@@ -1,0 +1,114 @@
+"""Studies whose affinity is estimated by a cheaper learner, or with layers computed once for all runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cotune.exceptions import InputError
+from cotune.studies import plan_study, run_study
+from cotune.studies.engine import open_store
+
+SUBSETS = {"estimator": "higher_order", "subset_size": 2, "subsets": 6, "steps_per_task": 1}
+PROXY = {**SUBSETS, "proxy": {"adapt_from": 0.5}}
+
+
+def adapters(study):
+    return sorted(study.folder.glob("adapters/*/adapter_config.json"))
+
+
+def test_affinity_is_of_the_proxy_and_the_groups_of_the_learner(workshop):
+    study = workshop.study(affinity=PROXY)
+    result = run_study(study)
+    assert any(note.startswith("Affinity is estimated by a proxy") for note in result.estimate.notes)
+    assert "Affinity is estimated by a proxy" in result.report.read_text()
+    # The adapters that are kept are on all layers.
+    configs = [json.loads(path.read_text()) for path in adapters(study)]
+    assert configs
+    assert all(config["layers_to_transform"] is None for config in configs)
+    plain = workshop.study(stem="plain", affinity=SUBSETS)
+    run_study(plain)
+    with open_store(study.home.store) as store, open_store(plain.home.store) as other:
+        keys, others = set(store.keys()), set(other.keys())
+    compared = {r.key for r in result.stages[1].records}
+    assert compared <= keys
+    assert compared & others  # each alone and all together, by the same learner
+    assert {r.key for r in result.stages[0].records}.isdisjoint(others)
+
+
+def test_a_proxy_trains_what_the_learner_with_the_same_layers_does(workshop):
+    proxied = run_study(workshop.study(affinity=PROXY, comparison=None))
+    learner = {**workshop.data["learner"], "adapt_from": 0.5}
+    own = run_study(workshop.study(stem="own", learner=learner, affinity=SUBSETS, comparison=None))
+    np.testing.assert_array_equal(proxied.estimate.affinity.matrix, own.estimate.affinity.matrix)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_map_one_file_and_give_the_same(workshop, workers):
+    learner = {**workshop.data["learner"], "adapt_from": 0.5}
+    alone = run_study(workshop.study(stem="alone", learner=learner, affinity=SUBSETS))
+    study = workshop.study(learner=learner, affinity=SUBSETS, executor={"workers": workers})
+    many = run_study(study)
+    np.testing.assert_array_equal(many.estimate.affinity.matrix, alone.estimate.affinity.matrix)
+    assert len(list(study.shared.glob("states-*.bin"))) == 1
+
+
+def test_the_plan_says_what_is_computed_once(workshop):
+    learner = {**workshop.data["learner"], "adapt_from": 0.5}
+    study = workshop.study(learner=learner, affinity=SUBSETS)
+    plan = plan_study(study)
+    below = next(stage for stage in plan.stages if stage.title == "layers below")
+    assert below.cpu_seconds > 0
+    kept = study.learner.kept_states
+    assert (kept.n_below, kept.n_layers, kept.n_left_out) == (1, 2, 0)
+    # Training and validation examples of four tasks, some with the same answers to the same inputs.
+    assert kept.n_examples <= 4 * (8 + 2)
+    (said,) = [note for note in plan.notes if "computed once" in note]
+    assert said.startswith(f"What 1 of 2 layers make of {kept.n_examples} examples")
+    run_study(study)
+    (path,) = study.shared.glob("states-*.bin")
+    assert path.stat().st_size == pytest.approx(kept.n_bytes, rel=0.01)
+    (stage,) = [stage for stage in plan_study(study).stages if stage.title == "layers below"]
+    assert (stage.stored, stage.cpu_seconds) == (1, 0.0)
+
+
+def test_a_plan_counts_proxy_and_learner_apart(workshop):
+    study = workshop.study(affinity=PROXY)
+    titles = [stage.title for stage in plan_study(study).stages]
+    assert titles == ["layers below", "affinity", "comparison"]
+    assert plan_study(study).stages[1].cpu_seconds > 0
+
+
+def test_another_model_can_stand_in(workshop, tiny_seq2seq):
+    affinity = {**SUBSETS, "proxy": {"model": str(tiny_seq2seq)}}
+    study = workshop.study(affinity=affinity, comparison=None)
+    assert run_study(study).estimate.affinity.matrix.shape == (4, 4)
+    assert study.affinity_learner.model.seq2seq
+    assert study.learner.config.model != study.affinity_learner.config.model
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"affinity": {**SUBSETS, "proxy": {}}}, "proxy needs adapt_from or model"),
+        ({"affinity": {**SUBSETS, "proxy": {"revision": "main", "adapt_from": 0.5}}}, "is of proxy.model"),
+        ({"affinity": {**SUBSETS, "proxy": {"adapt_from": 9}}}, "layers below and above"),
+    ],
+)
+def test_what_cannot_stand_in_is_refused(workshop, changes, said):
+    with pytest.raises(InputError, match=said):
+        run_study(workshop.study(**changes))
+
+
+def test_methods_that_go_through_all_layers_are_refused(workshop):
+    learner = {**workshop.data["learner"], "method": {"name": "prefix"}}
+    with pytest.raises(InputError, match="cannot be put on the upper layers alone"):
+        run_study(workshop.study(learner=learner, affinity=PROXY))
+
+
+def test_function_classes_have_no_proxy(workshop):
+    learner = {"kind": "function_classes", "classes": ["linear-1.0", "relu-1.0"], "points": 5, "width": 8}
+    with pytest.raises(InputError, match="only a language model has layers"):
+        run_study(workshop.study(tasks=..., learner=learner, affinity=PROXY))
