@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types docs bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
+.PHONY: demo test test-real test-demos lint types docs bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -67,6 +67,12 @@ bench-functions: $(READY)
 # Estimators of affinity beside truly trained triples: about an hour on two cores.
 bench-affinity: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/affinity.py
+
+# What is frozen is computed once: adapters on the upper layers, their cost and the groups they lead to.
+bench-prefix: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/train.py --precision fp32 --mixtures 1 --adapt-from 0.75
+	$(BIN)/python benchmarks/affinity.py --folder .cache/bench-prefix --arms "trained triples" \
+	  --proxies 0.25 0.5 0.75 0.875
 
 # Many instructions for one data set (Table 2 of AdaGroup).
 bench-instructions: $(READY) | .cache/smollm2

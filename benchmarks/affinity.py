@@ -9,7 +9,9 @@ need is done once and counted for both:
 - warm start: the same 90 subsets, each trained for a third of the steps from one run on all tasks;
 - gradient cosine: no training;
 - first-order: predictions of all 816 triples, a few trained ones choose the regularisation;
-- calibrated: the same few, with the predictions as control variate.
+- calibrated: the same few, with the predictions as control variate;
+- adapter from P (``--proxies``): the 90 subsets again with the adapter on the upper layers alone, all below
+  computed once and kept (what that takes is counted), each run beside the one of the reference.
 
 Processor time is what the runs took, the warm start included, plus the estimate and the grouping themselves.
 Groups are compared by their adjusted Rand index (ARI), with the number of groups k chosen by the study's rule
@@ -49,6 +51,7 @@ from cotune.studies.grouping._estimated import group_estimate
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimate
 from cotune.studies.grouping.estimators._table import RunTable
+from cotune.training.below import StatesLearner
 from cotune.training.language_model._warm_start import WarmStart
 
 STUDY = Path(__file__).with_name("record_families.yaml")
@@ -70,12 +73,22 @@ class Arm:
     options: dict[str, Any]
     warm_steps: int | None = None
 
+    @property
+    def is_proxy(self) -> bool:
+        """Whether the adapter is on the upper layers alone."""
+        return "proxy" in self.options
+
 
 REFERENCE = "trained triples"
 
 
 def arms(options: argparse.Namespace) -> tuple[Arm, ...]:
-    """Return the five estimators."""
+    """Return the five estimators, and the reference by proxies; of the former those that are asked for."""
+    return tuple(arm for arm in all_arms(options) if arm.is_proxy or arm.name in options.arms)
+
+
+def all_arms(options: argparse.Namespace) -> tuple[Arm, ...]:
+    """Return all of them."""
     few = {"subsets": options.few, "steps_per_task": options.steps, "examples": 8}
     triples = {"subset_size": 3, "subsets": options.subsets}
     return (
@@ -88,6 +101,18 @@ def arms(options: argparse.Namespace) -> tuple[Arm, ...]:
             "higher_order",
             {**triples, "steps_per_task": options.steps // 3},
             options.warm_steps,
+        ),
+        *(
+            Arm(
+                f"adapter from {share:g}",
+                "higher_order",
+                {
+                    **triples,
+                    "steps_per_task": options.steps,
+                    "proxy": {"adapt_from": share, "cache_bytes": options.cache_bytes},
+                },
+            )
+            for share in options.proxies
         ),
     )
 
@@ -127,6 +152,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--steps", type=int, default=6, help="steps a task of a triple, a third after a warm start"
     )
     parser.add_argument("--warm-steps", type=int, default=72, help="steps of the warm start")
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=[REFERENCE, "gradient cosine", "first-order", "calibrated", "warm start"],
+        help="estimators beside proxies; the reference must be among them",
+    )
+    parser.add_argument(
+        "--proxies", type=float, nargs="*", default=[], help="shares of the layers below the adapter"
+    )
+    parser.add_argument(
+        "--cache-bytes", type=int, default=2**32, help="room for what is computed once; 0 for a run without"
+    )
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
     options = parser.parse_args(argv)
     measured = [measure(arm, options.study, options.folder) for arm in arms(options)]
@@ -155,6 +192,7 @@ def measure(arm: Arm, study_file: Path, folder: Path) -> Measured:
     changes = {"learner": learner, "affinity": estimator, "tasks": _recorded_tasks(study)}
     study = replace(study, config=study.config.model_copy(update=changes))
     started, before = time.perf_counter(), _cpu()
+    built = _build(study) if arm.is_proxy else 0.0
     with progress(as_json=False) as events:
         result = run_study(study, events)
     assert isinstance(result, GroupingResult)
@@ -166,12 +204,33 @@ def measure(arm: Arm, study_file: Path, folder: Path) -> Measured:
     runs = sum(record.cpu_seconds for record in counted)
     if arm.warm_steps is not None:
         runs += _warm_seconds(folder, spent - sum(record.cpu_seconds for record in records.values()))
+    runs += built
     before = time.process_time()
-    estimate = estimator.estimate(study.learner, records, study.config.seed)
+    estimate = estimator.estimate(study.affinity_learner, records, study.config.seed)
     groups = group_estimate(tuple(study.learner.tasks), estimate, study.config, baselines=False)
     own = time.process_time() - before
     fits = sum(len(record.scores) > 0 for record in counted)
     return Measured(arm, result, estimate, groups, fits, runs, own)
+
+
+def _build(study: GroupingStudy) -> float:
+    """Compute what lies below the adapter; return the processor time, of the process that did it."""
+    learner = study.affinity_learner
+    assert isinstance(learner, StatesLearner)
+    kept = learner.kept_states
+    assert kept is not None
+    noted = study.shared / f"{kept.file}.seconds.json"
+    if not kept.stored(study.shared):
+        before = _cpu()
+        learner.prepare(study.shared)
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        write_text(noted, json.dumps(_cpu() - before))
+    print(
+        f"{kept.n_below} of {kept.n_layers} layers computed once for {kept.n_examples} examples: "
+        f"{kept.n_bytes / 1e6:.1f} MB, {json.loads(noted.read_text()):.1f} CPU s",
+        flush=True,
+    )
+    return float(json.loads(noted.read_text()))
 
 
 def _recorded_tasks(study: GroupingStudy) -> tuple[Any, ...]:
@@ -248,6 +307,7 @@ def agreement(measured: Sequence[Measured]) -> list[str]:
     """Rank correlation, task by task, of predicted with trained scores over the reference's triples."""
     reference = measured[0]
     predicting = [m for m in measured if m.estimate.trust is not None]
+    proxies = [m for m in measured if m.arm.is_proxy]
     table = RunTable.of(reference.groups.tasks, reference.result.affinity_records)
     # The few triples that chose the regularisation are not judged, should some be among the reference's.
     chosen = {
@@ -257,15 +317,19 @@ def agreement(measured: Sequence[Measured]) -> list[str]:
     fresh = np.array([tuple(sorted(subset)) not in chosen for subset in names])
     lines = [
         f"Rank correlation of predicted with trained f_i(S) over the {fresh.sum()} trained triples that had "
-        "no part in the prediction:",
+        "no part in the prediction" + (", and of proxies' scores with them:" if proxies else ":"),
         "",
-        f"| task | {' | '.join(m.arm.name for m in predicting)} |",
-        f"|{'---|' * (len(predicting) + 1)}",
+        f"| task | {' | '.join(m.arm.name for m in [*predicting, *proxies])} |",
+        f"|{'---|' * (len(predicting) + len(proxies) + 1)}",
     ]
-    columns = []
+    columns: list[NDArray[np.float64]] = []
     for m in predicting:
         assert m.estimate.predict is not None
         columns.append(rank_agreement(m.estimate.predict(table.membership[fresh]), table.scores[fresh]))
+    for m in proxies:
+        own = RunTable.of(reference.groups.tasks, m.result.affinity_records)
+        assert (own.membership == table.membership).all()
+        columns.append(rank_agreement(own.scores[fresh], table.scores[fresh]))
     rows = zip(table.tasks, *columns, strict=True)
     for task, *values in sorted(rows, key=lambda row: -row[1]):
         lines.append(f"| {task} | {' | '.join(f'{value:.2f}' for value in values)} |")

@@ -30,6 +30,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from cotune.models import Encoded, LanguageModel
+from cotune.models.boundary import Boundary, layer_lists
+from cotune.models.prefix import FrozenPrefix, Layout, opening_of
 from cotune.tasks import READERS, Mixture, format_prompt, format_target
 from cotune.training._loop import TrainingRun
 from cotune.training.config import TrainingConfig
@@ -59,11 +61,17 @@ def batches(model: LanguageModel, data: Path, config: TrainingConfig, steps: int
 
 
 def cotune_loop(
-    model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig
+    model: LanguageModel,
+    drawn: list[list[Encoded]],
+    config: TrainingConfig,
+    layers: Sequence[int] | None = None,
+    below: FrozenPrefix | None = None,
 ) -> tuple[list[float], float]:
-    """Train with cotune; return losses and processor seconds."""
+    """Train with cotune, on some layers alone and from what lies below; return losses and seconds."""
     torch.manual_seed(0)
-    with Lora(target_modules=("q_proj", "v_proj")).attach(model) as module:
+    method = Lora(target_modules=("q_proj", "v_proj"))
+    method = method if layers is None else method.above(layers)
+    with method.attach(model) as module, model.starting_above(below):
         begin = time.process_time()
         run = TrainingRun(model, module, len(drawn), config)
         run.run(drawn)
@@ -141,6 +149,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mixtures", type=int, nargs="+", default=[1, 2, 4], help="tasks a step")
     parser.add_argument("--steps", type=int, default=6, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=3, help="the two loops in turn, so often")
+    parser.add_argument(
+        "--adapt-from", type=float, help="also an adapter above this share of the layers, alone"
+    )
     options = parser.parse_args(argv)
     warnings.filterwarnings("ignore", category=FutureWarning)
     disable_progress_bar()
@@ -166,6 +177,45 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"losses differ by at most {apart:.1e}",
             flush=True,
         )
+        if options.adapt_from is not None:
+            upper(model, drawn, config, options, statistics.median(plain))
+
+
+def upper(
+    model: LanguageModel,
+    drawn: list[list[Encoded]],
+    config: TrainingConfig,
+    options: argparse.Namespace,
+    plain: float,
+) -> None:
+    """Print the throughput of an adapter on the upper layers, from what lies below and from tokens."""
+    total = len(layer_lists(model.base)[0])
+    at = round(options.adapt_from * total)
+    examples = [example for batch in drawn for example in batch]
+    layout = Layout(seq2seq=False, most_rows=10**9)
+    layout.add(examples, opening_of(examples))
+    below = FrozenPrefix(model, Boundary(model, at), layout)
+    below.check()
+    begin = time.process_time()
+    below.keep()
+    built = time.process_time() - begin
+    tokens = sum(map(len, examples))
+    kept, whole = [], []
+    for _ in range(options.rounds):
+        losses, seconds = cotune_loop(model, drawn, config, range(at, total), below)
+        kept.append(tokens / seconds)
+        other, seconds = cotune_loop(model, drawn, config, range(at, total))
+        whole.append(tokens / seconds)
+    ratios = [a / b for a, b in zip(kept, whole, strict=True)]
+    apart = max(abs(a - b) for a, b in zip(losses, other, strict=True))
+    print(
+        f"  the adapter on layers {at} to {total - 1}: tokens per CPU second from states "
+        f"{statistics.median(kept):.0f}, from tokens {statistics.median(whole):.0f}, "
+        f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), beside Trainer + "
+        f"PEFT on all layers {statistics.median(kept) / plain:.2f}; losses differ by at most {apart:.1e}; "
+        f"states of {layout.n_rows} tokens computed in {built:.1f} CPU s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

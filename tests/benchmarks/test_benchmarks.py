@@ -40,6 +40,14 @@ def test_train_learns_what_the_trainer_learns(bench, tiny_causal, natural_instru
     assert max(apart) < (1e-4 if precision == "fp32" else 0.1)
 
 
+def test_train_from_states_learns_what_it_learns_from_tokens(bench, tiny_causal, natural_instructions):
+    options = ("--steps", 2, "--rounds", 1, "--mixtures", 1, "--precision", "fp32", "--adapt-from", 0.5)
+    printed = bench("train", "--model", tiny_causal, "--data", natural_instructions, *options)
+    assert "the adapter on layers 1 to 1" in printed
+    assert max(numbers(r"losses differ by at most (\S+); states", printed)) < 1e-5
+    assert len(numbers(r"from states (\d+), from tokens", printed)) == 1
+
+
 def test_batched_lora_learns_what_separate_runs_learn(bench, tiny_causal):
     options = (
         "--adapters",
@@ -193,6 +201,27 @@ def test_affinity_measures_five_estimators_on_one_set_of_runs(bench, short, tmp_
     assert arms["trained triples"][5] == arms["trained triples"][7] == "1.00", "with itself"
     assert arms["gradient cosine"][8] == "1.00", "labels and symbols pull in different directions"
     assert {row[0] for row in table} >= {"even_first", "median"}, "rank correlations by task"
+
+
+def test_affinity_by_proxies_stands_beside_the_reference(bench, short, tmp_path):
+    study = short(
+        "record_families",
+        tasks=[toy("copy", "reverse", "member", "less", train=12, metric="nll")],
+        learner={"model": TOY_MODEL, "precision": "fp32"},
+    )
+    families = tmp_path / "families.yaml"
+    families.write_text(yaml.safe_dump({"moving": ["copy", "reverse"], "true/false": ["member", "less"]}))
+    sizes = ("--subsets", 4, "--steps", 3, "--arms", "trained triples", "--proxies", 0.5)
+    printed = bench(
+        "affinity", "--study", study, "--families", families, "--folder", tmp_path / "runs", *sizes
+    )
+    assert re.search(r"\d of \d layers computed once for \d+ examples: \S+ MB, \S+ CPU s", printed)
+    arms = {row[0]: row for row in rows(printed) if len(row) == 9}
+    assert list(arms) == ["estimator", "trained triples", "adapter from 0.5"]
+    assert arms["adapter from 0.5"][1] == "4"
+    by_task = [row for row in rows(printed) if len(row) == 2]
+    assert [row[0] for row in by_task[:1]] == ["task"]
+    assert all(-1 <= float(row[1]) <= 1 for row in by_task[1:-1])
 
 
 def test_instructions_compares_adapters_of_equal_size(bench, tiny_causal, pairs, tmp_path):
