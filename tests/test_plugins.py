@@ -104,8 +104,8 @@ MISTAKES = [
     (
         {"affinity": {"estimator": "categores"}},
         "affinity.estimator: must be one of: adaptive, calibrated, categories, first_order, gradient_cosine, "
-        "higher_order, kernel_surrogate, linear_surrogate, lookahead, pairwise; got 'categores' (did you "
-        "mean 'categories'?).",
+        "higher_order, kernel_surrogate, linear_surrogate, lookahead, pairwise, paper_adaptive; got "
+        "'categores' (did you mean 'categories'?).",
     ),
     (
         {"affinity": {"estimator": "categories", "acros": 1}},
