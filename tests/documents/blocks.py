@@ -97,7 +97,7 @@ def _blocks(page: str, lines: list[str]) -> Iterator[Block]:
             assert end is not None, f"{where}: the block has no end"
             language = info.split(" ")[0].lower()
             assert language in LANGUAGES, f"{where}: the test knows no blocks of {language!r}"
-            text = dedent("\n".join(lines[at + 1 : end]) + "\n")
+            text = dedent("".join(f"{line}\n" for line in lines[at + 1 : end]))
             yield Block(page, at + 1, language, text, pending)
             at, pending, since = end + 1, Comments(), ""
         elif lines[at].lstrip().startswith("<!-- test:"):

@@ -302,6 +302,8 @@ def test_a_folder_of_anything_has_a_task_a_file_and_folder(tmp_path):
     (folder / "empty.jsonl").write_text("")
     (folder / "header.csv").write_text("input,target\n")
     (folder / "dataset_infos.json").write_text('{"license": "none", "splits": {"train": 3}}')
+    register = {"a": {"file_name": "a.csv"}, "b": {"file_name": "b.json", "formatting": "sharegpt"}}
+    (folder / "dataset_info.json").write_text(json.dumps(register))
     tasks = read(folder)
     assert [task.name for task in tasks] == ["a", "b", "c", "lonely_test", "x", "d", "e_one", "e_two"]
     assert all(pairs(task) == EXPECTED for task in tasks)

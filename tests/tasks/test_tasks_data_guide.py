@@ -1,22 +1,38 @@
-"""The data guide's own rows are read as it says."""
+"""The data guide has a page for every shape of rows that is recognised; tests/documents runs them."""
 
+import json
 import re
 from pathlib import Path
 
-import pytest
+from cotune.tasks.readers.shapes import Shape, recognise
 
-from cotune.tasks.readers import AutoReader
-
-GUIDE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-SECTIONS = re.findall(r"### (.+)\n\n```jsonl\n((?:\{.+\n)+)```\n\n> (.+)\n", GUIDE)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((DOCS / "formats").glob("*.md"))}
 
 
-def test_the_guide_has_rows_of_every_shape():
-    assert len(SECTIONS) == GUIDE.count("```jsonl") == GUIDE.count("\n> read as") == 8
+def shapes():
+    """Return the classes of shapes, by name."""
+    found, left = {}, [Shape]
+    while left:
+        left += (subclasses := left.pop().__subclasses__())
+        found |= {one.__name__: one for one in subclasses}
+    return found
 
 
-@pytest.mark.parametrize(("title", "rows", "said"), SECTIONS, ids=[title for title, *_ in SECTIONS])
-def test_rows_of_the_guide(tmp_path, title, rows, said):
-    (tmp_path / "rows.jsonl").write_text(rows)
-    (task,) = AutoReader(path="rows.jsonl").read(base=tmp_path, seed=0)
-    assert task.notes[0] == said
+def test_every_shape_has_rows_on_a_page():
+    met = set()
+    for page in PAGES.values():
+        for text in re.findall(r"```jsonl\n(.*?)```", page, flags=re.DOTALL):
+            rows = [("a line", json.loads(line)) for line in text.splitlines()]
+            met.add(type(recognise(rows, "rows.jsonl", "all")).__name__)
+    assert met == shapes().keys()
+
+
+def test_the_index_leads_to_every_page():
+    linked = set(re.findall(r"\]\(formats/([\w-]+\.md)\)", (DOCS / "data.md").read_text(encoding="utf-8")))
+    assert linked == PAGES.keys()
+
+
+def test_every_page_shows_what_a_command_says_of_its_rows():
+    for name, page in PAGES.items():
+        assert re.search(r"^\$ cotune preview ", page, flags=re.MULTILINE), name

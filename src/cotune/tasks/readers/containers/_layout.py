@@ -16,6 +16,9 @@ from cotune.tasks.readers.containers._table import Tables, stem_of
 
 Loaders = dict[str, Callable[[], Tables]]
 
+_REGISTER = "dataset_info.json"
+"""Says what the other files of a folder are: LLaMA-Factory's register, or of a data set. It holds no rows."""
+
 
 def tasks_of(path: Path) -> Loaders:
     """Return what reads each task of a file or folder, by its name.
@@ -80,9 +83,8 @@ def _entries(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_file() and _is_visible(entry) and is_table(entry)
-    )
+    tables = (entry for entry in folder.iterdir() if entry.is_file() and is_table(entry))
+    return sorted(entry for entry in tables if _is_visible(entry) and entry.name != _REGISTER)
 
 
 def _is_visible(entry: Path) -> bool:
