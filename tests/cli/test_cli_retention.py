@@ -3,6 +3,7 @@
 import json
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -112,3 +113,49 @@ def test_an_unknown_demo_is_refused(capsys):
     status, _, error = cotune(capsys, "demo", "promoted")
     assert status == 2
     assert "'functions', 'promot'" in error
+
+
+LR = {"prompt_learning_rate": 0.05, "prompt_steps": 1}
+KEPT = [
+    {"name": "full"},
+    {"name": "lora", "r": 2},
+    {"name": "prompt", "prompt_length": 3, **LR},
+    {"name": "prompt", "label": "shared", "prompts": "shared", "prompt_length": 3, **LR},
+    {"name": "prefix", "prefix_length": 3, "prefix_learning_rate": 0.02},
+    {"name": "promot", "prompt_length": 3, **LR},
+    {"name": "promot", "label": "in sequence", "order": "sequence", "prompt_length": 3, **LR},
+    {"name": "joint", "label": "joint", "prompt_length": 3, "weights": {"name": "lora", "r": 2}},
+    {"name": "random_prompt", "prompt_length": 3},
+]
+
+
+def test_every_model_that_a_study_of_two_targets_keeps_is_opened_and_scores_as_there(study, capsys):
+    data = yaml.safe_load(study.read_text())
+    data["tasks"]["include"].append("max")
+    del data["training"]["tasks_per_batch"]
+    study.write_text(yaml.safe_dump({**data, "targets": ["weighted", "max"], "methods": KEPT, "keep": True}))
+    status, _, error = cotune(capsys, "run", study)
+    assert status == 0, error
+    found = json.loads((study.parent / "study" / "results.json").read_text())
+    assert any("promot: the stage of its prompts takes 2 steps, twice 1" in note for note in found["notes"])
+    assert any(note.startswith("prompt: the stage of its prompts takes 2") for note in found["notes"])
+    assert not any(note.startswith(("in sequence", "shared")) for note in found["notes"])
+    tasks = study.parent / "tasks.yaml"
+    tasks.write_text(yaml.safe_dump({"tasks": [data["tasks"]], "seed": 0}))
+    arguments = [tasks, "--shots", "0", "--draws", 1, "--set", "precision=fp32", "--json"]
+    labels = {method.get("label", method["name"]) for method in KEPT}
+    models = {unquote(path.name): path for path in (study.parent / "study" / "models").iterdir()}
+    assert set(models) == labels
+    for run in found["runs"]:
+        status, out, error = cotune(capsys, "eval", models[run["method"]], *arguments)
+        assert status == 0, (run["method"], error)
+        rows = {row["task"]: row for row in json.loads(out)["rows"]}
+        best = run["checkpoints"][run["best"]]
+        assert {s["task"]: rows[s["task"]]["mean"] for s in best["targets"]} == {
+            s["task"]: pytest.approx(s["test"]) for s in best["targets"]
+        }, run["method"]
+        under = run["method"] not in ("full", "lora")
+        assert [rows[t]["under_prompt"] for t in ("weighted", "max", "copy")] == [under, under, False]
+    status, _, error = cotune(capsys, "eval", models["promot"], *arguments, "--with-prompt", "all")
+    assert status == 2
+    assert "a soft prompt for each of weighted, max" in error

@@ -266,11 +266,68 @@ def test_help_needs_no_torch(command):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-def test_two_tasks_are_one_too_many(cotune, toy, files, tmp_path):
+def test_a_path_of_several_tasks_names_none_to_tune_on(cotune, toy, files, tmp_path):
     arguments = tune(files["weighted"].parent, toy, tmp_path / "out", "lora")
     status, _, error = cotune(*arguments)
     assert status == 2
-    assert "a model is tuned on one" in error
+    assert "a model is tuned on one of a path; name the file of each" in error
+
+
+@pytest.mark.parametrize("case", ["promot", "prompt", "lora"])
+def test_several_tasks_are_tuned_on_together(case, cotune, toy, files, tmp_path, monkeypatch):
+    command, *rest = tune(
+        files["weighted"], toy, tmp_path / "out", case, "--eval", files["max"], "--shots", "1"
+    )
+    status, out, error = cotune(command, files["copy"], *rest, "--draws", 1)
+    assert status == 0, error
+    found = record(tmp_path / "out")
+    assert [target["name"] for target in found["targets"]] == ["copy", "weighted"]
+    assert found["target"] == found["targets"][0]
+    assert [row["task"] for row in found["after"]["targets"]] == ["copy", "weighted"]
+    assert found["config"]["training"]["tasks_per_batch"] == 2
+    assert set(found["instructions"]) == {"copy", "weighted"}
+    assert "copy (target)" in out
+    assert "weighted (target)" in out
+    if case != "lora":
+        assert "The stage of the prompts takes 8 steps, twice 4, since those of 2 tasks" in error
+        assert found["config"]["method"]["prompts"] == "per_task"
+        home = tmp_path / "out" / ("prompt" if case == "promot" else "")
+        assert {path.parent.name for path in home.glob("*/adapter_model.safetensors")} == {"copy", "weighted"}
+    exact = ["--shots", "0", "--draws", 1, "--set", "precision=fp32", "--json"]
+    status, out, error = cotune("eval", tmp_path / "out", files["copy"], files["weighted"], *exact)
+    assert status == 0, error
+    assert [row["mean"] for row in json.loads(out)["rows"]] == [
+        row["mean"] for row in found["after"]["targets"]
+    ]
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path / "out")
+    exec(code, {})
+
+
+def test_in_a_sequence_a_checkpoint_is_chosen_by_the_tasks_seen_so_far(cotune, toy, files, tmp_path):
+    order = ["--set", "method.order=sequence"]
+    command, *rest = tune(files["copy as likelihood"], toy, tmp_path / "both", "promot", *order)
+    status, _, error = cotune(command, files["weighted as likelihood"], *rest)
+    assert status == 0, error
+    assert "twice" not in error, "in a sequence every task has its own first stage"
+    alone = tune(files["weighted as likelihood"], toy, tmp_path / "one", "promot")
+    assert cotune(*alone)[0] == 0
+    both, one = record(tmp_path / "both"), record(tmp_path / "one")
+    stages = list(both["best"])
+    assert stages == ["prompt weighted", "weights weighted", "prompt copy", "weights copy"]
+    of_first = [c["score"] for c in both["checkpoints"] if c["stage"] == "prompt weighted"]
+    assert of_first == [c["score"] for c in one["checkpoints"] if c["stage"] == "prompt"], "copy is not asked"
+    last = both["best"]["weights copy"]
+    assert last["score"] == max(
+        c["score"] for c in both["checkpoints"] if c["stage"] == "weights copy" and c["step"]
+    )
+
+
+def test_tasks_whose_metrics_point_apart_have_no_mean(cotune, toy, files, tmp_path):
+    command, *rest = tune(files["copy as likelihood"], toy, tmp_path / "out", "lora")
+    status, _, error = cotune(command, files["weighted"], *rest)
+    assert status == 2
+    assert "metrics must have one direction, got weighted accuracy, copy nll" in error
 
 
 def untrainable(tmp_path, files):

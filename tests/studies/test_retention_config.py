@@ -42,6 +42,11 @@ def test_a_preset_fills_in_what_the_file_leaves_out(retention):
     assert (config.in_context.num_beams, config.in_context.shots) == (4, (1, 2))
     promot = config.methods[1].method
     assert (promot.prompt_length, promot.prompt_steps, promot.prompt_learning_rate) == (20, 5000, 0.2)
+    assert config.max_prompt_tokens == 1024
+    assert (
+        load_config(retention.file(preset="paper-mt5", max_prompt_tokens=64, **left_out)).max_prompt_tokens
+        == 64
+    )
     assert load_config(retention.file(preset="paper-mt5", **left_out)).rates == (0.001,)
 
 

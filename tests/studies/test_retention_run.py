@@ -204,6 +204,36 @@ def test_a_few_answers_before_and_after_are_kept_and_shown(retention):
     assert all(v.label_share <= v.first_word_share for v in values if v.label_share is not None)
 
 
+def test_averages_are_told_by_type_of_task(retention):
+    one = {"methods": [{"name": "full"}]}
+    result = run_study(retention.study(**one))
+    types = {task.name: task.type for task in result.data.evaluation}
+    assert types == {"copy": "short answers", "max": "short answers", "less": "classification"}
+    scores = result.findings.scores
+    best = result.data.runs[0].checkpoints[result.data.runs[0].best]
+    mean = {v.task: sum(v.draws) / len(v.draws) for v in best.in_context if v.shots == 2}
+    found = {(a.type, a.at): a for a in result.findings.by_type if a.shots == 2}
+    both = found["short answers", "best"]
+    assert (both.tasks, both.mean) == (2, pytest.approx((mean["copy"] + mean["max"]) / 2))
+    assert found["classification", "best"].mean == pytest.approx(mean["less"])
+    assert both.before == scores.average([result.data.pretrained], 2, ("copy", "max")).mean
+    page = result.report.read_text()
+    assert "average, short answers (2 tasks)" in page
+    assert "By type of task" in page
+    stored = json.loads((result.report.parent / "results.json").read_text())
+    assert {a["type"] for a in stored["by_type"]} == {"short answers", "classification"}
+    again = Counter()
+    named = run_study(retention.study(**one, types={"all of it": "*"}), again)
+    assert again.runs == [], "what a task is called changes no run"
+    assert named.findings.by_type == ()
+    with pytest.raises(InputError, match="types: task 'copy' is of two types, one and other"):
+        run_study(retention.study(**one, types={"one": "c*", "other": ["copy", "max"]}))
+    with pytest.raises(
+        InputError, match=r"types\.one: no task read is named 'cpoy' \(did you mean 'copy'\?\)"
+    ):
+        run_study(retention.study(**one, types={"one": "cpoy"}))
+
+
 def test_the_first_stage_is_done_once_for_all_learning_rates(retention):
     promot = retention.data["methods"][1]
     study = retention.study(methods=[promot], learning_rates=[0.001, 0.01])

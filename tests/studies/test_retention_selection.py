@@ -81,6 +81,7 @@ def test_several_targets_are_averaged():
     checkpoint = RetentionCheckpoint(stage="weights", step=0, targets=targets)
     assert Selection(True).utility(checkpoint) == 0.75
     assert Selection(False).utility(checkpoint) == -0.75
+    assert Selection(True).utility(checkpoint, {"a"}) == 0.5, "of a sequence those seen so far"
 
 
 def test_the_common_target_is_what_every_method_reaches_with_every_seed_at_its_best_rate():

@@ -46,6 +46,8 @@ def test_a_preset_fills_in_what_is_not_given():
     assert made.checkpoint_every == preset.tuning["checkpoint_every"]
     assert made.method.prompt_steps == preset.method["prompt_steps"]
     assert made.in_context.num_beams == preset.evaluation["num_beams"]
+    assert made.max_prompt_tokens == 1024
+    assert config("promot", preset="paper-mt5", max_prompt_tokens=32).max_prompt_tokens == 32
     assert config("lora", preset="paper-mt5").method == METHODS["lora"]()
     given = {"method": {"name": "promot", "prompt_length": 7}, "in_context": {"num_beams": 2}}
     assert parse(TuneConfig, {"model": "m", "preset": "paper-mt5", **given}, "test").method.prompt_length == 7

@@ -16,7 +16,17 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 from cotune.exceptions import InputError
 from cotune.models import LanguageModel, load_encoder
 from cotune.training.config import TrainingConfig
-from cotune.training.methods import METHODS, Full, Joint, Lora, Prefix, Promot, Prompt, RandomPrompt
+from cotune.training.methods import (
+    METHODS,
+    Full,
+    Joint,
+    Lora,
+    Prefix,
+    Promot,
+    Prompt,
+    RandomPrompt,
+    tasks_seen,
+)
 
 PAIRS = [("red", "red"), ("green blue", "green blue"), ("one two three", "one two three"), ("six", "six")]
 FAST = TrainingConfig(learning_rate=0.02, warmup=0)
@@ -132,6 +142,48 @@ def test_fresh_parameters_and_runs_follow_the_seed(method, model, encode):
     assert same(runs[0][1], runs[1][1])
     if not isinstance(method, Full):  # which has nothing fresh
         assert not same(runs[0][1], runs[2][1])
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        (Promot(), 100),
+        (Promot(prompt_steps=7), 14),
+        (Promot(order="sequence"), 50),
+        (Promot(prompts="shared"), 50),
+        (Prompt(), 20),
+        (Prompt(prompts="shared"), 10),
+        (Prompt(prompts="per_task", prompt_steps=3), 6),
+    ],
+)
+def test_prompts_of_several_targets_trained_together_have_twice_the_steps(method, steps):
+    """Appendix A.2: "doubling training steps in the first stage"."""
+    several = method.on_targets(2, 10)
+    assert several.stages(10, FAST, ("a", "b"))[0].steps == steps
+    assert method.on_targets(1, 10) == method
+    if isinstance(method, Prompt):
+        own = "prompts" not in method.model_fields_set or method.prompts == "per_task"
+        assert several.prompts == ("per_task" if own else "shared")
+    assert Full().on_targets(3, 10) == Full()
+
+
+def test_what_was_seen_by_the_end_of_a_stage():
+    stages = Promot(order="sequence").stages(2, FAST, ("a", "b"))
+    assert [sorted(tasks_seen(stages, stage.name)) for stage in stages] == [
+        ["a"],
+        ["a"],
+        ["a", "b"],
+        ["a", "b"],
+    ]
+    together = Promot().stages(2, FAST, ("a", "b"))
+    assert [tasks_seen(together, stage.name) for stage in together] == [frozenset()] * 2, "all of them"
+
+
+def test_a_prefix_may_have_a_learning_rate_of_its_own():
+    assert Prefix().stages(2, FAST)[0].training == FAST
+    (stage,) = Prefix(prefix_learning_rate=0.5).stages(2, FAST)
+    assert stage.training == FAST.model_copy(update={"learning_rate": 0.5})
+    assert "prefix_learning_rate" not in Prefix().plain(), "hashes of runs are older than it"
 
 
 def plain_base(model, folder):

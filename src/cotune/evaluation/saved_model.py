@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from cotune._files import file_names
 from cotune._json import parse_json
 from cotune._repr import Brief
 from cotune.answering import ChoiceConfig
@@ -58,12 +59,16 @@ class SavedModel(Brief):
     weights : Path or None
         A PEFT adapter on the weights, such as a LoRA.
     prompt : Path or None
-        A soft prompt or a prefix, which stands before the inputs of the task it was trained on.
+        A soft prompt or a prefix, which stands before the inputs of the tasks it was trained on.
     record : mapping or None
         What ``cotune tune`` wrote about the model.
     reading : mapping
         Options that the model was trained and scored with, such as ``max_prompt_tokens`` and
         ``classification``: read in the same way it has the same scores.
+    tasks : tuple of str
+        Names of the tasks it was tuned on, as far as that is known.
+    prompts : mapping of str to Path
+        The soft prompt of each task, where each has its own.
     """
 
     base: Path | str
@@ -72,11 +77,22 @@ class SavedModel(Brief):
     prompt: Path | None = None
     record: Mapping[str, Any] | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    prompts: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def target(self) -> str | None:
-        """Name of the task it was tuned on, if that is known."""
-        return None if self.record is None else str(self.record["target"]["name"])
+        """Names of the tasks it was tuned on, if they are known."""
+        return " and ".join(self.tasks) or None
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether anything stands before inputs."""
+        return self.prompt is not None or bool(self.prompts)
+
+    def prompt_of(self, task: str) -> Path | None:
+        """Return what stands before the inputs of a task, if anything does."""
+        return self.prompts.get(task, self.prompt)
 
 
 def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
@@ -96,7 +112,10 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     """
     folder = Path(name).expanduser()
     record = _read_record(folder / RECORD) if (folder / RECORD).is_file() else None
-    start = folder / "prompt" if (folder / "prompt" / ADAPTER).is_file() else folder
+    tasks = _tasks(folder, record)
+    prompts = _prompts_by_task(folder, tasks)
+    alone = folder / "prompt" if (folder / "prompt" / ADAPTER).is_file() else folder
+    start = next(iter(prompts.values()), alone)
     adapters: dict[str, Path] = {}
     place: Path | str = start
     named: Path | None = None
@@ -116,8 +135,34 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     location = _locate(wanted, named if base is None else None)
     revision = None if whole else _check_base(name, location, record)
     return SavedModel(
-        location, revision, adapters.get("weights"), adapters.get("prompt"), record, _reading(folder, record)
+        location,
+        revision,
+        adapters.get("weights"),
+        None if prompts else adapters.get("prompt"),
+        record,
+        _reading(folder, record),
+        tasks,
+        prompts,
     )
+
+
+def _tasks(folder: Path, record: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the names of the tasks that a model was tuned on; none where nobody wrote them down."""
+    if record is not None:
+        return tuple(target["name"] for target in record.get("targets", [record["target"]]))
+    file = folder / ARTEFACT_RECORD
+    tasks = _read_json(file).get("tasks", []) if file.is_file() else []
+    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
+        raise InputError(f"{file}: tasks must be a list of names, as a study writes it.")
+    return tuple(tasks)
+
+
+def _prompts_by_task(folder: Path, tasks: Sequence[str]) -> dict[str, Path]:
+    """Return the folders of soft prompts that every task has its own of."""
+    home = folder / "prompt" if (folder / "prompt").is_dir() else folder
+    found = {task: home / name for task, name in file_names(tasks).items()}
+    own = {task: place for task, place in found.items() if (place / ADAPTER).is_file()}
+    return own if len(own) == len(tasks) > 1 else {}
 
 
 def _reading(folder: Path, record: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -142,17 +187,22 @@ class OpenModel(Brief):
         Tokenizer and base.
     module : Module
         The base, or the base under the adapter on its weights.
-    prompt : Path or None
-        Of the soft prompt or prefix.
+    saved : SavedModel
+        Where its soft prompts or its prefix are.
     """
 
     model: LanguageModel
     module: nn.Module
-    prompt: Path | None
+    saved: SavedModel
 
     @contextmanager
-    def under_prompt(self) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
-        """Put the soft prompt or prefix on the model.
+    def under_prompt(self, task: str = "") -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+        """Put the soft prompt or prefix of a task on the model.
+
+        Parameters
+        ----------
+        task : str
+            Any, where there is one for all.
 
         Yields
         ------
@@ -166,11 +216,12 @@ class OpenModel(Brief):
         InputError
             If there is none, or it does not fit the base.
         """
-        if self.prompt is None:
-            raise InputError("The model has no soft prompt, so no task can be put under it.")
-        content, vectors = read_prompt(self.prompt)
+        place = self.saved.prompt_of(task)
+        if place is None:
+            raise InputError(f"The model has no soft prompt that task {task!r} could be put under.")
+        content, vectors = read_prompt(place)
         open_prompt = self._prefix if content["peft_type"] == "PREFIX_TUNING" else self._soft_prompt
-        with open_prompt(self.prompt, vectors) as opened:
+        with open_prompt(place, vectors) as opened:
             yield opened
 
     @contextmanager
@@ -214,9 +265,9 @@ def open_saved_model(saved: SavedModel, model: LanguageModel) -> OpenModel:
         If an adapter does not fit the base.
     """
     module = model.base if saved.weights is None else _adapted(model, saved.weights)
-    opened = OpenModel(model, module, saved.prompt)
-    if saved.prompt is not None:
-        with opened.under_prompt():  # what does not fit is told before anything is evaluated
+    opened = OpenModel(model, module, saved)
+    for task in saved.prompts or ([""] if saved.has_prompt else []):
+        with opened.under_prompt(task):  # what does not fit is told before anything is evaluated
             pass
     return opened
 
@@ -310,8 +361,10 @@ def _read_record(path: Path) -> dict[str, Any]:
     config, target = record["config"], record["target"]
     if not isinstance(config, dict) or not isinstance(config.get("in_context", {}), dict):
         raise InputError(f"{path} is not as cotune tune writes it: config must be an object of options.")
-    if not isinstance(target, dict) or not isinstance(target.get("name"), str):
-        raise InputError(f"{path} is not as cotune tune writes it: target must be an object with a name.")
+    targets = record.get("targets", [target])
+    for one in (target, *(targets if isinstance(targets, list) else [None])):
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise InputError(f"{path} is not as cotune tune writes it: target must be an object with a name.")
     return record
 
 

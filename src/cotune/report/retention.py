@@ -23,6 +23,7 @@ from cotune.report.retention_figures import (
     learning_curves,
     learning_rate_sweep,
     trade_off,
+    trade_offs,
 )
 from cotune.report.retention_table import RetentionTable, retention_table
 
@@ -79,6 +80,7 @@ def context(findings: RetentionFindings) -> dict[str, object]:
         "shots": shots,
         "rates": [_at_rate(findings, rate) for rate in data.learning_rates],
         "trade_off": trade_off(findings.scores, shots),
+        "trade_offs": trade_offs(findings.scores, shots),
         "sweeps": [plot for plot in sweeps if plot is not None],
         "sweep_rows": _sweep_rows(findings),
         "answered": findings.answered,

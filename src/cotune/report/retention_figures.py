@@ -89,35 +89,43 @@ def gradient_norms(scores: RetentionScores, rate: float) -> tuple[LinePlot, ...]
     return _panels(both, "norm of the gradient", [], log_y=True)
 
 
-def trade_off(scores: RetentionScores, shots: int) -> LinePlot | None:
+def trade_offs(scores: RetentionScores, shots: int) -> tuple[LinePlot, ...]:
+    """Draw the trade-off for the tasks of each type, where there are several, as Fig. 6 and 7 do."""
+    plots = (trade_off(scores, shots, kind) for kind in scores.types)
+    return tuple(plot for plot in plots if plot is not None)
+
+
+def trade_off(scores: RetentionScores, shots: int, kind: str | None = None) -> LinePlot | None:
     """Average in-context score against target score, a point for each checkpoint (Fig. 6 and 7)."""
+    tasks = None if kind is None else scores.types[kind]
     first = scores.data.learning_rates[0]
     series = []
     for style, method in enumerate(scores.data.methods):
         for own in (True, False):
             runs = [r for r in scores.data.runs if r.method == method and (r.learning_rate == first) == own]
-            points, tips = _cloud(scores, runs, shots)
+            points, tips = _cloud(scores, runs, shots, tasks)
             if points:
                 cloud = Series(method, style, points, joined=False, dashed=not own, tooltips=tips)
                 series.append(cloud)
     if not series:
         return None
     everything = [point for one in series for point in one.points]
-    before = _average(scores, scores.data.pretrained, shots)
+    before = _average(scores, scores.data.pretrained, shots, tasks)
     x_range = value_range([x for x, _ in everything])
     if math.isfinite(before):
         level = [(x_range[0], before), (x_range[1], before)]
         series.append(Series(PRETRAINED, NEUTRAL, level, dashed=True, marked=False))
+    of = f", {kind}" if kind else ""
     frame = Frame(
         x_label="target test score, %",
-        y_label=f"average {shots}-shot score, %",
+        y_label=f"average {shots}-shot score{of}, %",
         x_range=x_range,
         y_range=value_range([y for _, y in everything], low=0.0, high=before),
         width=640.0,
         height=380.0,
     )
-    alt = f"Average {shots}-shot score against target score of {count(len(everything), 'checkpoint')}"
-    return line_plot("", alt, series, frame)
+    alt = f"Average {shots}-shot score{of} against target score of {count(len(everything), 'checkpoint')}"
+    return line_plot(kind or "", alt, series, frame)
 
 
 def learning_rate_sweep(findings: RetentionFindings, at: At) -> LinePlot | None:
@@ -225,12 +233,12 @@ def _by_group(
 
 
 def _cloud(
-    scores: RetentionScores, runs: Iterable[RetentionRun], shots: int
+    scores: RetentionScores, runs: Iterable[RetentionRun], shots: int, tasks: Sequence[str] | None
 ) -> tuple[list[Point], list[str]]:
     points, tips = [], []
     for run in runs:
         for checkpoint in last_stage(run):
-            x, y = _target(checkpoint), _average(scores, checkpoint, shots)
+            x, y = _target(checkpoint), _average(scores, checkpoint, shots, tasks)
             if math.isfinite(x) and math.isfinite(y):
                 chosen = " (best)" if checkpoint is checkpoint_at(run, "best") else ""
                 points.append((x, y))
@@ -251,7 +259,12 @@ def _share(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int,
     return 100 * scores.label_share(checkpoint, shots, by)
 
 
-def _average(scores: RetentionScores, checkpoint: RetentionCheckpoint, shots: int) -> float:
+def _average(
+    scores: RetentionScores,
+    checkpoint: RetentionCheckpoint,
+    shots: int,
+    tasks: Sequence[str] | None = None,
+) -> float:
     """Average in-context score in percent; NaN where it was not measured."""
-    mean = scores.average([checkpoint], shots)
+    mean = scores.average([checkpoint], shots, tasks)
     return math.nan if mean is None else 100 * mean.mean

@@ -64,7 +64,8 @@ class RetentionTable:
     shots : tuple of int
         Demonstrations, in increasing order.
     rows : tuple of RetentionTableRow
-        Targets, evaluation tasks, their average, and what share of the pretrained average is kept.
+        Targets, evaluation tasks, their average by type and over all, and what share of the pretrained
+        average is kept.
     remarks : tuple of str
         Methods that are missing, or averaged over some of their seeds.
     """
@@ -103,6 +104,7 @@ def retention_table(
     columns = [[data.pretrained], *(list(chosen[method].values()) for method in present)]
     rows = [_target_row(scores, task, columns) for task in data.targets]
     rows += [_task_row(scores, task, columns) for task in data.evaluation]
+    rows += [_type_row(scores, kind, tasks, columns) for kind, tasks in scores.types.items()]
     if scores.averaged:
         rows.append(_average_row(scores, columns))
         rows.append(_kept_row(scores, present, rate, at))
@@ -140,6 +142,19 @@ def _average_row(
     by_shots = [_mark([scores.average(column, shots) for column in columns], True) for shots in scores.shots]
     n_averaged, n_tasks = len(scores.averaged), len(scores.data.evaluation)
     name = "average" if n_averaged == n_tasks else f"average of {n_averaged} of {n_tasks} tasks"
+    return RetentionTableRow(name, "", "summary", tuple(zip(*by_shots, strict=True)))
+
+
+def _type_row(
+    scores: RetentionScores,
+    kind: str,
+    tasks: Sequence[str],
+    columns: Sequence[Sequence[RetentionCheckpoint]],
+) -> RetentionTableRow:
+    by_shots = [
+        _mark([scores.average(column, shots, tasks) for column in columns], True) for shots in scores.shots
+    ]
+    name = f"average, {kind} ({count(len(tasks), 'task')})"
     return RetentionTableRow(name, "", "summary", tuple(zip(*by_shots, strict=True)))
 
 

@@ -292,17 +292,22 @@ def evaluate_saved_model(
 def _prompted(name: str, saved: SavedModel, tasks: Sequence[Task], config: EvaluateConfig) -> frozenset[str]:
     """Return the names of the tasks that are put under the soft prompt."""
     names = frozenset(task.name for task in tasks)
-    if config.with_prompt == "all" and saved.prompt is None:
+    if config.with_prompt == "all" and not saved.has_prompt:
         raise InputError(f"{name} has no soft prompt or prefix, so --with-prompt all does not fit it.")
-    if config.with_prompt == "none" or saved.prompt is None:
+    if config.with_prompt == "all" and saved.prompts:
+        raise InputError(
+            f"{name} has a soft prompt for each of {', '.join(saved.prompts)}, and none that could stand "
+            "before all tasks; --with-prompt takes target or none for it."
+        )
+    if config.with_prompt == "none" or not saved.has_prompt:
         return frozenset()
     if config.with_prompt == "all":
         return names
-    if saved.target is None:
+    if not saved.tasks:
         raise InputError(
             f"{name} does not say which task its soft prompt or prefix is for; say --with-prompt all or none."
         )
-    return names & {saved.target}
+    return names & frozenset(saved.tasks)
 
 
 def _as_scored(saved: SavedModel, config: EvaluateConfig) -> EvaluateConfig:
@@ -331,20 +336,23 @@ def _ask(
     progress: Progress | None,
 ) -> tuple[list[InContextScore], tuple[Answer, ...]]:
     """Evaluate the tasks without and with the prompt; scores and answers in the order of the tasks."""
-    groups = [[t for t in tasks if t.name not in prompted], [t for t in tasks if t.name in prompted]]
-    sizes = [_n_prompts(group, config) for group in groups]
+    groups: dict[Path | None, list[Task]] = {}
+    for task in tasks:
+        place = opened.saved.prompt_of(task.name) if task.name in prompted else None
+        groups.setdefault(place, []).append(task)
+    total, asked = _n_prompts(tasks, config), 0
     scores: list[InContextScore] = []
     examples: dict[str, tuple[Example, ...]] = {}
-    for under, group in enumerate(groups):
-        if not group:
-            continue
+    for place, group in groups.items():
 
-        def told(done: int, _: int, before: int = under * sizes[0]) -> None:
+        def told(done: int, _: int, before: int = asked) -> None:
             if progress is not None:
-                progress(before + done, sum(sizes))
+                progress(before + done, total)
 
+        asked += _n_prompts(group, config)
         with ExitStack() as stack:
-            module, ids = stack.enter_context(opened.under_prompt()) if under else (opened.module, ())
+            under = opened.under_prompt(group[0].name) if place is not None else None
+            module, ids = stack.enter_context(under) if under is not None else (opened.module, ())
             evaluation = InContextEvaluation(
                 group,
                 config,
@@ -380,10 +388,11 @@ def _n_prompts(tasks: Sequence[Task], config: EvaluateConfig) -> int:
 
 
 def _notes(saved: SavedModel, prompted: frozenset[str]) -> Iterator[str]:
-    if saved.prompt is not None:
+    if saved.has_prompt:
         which = ", ".join(sorted(prompted))
+        what = "Its own soft prompt" if saved.prompts else "The soft prompt or prefix"
         yield (
-            f"The soft prompt or prefix stood before the inputs of {which}, and of no other task."
+            f"{what} stood before the inputs of {which}, and of no other task."
             if prompted
             else "The soft prompt or prefix was left out: none of the tasks is the one it was trained on."
         )

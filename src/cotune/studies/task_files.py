@@ -103,8 +103,8 @@ def read_task(path: str | Path, **options: Any) -> Task:
     if len(tasks) != 1:
         names = ", ".join(task.name for task in tasks[:4])
         raise InputError(
-            f"{path} holds {len(tasks)} tasks ({names}, ...) and a model is tuned on one; name the file of "
-            "one, or choose it by the reader's option include (--set 'task.include=[NAME]')."
+            f"{path} holds {len(tasks)} tasks ({names}, ...) and a model is tuned on one of a path; name the "
+            "file of each, or choose one by the reader's option include (--set 'task.include=[NAME]')."
         )
     return tasks[0]
 

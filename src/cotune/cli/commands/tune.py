@@ -27,12 +27,13 @@ TaskOption = Annotated[
 
 
 def tune(
-    task: Annotated[
-        Path,
+    tasks: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="TASK",
+            metavar="TASK...",
             help="A file of data (JSON, JSON lines, CSV, TSV, Parquet), a folder of its splits, the name of "
-            "a data set, or a YAML file of a reader and its options; what it was read as is said.",
+            "a data set, or a YAML file of a reader and its options; what it was read as is said. Several "
+            "are tuned on together.",
         ),
     ],
     model: Annotated[str, typer.Option(help="Folder of a transformers checkpoint, or a name on the hub.")],
@@ -83,7 +84,7 @@ def tune(
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tune a model on one task, and tell what it could do before and after.
+    """Tune a model on one task or several, and tell what it could do before and after.
 
     The folder holds a PEFT adapter or a transformers checkpoint that these libraries load alone, and a model
     card. It appears when all is done; the same command goes on where it was interrupted.
@@ -111,11 +112,11 @@ def tune(
     options = merged(options, nested(settings or []))
     of_task = options.pop("task", {})
     of_table = given({"template": template, "choices": choices and words(choices)})
-    target = read_task(task, reader=reader, options=of_task, table_options=of_table)
+    targets = [read_task(task, reader=reader, options=of_task, table_options=of_table) for task in tasks]
     others = gather_tasks(evaluation or [])
     keep(f"what was trained so far is kept beside {out}")
     with show_work(as_json, verbose=verbose) as work:
-        result = cotune.tune(target, out=out, evaluation=others, events=work, **options)
+        result = cotune.tune(targets, out=out, evaluation=others, events=work, **options)
     if as_json:
         emit({"event": "done", "folder": str(out), **result.to_dict()})
     else:

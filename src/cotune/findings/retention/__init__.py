@@ -29,6 +29,7 @@ from cotune.findings.retention._scores import (
     checkpoint_at,
     is_result,
 )
+from cotune.findings.retention._types import TypeAverage
 from cotune.findings.retention._verdict import RetentionVerdict, kept_range, threshold_text
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "RetentionVerdict",
     "StepCurve",
     "TargetScore",
+    "TypeAverage",
     "Untuned",
     "along_steps",
     "checkpoint_at",

@@ -27,6 +27,7 @@ from cotune.findings.retention._last_stage import (
 )
 from cotune.findings.retention._records import RetentionCost, RetentionData
 from cotune.findings.retention._scores import At, Kept, RetentionScores
+from cotune.findings.retention._types import TypeAverage, type_averages
 from cotune.findings.retention._verdict import RetentionVerdict, verdict_of
 
 
@@ -74,6 +75,8 @@ class RetentionFindings(Brief):
         What the last stage of every method changed at every learning rate, at the checkpoints of ``kept``.
     untuned : tuple of Untuned
         What the pretrained model, and prompts alone, reach on the targets, where that is enough.
+    by_type : tuple of TypeAverage
+        Averages over the tasks of each type, where there are several.
     label_shares : tuple of LabelShares
         How many answers to other tasks are labels of the target.
     answered : tuple of Answered
@@ -90,6 +93,7 @@ class RetentionFindings(Brief):
     costs: tuple[MethodCost, ...]
     changes: tuple[MethodChange, ...]
     untuned: tuple[Untuned, ...]
+    by_type: tuple[TypeAverage, ...]
     label_shares: tuple[LabelShares, ...]
     answered: tuple[Answered, ...]
     said: tuple[str, ...]
@@ -121,6 +125,7 @@ class RetentionFindings(Brief):
             "last_stage": plain(self.changes),
             "untuned": plain(self.untuned),
             "label_shares": plain(self.label_shares),
+            "by_type": plain(self.by_type),
         }
 
 
@@ -157,6 +162,7 @@ def retention_findings(data: RetentionData) -> RetentionFindings:
         costs=tuple(_costs(data)),
         changes=changes,
         untuned=untuned,
+        by_type=tuple(type_averages(scores, ways)),
         label_shares=shares,
         answered=tuple(answered(scores, ways)),
         said=(*said, *of_answers),

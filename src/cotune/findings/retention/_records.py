@@ -28,6 +28,8 @@ class RetentionTask(Brief):
         One sentence for everything that was cut or dropped.
     sample : tuple of (str, str)
         Inputs and right answers of the examples whose answers are kept; empty where none are.
+    type : str
+        What it asks for, such as ``"translation"``: averages over the tasks of a type are told, too.
     """
 
     name: str
@@ -36,6 +38,7 @@ class RetentionTask(Brief):
     examples: int | None = None
     notes: tuple[str, ...] = ()
     sample: tuple[tuple[str, str], ...] = ()
+    type: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,6 +106,15 @@ class RetentionScores:
         """The tasks that averages are over: those whose metric is better when higher."""
 
     @cached_property
+    def types(self) -> dict[str, tuple[str, ...]]:
+        """By type the tasks that averages are over; none where all are of one."""
+        found: dict[str, list[str]] = {}
+        for task in self.data.evaluation:
+            if task.type and task.name in self.averaged:
+                found.setdefault(task.type, []).append(task.name)
+        return {kind: tuple(tasks) for kind, tasks in found.items()} if len(found) > 1 else {}
+
+    @cached_property
     def shots(self) -> tuple[int, ...]:
         """The numbers of demonstrations, in increasing order."""
         return tuple(sorted({value.shots for value in self.data.pretrained.in_context}))
@@ -134,9 +143,21 @@ class RetentionScores:
         """Average the in-context score of an evaluation task."""
         return _mean(self._matrix(checkpoints, task, shots))
 
-    def average(self, checkpoints: Sequence[RetentionCheckpoint], shots: int) -> Mean | None:
-        """Average the in-context score over tasks, each counting the same: the normalised average."""
-        return _mean(self._average_matrix(checkpoints, shots))
+    def average(
+        self, checkpoints: Sequence[RetentionCheckpoint], shots: int, tasks: Sequence[str] | None = None
+    ) -> Mean | None:
+        """Average the in-context score over tasks, each counting the same: the normalised average.
+
+        Parameters
+        ----------
+        checkpoints : sequence of RetentionCheckpoint
+            One of each run.
+        shots : int
+            Demonstrations in the prompts.
+        tasks : sequence of str, optional
+            By default all that have no loss; or those of one of :attr:`types`.
+        """
+        return _mean(self._average_matrix(checkpoints, shots, self.averaged if tasks is None else tasks))
 
     def label_share(
         self, checkpoint: RetentionCheckpoint, shots: int, by: Literal["answer", "first_word"] = "answer"
@@ -174,10 +195,12 @@ class RetentionScores:
         rows = [v.draws for c in checkpoints for v in c.in_context if v.task == task and v.shots == shots]
         return np.array(rows) if rows and len(rows) == len(checkpoints) else None
 
-    def _average_matrix(self, checkpoints: Sequence[RetentionCheckpoint], shots: int) -> Array | None:
-        tasks = [self._matrix(checkpoints, task, shots) for task in self.averaged]
-        known = [scores for scores in tasks if scores is not None]
-        if not known or len(known) < len(tasks):
+    def _average_matrix(
+        self, checkpoints: Sequence[RetentionCheckpoint], shots: int, tasks: Sequence[str]
+    ) -> Array | None:
+        found = [self._matrix(checkpoints, task, shots) for task in tasks]
+        known = [scores for scores in found if scores is not None]
+        if not known or len(known) < len(found):
             return None
         if len({scores.shape for scores in known}) > 1:
             known = [scores.mean(1, keepdims=True) for scores in known]

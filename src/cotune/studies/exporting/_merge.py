@@ -42,9 +42,12 @@ def merge(name: str, saved: SavedModel, folder: Path) -> str:
     model.base.to(kind)
     model.save_pretrained(folder)
     said = f"{name}: merged into weights of {str(kind).removeprefix('torch.')}"
-    if saved.prompt is None:
+    if not saved.has_prompt:
         return said
-    _write_prompt(saved.prompt, folder / "prompt")
+    if saved.prompt is not None:
+        _write_prompt(saved.prompt, folder / "prompt", "..")
+    for prompt in saved.prompts.values():
+        _write_prompt(prompt, folder / "prompt" / prompt.name, "../..")
     return (
         f"{said}, for all inputs; its soft prompt, for those of {saved.target or 'its task'}, is in prompt/"
     )
@@ -63,11 +66,11 @@ def _own_type(saved: SavedModel) -> torch.dtype:
     return kind if isinstance(kind, torch.dtype) else torch.float32
 
 
-def _write_prompt(prompt: Path, folder: Path) -> None:
-    """Copy a soft prompt, for the model in the folder above."""
+def _write_prompt(prompt: Path, folder: Path, base: str) -> None:
+    """Copy a soft prompt, for the model in a folder above."""
     import shutil
 
     shutil.copytree(prompt, folder)
     file = folder / ADAPTER
-    content = {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": ".."}
+    content = {**json.loads(file.read_text(encoding="utf-8")), "base_model_name_or_path": base}
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ Both are chosen by validation scores; test scores are only reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +38,10 @@ class Selection:
         """Choose by the metric of some targets, which have one direction."""
         return cls(get_metric(targets[0].metric).higher_is_better)
 
-    def utility(self, checkpoint: RetentionCheckpoint) -> float:
-        """Return the mean validation score, its sign turned so that higher is better."""
-        return self.turned(float(np.mean([score.validation for score in checkpoint.targets])))
+    def utility(self, checkpoint: RetentionCheckpoint, tasks: Collection[str] = ()) -> float:
+        """Return the mean validation score, of some targets or of all, turned so that higher is better."""
+        scores = [score.validation for score in checkpoint.targets if not tasks or score.task in tasks]
+        return self.turned(float(np.mean(scores)))
 
     def turned(self, score: float) -> float:
         """Turn a score so that higher is better, or back."""

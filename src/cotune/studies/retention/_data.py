@@ -99,7 +99,14 @@ def retention_data(
         date=date.today().isoformat(),
         targets=tuple(_task(task, "test", None, notes, sample) for task in study.targets),
         evaluation=tuple(
-            _task(task, config.in_context.split, config.in_context.max_examples, notes, sample)
+            _task(
+                task,
+                config.in_context.split,
+                config.in_context.max_examples,
+                notes,
+                sample,
+                study.types[task.name],
+            )
             for task in study.evaluation
         ),
         methods=tuple(arm.label for arm in config.methods),
@@ -111,7 +118,7 @@ def retention_data(
         labels=label_set(study.targets),
         failures=_failures(study.cells, records),
         provenance=_provenance(study, stages),
-        notes=tuple(_notes(pretrained.payload["cut"])),
+        notes=(*_notes(pretrained.payload["cut"]), *study.doubled),
     )
 
 
@@ -133,6 +140,7 @@ def _task(
     most: int | None,
     notes: Mapping[str, tuple[str, ...]],
     sample: Mapping[str, Sequence[Sequence[str]]],
+    kind: str = "",
 ) -> RetentionTask:
     return RetentionTask(
         name=task.name,
@@ -140,6 +148,7 @@ def _task(
         higher_is_better=get_metric(task.metric).higher_is_better,
         examples=len(task[split][:most]),
         notes=notes.get(task.name, ()),
+        type=kind,
         sample=tuple((text, right) for text, right in sample.get(task.name, ())),
     )
 

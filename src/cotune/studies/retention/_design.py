@@ -16,7 +16,7 @@ from cotune.exceptions import InputError
 from cotune.studies.engine import ModelStudy, Prompting, choose, key_of
 from cotune.studies.retention.config import MethodArm, RetentionConfig
 from cotune.tasks import Task
-from cotune.training.methods import METHODS, Method
+from cotune.training.methods import METHODS, Method, Stage
 from cotune.training.tuning import TuningConfig
 
 
@@ -69,6 +69,13 @@ _FORMAT = 2
 CHOSEN = "the best of a stage after a step"
 """What stands in the keys of runs of several stages; those of one stage are measured as ever."""
 
+
+def chosen(stages: Sequence[Stage]) -> dict[str, str]:
+    """Return what keys say of how checkpoints of earlier stages are chosen."""
+    seen = " by the tasks seen so far" if any(stage.tasks for stage in stages) else ""
+    return {"chosen": CHOSEN + seen} if len(stages) > 1 else {}
+
+
 RetentionStudyRun = PretrainedRun | TuneRun
 
 
@@ -100,8 +107,9 @@ def tune_run(
 ) -> TuneRun:
     """Return the run of an arm."""
     recipe = tuning_config(config, rate)
-    stages = arm.method.stages(recipe.steps, recipe.training, tasks)
-    options = json.dumps(arm.method.plain(), sort_keys=True)
+    method = arm.method.on_targets(len(tasks), recipe.steps)
+    stages = method.stages(recipe.steps, recipe.training, tasks)
+    options = json.dumps(method.plain(), sort_keys=True)
     steps = sum(stage.steps for stage in stages)
     return TuneRun(arm.name, options, stages[-1].training.learning_rate, seed, steps)
 
@@ -120,6 +128,22 @@ def tuning_config(config: RetentionConfig, learning_rate: float) -> TuningConfig
         checkpoints=config.extra_checkpoints,
         training=config.training.model_copy(update={"learning_rate": learning_rate}),
     )
+
+
+_OF_METRICS = {
+    "bleu": "translation",
+    "chrf": "translation",
+    "rouge_1": "summarisation",
+    "rouge_2": "summarisation",
+    "rouge_l": "summarisation",
+}
+
+
+def type_of(task: Task) -> str:
+    """Return what a task asks for: one of a closed set, or what its metric is for."""
+    if all(example.choices for example in task["test"] or task["train"]):
+        return "classification"
+    return _OF_METRICS.get(task.metric, "short answers")
 
 
 @dataclass(frozen=True)
@@ -162,6 +186,27 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
         return chosen
 
     @cached_property
+    def types(self) -> dict[str, str]:
+        """By evaluation task what it asks for.
+
+        Raises
+        ------
+        InputError
+            If a pattern of a type fits no task, or two types the same.
+        """
+        names = [task.name for task in self.evaluation]
+        given: dict[str, str] = {}
+        for kind, patterns in self.config.types.items():
+            for name in choose(patterns, names, f"{self.path}: types.{kind}"):
+                if name in given:
+                    raise InputError(
+                        f"{self.path}: types: task {name!r} is of two types, {given[name]} and {kind}; give "
+                        "it one."
+                    )
+                given[name] = kind
+        return {task.name: given.get(task.name) or type_of(task) for task in self.evaluation}
+
+    @cached_property
     def cells(self) -> dict[RateCell, TuneRun]:
         """The comparison: a run for every method, learning rate and seed."""
         return plan_cells(self.config, self.config.targets)
@@ -184,6 +229,23 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
             seed=self.config.seed,
         )
 
+    @cached_property
+    def doubled(self) -> tuple[str, ...]:
+        """A sentence for every method whose prompts are trained for twice as long."""
+        n, steps = len(self.targets), self.config.steps
+        found = []
+        for arm in self.config.methods:
+            once, now = (
+                method.stages(steps, self.config.training, self.config.targets)[0].steps
+                for method in (arm.method, arm.method.on_targets(n, steps))
+            )
+            if now != once:
+                found.append(
+                    f"{arm.label}: the stage of its prompts takes {now:,} steps, twice {once:,}, since those "
+                    f"of {n} targets are trained together (paper, appendix A.2)."
+                )
+        return tuple(found)
+
     def key(self, run: RetentionStudyRun) -> str:
         """Hash model, tasks, questions and recipe with the run's fields."""
         config = self.config
@@ -199,7 +261,7 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
             gradients=gradients if config.gradient_steps else None,
             **self._text,
             # What a stage begins with is what was chosen of the one before it.
-            **({"chosen": CHOSEN} if len(stages) > 1 else {}),
+            **chosen(stages),
         )
 
     @cached_property

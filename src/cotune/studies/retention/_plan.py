@@ -61,7 +61,7 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     every = list(dict.fromkeys(study.cells.values()))
     example = mean_length(study.targets, study.encoder)
     work = {run: _work(study, run, example) for run in every if study.key(run) not in stored}
-    notes = []
+    notes = list(study.doubled)
     early = sorted({run.method for run in work if len(work[run].tuning.stages) > 1})
     if early and len(config.rates) > 1:
         notes.append(f"Early stages ({', '.join(early)}) are counted for every learning rate, and done once.")

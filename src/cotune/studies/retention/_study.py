@@ -60,6 +60,7 @@ class RetentionStudy(RetentionDesign):
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check targets, other tasks and numbers; return by task what was cut or dropped."""
         self._check_targets()
+        _ = self.types  # what does not fit is told before anything is spent
         config, encoder = self.config, self.encoder
         notes = {task.name: task.notes for task in (*self.targets, *self.evaluation)}
         asked = [(self.evaluation, config.in_context)]

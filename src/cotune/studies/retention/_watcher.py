@@ -14,6 +14,7 @@ from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention.config import changes_weights
+from cotune.training.methods import tasks_seen
 
 if TYPE_CHECKING:
     from cotune.answering import InContextScore
@@ -66,7 +67,7 @@ class RunWatcher:
         self._left = _clocks()
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
-        """Measure the model as it is; return the targets' validation score, higher is better."""
+        """Measure the model as it is; return the validation score of the tasks seen, higher is better."""
         spent = {name: now - self._left[name] for name, now in _clocks().items()}
         notebook = self._notebooks[stage.name]
         found = notebook.find(step)
@@ -74,7 +75,7 @@ class RunWatcher:
             found = self._look(attached, stage, step)
             notebook.add(found, {**spent, **_sizes(attached, stage)})
         self._left = _clocks()
-        return self._selection.utility(found)
+        return self._selection.utility(found, tasks_seen(self._stages, stage.name))
 
     def _look(self, attached: Attached, stage: Stage, step: int) -> RetentionCheckpoint:
         module, measure = attached.module, self._measure

@@ -15,7 +15,7 @@ from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.retention._checkpoints import Selection
-from cotune.studies.retention._design import CHOSEN, PretrainedRun, RetentionStudyRun, TuneRun, tuning
+from cotune.studies.retention._design import CHOSEN, PretrainedRun, RetentionStudyRun, TuneRun, chosen, tuning
 from cotune.studies.retention._measure import Measure
 from cotune.studies.retention._watcher import MEASURED, RunWatcher
 from cotune.studies.retention.config import RetentionConfig
@@ -83,7 +83,8 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             content = {"run": key, "method": run.method, "rate": run.learning_rate, "seed": run.seed}
             of_answers = {name: getattr(self.config.in_context, name) for name in ChoiceConfig.model_fields}
             reading = {"reading": self.config.reading(self.base) | of_answers}
-            write_artefact_record(folder, {**content, "chosen": CHOSEN, **reading})
+            tasks = {"tasks": [task.name for task in self.targets]}
+            write_artefact_record(folder, {**content, **tasks, "chosen": CHOSEN, **reading})
         return [outcome]
 
     def _pretrained(self) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _stage_key(run: TuneRun, config: TuningConfig, stages: Sequence[Stage], base
         "method": [run.method, run.options],
         "seed": run.seed,
         "checkpoints": [config.checkpoint_every, config.checkpoints],
-        "chosen": CHOSEN,
+        **chosen(stages),
         "stages": [{**asdict(stage), "training": stage.training.content(base)} for stage in stages],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

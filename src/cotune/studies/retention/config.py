@@ -101,7 +101,7 @@ def _with_preset(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     recipe = dict(preset.tuning["training"])
     if "learning_rates" in data:
         del recipe["learning_rate"]
-    filled = {**preset.tuning, **data}
+    filled = {**preset.reading, **preset.tuning, **data}
     for key, given in (("training", recipe), ("in_context", preset.evaluation)):
         own = data.get(key, {})
         filled[key] = {**given, **own} if isinstance(own, Mapping) else own
@@ -129,6 +129,10 @@ class RetentionConfig(ModelStudyConfig):
     """Names of the tasks that are tuned on."""
     evaluation: Names = ("*",)
     """Names or patterns of the tasks evaluated in context; the targets are never among them."""
+    types: dict[str, Names] = Field(default_factory=dict)
+    """Types of the evaluation tasks, by names or patterns: {translation: "wmt*", questions: [trivia_qa]}; the
+    report tells the average of each type. The rest is told by what it asks for: one of a closed set, or what
+    its metric is for."""
     methods: Annotated[tuple[MethodArm, ...], Field(min_length=1)]
     """The methods compared: {name: promot, label: ProMoT, prompt_length: 20, ...}."""
     learning_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None

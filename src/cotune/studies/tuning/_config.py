@@ -95,7 +95,7 @@ def check_targets(targets: Sequence[Task], config: TuneConfig) -> None:
 
 def _with_preset(data: Mapping[str, Any]) -> dict[str, Any]:
     preset = get_preset(str(data["preset"]))
-    filled = dict(data)
+    filled = {**preset.reading, **data}
     method, in_context = data.get("method"), data.get("in_context", {})
     if isinstance(method, Mapping) and method.get("name") in METHODS:
         known = METHODS[method["name"]].model_fields

@@ -110,7 +110,20 @@ def tune_task(
     read = [config.reads(task, base) for task in (*chosen, *evaluation)]
     tuned, others = tuple(read[: len(chosen)]), tuple(read[len(chosen) :])
     check_targets(tuned, config)
+    config = _for_targets(config, len(tuned), events)
     return _Tuning(config, tuned, others, out, base, events, config, says_cost).run()
+
+
+def _for_targets(config: TuneConfig, n: int, events: TuneEvents) -> TuneConfig:
+    """Return the configuration as it is for several targets; say what that doubles."""
+    method = config.method.on_targets(n, config.steps)
+    once, now = (m.stages(config.steps, config.training)[0].steps for m in (config.method, method))
+    if now != once:
+        events.note(
+            f"The stage of the prompts takes {now:,} steps, twice {once:,}, since those of {n} tasks are "
+            "trained together."
+        )
+    return config.model_copy(update={"method": method})
 
 
 def _known_precision(out: Path) -> ChosenPrecision | None:
@@ -185,8 +198,7 @@ class _Tuning:
         before = self._before(questions, folder)
         questions.probes.know_pretrained()
         save = self._save(before, folder)
-        last = self._stages[-1].name
-        watcher = TargetWatcher(questions, last, folder.beginning, save, self.events.checkpoint)
+        watcher = TargetWatcher(questions, self._stages, folder.beginning, save, self.events.checkpoint)
         with tune(
             model,
             config.method,

@@ -22,6 +22,7 @@ from cotune.answering import (
 )
 from cotune.studies.evaluating import Progress
 from cotune.tasks import Example, SampleAnswer, Task
+from cotune.training.methods import tasks_seen
 
 if TYPE_CHECKING:
     from torch import nn
@@ -199,10 +200,10 @@ class TargetWatcher:
     ----------
     questions : TuneQuestions
         What is asked.
-    last : str
-        Name of the last stage.
+    stages : sequence of Stage
+        Those of the run, in order.
     beginning : Path
-        Folder for what it begins with.
+        Folder for what the last stage begins with.
     on_first : callable
         Called before the first checkpoint: from here on the run has something to lose.
     on_checkpoint : callable
@@ -212,21 +213,22 @@ class TargetWatcher:
     def __init__(
         self,
         questions: TuneQuestions,
-        last: str,
+        stages: Sequence[Stage],
         beginning: Path,
         on_first: Callable[[], None],
         on_checkpoint: Callable[[str, int, float], None],
     ) -> None:
-        self._questions, self._last, self._beginning = questions, last, beginning
+        self._questions, self._stages, self._beginning = questions, stages, beginning
         self._on_first, self._on_checkpoint = on_first, on_checkpoint
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
-        """Return the mean validation score of the targets, higher is better."""
+        """Return the mean validation score of the targets seen so far, higher is better."""
         questions = self._questions
         rows = questions.ask_targets(attached.module, "validation", attached.prompt_ids)
-        if stage.name == self._last and step == 0:
+        if stage.name == self._stages[-1].name and step == 0:
             self._begin(attached)
-        mean = fmean(row.value for row in rows)
+        seen = tasks_seen(self._stages, stage.name)
+        mean = fmean(row.value for row in rows if not seen or row.task in seen)
         self._on_first()
         self._on_checkpoint(stage.name, step, mean)
         return mean if rows[0].higher_is_better else -mean

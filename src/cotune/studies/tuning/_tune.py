@@ -11,6 +11,8 @@ from cotune.studies.task_files import TaskSource, gather_tasks, read_task
 from cotune.studies.tuning._config import TuneConfig
 from cotune.studies.tuning._run import TuneEvents, tune_task
 from cotune.tasks import Task
+from cotune.training.config import TrainingConfig
+from cotune.training.tuning import preset_training
 
 if TYPE_CHECKING:
     from cotune.studies.tuning._result import TuneResult
@@ -90,6 +92,12 @@ def tune(
     >>> result.after.target.task, result.after.target.n_examples
     ('copy', 8)
     """
+    sources = [task] if isinstance(task, Task | str | Path) else list(task)
+    if len(sources) > 1:
+        training = {
+            "tasks_per_batch": _mixed(len(sources), training, options.get("preset")),
+            **(training or {}),
+        }
     given = {"steps": steps, "seed": seed, "training": training, "in_context": in_context}
     content = {
         "model": str(model),
@@ -98,10 +106,16 @@ def tune(
         **options,
     }
     config = parse(TuneConfig, content, "cotune tune")
-    sources = [task] if isinstance(task, Task | str | Path) else list(task)
     targets = [one if isinstance(one, Task) else read_task(one) for one in sources]
     told, others = events or _Silent(), gather_tasks(evaluation)
     return tune_task(config, targets, Path(out), told, evaluation=others, says_cost=events is not None)
+
+
+def _mixed(n: int, training: Mapping[str, Any] | None, preset: str | None) -> int:
+    """Return of how many of n tasks a batch holds examples where nobody says: of all, if it has room."""
+    recipe = {**preset_training(preset), **(training or {})}
+    size = recipe.get("batch_size", TrainingConfig.model_fields["batch_size"].default)
+    return min(n, size) if isinstance(size, int) else n
 
 
 class _Silent:

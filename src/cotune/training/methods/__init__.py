@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cotune._registry import Registry
-from cotune.training.methods._method import Attached, Method, Stage
+from cotune.training.methods._method import Attached, Method, Stage, tasks_seen
 from cotune.training.methods.full import Full
 from cotune.training.methods.lora import Lora
 from cotune.training.methods.prefix import Prefix
@@ -38,4 +38,5 @@ __all__ = [
     "Prompt",
     "RandomPrompt",
     "Stage",
+    "tasks_seen",
 ]

@@ -49,6 +49,17 @@ class Stage(Brief):
     checkpoint_every: int | None = None
 
 
+def tasks_seen(stages: Sequence[Stage], name: str) -> frozenset[str]:
+    """Return the tasks that a run has been trained on by the end of a stage; empty for all of them.
+
+    In a sequence of tasks nothing is known of those to come: a checkpoint is chosen by the others.
+    """
+    up_to = stages[: [stage.name for stage in stages].index(name) + 1]
+    if not all(stage.tasks for stage in up_to):
+        return frozenset()
+    return frozenset(task for stage in up_to for task in stage.tasks)
+
+
 @dataclass(frozen=True)
 class Attached(Brief):
     """A base model with what a method put on it.
@@ -183,6 +194,18 @@ class Method(Config):
             Whether they are those of the decoder of a model that has an encoder too.
         """
         raise NotImplementedError
+
+    def on_targets(self, n: int, steps: int) -> Self:
+        """Return the method as it is put to several target tasks of one run; by default as it is.
+
+        Parameters
+        ----------
+        n : int
+            How many they are.
+        steps : int
+            Optimiser steps of the last stage.
+        """
+        return self
 
     @property
     def is_plain_lora(self) -> bool:

@@ -92,9 +92,13 @@ class PromptStageMethod(SoftPromptMethod):
         "checkpoint_every": "prompt_checkpoint_every",
     }
 
+    steps_ratio: ClassVar[int] = 1
+    """Steps of the stage that trains the prompt to one of the run, where nobody says how many."""
+
     prompt_steps: PositiveInt | None = None
     """Steps of the stage that trains the prompt; by default those of the run for prompt tuning, and five
-    times those for ProMoT, as in the paper."""
+    times those for ProMoT, as in the paper. Twice as many where the prompts of several targets are trained
+    together (appendix A.2), for each is before its own part of a batch alone."""
     prompt_learning_rate: PositiveFloat = 0.2
     """Peak learning rate of that stage, by default the paper's; the rest of its recipe is that of the run."""
     prompt_weight_decay: Annotated[float, Field(ge=0)] | None = None
@@ -115,6 +119,18 @@ class PromptStageMethod(SoftPromptMethod):
         rate = float(f"{_STEP * embedding_scale(model):.2g}")
         return self.model_copy(update={"prompt_learning_rate": rate})
 
+    def on_targets(self, n: int, steps: int) -> Self:
+        """Return the method with twice the steps of the prompts' stage where several are trained together."""
+        if n < 2 or not self.trains_prompts_together:
+            return self
+        once = self.prompt_steps or self.steps_ratio * steps
+        return self.model_copy(update={"prompt_steps": 2 * once})
+
+    @property
+    def trains_prompts_together(self) -> bool:
+        """Whether prompts of several tasks are trained in one stage."""
+        return self.prompts == "per_task"
+
     def prompt_stage(
         self, steps: int, training: TrainingConfig, *, part: str = "prompt", tasks: tuple[str, ...] = ()
     ) -> Stage:
@@ -130,7 +146,7 @@ class PromptStageMethod(SoftPromptMethod):
             changes["weight_decay"] = self.prompt_weight_decay
         return Stage(
             part,
-            self.prompt_steps or steps,
+            self.prompt_steps or self.steps_ratio * steps,
             training.model_copy(update=changes),
             (part,),
             tasks,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from cotune.exceptions import InputError
+from cotune.training.config import TrainingConfig
 from cotune.training.methods._change import unchanged
-from cotune.training.methods._method import Attached, Method
+from cotune.training.methods._method import Attached, Method, Stage
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
@@ -26,8 +27,24 @@ class Prefix(Method):
 
     prefix_length: PositiveInt = 100
     """Virtual tokens of the prefix."""
+    prefix_learning_rate: PositiveFloat | None = None
+    """Its peak learning rate; by default that of the run, which suits weights more than keys and values."""
     projection: bool = False
     """Whether the prefix is trained through a two-layer perceptron, which is dropped when it is saved."""
+
+    stage_options: ClassVar[Mapping[str, str]] = {"learning_rate": "prefix_learning_rate"}
+
+    @model_serializer(mode="wrap")
+    def _without_the_unsaid(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The hashes of runs are older than the option.
+        plain: dict[str, Any] = serialize(self)
+        return {k: v for k, v in plain.items() if k != "prefix_learning_rate" or v is not None}
+
+    def stages(self, steps: int, training: TrainingConfig, tasks: Sequence[str] = ()) -> tuple[Stage, ...]:
+        """Return the one stage, at the learning rate of the prefix if it has one."""
+        if self.prefix_learning_rate is not None:
+            training = training.model_copy(update={"learning_rate": self.prefix_learning_rate})
+        return super().stages(steps, training, tasks)
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from cotune.models import SoftPrompts
 
-_STEPS_RATIO = 5
-"""Steps of the first stage to one of the second: 5000 to 1000 in the paper."""
-
 
 class Promot(PromptStageMethod, PromptedWeightsMethod):
     """Two stages (section 4 of the paper): the soft prompt takes the format up, the weights learn the rest.
@@ -29,6 +26,9 @@ class Promot(PromptStageMethod, PromptedWeightsMethod):
     the weights carry over.
     """
 
+    steps_ratio: ClassVar[int] = 5
+    """5000 steps of the first stage to 1000 of the second in the paper."""
+
     order: Literal["together", "sequence"] = "together"
     """Whether several tasks are trained together or one after another."""
 
@@ -38,6 +38,11 @@ class Promot(PromptStageMethod, PromptedWeightsMethod):
             raise ValueError("tasks in sequence need prompts: per_task, got prompts: shared.")
         return self
 
+    @property
+    def trains_prompts_together(self) -> bool:
+        """Whether prompts of several tasks are trained in one stage; in a sequence each has its own."""
+        return self.order == "together" and super().trains_prompts_together
+
     def prompt_parts(self, prompts: SoftPrompts) -> Mapping[str, Sequence[nn.Parameter]]:
         """Return one part for all prompts, or in sequence one for each."""
         if self.order == "together" or len(prompts.parameters) == 1:
@@ -46,17 +51,16 @@ class Promot(PromptStageMethod, PromptedWeightsMethod):
 
     def stages(self, steps: int, training: TrainingConfig, tasks: Sequence[str] = ()) -> tuple[Stage, ...]:
         """Return the two stages, or in sequence the two of each task."""
-        first = _STEPS_RATIO * steps
         if self.order == "together" or len(tasks) <= 1:
             return (
-                self.prompt_stage(first, training),
+                self.prompt_stage(steps, training),
                 Stage("weights", steps, training, ("weights",)),
             )
         return tuple(
             stage
             for task in tasks
             for stage in (
-                self.prompt_stage(first, training, part=f"prompt {task}", tasks=(task,)),
+                self.prompt_stage(steps, training, part=f"prompt {task}", tasks=(task,)),
                 Stage(f"weights {task}", steps, training, ("weights",), (task,)),
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._change import unchanged
@@ -24,7 +24,14 @@ class Prompt(PromptStageMethod):
     sized_by: ClassVar[str | None] = "prompt_length"
 
     prompts: Literal["per_task", "shared"] = "shared"
-    """Whether every task of a run has a prompt of its own; then tasks have nothing in common."""
+    """Whether every task of a run has a prompt of its own; then tasks have nothing in common. Of several
+    targets (``targets`` of a retention study, cotune tune) each has its own unless this says otherwise."""
+
+    def on_targets(self, n: int, steps: int) -> Self:
+        """Return the method with a prompt for each of several targets, as ProMoT's first stage has."""
+        if n < 2 or "prompts" in self.model_fields_set:
+            return super().on_targets(n, steps)
+        return self.model_copy(update={"prompts": "per_task"}).on_targets(n, steps)
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

@@ -27,11 +27,14 @@ class Preset(Brief):
         Options of methods; a method takes those that it has.
     evaluation : mapping
         Options of the in-context evaluation.
+    reading : mapping
+        Keys of the model's configuration: how long prompts may be.
     """
 
     tuning: Mapping[str, Any]
     method: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def make_method(self, name: str, options: Mapping[str, Any]) -> Method:
         """Make a method with the preset's options where none are given.
@@ -73,10 +76,12 @@ PRESETS: dict[str, Preset] = {
             "prompt_checkpoint_every": 1000,
         },
         evaluation={"num_beams": 4, "classification": "generation"},
+        reading={"max_prompt_tokens": 1024},
     ),
 }
 """``paper-mt5``: ProMoT on mT5 XXL (section 5.1). Adafactor is T5's own: a decay rate of 0.8, its learning
-rate constant and, for weights, times the size of each matrix; only Adafactor's own update is clipped."""
+rate constant and, for weights, times the size of each matrix; only Adafactor's own update is clipped.
+Inputs are cut to 1024 tokens, as the paper's summaries are; those of its other tasks are shorter."""
 
 
 class TuningConfig(Config):
