@@ -119,6 +119,7 @@ LR = {"prompt_learning_rate": 0.05, "prompt_steps": 1}
 KEPT = [
     {"name": "full"},
     {"name": "lora", "r": 2},
+    {"name": "lora_first", "lora": {"r": 2}, "first_steps": 2, "first_learning_rate": 0.05},
     {"name": "prompt", "prompt_length": 3, **LR},
     {"name": "prompt", "label": "shared", "prompts": "shared", "prompt_length": 3, **LR},
     {"name": "prefix", "prefix_length": 3, "prefix_learning_rate": 0.02},

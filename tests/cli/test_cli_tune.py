@@ -27,6 +27,7 @@ STAGES = [*PROMPT, "--prompt-steps", 4]
 CASES = {
     "full": [],
     "lora": [],
+    "lora_first": ["--set", "method.first_steps=4", "--set", "method.lora.r=4"],
     "prompt": STAGES,
     "prefix": ["--set", "method.prefix_length=6"],
     "joint": PROMPT[:2],

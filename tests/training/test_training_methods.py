@@ -21,6 +21,7 @@ from cotune.training.methods import (
     Full,
     Joint,
     Lora,
+    LoraFirst,
     Prefix,
     Promot,
     Prompt,
@@ -35,6 +36,7 @@ OPTIONS = {
     "full": [{}],
     "joint": [SHORT, {**SHORT, "weights": {"name": "lora", "r": 4}}],
     "lora": [{}, {"use_dora": True, "use_rslora": True}],
+    "lora_first": [{"lora": {"r": 4}, "first_steps": 2, "first_learning_rate": 0.02}],
     "prefix": [{"prefix_length": 6}, {"prefix_length": 6, "projection": True}],
     "promot": [
         {**SHORT, "prompt_steps": 2, "prompt_learning_rate": 0.1},
@@ -44,7 +46,7 @@ OPTIONS = {
     "random_prompt": [SHORT, {**SHORT, "weights": {"name": "lora"}}],
 }
 CASES = [(name, options) for name, choices in OPTIONS.items() for options in choices]
-WEIGHTS_ARE_TUNED = {"full", "joint", "lora", "promot", "random_prompt"}
+WEIGHTS_ARE_TUNED = {"full", "joint", "lora", "lora_first", "promot", "random_prompt"}
 
 
 def test_every_method_is_put_to_these_tests():
@@ -199,6 +201,8 @@ def reloaded(method, model, folder):
     if isinstance(method, Lora | Prefix | Prompt):
         return peft.PeftModel.from_pretrained(plain_base(model, name), folder).eval()
     weights = folder / "weights"
+    if isinstance(method, LoraFirst):
+        return peft.PeftModel.from_pretrained(plain_base(model, weights), folder / "lora").eval()
     if isinstance(method.weights, Full):
         base = plain_base(model, weights)
     else:
@@ -374,6 +378,42 @@ def test_tasks_in_sequence_have_their_two_stages_each(model):
 def test_options_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_lora_of_the_first_stage_is_set_aside_for_other_tasks(model, encode):
+    method = LoraFirst(lora={"r": 4}, first_steps=3, first_learning_rate=0.05)
+    examples = encode(model, PAIRS)
+    before = model.nll(model.base, examples)
+    first, second = method.stages(2, FAST)
+    assert (first.steps, first.training.learning_rate, second.training) == (3, 0.05, FAST)
+    assert LoraFirst().stages(2, FAST)[0].steps == 10
+    with method.attach(model, ("copy",)) as attached:
+        attached.train_only(first.trains)
+        train(model, attached, [examples] * 3, 3, first.training)
+        assert not np.allclose(model.nll(attached.module, examples), before)
+        with attached.aside():
+            assert np.array_equal(model.nll(attached.module, examples), before), (
+                "the model itself is as it was"
+            )
+        assert attached.weight_change() == 0
+        attached.train_only(second.trains)
+        frozen = copies(attached.parts["lora"])
+        with attached.aside():
+            pass
+        assert attached.trained == list(attached.parts["weights"]), "what is trained is as before"
+        train(model, attached, [examples] * 2, 2, second.training)
+        assert same(frozen, attached.parts["lora"])
+        assert attached.weight_change() > 0
+        with attached.aside():
+            assert not np.allclose(model.nll(attached.module, examples), before)
+
+
+@pytest.mark.parametrize(
+    "options", [{"modules_to_save": ["lm_head"]}, {"demonstrations": 1}, {"bias": "all"}]
+)
+def test_a_lora_of_the_first_stage_is_its_matrices_alone(options):
+    with pytest.raises(ValueError, match=r"second stage's|belong beside lora"):
+        LoraFirst(lora=options)
 
 
 def test_a_random_prompt_is_never_trained(model, encode):

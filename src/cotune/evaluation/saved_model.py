@@ -38,6 +38,9 @@ RECORD = "tune.json"
 ARTEFACT_RECORD = "cotune.json"
 """The file in which a study says which of its runs left a folder, and how the model is read."""
 
+FIRST = "lora"
+"""Folder of the LoRA of a first stage, beside the weights that were tuned under it."""
+
 _ANSWERS = tuple(ChoiceConfig.model_fields)
 """Of how tasks were put in context what holds wherever the model is scored."""
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING")
@@ -59,7 +62,8 @@ class SavedModel(Brief):
     weights : Path or None
         A PEFT adapter on the weights, such as a LoRA.
     prompt : Path or None
-        A soft prompt or a prefix, which stands before the inputs of the tasks it was trained on.
+        What belongs to the tasks it was trained on alone: a soft prompt or a prefix, which stands before
+        inputs, or a LoRA under which the weights were tuned.
     record : mapping or None
         What ``cotune tune`` wrote about the model.
     reading : mapping
@@ -115,13 +119,14 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     tasks = _tasks(folder, record)
     prompts = _prompts_by_task(folder, tasks)
     alone = folder / "prompt" if (folder / "prompt" / ADAPTER).is_file() else folder
-    start = next(iter(prompts.values()), alone)
+    first = folder / FIRST if (folder / FIRST / ADAPTER).is_file() and (folder / "weights").is_dir() else None
+    start = first or next(iter(prompts.values()), alone)
     adapters: dict[str, Path] = {}
     place: Path | str = start
     named: Path | None = None
     while isinstance(place, Path) and (place / ADAPTER).is_file():
         named, content = place, read_adapter_config(place)
-        slot = _slot(place, content["peft_type"])
+        slot = "prompt" if place == first else _slot(place, content["peft_type"])
         if slot in adapters:
             raise InputError(
                 f"{adapters[slot]} is an adapter on another of the same sort, {place}; one can be loaded."
@@ -219,6 +224,10 @@ class OpenModel(Brief):
         place = self.saved.prompt_of(task)
         if place is None:
             raise InputError(f"The model has no soft prompt that task {task!r} could be put under.")
+        if read_adapter_config(place)["peft_type"] not in _PROMPTS:
+            with self._adapter(place) as module:
+                yield module, ()
+            return
         content, vectors = read_prompt(place)
         open_prompt = self._prefix if content["peft_type"] == "PREFIX_TUNING" else self._soft_prompt
         with open_prompt(place, vectors) as opened:
@@ -234,6 +243,16 @@ class OpenModel(Brief):
         prompts = SoftPrompts(self.model, {"": vectors})
         with prompts.attached():
             yield self.module, prompts.ids("")
+
+    @contextmanager
+    def _adapter(self, place: Path) -> Iterator[nn.Module]:
+        from cotune.training.methods.lora import take_off
+
+        module = _adapted(self.model, place)
+        try:
+            yield module
+        finally:
+            take_off(self.model, module)
 
     @contextmanager
     def _prefix(self, place: Path, vectors: torch.Tensor) -> Iterator[tuple[nn.Module, tuple[int, ...]]]:

@@ -192,12 +192,20 @@ class LanguageModel(Brief, FrozenModel):
         finally:
             self.pack = before
 
-    def save_pretrained(self, folder: Path) -> None:
-        """Write base and tokenizer as a checkpoint that transformers loads alone, its settings as shipped."""
+    def save_pretrained(self, folder: Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Write base and tokenizer as a checkpoint that transformers loads alone, its settings as shipped.
+
+        Parameters
+        ----------
+        folder : Path
+            Where to.
+        state : mapping of str to Tensor, optional
+            The base's tensors by name, where an adapter on it has given them others.
+        """
         ours = (self.base.config.use_cache, self.base.generation_config)
         self.base.config.use_cache, self.base.generation_config = self._shipped
         try:
-            self.base.save_pretrained(str(folder))
+            self.base.save_pretrained(str(folder), state_dict=None if state is None else dict(state))
             self.tokenizer.save_pretrained(str(folder))
         finally:
             self.base.config.use_cache, self.base.generation_config = ours

@@ -26,7 +26,7 @@ from cotune.answering import (
     normalised_average,
     summarise,
 )
-from cotune.evaluation.saved_model import OpenModel, SavedModel, find_saved_model, open_saved_model
+from cotune.evaluation.saved_model import FIRST, OpenModel, SavedModel, find_saved_model, open_saved_model
 from cotune.exceptions import InputError
 from cotune.findings.wording import duration
 from cotune.models.config import ModelConfig
@@ -391,10 +391,12 @@ def _notes(saved: SavedModel, prompted: frozenset[str]) -> Iterator[str]:
     if saved.has_prompt:
         which = ", ".join(sorted(prompted))
         what = "Its own soft prompt" if saved.prompts else "The soft prompt or prefix"
+        if saved.prompt is not None and saved.prompt.name == FIRST:
+            what = "The LoRA of the first stage"
         yield (
             f"{what} stood before the inputs of {which}, and of no other task."
             if prompted
-            else "The soft prompt or prefix was left out: none of the tasks is the one it was trained on."
+            else f"{what} was left out: none of the tasks is the one it was trained on."
         )
 
 

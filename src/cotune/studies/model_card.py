@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from cotune._files import write_text
 from cotune.evaluation.adapter_files import ADAPTER
+from cotune.evaluation.saved_model import FIRST
 from cotune.tasks import SPLITS
 
 CARD = "README.md"
@@ -119,7 +120,8 @@ def _code(folder: Path, base: str, auto: str) -> Iterator[str]:
     parted = (folder / "weights").is_dir()
     weights = "./weights" if parted else "./"
     adapted, whole = ((folder / weights / name).is_file() for name in (ADAPTER, _CONFIG))
-    prompts = _prompts(folder / "prompt") if parted else [] if adapted or whole else _prompts(folder)
+    own = next((folder / name for name in ("prompt", FIRST) if (folder / name).is_dir()), folder)
+    prompts = _prompts(own) if parted else [] if adapted or whole else _prompts(folder)
     if adapted or prompts:
         yield "from peft import PeftModel"
     yield f"from transformers import {auto}, AutoTokenizer"

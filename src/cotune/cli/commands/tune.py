@@ -39,7 +39,7 @@ def tune(
     model: Annotated[str, typer.Option(help="Folder of a transformers checkpoint, or a name on the hub.")],
     out: Annotated[Path, typer.Option(help="A new folder for what was trained.")],
     method: Annotated[
-        str, typer.Option(help="promot, lora, full, prompt, prefix, joint or random_prompt.")
+        str, typer.Option(help="promot, lora, full, prompt, prefix, joint, random_prompt or lora_first.")
     ] = "promot",
     weights: Annotated[
         str | None,

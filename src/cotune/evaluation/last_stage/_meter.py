@@ -204,7 +204,8 @@ class Beginning:
         target = probes.of_targets(attached.module, attached.prompt_ids, demonstrations)
         kl_other = 0.0 if probes.others else None
         if probes.others and reaches_others:
-            kl_other = probes.divergence_from_pretrained(attached.module)
+            with attached.aside():
+                kl_other = probes.divergence_from_pretrained(attached.module)
         found: dict[str, float | None] = {
             "weights": None if attached.weight_change is None else attached.weight_change(),
             "kl_target": _divergence(self.target, target),

@@ -80,7 +80,8 @@ class RunWatcher:
     def _look(self, attached: Attached, stage: Stage, step: int) -> RetentionCheckpoint:
         module, measure = attached.module, self._measure
         changed = self._changed(stage, step)
-        scores = measure.in_context_scores(module) if changed else []
+        with attached.aside():
+            scores = measure.in_context_scores(module) if changed else []
         ids, demonstrations = attached.prompt_ids, self._demonstrations
         last = stage.name == self._stages[-1].name
         align = last and step in self._gradient_steps and changes_weights(stage.trains)

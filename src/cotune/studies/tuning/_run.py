@@ -292,7 +292,8 @@ class _Tuning:
         targets = questions.ask_targets(attached.module, "test", attached.prompt_ids, asked)
         if not self._changes_weights:  # other tasks meet the pretrained model
             return TuneAnswers(targets, before.others)
-        others = questions.ask_others(attached.module, self._asking("after: in context"))
+        with attached.aside():
+            others = questions.ask_others(attached.module, self._asking("after: in context"))
         return TuneAnswers(targets, others)
 
     @property

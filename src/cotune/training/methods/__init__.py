@@ -6,6 +6,7 @@ from cotune._registry import Registry
 from cotune.training.methods._method import Attached, Method, Stage, tasks_seen
 from cotune.training.methods.full import Full
 from cotune.training.methods.lora import Lora
+from cotune.training.methods.lora_first import LoraFirst
 from cotune.training.methods.prefix import Prefix
 from cotune.training.methods.promot import Joint, Promot, RandomPrompt
 from cotune.training.methods.prompt import Prompt
@@ -18,6 +19,7 @@ METHODS: Registry[Method] = Registry(
         "full": Full,
         "joint": Joint,
         "lora": Lora,
+        "lora_first": LoraFirst,
         "prefix": Prefix,
         "promot": Promot,
         "prompt": Prompt,
@@ -32,6 +34,7 @@ __all__ = [
     "Full",
     "Joint",
     "Lora",
+    "LoraFirst",
     "Method",
     "Prefix",
     "Promot",

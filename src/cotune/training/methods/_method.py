@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -79,6 +79,9 @@ class Attached(Brief):
     weight_change : callable, optional
         Returns how far the weights are from the base's, adapters merged: the norm of the difference over that
         of the base's adapted weights. None where a method cannot tell.
+    aside : callable
+        Takes off, in a context, what belongs to the targets alone and is no prompt: so other tasks meet the
+        model.
     """
 
     module: nn.Module
@@ -87,6 +90,7 @@ class Attached(Brief):
     prompts: SoftPrompts | None = None
     silent: Sequence[nn.Parameter] = ()
     weight_change: Callable[[], float] | None = None
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def parameters(self) -> list[nn.Parameter]:

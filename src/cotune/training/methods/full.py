@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.training.methods._change import relative_change
@@ -34,7 +35,10 @@ class Full(Method):
             def change() -> float:
                 return relative_change((parameter.data, data) for parameter, data in shipped.items())
 
-            yield Attached(model.base, parts, model.save_pretrained, weight_change=change)
+            def write(folder: Path) -> None:
+                model.save_pretrained(folder)
+
+            yield Attached(model.base, parts, write, weight_change=change)
         finally:
             for parameter, data in shipped.items():
                 parameter.data = data

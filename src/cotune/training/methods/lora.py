@@ -104,7 +104,7 @@ class Lora(Method):
 
             yield replace(self._attached(module), weight_change=change)
         finally:
-            _take_off(model, module)
+            take_off(model, module)
             for parameter, values in before:
                 parameter.data, parameter.grad = values, None
                 parameter.requires_grad_(False)
@@ -192,7 +192,7 @@ class Lora(Method):
 
     def _fits(self, model: LanguageModel) -> bool:
         try:
-            _take_off(model, self._put_on(model))
+            take_off(model, self._put_on(model))
         except ValueError:
             return False
         return True
@@ -206,7 +206,7 @@ class Lora(Method):
         try:
             return model.device.type == "meta" or bool(called_adapters(model, module))
         finally:
-            _take_off(model, module)
+            take_off(model, module)
 
 
 def called_adapters(model: LanguageModel, module: Any) -> set[str]:
@@ -235,7 +235,8 @@ def called_adapters(model: LanguageModel, module: Any) -> set[str]:
     return called
 
 
-def _take_off(model: LanguageModel, module: Any) -> None:
+def take_off(model: LanguageModel, module: Any) -> None:
+    """Take an adapter of PEFT off a base, which is as before."""
     from peft.utils.other import ModulesToSaveWrapper
 
     # PEFT would leave trained copies of modules in the place of the base's own.
