@@ -16,6 +16,7 @@ from cotune.studies.transfer._design import plan_cells
 from cotune.studies.transfer._design import tuning as transfer_tuning
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.studies.tuning import TuneConfig
+from cotune.studies.tuning._config import check_recipe_of_one
 from cotune.training.config import TrainingConfig
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model import LanguageModelConfig, LanguageModelLearner
@@ -133,6 +134,7 @@ def other_method(rooms, training):
 def cotune_tune(rooms, training, **options):
     data = {"model": "m", "method": LORA, "steps": STEPS, "training": training, **options}
     config = parse(TuneConfig, data, "tune")
+    check_recipe_of_one(config)
     return rooms.tuned(config.method, config, n_tasks=1)
 
 
@@ -287,7 +289,12 @@ METHOD_OPTIONS = {
     "dropout": 0.5,
     "target_modules": ["o_proj"],
     "prefix_length": 4,
+    "prefix_learning_rate": 0.05,
     "projection": True,
+    "lora": {"r": 3},
+    "first_steps": 3,
+    "first_learning_rate": 0.05,
+    "first_checkpoint_every": 1,
     "prompt_length": 4,
     "prompt_init": "uniform",
     "prompts": {"per_task": "shared", "shared": "per_task"},
@@ -306,9 +313,13 @@ OF_METHODS = [
     if (name, option) != ("random_prompt", "prompt_init")  # which has one value
 ]
 METHOD_PLACES = {
-    "a run of a learner": (of_learner, ("prompt_checkpoint_every",), ()),
+    "a run of a learner": (of_learner, ("prompt_checkpoint_every", "first_checkpoint_every"), ()),
     # One task has one prompt, which is its own and that of all, and no order.
-    "a fine-tuning": (fine_tuning, ("prompt_checkpoint_every", "demonstrations"), ("prompts", "order")),
+    "a fine-tuning": (
+        fine_tuning,
+        ("prompt_checkpoint_every", "first_checkpoint_every", "demonstrations"),
+        ("prompts", "order"),
+    ),
 }
 
 

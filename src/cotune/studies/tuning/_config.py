@@ -71,6 +71,18 @@ class TuneConfig(TuningConfig, ModelConfig):
         return tuple(o for o in options if hasattr(self.method, o) and o not in self.method.model_fields_set)
 
 
+def check_recipe_of_one(config: TuneConfig) -> None:
+    """Refuse options that divide a step between tasks, where there is one.
+
+    Raises
+    ------
+    InputError
+        If there is such an option; names it.
+    """
+    for sentence in idle_on_one_task(config.training, "cotune tune"):
+        raise InputError(f"cotune tune: {sentence}")
+
+
 def check_targets(targets: Sequence[Task], config: TuneConfig) -> None:
     """Check what only the number of the tasks tuned on can tell, and that their scores have a mean.
 
@@ -82,8 +94,7 @@ def check_targets(targets: Sequence[Task], config: TuneConfig) -> None:
     if not targets:
         raise InputError("cotune tune: there is no task to tune on; name at least one.")
     if len(targets) == 1:
-        for sentence in idle_on_one_task(config.training, "cotune tune"):
-            raise InputError(f"cotune tune: {sentence}")
+        check_recipe_of_one(config)
     metrics = {task.name: get_metric(task.metric) for task in targets}
     if len({metric.higher_is_better for metric in metrics.values()}) > 1:
         names = ", ".join(f"{name} {metric.name}" for name, metric in metrics.items())
