@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,12 @@ def sealed_file(path: Path) -> Iterator[Path]:
     """
     with new_file(path) as fresh:
         yield fresh
-        told = [_digest(fresh), *_noted(path)[:1]]
-        write_text(_beside(path), "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(told)))
+        _note(path, [_digest(fresh), *_noted(path)[:1]])
+
+
+def seal_file(path: Path) -> None:
+    """Write the checksum of a file that has none beside it."""
+    _note(path, [_digest(path)])
 
 
 def file_damage(path: Path) -> str:
@@ -119,8 +123,15 @@ def json_text(content: Mapping[str, Any], indent: int | None = None) -> str:
     return _with(text, hashlib.sha256(_bytes(text)).hexdigest())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, listed: str = "") -> dict[str, Any]:
     """Read what :func:`json_text` wrote, or an older file without checksum.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    listed : str
+        Of an older file that is a list, the key that this stands under now.
 
     Raises
     ------
@@ -132,6 +143,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode()
         content = json.loads(text)
+        if listed and isinstance(content, list):
+            return {listed: content}
         digest = content.pop(_KEY, None)
         if digest is None:
             whole = _SEALED.search(text[-80:]) is None
@@ -170,6 +183,10 @@ def _digest(file: Path) -> str:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+def _note(path: Path, digests: Sequence[str]) -> None:
+    write_text(_beside(path), "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests)))
 
 
 def _noted(path: Path) -> list[str]:

@@ -74,6 +74,13 @@ def explained(error: BaseException, path: Path | str) -> StorageError | None:
     return refused(path if named is None else os.fsdecode(named), code)
 
 
+def refused_by_system(error: Exception) -> StorageError | None:
+    """Return what the system says of a path, in a sentence; None of errors of other sorts."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return explained(error, os.fsdecode(error.filename))
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Say in a sentence what a disk refuses while the block writes a path.

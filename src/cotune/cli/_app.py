@@ -8,6 +8,7 @@ from cotune.cli._options import HELP, show_help
 from cotune.cli.commands import (
     bench,
     demo,
+    doctor,
     evaluate,
     export,
     group,
@@ -34,6 +35,7 @@ app.command("plan")(study.plan)
 app.command("run")(study.run)
 app.command("status")(study.status)
 app.command("report")(study.report)
+app.command("doctor")(doctor.doctor)
 app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)

@@ -64,6 +64,7 @@ def _run(arguments: list[str], debug: bool) -> int | None:
     import typer
 
     from cotune._packages import explained
+    from cotune._storage import refused_by_system
     from cotune.cli._app import app
 
     try:
@@ -82,6 +83,9 @@ def _run(arguments: list[str], debug: bool) -> int | None:
     except typer.Exit as error:
         returned = error.exit_code
     except Exception as error:
+        refusal = refused_by_system(error)
+        if refusal is not None:
+            return _failed(str(refusal), 2, debug)
         name = type(error).__name__
         return _failed(f"{name}: {error} (an error of cotune's; --debug shows where)", 1, debug)
     # Commands return nothing; typer gives back the status it would have left with, 130 for an interrupt.

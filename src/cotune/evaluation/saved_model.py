@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cotune._files import file_names
 from cotune._json import parse_json
 from cotune._repr import Brief
+from cotune._seals import check, is_sealed
 from cotune.answering import ChoiceConfig
 from cotune.evaluation.adapter_files import (
     ADAPTER,
@@ -113,8 +114,12 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     ------
     InputError
         If there is no model, its base is missing, or the base given is another one than it was tuned on.
+    DamageError
+        If the folder has checksums, and something in it is not what was written.
     """
     folder = Path(name).expanduser()
+    if is_sealed(folder):
+        check(folder, "train it again, or copy it anew from where it is whole")
     record = _read_record(folder / RECORD) if (folder / RECORD).is_file() else None
     tasks = _tasks(folder, record)
     prompts = _prompts_by_task(folder, tasks)

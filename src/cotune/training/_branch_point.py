@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from cotune._seals import damage
 from cotune.exceptions import RunError
 from cotune.training.tuning._state import load_tensors, random_state, save_tensors, set_random_state
 
@@ -66,10 +67,13 @@ class BranchPoint:
         Raises
         ------
         RunError
-            If there is nothing.
+            If there is nothing, or it is damaged.
         """
         if not (folder / _FOLDER).is_dir():
             raise RunError("The joint part that it goes on from is not there: it failed, or was taken away.")
+        found = damage(folder / _FOLDER)
+        if found:
+            raise RunError(f"The joint part that it goes on from is damaged: {found}.")
         return cls(**load_tensors(folder / _FOLDER))
 
     def moments_of(self, attached: Attached) -> dict[torch.nn.Parameter, Moments]:

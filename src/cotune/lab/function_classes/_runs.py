@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cotune._seals import file_damage
 from cotune.exceptions import RunError
 from cotune.lab.function_classes._first_order import linearise, look_ahead
 from cotune.lab.function_classes._laws import FUNCTION_CLASSES
@@ -61,8 +62,8 @@ class CopyTrainer:
         return self._base
 
     def store_base(self, path: Path) -> None:
-        """Store the base model, or load it where it is stored already."""
-        if not path.exists():
+        """Store the base model, or load it where it is stored already and whole."""
+        if not path.exists() or file_damage(path):
             save(self.base, path)
         elif self._base is None:
             self._base = load(self._new_model(), path)

@@ -5,14 +5,14 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cotune._files import new_file
+from cotune._seals import sealed_file
 from cotune.exceptions import InputError
 from cotune.lab.function_classes._model import StackedRegressor
 
 
 def save(model: StackedRegressor, path: Path) -> None:
-    """Write a model's weights, whole or not at all."""
-    with new_file(path) as fresh:
+    """Write a model's weights, whole or not at all, with their checksum beside them."""
+    with sealed_file(path) as fresh:
         save_file(model.state_dict(), fresh)
 
 

@@ -10,7 +10,9 @@ from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_notes
 from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._executors import EXECUTORS, LocalConfig, RayConfig
-from cotune.studies.engine._folder import is_study_folder, locked
+from cotune.studies.engine._folder import is_study_folder, locked, study_file_of
+from cotune.studies.engine._lacking import lacking, surplus_states
+from cotune.studies.engine._mending import damaged, seal_all
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
@@ -18,10 +20,18 @@ from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult, aligned, cell, machine_rows, write_json
 from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
+from cotune.studies.engine._salvage import salvage
 from cotune.studies.engine._status import Standing, Status
-from cotune.studies.engine._store import RunStore, open_store
+from cotune.studies.engine._store import RunStore, is_older, open_store
 from cotune.studies.engine._study import KINDS, Study, load_config
-from cotune.studies.engine._worker import Job, Worker, artefact_record, peak_memory, write_artefact_record
+from cotune.studies.engine._worker import (
+    Job,
+    Worker,
+    artefact_lack,
+    artefact_record,
+    peak_memory,
+    write_artefact_record,
+)
 
 __all__ = [
     "EXECUTORS",
@@ -56,19 +66,27 @@ __all__ = [
     "Worker",
     "WorkerPool",
     "aligned",
+    "artefact_lack",
     "artefact_record",
     "cell",
     "choose",
     "csv_text",
+    "damaged",
+    "is_older",
     "is_study_folder",
     "key_of",
+    "lacking",
     "load_config",
     "locked",
     "machine_rows",
     "open_store",
     "peak_memory",
     "read_study_file",
+    "salvage",
+    "seal_all",
     "seen",
+    "study_file_of",
+    "surplus_states",
     "tell_notes",
     "write_artefact_record",
     "write_json",

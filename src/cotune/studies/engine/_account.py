@@ -12,6 +12,7 @@ from typing import Any
 
 from cotune._files import write_text
 from cotune._repr import Brief
+from cotune._seals import json_text, read_json
 from cotune.findings.wording import count, duration
 from cotune.studies.engine._plan import StagePlan
 from cotune.studies.engine._runner import StageUsage
@@ -81,13 +82,13 @@ class KeptPlan(Brief):
         """Put it into a study's folder."""
         stages = [asdict(stage) for stage in self.stages]
         content = {"asked": self.asked, "stored": sorted(self.stored), "stages": stages}
-        write_text(folder / _FILE, json.dumps(content, indent=1) + "\n")
+        write_text(folder / _FILE, json_text(content, indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> KeptPlan | None:
         """Return the plan of a folder; None where there is none that can be read."""
         try:
-            content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            content = read_json(folder / _FILE)
             stages = tuple(StagePlan(**stage) for stage in content["stages"])
             return cls(content["asked"], frozenset(content["stored"]), stages)
         except (OSError, ValueError, KeyError, TypeError):

@@ -44,6 +44,10 @@ class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
         """Take away the state that a tuning would have gone on from."""
         remove_folder(self.states / record.key, self.folder, ignore_errors=True)
 
+    def builds_upon(self, place: Path) -> Sequence[Path]:
+        """Return the states of tunings in flight: they take what is shared, or measured, for granted."""
+        return (self.states,) if place.is_relative_to(self.shared) else ()
+
     def tidy(self, store: RunStore) -> None:
         """Take away the states of tunings that were stored, and killed before they could do it."""
         if self.states.is_dir():

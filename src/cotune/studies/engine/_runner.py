@@ -15,7 +15,7 @@ from cotune.studies.engine._executor import Executor
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._tracking import Tracking
-from cotune.studies.engine._worker import Job, artefact_record
+from cotune.studies.engine._worker import Job, artefact_lack
 
 
 class Design(Protocol[RunT]):
@@ -173,7 +173,7 @@ class ExecutingRunner(Runner[RunT]):
         records: dict[RunT, RunRecord] = {}
         for run, key in wanted.items():
             record = self._store.get(key)
-            if record is not None and (record.error or not _artefact_missing(save.get(run), key)):
+            if record is not None and (record.error or not self._lacks(save.get(run), key)):
                 records[run] = record
         missing = {run: key for run, key in wanted.items() if run not in records}
         stage = self._stage(title)
@@ -196,6 +196,13 @@ class ExecutingRunner(Runner[RunT]):
                 self._events.finished(record)
                 self._tracking.finished(title, record)
         return {run: records[run] for run in wanted}
+
+    def _lacks(self, folder: Path | None, key: str) -> bool:
+        """Whether a folder does not hold what a run left; that it is damaged is said."""
+        lack = "" if folder is None else artefact_lack(folder, key)
+        if lack and folder is not None and folder.is_dir() and lack != "it is missing":
+            self._events.note(f"{folder} is damaged: {lack}; what it held is trained again.")
+        return bool(lack)
 
     def _jobs(self, missing: Mapping[RunT, str], folders: Mapping[RunT, Path]) -> list[Job[RunT]]:
         """Make jobs of runs, the longest first: one begun last would leave the other workers idle."""
@@ -239,8 +246,3 @@ class _Work(Generic[RunT]):
                 done += sum(run.size for run in runs) * step / steps
         share = min(done / self._all, 1.0) if self._all else 1.0
         self._events.under_way(UnderWay([(step, steps) for _, step, steps in under_way], share))
-
-
-def _artefact_missing(folder: Path | None, key: str) -> bool:
-    """Whether a folder that should hold what a run trained holds something else, or nothing."""
-    return folder is not None and artefact_record(folder).get("run") != key

@@ -230,6 +230,18 @@ def open_store(path: Path, *, writable: bool = True) -> Iterator[RunStore]:
         yield store
 
 
+def is_older(path: Path) -> bool:
+    """Whether there is a store whose rows have no checksums yet."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        with closing(_open(path, writable=False)) as db:
+            version: int = db.execute("PRAGMA user_version").fetchone()[0]
+            return version < 1 and bool(db.execute("PRAGMA table_info(runs)").fetchall())
+    except sqlite3.Error:
+        return False  # what is wrong is told when it is opened
+
+
 def damaged_rows(store: RunStore) -> list[str]:
     """Say which rows that were read are not what was written; nothing where all are."""
     if not store.damaged:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -24,13 +25,14 @@ from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
+from cotune.studies.engine._mending import damaged, seal_all
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._status import Standing, Status
-from cotune.studies.engine._store import RunStore, damaged_rows, open_store
+from cotune.studies.engine._store import RunStore, damaged_rows, is_older, open_store
 from cotune.studies.engine._tracking import Tracking, check_trackers, tracking
 from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
@@ -38,6 +40,9 @@ from cotune.tasks import Task, check_tasks
 _NO_SOURCE = ("include", "exclude", "max_examples", "instructions", "stops", "reader", "max_rows")
 """Options of readers that choose from a source, or are younger than studies that are to go on, and so may
 change while the study stays the same."""
+
+_OUTPUTS = (".lock", "study.json", "plan.json", "runs.sqlite*", "shared", "tracked", "report.html")
+"""What studies of all kinds leave in their folders."""
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 
@@ -78,6 +83,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
 
     config_class: ClassVar[type[StudyConfig]]
     """What the kind's file says."""
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """Patterns of the files that a study of the kind leaves in its folder, beside those of all kinds."""
 
     def _repr_html_(self) -> str:
         rows = [["kind", str(self.config.plain().get("kind", ""))], ["file", str(self.path)]]
@@ -241,19 +248,40 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         self, events: Events, deaths: Deaths, *, retry_failed: bool
     ) -> Iterator[ExecutingRunner[RunT]]:
         """Hold the folder, the store and the workers while the block does runs."""
+        with self.home.hold(self._machine), self._doing(events, deaths, retry_failed=retry_failed) as runner:
+            yield runner
+
+    @contextmanager
+    def _doing(
+        self, events: Events, deaths: Deaths, *, retry_failed: bool
+    ) -> Iterator[ExecutingRunner[RunT]]:
+        """Open the store and the workers, of a folder that is held and mended."""
+        if is_older(self.home.store):
+            seal_all(self.folder)
+            events.note("What the study had done before had no checksums; it gets them as it is.")
+        self._mend(events)
         with (
-            self.home.hold(self._machine),
             open_store(self.home.store) as store,
             self._tracking(store, events) as told,
             self.config.executor.open(self.worker(), deaths) as executor,
         ):
-            self._mend(store, events)
+            self._drop_damaged(store, events)
             if retry_failed:
                 store.forget([record.key for record in store if record.error is not None])
             self.prepare()
             yield ExecutingRunner(self, store, executor, events, told)
 
-    def _mend(self, store: RunStore, events: Events) -> None:
+    def _mend(self, events: Events) -> None:
+        """Take away what is not what was written, first what may build upon it: it is done again."""
+        for fault in damaged(self.folder):
+            events.note(f"{fault.path} is damaged: {fault.why}; it is taken away and done again.")
+            fault.take_away(self.folder, self.builds_upon(fault.unit))
+
+    def builds_upon(self, place: Path) -> Sequence[Path]:
+        """Return what may rely on a file or folder of the study, and is worth nothing without it."""
+        return ()
+
+    def _drop_damaged(self, store: RunStore, events: Events) -> None:
         """Drop rows that are not what was written: their runs are done again."""
         damaged = store.unsound()
         store.drop(damaged)
@@ -347,6 +375,10 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def home(self) -> StudyFolder:
         """The folder with what makes it this study's."""
         return StudyFolder(self.folder, self.identity, self.path)
+
+    def owns(self, name: str) -> bool:
+        """Whether something in the study's folder is called as what cotune writes there."""
+        return any(fnmatchcase(name, pattern) for pattern in (*_OUTPUTS, *self.outputs))
 
     @property
     def shared(self) -> Path:

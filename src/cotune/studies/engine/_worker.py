@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from cotune._repr import Brief
+from cotune._seals import damage
 from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import RunError
 from cotune.studies.engine._runs import RunRecord, RunT
@@ -118,6 +119,14 @@ def artefact_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record
+
+
+def artefact_lack(folder: Path, key: str) -> str:
+    """Say why a folder does not hold what a run left, whole; nothing if it does."""
+    if artefact_record(folder).get("run") == key:
+        return damage(folder)
+    # What cannot be read is damaged, too: a record that is another run's is whole.
+    return damage(folder) if (folder / ARTEFACT_RECORD).is_file() and damage(folder) else "it is missing"
 
 
 def peak_memory() -> int:

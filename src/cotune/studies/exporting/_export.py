@@ -11,6 +11,7 @@ from typing import Any
 
 from cotune._files import new_folder, write_text
 from cotune._repr import Brief
+from cotune._seals import seal
 from cotune.evaluation.adapter_files import ADAPTER
 from cotune.evaluation.saved_model import RECORD, SavedModel, find_saved_model
 from cotune.exceptions import InputError
@@ -173,6 +174,7 @@ def _write(
         shutil.copytree(source, folder, dirs_exist_ok=True)
         if base is not None:
             _rename_base(folder, str(saved.base))
+    seal(folder)
     adapt_card(source, folder, name, str(saved.base))
     if not merged and Path(saved.base).is_dir():
         yield f"{name}: its base is the folder {saved.base}; --model names another, such as one on the hub"

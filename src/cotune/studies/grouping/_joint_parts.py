@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cotune._files import remove_folder
-from cotune.studies.engine import Runner, artefact_record
+from cotune.studies.engine import Runner, artefact_lack
 from cotune.studies.grouping._runs import BranchedRun, FitRun, GroupingStudyRun, JointPartRun, run_key
 from cotune.training.learner import Learner
 
@@ -30,7 +30,7 @@ def wanted_parts(
     """Return the joint parts that runs which are still to be done go on from."""
     branched = [run for run in runs if isinstance(run, BranchedRun)]
     stored = runner.stored(branched)
-    gone = {run for run in branched if run in kept and artefact_record(kept[run]).get("run") != key(run)}
+    gone = {run for run in branched if run in kept and artefact_lack(kept[run], key(run))}
     return joint_parts(run for run in branched if run not in stored or run in gone)
 
 

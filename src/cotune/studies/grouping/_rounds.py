@@ -5,13 +5,13 @@ In which order the tasks came into the study is noted: what was found without th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cotune._files import write_text
-from cotune.exceptions import RunError
+from cotune._seals import json_text, read_json
+from cotune.exceptions import DamageError, RunError
 from cotune.studies.engine import Runner, RunRecord
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._runs import GroupingStudyRun
@@ -100,12 +100,12 @@ def arrivals(folder: Path, tasks: Sequence[str]) -> list[list[str]]:
 def note_arrivals(folder: Path, batches: Sequence[Sequence[str]]) -> None:
     """Write down the order of arrival, for later runs of the study."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / _ARRIVALS, json.dumps(batches, ensure_ascii=False) + "\n")
+    write_text(folder / _ARRIVALS, json_text({"arrivals": batches}))
 
 
 def _read(file: Path) -> list[list[str]]:
     try:
-        batches: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        batches: list[list[str]] = read_json(file, listed="arrivals")["arrivals"]
+    except (OSError, DamageError):
         return []
     return batches

@@ -39,6 +39,19 @@ class GroupingStudy(GroupingDesign):
     """Which tasks should be trained together: affinity, groups, and what grouping is worth."""
 
     config_class: ClassVar[type[GroupingStudyConfig]] = GroupingStudyConfig
+    outputs: ClassVar[tuple[str, ...]] = (
+        "adapters",
+        "affinity*.csv",
+        "answers.csv",
+        "arms.csv",
+        "*gains.csv",
+        "groups.json",
+        "negative_transfer.csv",
+        "prediction_agreement.csv",
+        "results.csv",
+        "scores.csv",
+        "table.json",
+    )
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, model and the number of groups; return what was cut or dropped by task."""

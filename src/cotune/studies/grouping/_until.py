@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cotune._files import write_text
+from cotune._seals import json_text, read_json
+from cotune.exceptions import DamageError
 from cotune.findings.comparison import (
     ArmScore,
     Budget,
@@ -295,8 +297,8 @@ def _planned(found: Compared, config: ComparisonConfig, file: Path, *, writable:
     sets = sorted({run.subset for run in found.arms.runs})
     asked = json.dumps([config.model_dump(mode="json", exclude={"until"}), sets])
     noted: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        noted = json.loads(file.read_text(encoding="utf-8"))
+    with suppress(OSError, DamageError):
+        noted = read_json(file)
     earlier = tuple(tuple(seeds) for seeds in noted.get("earlier", ()))
     if noted.get("asked") == asked:
         return _Plan(tuple(noted["seeds"]), earlier)
@@ -308,5 +310,5 @@ def _planned(found: Compared, config: ComparisonConfig, file: Path, *, writable:
         earlier = (*earlier, tuple(noted["seeds"]))
     if writable:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps({"seeds": planned, "earlier": earlier, "asked": asked}) + "\n")
+        write_text(file, json_text({"seeds": planned, "earlier": earlier, "asked": asked}))
     return _Plan(planned, earlier)

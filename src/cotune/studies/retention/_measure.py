@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cotune._files import write_text
+from cotune._seals import json_text, read_json
 from cotune.answering import InContextConfig, InContextEvaluation, InContextScore, encode_fitting
 from cotune.evaluation.format_specialisation import LabelledPrompt, ModuleAlignment, label_share
 from cotune.findings.retention import InContextValue, TargetScore
@@ -165,14 +165,14 @@ class Measure:
         if "answers" in self._known:
             return
         if file.is_file():
-            self._known["answers"] = json.loads(file.read_text(encoding="utf-8"))
+            self._known["answers"] = read_json(file, listed="answers")["answers"]
         else:
             self.keep_pretrained(self.in_context_scores(self.model.base), file)
 
     def keep_pretrained(self, scores: Sequence[InContextScore], file: Path) -> None:
         """Keep what the pretrained model answers to the other tasks, for all runs to be compared with."""
         self._known["answers"] = [answer for score in scores for answer in score.answers]
-        write_text(file, json.dumps(self._known["answers"]))
+        write_text(file, json_text({"answers": self._known["answers"]}))
 
     def changed_answers(self, scores: Sequence[InContextScore]) -> float | None:
         """Return the share of answers that are others than the pretrained model's; None without any."""

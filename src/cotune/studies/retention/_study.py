@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -56,6 +56,7 @@ class RetentionStudy(RetentionDesign):
     """What tuning on targets leaves of a model's in-context learning, method by method."""
 
     config_class: ClassVar[type[RetentionConfig]] = RetentionConfig
+    outputs: ClassVar[tuple[str, ...]] = ("models", "results.csv", "results.json")
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check targets, other tasks and numbers; return by task what was cut or dropped."""
@@ -122,6 +123,11 @@ class RetentionStudy(RetentionDesign):
                 step = pages[-1]["checkpoint"]["step"] if pages else None
                 place = (cell.arm.label, run.learning_rate, run.seed)
                 yield RunUnderWay(*place, step=step, steps=self.config.steps)
+
+    def builds_upon(self, place: Path) -> Sequence[Path]:
+        """Return with the states all shared stages: what was measured in one stands in another file."""
+        above = super().builds_upon(place)
+        return (*above, self.stages) if place.is_relative_to(self.stages) else above
 
     def follow(self, runner: Runner[RetentionStudyRun], notes: Notes) -> RetentionResult:
         """Measure the pretrained model, tune it by every method, compare, report."""

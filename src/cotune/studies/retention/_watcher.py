@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotune._files import write_text
+from cotune._seals import json_text, read_json
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
 from cotune.studies.retention._measure import Measure
@@ -156,7 +156,7 @@ class Notebook:
         """Return the checkpoints as plain JSON types, each with what its steps cost, in their order."""
         if not self._path.is_file():
             return []
-        pages: list[dict[str, Any]] = json.loads(self._path.read_text(encoding="utf-8"))
+        pages: list[dict[str, Any]] = read_json(self._path, listed="pages")["pages"]
         return pages
 
     def find(self, step: int) -> RetentionCheckpoint | None:
@@ -168,7 +168,7 @@ class Notebook:
     def add(self, checkpoint: RetentionCheckpoint, cost: Mapping[str, float]) -> None:
         """Note a checkpoint and what the steps before it cost."""
         page = {"checkpoint": asdict(checkpoint), "cost": dict(cost)}
-        write_text(self._path, json.dumps([*self.pages(), page]))
+        write_text(self._path, json_text({"pages": [*self.pages(), page]}))
 
 
 def _sizes(attached: Attached, stage: Stage) -> dict[str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune._files import new_folder, write_text
+from cotune._files import write_text
+from cotune._seals import check, sealed_folder
 from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Checkpoints:
         """Write a checkpoint, whole or not at all; the weights of step 0 are the pretrained model's."""
         import torch
 
-        with new_folder(self._of(step)) as fresh:
+        with sealed_folder(self._of(step)) as fresh:
             if step:
                 copied = {
                     name: [p.detach().to("cpu", copy=True) for p in part] for name, part in parts.items()
@@ -56,8 +57,16 @@ class Checkpoints:
             write_text(fresh / _SEEN, json.dumps(seen))
 
     def load(self, step: int) -> dict[str, list[torch.Tensor]]:
-        """Read the tensors of a checkpoint."""
+        """Read the tensors of a checkpoint.
+
+        Raises
+        ------
+        DamageError
+            If they are not what was written.
+        """
         import torch
+
+        check(self._of(step), "the same command tunes again what is measured on it")
 
         parts: dict[str, Any] = torch.load(self._of(step) / "parts.pt", map_location="cpu", weights_only=True)
         return parts

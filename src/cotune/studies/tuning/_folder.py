@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cotune._files import new_folder, write_text
-from cotune.exceptions import InputError
-from cotune.studies.engine import locked
+from cotune._files import sweep, write_text
+from cotune._seals import damage, is_sealed, sealed_folder
+from cotune._storage import writing
+from cotune.exceptions import DamageError, InputError
+from cotune.studies.engine import damaged, locked
 from cotune.studies.tuning._result import TuneResult
 
 _KEY = "run.txt"
@@ -31,6 +33,7 @@ class TuneFolder:
     def __init__(self, path: Path, key: str) -> None:
         self.path, self._key = path.resolve(), key
         self._unfinished = self.path.with_name(f"{self.path.name}.unfinished")
+        self.damage = ""
 
     @property
     def state(self) -> Path:
@@ -59,14 +62,17 @@ class TuneFolder:
         ------
         InputError
             If the folder holds something else, or the state of another run stands beside it.
+        DamageError
+            If it does not say any more what it holds.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; name a folder with --out.")
-        result = TuneResult.find(self.path) if self.path.is_dir() else None
+        result = self._found()
         if result is not None and result.key == self._key:
-            shutil.rmtree(self._unfinished, ignore_errors=True)
-            return result
-        if self.path.is_dir() and any(self.path.iterdir()):
+            if not self.damage:
+                shutil.rmtree(self._unfinished, ignore_errors=True)
+                return result
+        elif self.path.is_dir() and any(self.path.iterdir()):
             what = "a model of another run" if result is not None else "files of something else"
             raise InputError(f"The folder {self.path} holds {what}; name another with --out.")
         if self._unfinished.exists() and not self._is_ours():
@@ -75,6 +81,22 @@ class TuneFolder:
                 "recipe or seed goes on from; remove it or name another folder with --out."
             )
         return None
+
+    def _found(self) -> TuneResult | None:
+        """Return what the folder says of itself, and see whether it is what was written."""
+        if not self.path.is_dir():
+            return None
+        # Folders of older versions have no checksums.
+        self.damage = damage(self.path) if is_sealed(self.path) else ""
+        try:
+            return TuneResult.find(self.path)
+        except InputError as error:
+            if not self.damage:
+                raise
+            raise DamageError(
+                f"{self.path} is damaged: {self.damage}, and whose result it was is not known; take it away "
+                "to have the model tuned again, or name another folder with --out."
+            ) from error
 
     def _is_ours(self) -> bool:
         """Whether the folder beside the result is this run's, or nothing was written there yet."""
@@ -86,8 +108,13 @@ class TuneFolder:
         return {path.name for path in self._unfinished.iterdir()} <= {_LOCK}
 
     @contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self, note: Callable[[str], None]) -> Iterator[None]:
         """Hold the folder while the run is under way.
+
+        Parameters
+        ----------
+        note : callable
+            Is told what of an interrupted run is damaged, and begins again.
 
         Raises
         ------
@@ -96,13 +123,25 @@ class TuneFolder:
         """
         with locked(self._unfinished / _LOCK, f"Another process is tuning a model for {self.path}."):
             write_text(self._unfinished / _KEY, self._key + "\n")
-            yield
+            sweep(self._unfinished)
+            for fault in damaged(self._unfinished):
+                note(f"{fault.path} is damaged: {fault.why}; it is taken away and done again.")
+                fault.take_away(self._unfinished)
+            if self.damage:
+                note(f"{self.path} is damaged: {self.damage}; the model is tuned again, and takes its place.")
+            try:
+                yield
+            finally:
+                sweep(self._unfinished)
 
     @contextmanager
     def result(self) -> Iterator[Path]:
         """Fill the folder of the result; it appears at once, when the block ends well."""
         complete = self._unfinished / "result"
-        with new_folder(complete) as fresh:
+        with sealed_folder(complete) as fresh:
             yield fresh
-        os.replace(complete, self.path)
-        shutil.rmtree(self._unfinished)
+        with writing(self.path):
+            if self.damage:
+                shutil.rmtree(self.path)
+            os.replace(complete, self.path)
+        shutil.rmtree(self._unfinished, ignore_errors=True)

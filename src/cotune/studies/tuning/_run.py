@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cotune._files import write_text
+from cotune._seals import json_text, read_json
 from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
 from cotune.models.precision import ChosenPrecision, default_device
@@ -133,7 +134,7 @@ def _known_precision(out: Path) -> ChosenPrecision | None:
         if result is not None:
             known = {"precision": result.config["precision"], "device": default_device()}
         else:
-            known = json.loads(TuneFolder(out, "").precision.read_text(encoding="utf-8"))
+            known = read_json(TuneFolder(out, "").precision)
     except (OSError, ValueError, KeyError):
         return None
     return ChosenPrecision.from_dict(known)
@@ -170,10 +171,10 @@ class _Tuning:
     ) -> TuneResult:
         if self.asked.decided_by_model:
             self.events.note(self._rate_note)
-        with folder.open():
+        with folder.open(self.events.note):
             chosen = self.config.chosen_precision(self.base)
             if chosen is not None:
-                write_text(folder.precision, json.dumps(chosen.to_dict()) + "\n")
+                write_text(folder.precision, json_text(chosen.to_dict()))
             return self._tune(model, folder, note_lines(notes, each=True))
 
     @property
@@ -273,7 +274,7 @@ class _Tuning:
     def _before(self, questions: TuneQuestions, folder: TuneFolder) -> TuneAnswers:
         """Ask the pretrained model, unless that was done before the run was killed."""
         if folder.before.is_file():
-            return TuneAnswers.from_dict(json.loads(folder.before.read_text(encoding="utf-8")))
+            return TuneAnswers.from_dict(read_json(folder.before))
         base = questions.model.base
         targets = questions.ask_targets(base, "test", progress=self._asking("before: target"))
         others = questions.ask_others(base, self._asking("before: in context"))
@@ -282,7 +283,7 @@ class _Tuning:
     def _save(self, before: TuneAnswers, folder: TuneFolder) -> Callable[[], None]:
         def save() -> None:
             if not folder.before.is_file():
-                write_text(folder.before, json.dumps(before.to_dict()))
+                write_text(folder.before, json_text(before.to_dict()))
 
         return save
 

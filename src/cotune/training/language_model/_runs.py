@@ -185,12 +185,10 @@ class LanguageModelRuns:
         Parameters
         ----------
         folder : Path
-            Holds ``warm-<fingerprint>.safetensors``; made where it does not exist.
+            Holds ``warm-<fingerprint>.safetensors``; made where it does not exist, or is damaged.
 
         Raises
         ------
-        InputError
-            If the stored file cannot be read.
         RunError
             If the loss is not finite or explodes.
         """

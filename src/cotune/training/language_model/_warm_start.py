@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cotune._config import Config
-from cotune._files import new_file
+from cotune._seals import file_damage, sealed_file
 from cotune.exceptions import InputError, RunError
 from cotune.tasks import Task
 from cotune.training.config import TrainingConfig
@@ -148,26 +148,17 @@ def train_start(
 def stored_start(path: Path, train: Callable[[Path], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Load what was stored at a path, or train it, with a folder for its state, and store it there.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
+    What is damaged is trained again.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    if path.exists():
-        try:
-            return dict(load_file(path))
-        except SafetensorError as error:
-            raise InputError(
-                f"{path} does not hold the parameters that runs start from; delete it to have them trained "
-                "again."
-            ) from error
     state = path.with_suffix(".state")
+    if path.exists() and not file_damage(path):
+        shutil.rmtree(state, ignore_errors=True)  # of one who was killed before it could
+        return dict(load_file(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     values = train(state)
-    with new_file(path) as fresh:
+    with sealed_file(path) as fresh:
         save_file(values, fresh)
     shutil.rmtree(state, ignore_errors=True)
     return values

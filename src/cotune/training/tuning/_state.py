@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cotune._files import new_folder
+from cotune._seals import damage, sealed_folder
 from cotune.exceptions import InputError
 
 _FILE = "tuning.pt"
@@ -30,17 +30,17 @@ class StateFolder:
         self._path, self._key = path, key
 
     def load(self) -> dict[str, Any] | None:
-        """Return the last state, None where there is none.
+        """Return the last state that is what was written, None where there is none.
 
         Raises
         ------
         InputError
             If the folder holds the state of another run.
         """
-        last = max(self._generations(), default=None)
+        last = max((n for n in self._generations() if not damage(self._of(n))), default=None)
         if last is None:
             return None
-        state = load_tensors(self._path / f"{last:06d}")
+        state = load_tensors(self._of(last))
         if state["key"] != self._key:
             raise InputError(
                 f"The folder {self._path} holds the state of a run of other tasks, another method, recipe or "
@@ -52,9 +52,12 @@ class StateFolder:
         """Write a state, then forget those before it: killed in between, both are there."""
         generations = self._generations()
         fresh = max(generations, default=-1) + 1
-        save_tensors(self._path / f"{fresh:06d}", {**state, "key": self._key})
+        save_tensors(self._of(fresh), {**state, "key": self._key})
         for generation in generations:
-            shutil.rmtree(self._path / f"{generation:06d}")
+            shutil.rmtree(self._of(generation))
+
+    def _of(self, generation: int) -> Path:
+        return self._path / f"{generation:06d}"
 
     def _generations(self) -> list[int]:
         if not self._path.is_dir():
@@ -63,8 +66,8 @@ class StateFolder:
 
 
 def save_tensors(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain types into a new folder."""
-    with new_folder(folder) as fresh:
+    """Write tensors and plain types into a new folder, with checksums."""
+    with sealed_folder(folder) as fresh:
         torch.save(dict(content), fresh / _FILE)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from cotune._seals import damage
 from cotune.exceptions import RunError
 from cotune.models import LanguageModel
 from cotune.tasks import Task
@@ -195,7 +196,7 @@ class Tuner:
         if self.shared is None or index == len(self._stages) - 1:
             return
         folder = self.shared / self._keys[index]
-        if folder.is_dir():  # another process was here first, with the same
+        if not damage(folder):  # another process was here first, with the same
             return
         trained = {part for stage in self._stages[: index + 1] for part in stage.trains}
         parts = {name: _values(self.attached.parts[name]) for name in sorted(trained)}
@@ -206,7 +207,7 @@ class Tuner:
         if self.shared is None or index == len(self._stages) - 1:
             return False
         folder = self.shared / self._keys[index]
-        if not folder.is_dir():
+        if damage(folder):
             return False
         found = load_tensors(folder)
         for name, values in found["parts"].items():

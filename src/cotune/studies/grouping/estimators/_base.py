@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotune._config import Config
-from cotune._files import write_bytes
 from cotune._repr import Brief
+from cotune._seals import file_damage, sealed_file
 from cotune.affinity import Affinity, TransferF1
 from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._found import FoundGroups
@@ -46,6 +46,8 @@ class Memory(Brief):
 
     def load(self, identity: str) -> dict[str, NDArray[Any]] | None:
         """Return what was saved under the same identity; None if that is nothing, or cannot be read."""
+        if file_damage(self.file):
+            return None
         try:
             with np.load(self.file) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -58,7 +60,8 @@ class Memory(Brief):
         if self.writable:
             content = io.BytesIO()
             np.savez(content, allow_pickle=False, identity=np.array(identity), **arrays)
-            write_bytes(self.file, content.getvalue())
+            with sealed_file(self.file) as fresh:
+                fresh.write_bytes(content.getvalue())
 
 
 Array: TypeAlias = NDArray[np.float64]

@@ -1,0 +1,104 @@
+"""Files and folders of a study, or of an unfinished tuning, that are not what was written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cotune._files import remove_folder
+from cotune._repr import Brief
+from cotune._seals import SUMS, damage, file_damage, forget_file, read_json, seal, seal_file
+from cotune.evaluation.adapter_files import ADAPTER
+from cotune.evaluation.saved_model import ARTEFACT_RECORD
+from cotune.exceptions import DamageError
+
+_HOLDS_ARTEFACT = {ADAPTER, ARTEFACT_RECORD, "tuning.pt", "parts.pt"}
+_SINGLE = (".npz", ".safetensors")
+_KEPT = {"adapters", "models"}
+_SHARED = "shared"
+_OTHERS = {"tracked"}
+"""What trackers write, which is theirs."""
+_PLAIN = {"study.json", "groups.json", "results.json"}
+"""Whose the folder is has a sentence of its own; the others are written anew by every run, and never read."""
+
+
+@dataclass(frozen=True)
+class Fault(Brief):
+    """What is not what was written.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder with the checksums.
+    why : str
+        What is wrong with it.
+    unit : Path
+        What is done again as a whole, and taken away for that.
+    """
+
+    path: Path
+    why: str
+    unit: Path
+
+    def take_away(self, folder: Path, upon: Iterable[Path] = ()) -> None:
+        """Remove it from a folder; before, what may build upon it: killed in between, it is found again."""
+        for place in (*upon, self.unit):
+            if place.is_dir():
+                remove_folder(place, folder)
+            else:
+                forget_file(place)
+
+
+def damaged(folder: Path) -> list[Fault]:
+    """Return what of a study's folder, or of one beside a tuning's, is not what was written."""
+    return [Fault(path, why, _unit(folder, path)) for path, why in _faults(folder)]
+
+
+def seal_all(folder: Path) -> None:
+    """Give checksums to what has none yet, as it is."""
+    for path, why in list(_faults(folder)):
+        if why.startswith(_NONE):
+            seal(path) if path.is_dir() else seal_file(path)
+
+
+_NONE = "it has no "
+
+
+def _faults(folder: Path) -> Iterator[tuple[Path, str]]:
+    for name, folders, files in os.walk(folder):
+        place = Path(name)
+        if place == folder:
+            folders[:] = sorted(set(folders) - _OTHERS)
+        if SUMS in files or _HOLDS_ARTEFACT & set(files):
+            folders.clear()
+            why = damage(place)
+            if why:
+                yield place, why
+            continue
+        for file in sorted(files):
+            why = _of_file(place / file)
+            if why:
+                yield place / file, why
+
+
+def _of_file(file: Path) -> str:
+    if file.suffix in _SINGLE:
+        return file_damage(file)
+    if file.suffix != ".json" or file.name in _PLAIN:
+        return ""
+    try:
+        read_json(file, listed="all")
+    except DamageError:
+        return "it is not what was written"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return ""
+
+
+def _unit(folder: Path, path: Path) -> Path:
+    """Return what is made as a whole: a model, a tuning's state, a file."""
+    parts = path.relative_to(folder).parts
+    depth = {**dict.fromkeys(_KEPT, 2), _SHARED: 3}.get(parts[0], len(parts))
+    return folder.joinpath(*parts[:depth])
