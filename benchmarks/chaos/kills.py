@@ -71,7 +71,7 @@ class Case:
         return f"{self.work.name} killed {when}"
 
 
-def counting(folder: Path, act: Callable[[int], object]) -> None:
+def counting(folder: Path, act: Callable[[int], object], *, sqlite: bool = True) -> None:
     """Call something before each operation on files of a folder in this process, with its number."""
     number, place = 0, str(folder)
 
@@ -89,6 +89,10 @@ def counting(folder: Path, act: Callable[[int], object]) -> None:
         if place in os.path.abspath(first) and not first.endswith(OUTPUT):
             next_one()
 
+    sys.addaudithook(told)
+    if not sqlite:
+        return
+
     from cotune.studies.engine import _store
 
     opened = _store._open
@@ -99,7 +103,6 @@ def counting(folder: Path, act: Callable[[int], object]) -> None:
         return db
 
     _store._open = traced
-    sys.addaudithook(told)
 
 
 def reference(work: Work, folder: Path) -> Reference:

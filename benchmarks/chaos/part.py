@@ -39,6 +39,9 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.counts = Counter(self.counts)
+
     def add(self, other: Outcome) -> None:
         """Take in what another counted; what was counted 0 times is told as well."""
         for what, number in other.counts.items():

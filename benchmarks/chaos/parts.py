@@ -14,10 +14,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos import determinism, fuzz, kills, names
+from chaos import damage, determinism, disk, fuzz, interrupts, kills, names, workers
 from chaos.part import Part, Setup
 
-PARTS: tuple[Part, ...] = (kills.PART, fuzz.PART, names.PART, determinism.PART)
+PARTS: tuple[Part, ...] = (
+    kills.PART,
+    workers.PART,
+    interrupts.PART,
+    damage.PART,
+    disk.PART,
+    fuzz.PART,
+    names.PART,
+    determinism.PART,
+)
 """In the order they are run."""
 
 

@@ -181,6 +181,28 @@ TRANSFER = Work(
     ("run", "study.yaml", "--json"),
     "study",
 )
+WARM = Work(
+    "groups of a model",
+    {
+        "study.yaml": {
+            "name": "warm",
+            "learner": {
+                "kind": "language_model",
+                **_MODEL,
+                "method": {"name": "lora", "r": 2},
+                "warm_start": {"steps": 2},
+                "training": {"batch_size": 4, "tasks_per_batch": 1},
+            },
+            "tasks": [_toy("copy", "max", "less", "first", train=8, validation=2, test=2)],
+            "affinity": {"estimator": "adaptive", "subset_size": 2, "runs_per_task": 2, "steps_per_task": 1},
+            "comparison": {"budgets": [1], "seeds": 1, "arms": ["grouped", "joint"]},
+            "executor": _ALONE,
+        }
+    },
+    ("run", "study.yaml", "--json"),
+    "study",
+)
+"""With what only studies of models leave: a warm start, what adaptive rounds remember, adapters."""
 WORKS = (GROUPS, TUNE, RETENTION, TRANSFER)
 
 

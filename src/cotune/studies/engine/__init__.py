@@ -12,7 +12,7 @@ from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._executors import EXECUTORS, LocalConfig, RayConfig
 from cotune.studies.engine._folder import is_study_folder, locked, study_file_of
 from cotune.studies.engine._lacking import lacking, surplus_states
-from cotune.studies.engine._mending import damaged, seal_all
+from cotune.studies.engine._mending import RUN_KEY, damaged, seal_all
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
@@ -36,6 +36,7 @@ from cotune.studies.engine._worker import (
 __all__ = [
     "EXECUTORS",
     "KINDS",
+    "RUN_KEY",
     "Costs",
     "Deaths",
     "Events",

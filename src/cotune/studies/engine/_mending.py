@@ -16,6 +16,8 @@ from cotune.exceptions import DamageError
 
 _HOLDS_ARTEFACT = {ADAPTER, ARTEFACT_RECORD, "tuning.pt", "parts.pt"}
 _SINGLE = (".npz", ".safetensors")
+RUN_KEY = "run.txt"
+"""What says which run an unfinished tuning is of."""
 _KEPT = {"adapters", "models"}
 _SHARED = "shared"
 _OTHERS = {"tracked"}
@@ -45,7 +47,9 @@ class Fault(Brief):
     def take_away(self, folder: Path, upon: Iterable[Path] = ()) -> None:
         """Remove it from a folder; before, what may build upon it: killed in between, it is found again."""
         for place in (*upon, self.unit):
-            if place.is_dir():
+            if place == folder:
+                _empty(folder)
+            elif place.is_dir():
                 remove_folder(place, folder)
             else:
                 forget_file(place)
@@ -78,13 +82,13 @@ def _faults(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield place, why
             continue
         for file in sorted(files):
-            why = _of_file(place / file)
+            why = _of_file(place / file, sealed=f"{file}.sha256" in files)
             if why:
                 yield place / file, why
 
 
-def _of_file(file: Path) -> str:
-    if file.suffix in _SINGLE:
+def _of_file(file: Path, sealed: bool) -> str:
+    if sealed or file.suffix in _SINGLE:
         return file_damage(file)
     if file.suffix != ".json" or file.name in _PLAIN:
         return ""
@@ -97,8 +101,18 @@ def _of_file(file: Path) -> str:
     return ""
 
 
+def _empty(folder: Path) -> None:
+    for place in sorted(folder.iterdir(), key=lambda path: path.name == RUN_KEY):  # which goes last
+        if place.is_dir():
+            remove_folder(place, folder)
+        elif place.name != ".lock":
+            forget_file(place)
+
+
 def _unit(folder: Path, path: Path) -> Path:
     """Return what is made as a whole: a model, a tuning's state, a file."""
+    if path.name == RUN_KEY:  # nothing else tells whose all of it is
+        return folder
     parts = path.relative_to(folder).parts
     depth = {**dict.fromkeys(_KEPT, 2), _SHARED: 3}.get(parts[0], len(parts))
     return folder.joinpath(*parts[:depth])

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cotune._files import sweep, write_text
-from cotune._seals import damage, is_sealed, sealed_folder
+from cotune._files import leftovers, sweep
+from cotune._seals import damage, is_sealed, sealed_file, sealed_folder
 from cotune._storage import writing
 from cotune.exceptions import DamageError, InputError
-from cotune.studies.engine import damaged, locked
+from cotune.studies.engine import RUN_KEY, damaged, locked
 from cotune.studies.tuning._result import TuneResult
 
-_KEY = "run.txt"
 _LOCK = ".lock"
 
 
@@ -102,10 +101,12 @@ class TuneFolder:
         """Whether the folder beside the result is this run's, or nothing was written there yet."""
         if not self._unfinished.is_dir():
             return False
-        file = self._unfinished / _KEY
+        file = self._unfinished / RUN_KEY
         if file.is_file():
             return file.read_text(encoding="utf-8").strip() == self._key
-        return {path.name for path in self._unfinished.iterdir()} <= {_LOCK}
+        # Killed before it wrote its key it left a lock, and perhaps half a key.
+        names = {path.name for path in self._unfinished.iterdir()}
+        return names - {path.name for path in leftovers(self._unfinished)} <= {_LOCK, f"{RUN_KEY}.sha256"}
 
     @contextmanager
     def open(self, note: Callable[[str], None]) -> Iterator[None]:
@@ -122,7 +123,8 @@ class TuneFolder:
             If another process is at work in it.
         """
         with locked(self._unfinished / _LOCK, f"Another process is tuning a model for {self.path}."):
-            write_text(self._unfinished / _KEY, self._key + "\n")
+            with sealed_file(self._unfinished / RUN_KEY) as fresh:
+                fresh.write_text(self._key + "\n")
             sweep(self._unfinished)
             for fault in damaged(self._unfinished):
                 note(f"{fault.path} is damaged: {fault.why}; it is taken away and done again.")
