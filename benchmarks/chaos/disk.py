@@ -108,4 +108,4 @@ def run(cases: int, setup: Setup) -> Outcome:
     return in_forks(refuse_and_go_on, planned, setup.processes)
 
 
-PART = Part("disk", "full, read-only and failing disks, then the same command", 200, 3, run)
+PART = Part("disk", "full, read-only and failing disks, then the same command", 200, 2, run)

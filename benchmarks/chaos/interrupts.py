@@ -59,7 +59,7 @@ def interrupt_and_go_on(case: Case) -> Outcome:
 def run(cases: int, setup: Setup) -> Outcome:
     load()
     draw = random.Random(setup.seed)
-    works = WORKS[:cases]
+    works = WORKS[: max(1, cases // 2)]
     found = {work.name: reference(work, setup.folder / "reference") for work in works}
     numbers = (signal.SIGINT, signal.SIGTERM)
     planned = [
