@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from cotune._repr import Brief
-from cotune._seals import damage
+from cotune._seals import damage, seal
 from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import RunError
 from cotune.studies.engine._runs import RunRecord, RunT
@@ -108,8 +108,9 @@ def start_worker(worker: Worker[Any], threads: int) -> None:
 
 
 def write_artefact_record(folder: Path, content: Mapping[str, Any]) -> None:
-    """Write beside what a run left which run it was."""
+    """Write beside what a run left which run it was, and the checksums of it all; comes last."""
     (folder / ARTEFACT_RECORD).write_text(json.dumps(content, indent=2) + "\n")
+    seal(folder)
 
 
 def artefact_record(folder: Path) -> dict[str, Any]:

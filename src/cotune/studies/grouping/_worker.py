@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cotune._seals import sealed_folder
+from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
 from cotune.studies.grouping._design import proxy_of
@@ -98,7 +98,7 @@ class LearnerWorker(Worker[GroupingStudyRun]):
             return self._on_both_splits(fits)
         if job.save_to is None:
             return [_of_fit(fit) for fit in self._fit(fits)]
-        with sealed_folder(job.save_to) as folder:
+        with new_folder(job.save_to) as folder:
             done = self._fit(fits, folder)
             record = {**_identity(job), **_answering(self._learner_of(first), first)}
             write_artefact_record(folder, record)
@@ -137,7 +137,7 @@ class LearnerWorker(Worker[GroupingStudyRun]):
     def _begin(self, run: JointPartRun, job: Job[GroupingStudyRun]) -> dict[str, Any]:
         """Train a joint part and leave it in the folder of its key."""
         part = Part(run.subset, run.seed, run.steps, Span(rest=run.rest), patience=run.patience)
-        with sealed_folder(joint_part_folder(self.shared, run, self.learner)) as folder:
+        with new_folder(joint_part_folder(self.shared, run, self.learner)) as folder:
             fit = _parted(self._learner_of(run)).begin(part, folder)
             write_artefact_record(folder, _identity(job))
         return _of_fit(fit)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotune._seals import sealed_folder
+from cotune._files import new_folder
 from cotune.answering import ChoiceConfig
 from cotune.exceptions import RunError
 from cotune.findings.retention import RetentionCheckpoint
@@ -78,7 +78,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             return [self._pretrained()]
         if job.save_to is None:
             return [self._tune(run, key)]
-        with sealed_folder(job.save_to) as folder:
+        with new_folder(job.save_to) as folder:
             outcome = self._tune(run, key, folder)
             content = {"run": key, "method": run.method, "rate": run.learning_rate, "seed": run.seed}
             of_answers = {name: getattr(self.config.in_context, name) for name in ChoiceConfig.model_fields}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cotune._seals import seal
 from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, checkpoint_as_base
 from cotune.exceptions import RunError
 from cotune.studies.engine import Job, Worker, write_artefact_record
@@ -97,7 +96,6 @@ class TransferWorker(Worker[TransferStudyRun]):
             place = f"{run.method} on {len(run.tasks)} tasks with seed {run.seed}"
             raise RunError(f"Instruction tuning by {place}: {error}") from error
         write_artefact_record(left.folder, {"run": key})
-        seal(left.folder)
         payload = {
             "seen": {step: left.seen(step) for step in (0, *due_of(run, config))},
             "instructions": log.examples_seen,
