@@ -99,6 +99,13 @@ def plant_example(stem: str) -> None:
     shutil.copy(Path(__file__).parents[2] / "examples" / f"{stem}.yaml", "examples")
 
 
+def plant_asset(name: str, file: str) -> None:
+    """Lay a file of ``assets`` where the page's commands look for it, unless they made it themselves."""
+    if not Path(file).exists():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).with_name("assets") / name, file)
+
+
 def plant_instructions(file: str, name: str, n: int = 40) -> None:
     """Write a task of the toy language as a file of Natural Instructions."""
     (task,) = toy_tasks([name], train=n)
