@@ -4,6 +4,7 @@ import importlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import hooks
 import mkdocs.config
@@ -230,6 +231,41 @@ def warnings_of(folder, files, caplog):
     build(mkdocs.config.load_config(str(folder / "mkdocs.yml")))
     levels = ("WARNING", "ERROR")
     return [record.message for record in caplog.records if record.levelname in levels]
+
+
+@pytest.mark.parametrize(
+    ("uri", "text", "expected"),
+    [
+        ("index.md", "[a](docs/data.md#rows), [b](docs/results)", "[a](data.md#rows), [b](results/index.md)"),
+        (
+            "index.md",
+            "[c](CONTRIBUTING.md) [d](#here) [e](https://a.b)",
+            "[c](contributing.md) [d](#here) [e](https://a.b)",
+        ),
+        ("results/x.md", "[a](../data.md) [b](../../README.md)", "[a](../data.md) [b](../index.md)"),
+        ("data.md", "[a](../examples/toy_groups.yaml)", "[a](sources/examples/toy_groups.yaml.md)"),
+        ("data.md", "[a](../examples/none.yaml)", "[a](../examples/none.yaml)"),
+        (
+            "data.md",
+            "```text\n[a](../README.md)\n```\n[b](../README.md)",
+            "```text\n[a](../README.md)\n```\n[b](index.md)",
+        ),
+        ("index.md", '<img alt="a" src="docs/assets/favicon.svg">', '<img alt="a" src="assets/favicon.svg">'),
+        ("index.md", "a\n\n<!-- test: demo -->\n```bash\nls\n```\n", "a\n\n```bash\nls\n```\n"),
+    ],
+)
+def test_links_of_the_repository_get_addresses_of_the_site(uri, text, expected):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=uri))
+    assert hooks.on_page_markdown(text, page, None, None) == expected
+
+
+def test_a_picture_that_is_not_there_is_told(caplog):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    hooks.on_page_markdown(
+        '<img src="docs/assets/none.svg"> <img src="docs/assets/favicon.svg">', page, None, None
+    )
+    assert ["none.svg" in record.message for record in caplog.records] == [True]
+    assert caplog.records[0].levelname == "WARNING"
 
 
 def test_files_that_pages_link_to_are_shown(site):

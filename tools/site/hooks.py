@@ -8,6 +8,7 @@ is a warning of MkDocs, which fails ``make docs``.
 from __future__ import annotations
 
 import fnmatch
+import logging
 import posixpath
 import re
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from mkdocs.structure.pages import Page
 from reference import reference_pages
 
 ROOT = Path(__file__).parents[2]
+_log = logging.getLogger("mkdocs.hooks")
 OF_THE_ROOT = {
     "README.md": "index.md",
     "ARCHITECTURE.md": "architecture.md",
@@ -33,6 +35,7 @@ OF_THE_ROOT = {
 
 RESULTS = "results/index.md"
 _LINK = re.compile(r"(\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(\))")
+_PICTURE = re.compile(r"(<(?:img|source)\b[^>]*?\bsrc(?:set)?=[\"'])(?![a-z]+:|#|/)([^\"'#\s]+)()([\"'])")
 _FENCED = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2 *$)", re.MULTILINE | re.DOTALL)
 _TOLD_TO_TESTS = re.compile(r"^ *<!-- test:.*?-->\n?", re.MULTILINE | re.DOTALL)
 _LANGUAGES = {".yaml": "yaml", ".py": "python", ".toml": "toml", ".txt": "text"}
@@ -93,7 +96,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = of_the_root.get(uri, f"docs/{uri}")
     parts = _FENCED.split(_TOLD_TO_TESTS.sub("", markdown))
     # Of three parts the first is text, then a block and its fence.
-    parts[::3] = [_LINK.sub(lambda link: _readdressed(link, source, uri), text) for text in parts[::3]]
+    for pattern in (_LINK, _PICTURE):
+        parts[::3] = [pattern.sub(lambda link: _readdressed(link, source, uri), text) for text in parts[::3]]
     del parts[2::3]
     return "".join(parts)
 
@@ -102,6 +106,8 @@ def _readdressed(link: re.Match[str], source: str, uri: str) -> str:
     opening, target, anchor, closing = link.groups(default="")
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
     where = _in_the_site(path)
+    if link.re is _PICTURE and not (ROOT / path).is_file():  # MkDocs looks at no HTML
+        _log.warning("Doc file '%s' shows '%s', but there is no file %s.", uri, target, path)
     if where is None:
         return link[0]
     return f"{opening}{posixpath.relpath(where, posixpath.dirname(uri) or '.')}{anchor}{closing}"

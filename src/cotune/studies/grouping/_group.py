@@ -44,7 +44,7 @@ def group(
 
     Parameters
     ----------
-    table : str, Path, array-like or Table
+    table : str, Path, array_like or Table
         A file (see :func:`cotune.affinity.read_table`, which has options for tables that can be read in two
         ways); or numbers: a square array is an affinity matrix,
         row i the task that is helped, and any other a score table with a row for every run, NaN where a task
