@@ -7,7 +7,8 @@ from setuptools import setup
 
 
 def for_an_index(text: str) -> str:
-    """Return the README with links to files as plain text: there is nothing that they could lead to."""
+    """Return the README without pictures, links to files as plain text: an index has none of these files."""
+    text = re.sub(r"!\[[^\]]*\]\((?![a-z]+:)[^)]*\)\n*", "", text)
     # What stays has a scheme, or is a place within the page.
     return re.sub(r"\[([^\]]*)\]\((?![a-z]+:|#)[^)]*\)", r"\1", text)
 

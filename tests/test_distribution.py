@@ -56,6 +56,10 @@ def test_the_description_is_the_readme_with_links_that_lead_somewhere(archive):
     assert links
     assert all(link.startswith(("https://", "#")) for link in links)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    picture = re.compile(r"!\[[^\]]+\]\(docs/assets/[^)]*\)\n\n")
+    assert picture.search(readme)
+    assert "![" not in description
+    readme = picture.sub("", readme)
     assert (
         re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", description).strip()
         == re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", readme).strip()
