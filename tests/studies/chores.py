@@ -70,7 +70,9 @@ class ChoreWorker(Worker[Chore]):
             case "where":
                 visible = os.environ.get("CUDA_VISIBLE_DEVICES")
                 time.sleep(float(run.value or 0))
-                return {"pid": os.getpid(), "visible": visible, "starts": self.starts}
+                threads = os.environ.get("OMP_NUM_THREADS")
+                here = {"pid": os.getpid(), "visible": visible, "threads": threads}
+                return {**here, "starts": self.starts}
             case "read":
                 return (self.shared / run.value).read_text()
             case "leave":

@@ -8,7 +8,7 @@ import yaml
 from cotune.cli.commands.study import print_result
 from cotune.exceptions import InputError, RunError
 from cotune.studies import KINDS, Study, run_study, study_status
-from cotune.studies.engine import Deaths, ExecutorConfig, Job, WorkerPool
+from cotune.studies.engine import Deaths, Job, LocalConfig, WorkerPool
 from cotune.studies.engine._executor import _LOOK_SECONDS
 from cotune.studies.engine._pool import _death
 
@@ -59,7 +59,7 @@ def test_workers_that_die_are_replaced_and_a_run_that_kills_two_has_failed(study
 
 def test_an_error_of_a_worker_is_the_commands_own(study):
     """What a worker cannot load is told in its own words, and is no death."""
-    with ExecutorConfig(workers=1).open(mortal.Refusing()) as executor:
+    with LocalConfig(workers=1).open(mortal.Refusing()) as executor:
         runs = (squares.SquareRun(2),)
         with pytest.raises(InputError, match=r"There is no model to be had\.") as caught:
             list(executor.run([Job(runs, ("k",))], lambda _: None))

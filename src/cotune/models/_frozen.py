@@ -29,6 +29,8 @@ class FrozenModel(ABC):
         The model; its parameters are frozen and it is put into evaluation mode.
     encoder : Encoder
         Its tokenizer with the limits of prompts and targets.
+    computes_in : dtype, optional
+        The type of its activations; by default that of its weights.
 
     Raises
     ------
@@ -41,9 +43,11 @@ class FrozenModel(ABC):
     below: Below | None = None
     """What losses and likelihoods start from in place of the lower layers; see :meth:`starting_above`."""
 
-    def __init__(self, base: PreTrainedModel, encoder: Encoder) -> None:
+    def __init__(
+        self, base: PreTrainedModel, encoder: Encoder, computes_in: torch.dtype | None = None
+    ) -> None:
         self.base = base.requires_grad_(False).eval()
-        self.dtype = base.dtype
+        self.dtype = computes_in or base.dtype
         self.encoder = encoder
         self.tokenizer = encoder.tokenizer
         self.seq2seq = bool(base.config.is_encoder_decoder)

@@ -26,7 +26,15 @@ from cotune.models.exactness import (
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
 from cotune.models.likelihood import batch_losses, row_losses
 from cotune.models.loading import hub_options, loading
-from cotune.models.precision import Precision, default_device, layer_shape, resolve_precision
+from cotune.models.memory import in_parts
+from cotune.models.precision import Precision, default_device, layer_shape, resolve_precision, spreads
+from cotune.models.quantized import (
+    check_quantized,
+    computing_in,
+    is_quantized,
+    loading_options,
+    prepared,
+)
 from cotune.models.sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
@@ -45,6 +53,8 @@ class LanguageModel(Brief, FrozenModel):
     pack : bool, optional
         Whether examples with a common prefix share a row. By default it is tried once on a small batch, and
         done if the model then gives every example the losses it gives it alone.
+    computes_in : dtype, optional
+        The type of its activations; by default that of its weights.
 
     Raises
     ------
@@ -63,8 +73,9 @@ class LanguageModel(Brief, FrozenModel):
         encoder: Encoder,
         *,
         pack: bool | None = None,
+        computes_in: torch.dtype | None = None,
     ) -> None:
-        super().__init__(base, encoder)
+        super().__init__(base, encoder, computes_in)
         self._shipped = (self.base.config.use_cache, self.base.generation_config)
         self.base.config.use_cache = False
         self.base.generation_config = greedy_config(self)
@@ -102,7 +113,7 @@ class LanguageModel(Brief, FrozenModel):
             Branch, tag or commit on the hub.
         trusted : bool
             Whether code that comes with it runs; see :func:`cotune.models.loading.check_code`.
-        precision : {"auto", "fp32", "bf16"}
+        precision : {"auto", "fp32", "bf16", "int8", "nf4"}
             Type of the frozen weights; see :func:`resolve_precision`.
         device : str, optional
             By default the accelerator if there is one.
@@ -117,10 +128,16 @@ class LanguageModel(Brief, FrozenModel):
         import transformers
 
         encoder = encoder or load_encoder(model, revision=revision, trusted=trusted)
+        # A model that no single GPU holds: accelerate lays its layers on them, and moves what goes between.
+        spread: dict[str, Any] = {"device_map": "auto"} if device is None and spreads() else {}
         device = device or default_device()
         shape = layer_shape(model, revision) if precision == "auto" else None
         chosen = resolve_precision(precision, device, shape=shape)
-        dtype = torch.bfloat16 if chosen == "bf16" else torch.float32
+        dtype, computes_in = torch.bfloat16 if chosen == "bf16" else torch.float32, None
+        if is_quantized(chosen):
+            check_quantized(chosen, device)
+            computes_in = computing_in(device)
+            spread = {**loading_options(chosen, device), **spread}
         auto = transformers.AutoModelForSeq2SeqLM if encoder.seq2seq else transformers.AutoModelForCausalLM
         with loading(model):
             base, report = auto.from_pretrained(
@@ -128,12 +145,15 @@ class LanguageModel(Brief, FrozenModel):
                 dtype=dtype,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
+                **spread,
                 **hub_options(model, revision, trusted=trusted),
             )
             _check_complete(report)
         # Adapters write down what they are for.
         base.name_or_path = base.config.name_or_path = original(model)
-        return cls(base.to(device), encoder, pack=pack)
+        if computes_in is not None:
+            return cls(prepared(base), encoder, pack=pack, computes_in=computes_in)
+        return cls(base if spread else base.to(device), encoder, pack=pack)
 
     @classmethod
     def skeleton(
@@ -231,10 +251,17 @@ class LanguageModel(Brief, FrozenModel):
         """
         if not examples:
             return np.empty(0)
+        losses, tokens = batch_losses, batch_tokens or self.batch_tokens
+        if self.reads_rows:
+            losses, tokens = row_losses, batch_tokens or self.row_tokens
         with torch.inference_mode(), self.autocast():
-            if self.reads_rows:
-                return row_losses(self, module, examples, batch_tokens=batch_tokens or self.row_tokens)
-            return batch_losses(self, module, examples, batch_tokens=batch_tokens or self.batch_tokens)
+            return in_parts(
+                self,
+                examples,
+                tokens,
+                lambda held: losses(self, module, examples, batch_tokens=held),
+                what="scoring",
+            )
 
     def generate(
         self,
@@ -284,26 +311,30 @@ class LanguageModel(Brief, FrozenModel):
             raise InputError(f"Sampling goes without beams; num_beams must be 1, got {num_beams}.")
         if not prompts:
             return []
-        sampler = None if sampling is None else Sampler(sampling)
-        with torch.inference_mode(), self.autocast():
-            share = self.reads_rows
+        share = self.reads_rows
+
+        def write(held: int) -> list[list[int]]:
+            # Draws depend on the seed alone, also in a second attempt.
+            sampler = None if sampling is None else Sampler(sampling)
             if share and num_beams == 1:
                 decoder = RowDecoder(
-                    self, module, max_new_tokens=limit, stops=stops, batch_tokens=room, sampler=sampler
+                    self, module, max_new_tokens=limit, stops=stops, batch_tokens=held, sampler=sampler
                 )
-                written = decoder.generate(prompts)
-            else:
-                written = generate_batches(
-                    self,
-                    module,
-                    prompts,
-                    max_new_tokens=limit,
-                    num_beams=num_beams,
-                    stops=stops,
-                    batch_tokens=room,
-                    share=share,
-                    sampler=sampler,
-                )
+                return decoder.generate(prompts)
+            return generate_batches(
+                self,
+                module,
+                prompts,
+                max_new_tokens=limit,
+                num_beams=num_beams,
+                stops=stops,
+                batch_tokens=held,
+                share=share,
+                sampler=sampler,
+            )
+
+        with torch.inference_mode(), self.autocast():
+            written = in_parts(self, prompts, room, write, what="answering")
         return [self.encoder.decode(tokens) for tokens in written]
 
     def caches(self, num_beams: int) -> bool:

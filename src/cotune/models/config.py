@@ -13,6 +13,7 @@ from cotune._places import named
 from cotune.models.fingerprint import locate_model, model_fingerprint
 from cotune.models.formats import FormatName, chat_fingerprint, choose_format
 from cotune.models.loading import check_code
+from cotune.models.precision import Number, Precision
 from cotune.tasks import Task
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class ModelConfig(Config):
     trust_remote_code: bool = False
     """Whether code that comes with the model runs, which may do all that you can: only with a revision that
     is a commit (40 hexadecimal digits), or the hash of a folder's Python files, which the refusal tells."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the frozen weights; "auto" takes bf16 where it is measured to be faster than fp32."""
+    precision: Precision = "auto"
+    """Type of the frozen weights; "auto" takes bf16 where it is measured to be faster than fp32. "int8" and
+    "nf4" quantise them to 8 and 4 bits through bitsandbytes (extra quantized), for adapters alone."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets: "sentinel" for models pretrained on span
     corruption alone (T5 v1.1, mT5), "plain" for all others; by default told from the checkpoint."""
@@ -210,7 +212,7 @@ class ModelConfig(Config):
         """Let "auto" mean what it meant before, if that is known."""
         self._chosen = chosen or self._chosen
 
-    def resolved_precision(self, base: Path) -> Literal["fp32", "bf16"]:
+    def resolved_precision(self, base: Path) -> Number:
         """Return the type of the frozen weights; see :meth:`chosen_precision`."""
         chosen = self.chosen_precision(base)
         if chosen is not None:

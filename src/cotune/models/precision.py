@@ -19,8 +19,8 @@ from cotune._json import parse_json
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["auto", "fp32", "bf16"]
-Number: TypeAlias = Literal["fp32", "bf16"]
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "int8", "nf4"]
+Number: TypeAlias = Literal["fp32", "bf16", "int8", "nf4"]
 
 _MARGIN = 1.05
 """bf16 has to be so many times as fast: where it gains nothing it costs digits."""
@@ -67,11 +67,29 @@ class ChosenPrecision:
         return cls(data["precision"], str(data.get("device")), None if speed is None else float(speed))
 
 
-def default_device() -> str:
-    """Return the accelerator's name if there is one, else ``"cpu"``."""
+_spread = False
+
+
+def spread_over_devices(spread: bool) -> None:
+    """Say whether models loaded in this process lie on all GPUs that it sees; by default on the first."""
+    global _spread
+    _spread = spread
+
+
+def spreads() -> bool:
+    """Whether a model is to lie on several GPUs."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return _spread and torch.cuda.device_count() > 1
+
+
+def default_device() -> str:
+    """Return the accelerator's name if there is one (``"cuda"``, ``"mps"``), else ``"cpu"``."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def resolve_precision(
@@ -98,6 +116,8 @@ def choose_precision(device: str | None = None, *, shape: tuple[int, int] | None
     if device.startswith("cuda"):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return ChosenPrecision("bf16" if native else "fp32", device)
+    if device.startswith("mps"):
+        return ChosenPrecision("fp32", device)
     width, inner = (min(pair) for pair in zip(shape or _WIDEST, _WIDEST, strict=True))
     speed = _measured_speed(device, max(width, 1), max(inner, 1))
     return ChosenPrecision("bf16" if speed > _MARGIN else "fp32", device, round(speed, 3))

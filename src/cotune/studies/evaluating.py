@@ -31,6 +31,7 @@ from cotune.exceptions import InputError
 from cotune.findings.wording import duration
 from cotune.models.config import ModelConfig
 from cotune.models.formats import FormatName
+from cotune.models.precision import Precision
 from cotune.studies.engine import cell, csv_text
 from cotune.studies.engine.probe import time_answers
 from cotune.studies.task_files import TaskSource, gather_tasks
@@ -65,8 +66,9 @@ class EvaluateConfig(InContextConfig):
     """Which tasks a soft prompt or prefix stands before: that which it was trained on, all, or none."""
     seed: NonNegativeInt = 0
     """Decides the demonstrations."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the weights; "auto" takes bf16 where it is measured to be faster than fp32."""
+    precision: Precision = "auto"
+    """Type of the weights; "auto" takes bf16 where it is measured to be faster than fp32, "int8" and "nf4"
+    quantise them."""
     profile: Literal["auto", "plain", "sentinel"] = "auto"
     """What the model's family adds to prompts and targets; by default told from the checkpoint."""
     format: FormatName = "plain"

@@ -15,6 +15,7 @@ from torch import nn
 
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
+from cotune.models.memory import in_parts
 from cotune.training._log import TrainingLog
 from cotune.training._loop import check_loss, overflow
 from cotune.training._objective import pass_tokens
@@ -224,11 +225,34 @@ def _backward(
 ) -> NDArray[np.float64]:
     """Add up the gradients of each LoRA's mean loss per target token; return the losses."""
     examples = [example for batch in batches for example in batch]
+
+    def forget() -> None:
+        for parameter in stack.parameters:
+            parameter.grad = None
+
+    return in_parts(
+        model,
+        examples,
+        pass_tokens(model.device.type, config),
+        lambda held: _passes(model, stack, batches, examples, config, held),
+        what="training",
+        forget=forget,
+    )
+
+
+def _passes(
+    model: LanguageModel,
+    stack: LoraStack,
+    batches: Sequence[Sequence[Encoded]],
+    examples: Sequence[Encoded],
+    config: TrainingConfig,
+    held: int,
+) -> NDArray[np.float64]:
     owners = [index for index, batch in enumerate(batches) for _ in batch]
     device, half = model.device, model.dtype == torch.bfloat16
     n_targets = torch.tensor([sum(len(e.target) for e in batch) for batch in batches], device=device)
     total = torch.zeros(len(batches), device=device)
-    for indices in model.chunks(examples, pass_tokens(device.type, config)):
+    for indices in model.chunks(examples, held):
         own = [owners[i] for i in indices]
         batch = model.batch([examples[i] for i in indices], owners=own)
         of_target = torch.tensor(own, device=device)[batch.example]

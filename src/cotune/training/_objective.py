@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cotune.models import Encoded, LanguageModel
+from cotune.models.memory import in_parts
 from cotune.training._log import StepLosses
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
@@ -37,6 +38,7 @@ class Objective:
     ) -> None:
         self._model, self._module, self._parameters = model, module, parameters
         self._config = config
+        self._held = pass_tokens(model.device.type, config)
 
     def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> StepLosses:
         """Add up the gradients of a batch.
@@ -52,6 +54,22 @@ class Objective:
         history : sequence of mapping of str to float
             By step done, the loss of each task that it saw.
         """
+        examples, tokens = [*batch, *batch.replay], pass_tokens(self._model.device.type, self._config)
+        return in_parts(
+            self._model,
+            examples,
+            tokens,
+            lambda held: self._backward(batch, history, held),
+            what="training",
+            forget=self._forget,
+        )
+
+    def _forget(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def _backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]], held: int) -> StepLosses:
+        self._held = held
         weights = self._weights(batch, history)
         n_targets = sum(len(example.target) for example in batch)
         counts = batch.counts
@@ -120,8 +138,8 @@ class Objective:
     ) -> tuple[float, list[float]]:
         """Add gradients up, in as many passes as it takes; return the loss and every example's sum of it."""
         model, config = self._model, self._config
-        total, sums = 0.0, [0.0] * len(examples)
-        for indices in model.chunks(examples, pass_tokens(model.device.type, config)):
+        found: list[tuple[list[int], torch.Tensor]] = []
+        for indices in model.chunks(examples, self._held):
             batch = model.batch([examples[i] for i in indices])
             half = model.dtype == torch.bfloat16
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
@@ -132,10 +150,15 @@ class Objective:
                     factors = torch.tensor([weights[i] for i in indices], device=losses.device)
                     objective = (losses * factors[batch.example]).sum() / n_targets
             objective.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
             of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
-            for index, value in zip(indices, of_example.tolist(), strict=True):
-                sums[index] = value
+            found.append((indices, torch.cat([loss.detach()[None].to(of_example.dtype), of_example])))
+        # Read once all passes are under way: a device that is asked for numbers has to be waited for.
+        numbers = iter(torch.cat([values for _, values in found]).tolist())
+        total, sums = 0.0, [0.0] * len(examples)
+        for indices, _ in found:
+            total += next(numbers)
+            for index in indices:
+                sums[index] = next(numbers)
         return total, sums
 
 

@@ -37,7 +37,18 @@ class Board:
     def __init__(self, places: int) -> None:
         # One number a place, which is read and written whole: the three never come from two steps.
         self._places = get_context("spawn").RawArray("q", places)
+        # What a run took of a device, and what the device has; of both, the larger is what counts.
+        self._memory = get_context("spawn").RawArray("q", 2 * places)
         self._place = 0
+
+    def write_memory(self, peak: int, total: int) -> None:
+        """Say what the worker's runs took of its device at most, in bytes, and what that has."""
+        self._memory[2 * self._place : 2 * self._place + 2] = [peak, total]
+
+    def memory(self) -> list[tuple[int, int]]:
+        """Return what was said of devices, by worker that did."""
+        pairs = zip(self._memory[::2], self._memory[1::2], strict=True)
+        return [(int(peak), int(total)) for peak, total in pairs if peak and total]
 
     def take(self, place: int) -> None:
         """Take a place; called in the worker before it writes."""

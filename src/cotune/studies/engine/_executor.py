@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeAlias
 from cotune._config import Config
 from cotune.studies.engine._board import Board, Steps
 from cotune.studies.engine._deaths import Deaths
+from cotune.studies.engine._devices import Assignment, fitting
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker, start_worker
@@ -72,16 +73,18 @@ class InlineExecutor(Generic[RunT]):
         Does them; started with the first.
     threads : int
         Of numerical libraries.
+    spread : bool
+        Whether a model lies on all GPUs that there are.
     """
 
-    def __init__(self, worker: Worker[RunT], threads: int = 1) -> None:
-        self._worker, self._threads = worker, threads
+    def __init__(self, worker: Worker[RunT], threads: int = 1, *, spread: bool = False) -> None:
+        self._worker, self._threads, self._spread = worker, threads, spread
         self._started = False
 
     def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs in their order."""
         if not self._started:
-            start_worker(self._worker, self._threads)
+            start_worker(self._worker, self._threads, spread=self._spread)
             self._started = True
         for number, job in enumerate(jobs):
             with listening(partial(_told, on_jobs, number)):
@@ -102,10 +105,16 @@ class LocalExecutor(Generic[RunT]):
         Where they write how far they are.
     deaths : Deaths
         Says what becomes of the runs of workers that die.
+    groups : int or None
+        Where as many workers share a device as their runs leave room for: the number of devices, each of
+        which has one worker until it is known what a run takes.
     """
 
-    def __init__(self, pool: _Pool, board: Board, deaths: Deaths) -> None:
+    def __init__(self, pool: _Pool, board: Board, deaths: Deaths, groups: int | None = None) -> None:
         self._pool, self._board, self._deaths = pool, board, deaths
+        self._groups, self._most = groups, pool.places
+        if groups is not None:
+            pool.places = min(groups, pool.places)
 
     def run(self, jobs: Sequence[Job[RunT]], on_jobs: OnJobs) -> Iterator[list[RunRecord]]:
         """Do jobs on the workers.
@@ -125,21 +134,31 @@ class LocalExecutor(Generic[RunT]):
                         self._pool.put((number, one) for one in again)
                     else:
                         self._deaths.ended()
+                        self._grow()
                     if records:
                         yield records
                 on_jobs(self._board.read())
         finally:
             self._pool.forget()
 
+    def _grow(self) -> None:
+        """Let as many workers share a device as fit, by what runs took of it."""
+        known = self._board.memory()
+        if self._groups is not None and known:
+            each = fitting(max(peak for peak, _ in known), min(total for _, total in known))
+            self._pool.places = min(self._groups * each, self._most)
+
 
 @contextmanager
 def local_workers(
-    worker: Worker[RunT], processes: int, threads: int, deaths: Deaths
+    worker: Worker[RunT], assignments: Sequence[Assignment], deaths: Deaths, groups: int | None = None
 ) -> Iterator[LocalExecutor[RunT]]:
-    """Make the executor of worker processes, which end with the block."""
-    board = Board(processes)
-    with WorkerPool(processes, threads, _do, _start_worker, (worker, threads, board)) as pool:
-        yield LocalExecutor(pool, board, deaths)
+    """Make the executor of worker processes, one an assignment, which end with the block."""
+    board, threads = Board(len(assignments)), assignments[0].threads
+    start = (worker, threads, len(assignments[0].devices) > 1, board)
+    environments = [assignment.environment for assignment in assignments]
+    with WorkerPool(len(assignments), threads, _do, _start_worker, start, environments) as pool:
+        yield LocalExecutor(pool, board, deaths, groups)
 
 
 _worker: Worker[Any] | None = None
@@ -148,10 +167,10 @@ _board: Board | None = None
 """Where it writes how far it is."""
 
 
-def _start_worker(place: int, worker: Worker[Any], threads: int, board: Board) -> None:
+def _start_worker(place: int, worker: Worker[Any], threads: int, spread: bool, board: Board) -> None:
     global _worker, _board
     board.take(place)
-    start_worker(worker, threads)
+    start_worker(worker, threads, spread=spread)
     _worker, _board = worker, board
 
 
@@ -162,7 +181,9 @@ def _do(numbered: tuple[int, Job[Any]]) -> list[RunRecord]:
     board = _board
     try:
         with listening(lambda step, steps: board.write(Steps(number, step, steps))):
-            return _worker.do(job)
+            done = _worker.do(job)
+        board.write_memory(*_worker.device_memory())
+        return done
     finally:
         board.clear()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +13,7 @@ from cotune._registry import Registry
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine._deaths import Deaths
+from cotune.studies.engine._devices import Assignment, assign, visible_devices
 from cotune.studies.engine._executor import Executor, ExecutorConfig, InlineExecutor, local_workers
 from cotune.studies.engine._ray import RayExecutor, Share, connected
 from cotune.studies.engine._runs import RunT
@@ -23,22 +24,64 @@ class LocalConfig(ExecutorConfig):
     """Processes of this machine."""
 
     workers: NonNegativeInt | Literal["auto"] = "auto"
-    """Processes on this machine, by default one a core; 0 runs everything in the command's own process."""
-    threads: PositiveInt = 1
-    """Threads of each."""
+    """Processes on this machine, by default one a GPU, or one a core where there is none; 0 runs everything
+    in the command's own process."""
+    threads: PositiveInt | Literal["auto"] = "auto"
+    """Threads of each: by default 1, with GPUs an equal part of the cores."""
+    gpus_per_run: PositiveInt = 1
+    """GPUs of each; over more than one the model is spread, layer by layer."""
+    runs_per_gpu: PositiveInt | Literal["auto"] = 1
+    """Processes on a GPU; "auto" begins with one, and takes as many as fit by what the first runs took of its
+    memory."""
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if self.gpus_per_run > 1 and self.runs_per_gpu != 1:
+            raise ValueError(
+                f"runs_per_gpu must be 1 where a run has several GPUs, got {self.runs_per_gpu} with "
+                f"gpus_per_run {self.gpus_per_run}."
+            )
+        return self
 
     def count(self) -> int:
-        """Return the number of processes; 0 means the command's own."""
-        return available_cores() if self.workers == "auto" else self.workers
+        """Return the number of processes at first; 0 means the command's own."""
+        assignments = self._assignments()
+        groups = len({assignment.devices for assignment in assignments})
+        return groups if self._grows(assignments) else len(assignments)
 
     @contextmanager
     def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:
-        """Make the executor."""
-        if self.count() == 0:
-            yield InlineExecutor(worker, self.threads)
+        """Make the executor.
+
+        Raises
+        ------
+        InputError
+            If there are fewer GPUs than a worker is to have.
+        """
+        assignments = self._assignments()
+        if not assignments:
+            threads = 1 if self.threads == "auto" else self.threads
+            yield InlineExecutor(worker, threads, spread=self.gpus_per_run > 1)
             return
-        with local_workers(worker, self.count(), self.threads, deaths or Deaths()) as executor:
+        groups = len({assignment.devices for assignment in assignments})
+        room = groups if self._grows(assignments) else None
+        with local_workers(worker, assignments, deaths or Deaths(), room) as executor:
             yield executor
+
+    def _grows(self, assignments: Sequence[Assignment]) -> bool:
+        """Whether workers join when it is known what runs take."""
+        automatic = self.runs_per_gpu == "auto" and self.workers == "auto"
+        return automatic and bool(assignments) and bool(assignments[0].devices)
+
+    def _assignments(self) -> list[Assignment]:
+        return assign(
+            visible_devices(),
+            available_cores(),
+            workers=self.workers,
+            threads=self.threads,
+            gpus_per_run=self.gpus_per_run,
+            runs_per_gpu=self.runs_per_gpu,
+        )
 
 
 class RayConfig(ExecutorConfig):

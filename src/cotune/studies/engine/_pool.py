@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -62,6 +62,13 @@ class WorkerPool(Generic[JobT, ResultT]):
         arguments before its first job, as part of that.
     arguments : tuple
         Of ``start``.
+    environments : sequence of mappings, optional
+        By place, variables that a process has before it loads anything.
+
+    Attributes
+    ----------
+    places : int
+        How many processes may be at work; ``processes`` at most.
     """
 
     def __init__(
@@ -71,8 +78,10 @@ class WorkerPool(Generic[JobT, ResultT]):
         do: Callable[[JobT], ResultT],
         start: Callable[..., object] | None = None,
         arguments: tuple[Any, ...] = (),
+        environments: Sequence[Mapping[str, str]] = (),
     ) -> None:
-        self._places, self._threads = processes, threads
+        self.places, self._threads = processes, threads
+        self._environments = environments or [{}] * processes
         self._begun = (do, start, arguments)
         self._waiting: deque[JobT] = deque()
         self._workers: dict[int, _WorkerProcess] = {}
@@ -156,7 +165,7 @@ class WorkerPool(Generic[JobT, ResultT]):
         self._workers.clear()
 
     def _hand_out(self) -> None:
-        for place in range(self._places):
+        for place in range(self.places):
             if not self._waiting:
                 return
             worker = self._workers.get(place)
@@ -164,7 +173,7 @@ class WorkerPool(Generic[JobT, ResultT]):
                 worker.end()
                 worker = None
             if worker is None:
-                with _few_threads(self._threads), uninterrupted():
+                with _environment(self._threads, self._environments[place]), uninterrupted():
                     self._workers[place] = worker = _WorkerProcess(place, *self._begun)
             if worker.job is None:
                 worker.give(self._waiting.popleft())
@@ -258,10 +267,11 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _few_threads(threads: int) -> Iterator[None]:
-    """Let child processes start with few threads: libraries read these variables when they are loaded."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+def _environment(threads: int, variables: Mapping[str, str]) -> Iterator[None]:
+    """Let a child process start with few threads and further variables, which libraries read as they load."""
+    wanted = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(variables)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

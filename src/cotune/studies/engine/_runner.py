@@ -194,6 +194,8 @@ class ExecutingRunner(Runner[RunT]):
                 stage.records.append(record)
                 self._design.stored(record)
                 self._events.finished(record)
+                for sentence in (record.payload or {}).get("memory", ()):
+                    self._events.note(sentence)
                 self._tracking.finished(title, record)
         return {run: records[run] for run in wanted}
 

@@ -16,6 +16,8 @@ from cotune._repr import Brief
 from cotune._seals import damage, seal
 from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import RunError
+from cotune.models.memory import telling
+from cotune.models.precision import spread_over_devices
 from cotune.studies.engine._runs import RunRecord, RunT
 
 
@@ -63,6 +65,14 @@ class Worker(ABC, Generic[RunT]):
         """
         return ()
 
+    def device_memory(self) -> tuple[int, int]:
+        """Return the bytes that runs took of the worker's GPU at most, and those that it has; 0 without."""
+        torch = sys.modules.get("torch")
+        if torch is None or not torch.cuda.is_initialized():
+            return (0, 0)
+        total = torch.cuda.get_device_properties(0).total_memory
+        return (int(torch.cuda.max_memory_reserved(0)), int(total))
+
     def scratch(self) -> Sequence[Path]:
         """Return the folders within the study's that hold the states of runs in flight."""
         return ()
@@ -72,7 +82,8 @@ class Worker(ABC, Generic[RunT]):
         wall, cpu = time.perf_counter(), time.process_time()
         results: Sequence[Mapping[str, Any]]
         try:
-            results = self.outcomes(job)
+            with telling() as told:
+                results = self.outcomes(job)
         except RunError as error:
             # A diverging model must not take those trained beside it along.
             if len(job.runs) > 1:
@@ -85,6 +96,9 @@ class Worker(ABC, Generic[RunT]):
             "cpu_seconds": (time.process_time() - cpu) / share,
             "peak_bytes": peak_memory(),
         }
+        if told:
+            memory = {"memory": told}
+            results = [{**of, "payload": {**(of.get("payload") or {}), **memory}} for of in results]
         return [
             RunRecord.of(key, run, **{**usage, **result})
             for run, key, result in zip(job.runs, job.keys, results, strict=True)
@@ -101,8 +115,9 @@ class Worker(ABC, Generic[RunT]):
         """
 
 
-def start_worker(worker: Worker[Any], threads: int) -> None:
-    """Start a worker in this process, on as many threads as it may use."""
+def start_worker(worker: Worker[Any], threads: int, *, spread: bool = False) -> None:
+    """Start a worker in this process, on as many threads as it may use, on one GPU or all that it sees."""
+    spread_over_devices(spread)
     worker.use_threads(threads)
     worker.start()
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cotune.models.quantized import refuse_training
 from cotune.training.methods._change import relative_change
 from cotune.training.methods._method import Attached, Method
 
@@ -25,6 +26,7 @@ class Full(Method):
         """
         import torch
 
+        refuse_training(model.base, "full")
         shipped = {parameter: parameter.data for parameter in model.base.parameters()}
         try:
             for parameter, data in shipped.items():
