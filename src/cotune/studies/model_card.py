@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cotune._files import write_text
+from cotune._neutral import visible
 from cotune.evaluation.adapter_files import ADAPTER
 from cotune.evaluation.saved_model import FIRST
 from cotune.tasks import SPLITS
@@ -22,6 +24,9 @@ _LIBRARIES = ("cotune", "torch", "transformers", "peft")
 
 PLACE = "<the input>"
 """What stands for every input where a prompt is shown."""
+
+_CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 LICENCE = (
     "## Licence\n\nNot known: it follows from the licences of the base model and of the data. Say which it "
@@ -44,7 +49,13 @@ class CardScore(NamedTuple):
 
 def write_card(folder: Path, sections: Iterable[str]) -> None:
     """Write a card of Markdown sections into a model's folder."""
-    write_text(folder / CARD, "\n\n".join(sections) + "\n")
+    write_text(folder / CARD, _harmless("\n\n".join(sections)) + "\n")
+
+
+def _harmless(text: str) -> str:
+    """Return Markdown in which names are no tags and no control characters; what is code stays as it is."""
+    parts = _CODE.split(visible(text))
+    return "".join(part if at % 2 else _TAG.sub("&lt;", part) for at, part in enumerate(parts))
 
 
 def holds_model(folder: Path) -> bool:
