@@ -87,6 +87,20 @@ def test_group_a_matrix(block_matrix, capsys):
     assert {"groups", "labels", "k", "objective", "upper_bound", "gap"} <= found.keys()
 
 
+def test_the_paper_s_threshold_and_its_constant_round_a_matrix(block_matrix, capsys):
+    rounding = ("-k", "3", "--rounding", "threshold")
+    status, out, _ = cotune(capsys, "group", block_matrix, *rounding, "--rounding-c", "1.5", "--json")
+    assert status == 0
+    assert json.loads(out)["k"] == 3
+    status, out, _ = cotune(capsys, "group", block_matrix, *rounding, "--rounding-c", "4")
+    assert "the threshold at 4 / n made other groups than the 3 asked for" in out, "1/3 is not above 4/9"
+    assert "group-8: task 8" in out
+    for wrong in (["--rounding-c", "2"], [*rounding, "--rounding-c", "0.5"]):
+        status, _, err = cotune(capsys, "group", block_matrix, *wrong)
+        assert status == 2
+        assert "must be at least 1 and stand beside --rounding threshold or" in sentence(err)
+
+
 def test_group_a_matrix_whose_rows_stand_in_another_order(block_matrix, capsys):
     _, expected, _ = cotune(capsys, "group", block_matrix, "--json")
     header, *lines = block_matrix.read_text().splitlines()

@@ -195,6 +195,8 @@ def round_solution(X: Matrix, n_clusters: int, strategy: str, *, c: float = 1.0)
     """
     if strategy not in ROUNDINGS:
         raise InputError(f"rounding must be one of {sorted([*ROUNDINGS, 'best'])}, got {strategy!r} instead.")
+    if n_clusters == 1:  # X is 1/n everywhere, which a threshold would read as no two tasks together
+        return np.zeros(len(X), dtype=np.intp)
     if strategy in THRESHOLDS:
         return THRESHOLDS[strategy](X, n_clusters, c=c)
     return ROUNDINGS[strategy](X, n_clusters)

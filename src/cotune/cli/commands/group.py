@@ -47,6 +47,13 @@ def group(
         Literal["row_zscore", "two_way", "none"] | None,
         typer.Option(help="How rows are put on one scale; row_zscore by default."),
     ] = None,
+    rounding: Annotated[
+        Literal["best", "kmeans", "agglomerative", "threshold", "row_threshold"] | None,
+        typer.Option(help="How the solution becomes groups; best by default, threshold is the paper's."),
+    ] = None,
+    rounding_c: Annotated[
+        float | None, typer.Option(help="Where the two thresholds cut: at c / n, by default 1.")
+    ] = None,
     missing: Annotated[
         Literal["refuse", "complete"],
         typer.Option(help="Pairs without a number: refuse, or complete them by row and column means."),
@@ -133,6 +140,8 @@ def group(
             k_rule=k_rule,
             objective=objective,
             scale=scale,
+            rounding=rounding,
+            rounding_c=rounding_c,
             missing=missing,
             weights=read_weights(weights or ()),
             unit=unit,

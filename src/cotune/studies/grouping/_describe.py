@@ -31,7 +31,19 @@ def describe_proof(clustering: CertifiedGrouping) -> str:
         f"k = {clustering.n_clusters_}{by}, objective {clustering.objective_:.6g}, "
         f"upper bound {clustering.upper_bound_:.6g}, {proof}"
     )
+    asked = asked_for(clustering)
+    if asked != clustering.n_clusters_:
+        told += (
+            f"\nthe threshold at {clustering.rounding_c:g} / n made other groups than the {asked} asked for"
+        )
     return told + describe_evidence(clustering)
+
+
+def asked_for(clustering: CertifiedGrouping) -> int:
+    """Return the number of groups that was given or chosen, which a threshold need not keep to."""
+    if clustering.n_clusters == "auto":
+        return clustering.k_choices_[clustering.k_rule_]
+    return int(clustering.n_clusters)
 
 
 def describe_evidence(clustering: CertifiedGrouping) -> str:

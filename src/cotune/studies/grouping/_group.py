@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cotune._config import parse
 from cotune.affinity import Table, read_table, table_of
-from cotune.exceptions import InputError
+from cotune.exceptions import InputError, SettingError
 from cotune.grouping import Progress
 from cotune.studies.grouping._grouping import RESAMPLES, choose_groups, group_tasks
 from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._objective import settle_objective
-from cotune.studies.grouping.grouping_config import GroupingConfig
+from cotune.studies.grouping.grouping_config import THRESHOLDS, GroupingConfig
 
 
 def group(
@@ -30,6 +30,8 @@ def group(
     lower_is_better: bool = False,
     objective: Literal["auto", "gain", "density"] = "auto",
     scale: str | None = None,
+    rounding: str | None = None,
+    rounding_c: float | None = None,
     missing: str = "refuse",
     weights: Mapping[str, float] | None = None,
     unit: str | None = None,
@@ -65,8 +67,13 @@ def group(
         What groups are chosen by: the gain that runs predict over training each task alone, or the density
         of the affinities. "auto" is gain where a table holds runs of every task alone and of some together.
     scale : {"row_zscore", "two_way", "none"}, optional
-        How rows are put on one scale, by default row_zscore. Like ``k_max`` and ``k_rule`` it is of groups by
-        density: where one of them is given, "auto" is density.
+        How rows are put on one scale, by default row_zscore. Like ``k_max``, ``k_rule`` and ``rounding`` it
+        is of groups by density: where one of them is given, "auto" is density.
+    rounding : {"best", "kmeans", "agglomerative", "threshold", "row_threshold"}, optional
+        How the solution of the semidefinite program becomes groups, by default the best way; "threshold" is
+        the paper's.
+    rounding_c : float, optional
+        Where the two thresholds cut: at c / n, by default 1.
     missing : {"refuse", "complete"}
         What happens to pairs without a number.
     weights : mapping of str to float, optional
@@ -110,6 +117,7 @@ def group(
         "k_max": k_max,
         "k_rule": k_rule,
         "scale": scale,
+        **_rounding(rounding, rounding_c),
         "missing": missing,
         "weights": dict(weights or {}),
         "unit": unit,
@@ -137,6 +145,19 @@ def group(
         chosen = replace(chosen, note="")
     groups = choose_groups(read.tasks, read.scores, config, chosen, by_density, seed=seed)
     return replace(groups, reading=read.notes)
+
+
+def _rounding(name: str | None, c: float | None) -> dict[str, Any]:
+    if name is None and c is None:
+        return {}
+    if c is not None and (c < 1 or name not in THRESHOLDS):
+        raise SettingError(
+            "{c} must be at least 1 and stand beside {one} or {other}.",
+            c=("rounding_c", c),
+            one=("rounding", "threshold"),
+            other=("rounding", "row_threshold"),
+        )
+    return {"rounding": {"name": name} if c is None else {"name": name, "c": c}}
 
 
 def _table(

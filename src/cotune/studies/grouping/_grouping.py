@@ -13,20 +13,26 @@ from cotune import grouping
 from cotune.affinity import Affinity, higher_order
 from cotune.exceptions import InputError
 from cotune.grouping import CertifiedGrouping, Prepared, Progress, objective, prepare, shrink
+from cotune.studies.grouping._describe import asked_for
 from cotune.studies.grouping._gain import gain_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
 from cotune.studies.grouping._objective import Objective, weights_of
-from cotune.studies.grouping.grouping_config import GroupingConfig
+from cotune.studies.grouping.grouping_config import GroupingConfig, RoundingConfig
 
 if TYPE_CHECKING:
     from cotune.affinity.gain_predictors import PredictorMaker
     from cotune.grouping import Stability
+
+BEST = RoundingConfig()
 
 RUNS_PER_PAIR = 2.0
 """Mean number of runs behind a pair of tasks below which resampling them says nothing."""
 
 UP_TO_TASKS = 200
 """Tasks beyond which clustering a hundred times takes minutes."""
+
+_ITERATIONS, _ITERATIONS_ROUNDED = 30, 500
+"""Of the relaxation of a resample: few find the best partition, but a threshold reads X itself."""
 
 
 def group_stability(
@@ -37,6 +43,8 @@ def group_stability(
     resamples: int,
     seed: int,
     partition: str = "density",
+    rounding: RoundingConfig = BEST,
+    k: int | None = None,
 ) -> Stability | None:
     """Cluster resamples of the runs into as many groups and compare.
 
@@ -57,6 +65,10 @@ def group_stability(
         Of the resampling.
     partition : str
         Which partition of a resample is compared; see :class:`cotune.grouping.SDPClustering`.
+    rounding : RoundingConfig
+        How it is rounded.
+    k : int, optional
+        How many groups are asked for; by default as many as were found on all runs.
 
     Returns
     -------
@@ -66,9 +78,10 @@ def group_stability(
     """
     inside = ~np.isnan(scores)
     m, n = scores.shape
-    k = int(labels.max()) + 1
+    found = int(labels.max()) + 1
+    k = k or found
     pairs = float((inside.sum(axis=1) * (inside.sum(axis=1) - 1)).sum()) / max(n * (n - 1), 1)
-    if pairs < RUNS_PER_PAIR or n > UP_TO_TASKS or k in (1, n):
+    if pairs < RUNS_PER_PAIR or n > UP_TO_TASKS or {k, found} & {1, n}:
         return None
 
     def estimate(runs: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -78,7 +91,16 @@ def group_stability(
         return matrix if weights is None else shrink(matrix, weights).matrix
 
     # Only the partition matters here: no exact search, and no more of the relaxation than finds it.
-    grouper = CertifiedGrouping(k, tol=1e-3, max_iter=30, exact_max=0, partition=partition, random_state=seed)
+    grouper = CertifiedGrouping(
+        k,
+        tol=1e-3,
+        max_iter=_ITERATIONS if rounding == BEST else _ITERATIONS_ROUNDED,
+        exact_max=0,
+        partition=partition,
+        rounding=rounding.name,
+        rounding_c=rounding.c,
+        random_state=seed,
+    )
     try:
         return grouping.bootstrap(
             estimate, m, grouper, n_resamples=resamples, random_state=seed, reference=labels
@@ -146,6 +168,8 @@ def group_tasks(
         config.n_clusters,
         k_max=config.k_max,
         k_rule=config.k_rule,
+        rounding=config.rounding.name,
+        rounding_c=config.rounding.c,
         callback=callback,
         k_callback=k_callback,
         random_state=seed,
@@ -163,6 +187,8 @@ def group_tasks(
             resamples=resamples,
             seed=seed,
             partition=clustering.partition_,
+            rounding=config.rounding,
+            k=asked_for(clustering),
         )
     return Groups(tasks, prepared, clustering, others, stability, source=source)
 

@@ -223,6 +223,8 @@ class Groups(Brief):
             "k_rule": found.k_rule_ if found.k_path_ else None,
             "k_weights": {str(k): share for k, share in found.k_weights_.items()},
             "k_runner_up": ranked[1] if len(ranked) > 1 else None,
+            "k_choices": dict(found.k_choices_),
+            "k_curve": [_finite(record) for record in sorted(found.k_path_, key=lambda record: record["k"])],
             "partition": found.partition_,
             "densest": densest,
         }
@@ -240,6 +242,11 @@ class Groups(Brief):
             "confidence": dict(zip(self.tasks, self.stability.confidence.tolist(), strict=True)),
             "co_assignment": self.stability.co_assignment.tolist(),
         }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of the curve as JSON can hold it."""
+    return {key: value if np.isfinite(value) else None for key, value in record.items()}
 
 
 def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ...]]:

@@ -217,10 +217,10 @@ class GroupingStudyConfig(StudyConfig):
             raise InputError(f"{where}: tasks: the learner needs tasks; name a reader and a path.")
         if not self.learner.reads_tasks and self.tasks:
             raise InputError(f"{where}: tasks: this learner brings its own tasks; leave the key out.")
-        chosen = {"n_clusters": self.grouping.n_clusters != "auto", "k_max": self.grouping.k_max is not None}
-        for key, given in chosen.items():
-            if self.affinity.finds_groups and given:
+        default, bound = GroupingConfig(), self.affinity.most_groups
+        for key in ("n_clusters", "k_max", "rounding"):
+            if self.affinity.finds_groups and getattr(self.grouping, key) != getattr(default, key):
                 raise InputError(
                     f"{where}: grouping.{key}: this estimator finds the groups and their number itself; "
-                    f"leave the key out, and bound the number by affinity.{self.affinity.most_groups}."
+                    f"leave the key out, and bound the number by affinity.{bound}."
                 )

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveInt, model_validator
 
 from cotune._config import Config
 
-OF_DENSITY = ("k_rule", "k_max", "scale")
+OF_DENSITY = ("k_rule", "k_max", "scale", "rounding")
 """Options of the grouping that say how groups are found by density."""
+
+RoundingName = Literal["best", "kmeans", "agglomerative", "threshold", "row_threshold"]
+
+THRESHOLDS = ("threshold", "row_threshold")
+"""Those that may give another number of groups than was asked for."""
+
+
+class RoundingConfig(Config):
+    """How the solution of the semidefinite program becomes groups."""
+
+    name: RoundingName = "best"
+    """best: the best partition into k groups over all strategies, improved by moves; threshold: the paper's,
+    tasks linked by entries above c / n share a group; row_threshold: the same row by row, as in the authors'
+    code; kmeans and agglomerative round once. The thresholds may give more or fewer than k groups."""
+    c: Annotated[float, Field(ge=1)] = 1.0
+    """Where the thresholds cut: at c / n."""
+
+    @model_validator(mode="after")
+    def _c_is_of_thresholds(self) -> RoundingConfig:
+        if self.c != 1.0 and not self.is_threshold:
+            raise ValueError(f"c is of the roundings threshold and row_threshold, not of '{self.name}'.")
+        return self
+
+    @property
+    def is_threshold(self) -> bool:
+        """Whether it may give another number of groups."""
+        return self.name in THRESHOLDS
+
+
+def _as_rounding(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
 
 
 class GroupingConfig(Config):
@@ -26,6 +57,10 @@ class GroupingConfig(Config):
     """How k is chosen automatically; by default by the evidence of a block model."""
     scale: Literal["row_zscore", "two_way", "none"] | None = None
     """How rows of the affinity matrix are put on one scale; by default what suits the estimator."""
+    rounding: Annotated[
+        RoundingConfig, BeforeValidator(_as_rounding, json_schema_input_type=RoundingName | RoundingConfig)
+    ] = RoundingConfig()
+    """How the solution of the semidefinite program becomes groups: a name, or {name: threshold, c: 1.5}."""
     missing: Literal["refuse", "complete"] = "refuse"
     """What happens to pairs of tasks that never met in a run."""
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict)
