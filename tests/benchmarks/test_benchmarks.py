@@ -5,6 +5,7 @@ What takes time is not judged here, only that it is measured.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -323,6 +324,28 @@ def test_algorithm_3_is_measured_beside_adaptive(bench, tmp_path):
     assert by_way["5"][1:] == [cell for cell in by_way["5"][1:] if float(cell[:4]) < 1], "k that is not there"
     (ours,) = re.findall(r"`adaptive` stops by itself after (\d+) runs with an ARI of 1\.00", printed)
     assert int(ours) < 120
+
+
+def test_table_3_is_one_command(short, capsys):
+    study = short(
+        "table_3",
+        tasks=[toy("reverse", "max", "less", "first", "last", train=8)],
+        affinity={"subsets": 5, "steps_per_task": 1},
+        comparison={"budgets": [1], "seeds": 2},
+        sweep={"grouping.n_clusters": [2, 4], "affinity.subset_size": [4], "affinity.subsets": [6]},
+    )
+    assert main(["run", str(study)]) == 0
+    told = capsys.readouterr().out
+    for setting in (
+        "n_clusters = 4: 4 groups",
+        "subset_size = 4:",
+        'rounding = {"name": "threshold", "c": 1.5}',
+    ):
+        assert setting in told
+    with (study.with_suffix("") / "sweep.csv").open() as stream:
+        found = list(csv.DictReader(stream))
+    assert len({(row["option"], row["value"]) for row in found}) == 1 + 2 + 4 + 1 + 1
+    assert all(float(row["score"]) > 0 for row in found)
 
 
 def test_adaptive_study_finds_the_planted_groups(short):

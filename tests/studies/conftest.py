@@ -204,7 +204,7 @@ class PlantedWorkshop:
         """Write a study file; a mapping of options changes those of the same name."""
         data = dict(self.data)
         for key, value in changes.items():
-            replaced = key == "affinity" or not isinstance(value, dict)
+            replaced = key in ("affinity", "sweep") or not isinstance(value, dict)
             data[key] = value if replaced else {**(data[key] or {}), **value}
         path = self.folder / f"{stem}.yaml"
         path.write_text(yaml.safe_dump(data, sort_keys=False))

@@ -26,6 +26,7 @@ from cotune.report.groups import beside, confidence_rows, group_views, grouper_r
 from cotune.report.layout import Layout
 from cotune.report.order import MANY
 from cotune.report.predicted import predicted_section
+from cotune.report.sweep import sweep_lines
 
 TEMPLATE = "grouping.html"
 
@@ -58,6 +59,7 @@ def context(data: GroupingFindings) -> dict[str, object]:
         "grouping": _grouping(data, layout),
         "predicted": _predicted(data, layout),
         "comparison": _comparison(data, layout),
+        "sweep": sweep_lines(data.sweep),
         "runs": _runs(data.runs) if data.runs else None,
         "answered": answer_table(data, layout),
         # Of a table alone nothing is known of runs and tasks but their scores and names.

@@ -9,7 +9,7 @@ from cotune._lazy import on_first_use
 if TYPE_CHECKING:
     from cotune.findings.comparison._budget import CONVERGED, Budget, budget_order, budget_words
     from cotune.findings.comparison._choice import UNDECIDED, arm_words, choosable
-    from cotune.findings.comparison._compare import compare
+    from cotune.findings.comparison._compare import compare, discovered
     from cotune.findings.comparison._course import Looks
     from cotune.findings.comparison._looks import Course, Ending, Look, LookTaken
     from cotune.findings.comparison._outlook import detectable, foreseen
@@ -63,6 +63,7 @@ _HOMES = {
     "choosable": "_choice",
     "compare": "_compare",
     "detectable": "_outlook",
+    "discovered": "_compare",
     "foreseen": "_outlook",
     "format_gain": "_verdict",
     "margin_at": "_statistics",
@@ -99,6 +100,7 @@ __all__ = [
     "choosable",
     "compare",
     "detectable",
+    "discovered",
     "foreseen",
     "format_gain",
     "margin_at",

@@ -47,6 +47,13 @@ if TYPE_CHECKING:
         ReferenceLabels,
         TaskRow,
     )
+    from cotune.findings.grouping._sweep import (
+        SettingRow,
+        SettingScore,
+        score_text,
+        sweep_sentences,
+        with_scores,
+    )
 
 _HOMES = {
     "AffinityData": "_records",
@@ -65,6 +72,8 @@ _HOMES = {
     "PredictedGains": "_gain",
     "ReferenceLabels": "_records",
     "SampledPairs": "_affinity",
+    "SettingRow": "_sweep",
+    "SettingScore": "_sweep",
     "TaskRow": "_records",
     "TriedPredictor": "_gain",
     "certificate": "_groups",
@@ -80,7 +89,10 @@ _HOMES = {
     "means_between": "_affinity",
     "measured_text": "_gain",
     "sampling": "_affinity",
+    "score_text": "_sweep",
     "square": "_affinity",
+    "sweep_sentences": "_sweep",
+    "with_scores": "_sweep",
 }
 
 __all__ = [
@@ -100,6 +112,8 @@ __all__ = [
     "PredictedGains",
     "ReferenceLabels",
     "SampledPairs",
+    "SettingRow",
+    "SettingScore",
     "TaskRow",
     "TriedPredictor",
     "certificate",
@@ -115,7 +129,10 @@ __all__ = [
     "means_between",
     "measured_text",
     "sampling",
+    "score_text",
     "square",
+    "sweep_sentences",
+    "with_scores",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of them

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from cotune._repr import Brief
 from cotune.findings.comparison import Budget, Comparison, MeasuredGain
 from cotune.findings.grouping._gain import PredictedGains
+from cotune.findings.grouping._sweep import SettingRow
 from cotune.findings.runs import FailedRun, RunKind
 
 if TYPE_CHECKING:
@@ -345,6 +346,8 @@ class GroupingFindings(Brief):
         ``None`` where the arms were not trained.
     measured : tuple of MeasuredGain
         Predicted gains beside those of the comparison; empty where nothing was predicted or compared.
+    sweep : tuple of SettingRow
+        What other settings come to, the file's own first; empty without a sweep.
     arms : tuple of ArmRow
         What the arms of the comparison train; empty where it is not known.
     costs : tuple of ArmCost
@@ -368,6 +371,7 @@ class GroupingFindings(Brief):
     grouping: GroupingData | None = None
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
+    sweep: tuple[SettingRow, ...] = ()
     arms: tuple[ArmRow, ...] = ()
     costs: tuple[ArmCost, ...] = ()
     reference: ReferenceLabels | None = None

@@ -26,6 +26,8 @@ class Known:
         The runs of the comparison up to the next look, where the groups are known.
     comparison : Comparison or None
         What the runs of the arms say so far.
+    sweep : sequence of runs, or None
+        The further runs of the sweep up to now; None before the groups are known.
     """
 
     keys: frozenset[str] = frozenset()
@@ -33,6 +35,7 @@ class Known:
     affinity: Sequence[GroupingStudyRun] = ()
     arms: ArmRuns | None = None
     comparison: Comparison | None = None
+    sweep: Sequence[GroupingStudyRun] | None = None
 
 
 NOTHING = Known()

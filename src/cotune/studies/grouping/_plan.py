@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from cotune.studies.grouping._runs import (
     LookaheadRun,
     variation_of,
 )
+from cotune.studies.grouping._settings import settings_of
+from cotune.studies.grouping._sweep import STAGE as SWEEP
+from cotune.studies.grouping._sweep import variant
 from cotune.studies.grouping._timing import RunTimes
 from cotune.studies.grouping._until import most_seeds
 from cotune.studies.grouping.arms import BASELINES, learner_of
@@ -64,6 +67,12 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         arms = known.arms or _made_up_arms(study, config.comparison)
         notes += _assumed(study, config.comparison, known)
         wanted[_COMPARISON] = [*arms.joint_parts, *arms.runs]
+    if config.sweep:
+        wanted[SWEEP] = _sweep_runs(study, wanted) if known.sweep is None else known.sweep
+        notes.append(
+            "Runs of the sweep are counted for groups of the numbers that its settings give, and once where "
+            "settings share them."
+        )
     left = _left(study, wanted, known)
     beside = frozenset(study.also_compared(left[STAGE]))
     if beside:
@@ -283,6 +292,19 @@ def _made_up_arms(study: GroupingDesign, config: ComparisonConfig) -> ArmRuns:
     # As if the others found groups of the same sizes with other tasks in them.
     shifted = {name: np.roll(labels, at) for at, name in enumerate(BASELINES, start=1)}
     return study.compared(config, labels, {name: tuple(map(int, found)) for name, found in shifted.items()})
+
+
+def _sweep_runs(study: GroupingDesign, wanted: Mapping[str, Runs]) -> list[GroupingStudyRun]:
+    """Lay out the further runs of a sweep as if groups of one size had been found at every setting."""
+    before = {run for runs in wanted.values() for run in runs}
+    found: dict[GroupingStudyRun, None] = {}
+    for setting in settings_of(study.config, str(study.path)):
+        there = variant(study, setting)
+        if setting.measures_otherwise:
+            found |= dict.fromkeys(there.config.estimator.planned(there.affinity_learner, there.config.seed))
+        if there.config.comparison is not None:
+            found |= dict.fromkeys(_made_up_arms(there, there.config.comparison).runs)
+    return [run for run in found if run not in before]
 
 
 def _numbers(run: GroupingStudyRun, n: int) -> int:

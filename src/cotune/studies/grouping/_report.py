@@ -46,6 +46,7 @@ def report_data(result: GroupingResult) -> GroupingFindings:
         grouping=None if result.groups is None else grouping_data(result.groups),
         comparison=result.comparison,
         measured=result.measured,
+        sweep=result.sweep,
         arms=tuple(
             ArmRow(name=arm.title, adapters=arm.adapters, parameters=arm.parameters) for arm in result.arms
         ),

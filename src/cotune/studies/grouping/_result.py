@@ -10,7 +10,7 @@ from typing import Any
 
 from cotune._files import remove_folder, write_text
 from cotune.findings.comparison import ArmScore, Comparison, MeasuredGain
-from cotune.findings.grouping import ArmCost
+from cotune.findings.grouping import ArmCost, SettingRow, sweep_sentences
 from cotune.studies.engine import RunRecord, StudyResult, artefact_record, cell, csv_text
 from cotune.studies.grouping._answers import Answers, kept_answers, write_answers
 from cotune.studies.grouping._comparison import KEPT, ArmRuns, TrainedArm
@@ -49,6 +49,8 @@ class GroupingResult(StudyResult):
         Predicted gains of the groups beside those that the scores show.
     answers : mapping of str to mapping of str to sequence of SampleAnswer
         By adapter that is kept and task a few test examples, answered before and after training.
+    sweep : tuple of SettingRow
+        What other settings come to, the file's own first; empty without a sweep.
     """
 
     study: GroupingDesign
@@ -61,6 +63,7 @@ class GroupingResult(StudyResult):
     comparison: Comparison | None = None
     measured: tuple[MeasuredGain, ...] = ()
     answers: Answers = field(default_factory=dict)
+    sweep: tuple[SettingRow, ...] = ()
 
     def take(self, found: Compared) -> None:
         """Take over what the arms scored, and write it down where it was compared."""
@@ -92,7 +95,7 @@ class GroupingResult(StudyResult):
             lines += about_updates(self.comparison, self.arms, self.study.learner)
         if self.groups is not None and self.groups.gain is not None:
             lines += describe_measured(self.measured, self.groups.gain.gains.unit)
-        return lines
+        return lines + sweep_sentences(self.sweep)
 
     def to_dict(self) -> dict[str, Any]:
         """Return groups and comparison as plain JSON types."""
@@ -101,6 +104,7 @@ class GroupingResult(StudyResult):
             "comparison": self.comparison.to_dict() if self.comparison else None,
             "costs": [asdict(cost) for cost in self.costs],
             "predicted_and_measured": [row.to_dict() for row in self.measured],
+            "sweep": [row.to_dict() for row in self.sweep],
         }
 
 

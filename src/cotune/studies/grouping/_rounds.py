@@ -5,9 +5,10 @@ In which order the tasks came into the study is noted: what was found without th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from cotune._files import write_text
 from cotune._seals import json_text, read_json
@@ -23,6 +24,8 @@ STAGE = "affinity"
 
 _ARRIVALS = "arrivals.json"
 
+Records: TypeAlias = Mapping[GroupingStudyRun, RunRecord]
+
 
 @dataclass
 class Gathered:
@@ -36,11 +39,17 @@ class Gathered:
         Runs asked for up to now, each once; after the last of a round there may be further rounds.
     estimate : Estimate or None
         The affinity, when no more runs are asked for.
+    known : mapping of run to RunRecord
+        Records that are there already, and are not asked for.
+    stage : str
+        The title under which the others are.
     """
 
     records: dict[GroupingStudyRun, RunRecord] = field(default_factory=dict)
     wanted: dict[GroupingStudyRun, None] = field(default_factory=dict)
     estimate: Estimate | None = None
+    known: Mapping[GroupingStudyRun, RunRecord] = field(default_factory=dict)
+    stage: str = STAGE
 
     def gather(self, study: GroupingDesign, runner: Runner[GroupingStudyRun]) -> None:
         """Get round after round of runs, up to one that is not complete.
@@ -51,14 +60,15 @@ class Gathered:
             If all runs failed, or so many that the estimator can say nothing.
         """
         learner, shared, config = study.affinity_learner, study.shared, study.config
-        memory = Memory(shared / "rounds.npz", writable=runner.executes)
+        # What is worked out between rounds is kept of the file's own setting alone.
+        memory = Memory(shared / "rounds.npz", writable=runner.executes) if self.stage == STAGE else None
         rounds = config.estimator.rounds(learner, config.seed, arrivals(shared, learner.tasks), memory)
         try:
             asked = next(rounds)
             while True:
                 self.wanted |= dict.fromkeys(asked.runs)
                 beside = study.also_compared(asked.runs)
-                got = runner.get(STAGE, [*asked.runs, *beside], note=asked.note)
+                got = self._get(runner, [*asked.runs, *beside], asked.note)
                 found = {run: got[run] for run in dict.fromkeys(asked.runs) if run in got}
                 self.records |= found
                 if len(self.records) < len(self.wanted):
@@ -70,6 +80,12 @@ class Gathered:
             if config.affinity.proxy is not None:
                 notes = (config.affinity.proxy.sentence, *self.estimate.notes)
                 self.estimate = replace(self.estimate, notes=notes)
+
+    def _get(self, runner: Runner[GroupingStudyRun], runs: Sequence[GroupingStudyRun], note: str) -> Records:
+        new = [run for run in runs if run not in self.known]
+        if self.known and not new:
+            return self.known
+        return {**self.known, **runner.get(self.stage, new, note=note)}
 
 
 def _require_some(records: dict[GroupingStudyRun, RunRecord]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from cotune.answering import merge_notes
 from cotune.exceptions import InputError, RunError
@@ -28,6 +28,9 @@ from cotune.studies.grouping._result import (
 )
 from cotune.studies.grouping._rounds import STAGE, Gathered, arrivals, note_arrivals
 from cotune.studies.grouping._runs import GroupingStudyRun
+from cotune.studies.grouping._settings import settings_of
+from cotune.studies.grouping._sweep import STAGE as SWEEP
+from cotune.studies.grouping._sweep import Swept, swept, variant, write_sweep
 from cotune.studies.grouping._until import Compared, compared
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
@@ -50,6 +53,7 @@ class GroupingStudy(GroupingDesign):
         "prediction_agreement.csv",
         "results.csv",
         "scores.csv",
+        "sweep.csv",
         "table.json",
     )
 
@@ -58,20 +62,31 @@ class GroupingStudy(GroupingDesign):
         n = len(self.learner.tasks)
         if n < 2:
             raise InputError(f"{self.path}: a study groups at least two tasks, got {n}.")
-        k = self.config.grouping.n_clusters
-        for key, value in (("n_clusters", k), ("k_max", self.config.grouping.k_max)):
-            if isinstance(value, int) and value > n:
-                raise InputError(
-                    f"{self.path}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
-                )
-        planned = self.config.estimator.planned(self.affinity_learner, self.config.seed)
-        names = tuple(self.learner.tasks)
-        objective_of(self.config, names, trained_by(names, planned), str(self.path))
-        weights_of(self.config.grouping.weights, names, f"{self.path}: grouping.")
+        self._check_setting(str(self.path))
+        for setting in settings_of(self.config, str(self.path)):
+            where = f"{self.path}: sweep.{setting.name}"
+            try:
+                cast(GroupingStudy, variant(self, setting, where))._check_setting(where)
+            except InputError as error:
+                told = str(error)
+                raise InputError(told if told.startswith(where) else f"{where}: {told}") from error
         if self.config.comparison is not None:
             check_arms(self.config.comparison, self.learner, str(self.path))
         read = {task.name: task.notes for task in self.tasks}
         return merge_notes(read, *(learner.check() for learner in self.learners))
+
+    def _check_setting(self, where: str) -> None:
+        """Check what a setting of a sweep may have otherwise than the file."""
+        n, names = len(self.learner.tasks), tuple(self.learner.tasks)
+        grouping = self.config.grouping
+        for key, value in (("n_clusters", grouping.n_clusters), ("k_max", grouping.k_max)):
+            if isinstance(value, int) and value > n:
+                raise InputError(
+                    f"{where}: grouping.{key}: must be at most the number of tasks {n}, got {value}."
+                )
+        planned = self.config.estimator.planned(self.affinity_learner, self.config.seed)
+        objective_of(self.config, names, trained_by(names, planned), where)
+        weights_of(grouping.weights, names, f"{where}: grouping.")
 
     def worker(self) -> LearnerWorker:
         """Return what uses the learner."""
@@ -107,8 +122,10 @@ class GroupingStudy(GroupingDesign):
             found = None
             if self.config.comparison is not None:
                 found = self._compared(*self._partitions(gathered.estimate, gathered.records), runner)
+            sweep = self._swept(runner, gathered, found)
         arms, comparison = (None, None) if found is None else (found.arms, found.comparison)
-        return replace(known, affinity=list(gathered.wanted), arms=arms, comparison=comparison)
+        affinity = list(gathered.wanted)
+        return replace(known, affinity=affinity, arms=arms, comparison=comparison, sweep=list(sweep.wanted))
 
     def standing(self, runner: Runner[GroupingStudyRun]) -> Standing[GroupingStudyRun]:
         """Say which runs are wanted up to now, and name the groups when affinity is complete."""
@@ -125,6 +142,9 @@ class GroupingStudy(GroupingDesign):
             found = self._compared(labels, others, runner)
             if found is not None:
                 stages["comparison"] = found.wanted
+        if self.config.sweep:
+            ready = gathered.estimate is not None
+            stages[SWEEP] = list(self._swept(runner, gathered, found).wanted) if ready else None
         sentences, known = describe_groups(members or []), dict[str, Any](groups=members)
         if found is not None and found.comparison is not None:
             told, verdicts = _verdicts(found, found.comparison)
@@ -139,6 +159,22 @@ class GroupingStudy(GroupingDesign):
         if config is None:
             return None
         return compared(self, lambda seeds: self.compared(config, labels, others, seeds), config, runner)
+
+    def _swept(
+        self,
+        runner: Runner[GroupingStudyRun],
+        gathered: Gathered,
+        found: Compared | None,
+        groups: Groups | None = None,
+    ) -> Swept:
+        """Go through the settings of the sweep, where there is one."""
+        if not self.config.sweep or gathered.estimate is None:
+            return Swept()
+        if groups is None:
+            bare = replace(gathered.estimate, scores=None)  # how stable they are does not matter here
+            groups = self._groups(bare, gathered.records, baselines=False)
+        scores, records = ([], {}) if found is None else (found.scores, found.records)
+        return swept(self, runner, gathered, groups, scores, records)
 
     def _partitions(
         self, estimate: Estimate, records: Mapping[GroupingStudyRun, RunRecord]
@@ -180,6 +216,8 @@ class GroupingStudy(GroupingDesign):
             if found is not None:
                 result.take(found)
                 write_cards(self, found)
+            result.sweep = self._swept(runner, gathered, found, result.groups).rows
+            write_sweep(self.folder, result.sweep)
         result.report = write_report_of(result)
         return result
 

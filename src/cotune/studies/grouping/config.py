@@ -205,6 +205,10 @@ class GroupingStudyConfig(StudyConfig):
     """How the tasks are grouped."""
     comparison: ComparisonConfig | None = ComparisonConfig()
     """What the groups are compared with; null only groups."""
+    sweep: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Options of affinity and grouping with other values to be tried beside the file's, one at a time, such
+    as {grouping.n_clusters: [5, 10, 15, 20]}: groups, density and test scores of each. Runs that two settings
+    share are done once."""
 
     @property
     def estimator(self) -> Estimator:
@@ -217,6 +221,10 @@ class GroupingStudyConfig(StudyConfig):
             raise InputError(f"{where}: tasks: the learner needs tasks; name a reader and a path.")
         if not self.learner.reads_tasks and self.tasks:
             raise InputError(f"{where}: tasks: this learner brings its own tasks; leave the key out.")
+        if self.sweep and self.comparison is not None and self.comparison.until is not None:
+            raise InputError(
+                f"{where}: sweep: settings are compared at the seeds of the file; leave out comparison.until."
+            )
         default, bound = GroupingConfig(), self.affinity.most_groups
         for key in ("n_clusters", "k_max", "rounding"):
             if self.affinity.finds_groups and getattr(self.grouping, key) != getattr(default, key):
