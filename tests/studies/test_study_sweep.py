@@ -153,7 +153,7 @@ def test_the_papers_algorithm_is_swept_too(planted):
         ({"grouping.n_clusters.a": [2]}, r"grouping\.n_clusters: has no option 'a'"),
         (
             {"affinity.subset_size": [50]},
-            r"sweep\.affinity\.subset_size = 50: .*subset size must be between 2 and the number of tasks 9, got 50",
+            r"sweep\.affinity\.subset_size = 50: .*subset size must be between 2 and",
         ),
         ({"grouping.n_clusters": []}, r"sweep\.grouping\.n_clusters: tuple should have at least 1 item"),
     ],
