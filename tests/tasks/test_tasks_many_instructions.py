@@ -98,7 +98,6 @@ def test_instructions_replace_those_that_come_with_the_data(tmp_path):
     [
         ({"instructions": []}, "has no instruction"),
         ({"instructions": {}}, "has no instruction"),
-        ({"instructions": ["a", " a "]}, "instruction 2 stands there before: 'a'"),
         ({"instructions": ["a", " "]}, "instruction 2 is empty"),
         ({"instructions": {"echo": ["a"]}}, "has none for the task 'again'; did you mean 'echo'"),
         ({"instructions": ["a"], "instruction": "b"}, "'instructions' and 'instruction' both say"),
@@ -118,7 +117,6 @@ def test_what_cannot_be_used_is_said_in_a_sentence(table, options, words):
         ("some words", "must be a list"),
         ("{echo: Copy it.}", "echo must be a list"),
         ("[a, b", r"asked.yaml, line 1: expected"),
-        ("{echo: [a, a]}", "echo, instruction 2 stands there before"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(tmp_path, text, words):

@@ -78,6 +78,9 @@ class Task(Brief):
         format and the answers.
     left_out : mapping of str to int
         How many examples the data have in each split beyond those that were asked for.
+    rows : str
+        Name of the rows that test examples were filled in from, where several tasks have the same under other
+        templates; their scores are of the same cases.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class Task(Brief):
     stops: tuple[str, ...] | None = None
     why_metric: str = field(default="", compare=False)
     left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
+    rows: str = field(default="", compare=False)
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         yield from (("", self.name), ("", self.instruction))

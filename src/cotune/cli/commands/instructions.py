@@ -47,7 +47,7 @@ def instructions(
     from cotune.models.config import ModelConfig
     from cotune.studies.task_files import merged, read_tasks
     from cotune.tasks import check_tasks
-    from cotune.tasks.readers import read_instructions
+    from cotune.tasks.readers import is_template, read_instructions
 
     if out.exists() and not force:
         raise InputError(f"The file {out} exists; name another with --out, or replace it with --force.")
@@ -63,6 +63,12 @@ def instructions(
     ]
     check_tasks(tasks)
     theirs = read_instructions(given) if given is not None else []
+    for text in theirs if isinstance(theirs, list) else [text for texts in theirs.values() for text in texts]:
+        if is_template(text):
+            raise InputError(
+                f"--given: {given} holds a template, {text[:60]!r}, which is no text to vary; name the file "
+                "under 'instructions' of a reader, which fills templates in."
+            )
     loaded = parse(ModelConfig, {"model": model, **of_model}, "--model").load(Path())
     found = {}
     with show_work() as work:

@@ -4,6 +4,7 @@ from cotune._registry import Registry
 from cotune.tasks.readers._base import Fractions, MaxExamples, ReaderConfig, Source
 from cotune.tasks.readers._builtin import BUILTIN_TEMPLATES, BuiltinTemplate
 from cotune.tasks.readers._instructions import read_instructions
+from cotune.tasks.readers._templated import is_template
 from cotune.tasks.readers.auto import AutoReader, reader_of
 from cotune.tasks.readers.huggingface import HuggingFaceReader
 from cotune.tasks.readers.instruction_induction import InstructionInductionReader
@@ -40,6 +41,7 @@ __all__ = [
     "ReaderConfig",
     "Source",
     "TemplateOptions",
+    "is_template",
     "read_instructions",
     "reader_of",
 ]

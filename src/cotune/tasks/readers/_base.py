@@ -10,9 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cotune._config import BriefModel
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
@@ -20,15 +19,12 @@ from cotune.tasks._task import Example, Task
 from cotune.tasks.metrics import get_metric
 from cotune.tasks.prompts import get_format
 from cotune.tasks.readers._instructions import Instructions, check_instructions, instructions_of
+from cotune.tasks.readers._options import Options
 from cotune.tasks.readers._rows import check_unicode
 from cotune.tasks.readers._splits import split_examples
+from cotune.tasks.readers._templated import all_templates, numbered, rows_template, templated
 from cotune.tasks.readers.containers import NoRowsError
-
-
-class Options(BriefModel):
-    """Base of the readers' options: unknown keys and values of another type are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+from cotune.tasks.readers.templates import TemplateOptions
 
 
 class MaxExamples(Options):
@@ -179,8 +175,33 @@ class ReaderConfig(Options, ABC):
         sources = self.sources(base)
         selected = self._selected(list(sources))
         instructions = instructions_of(self.instructions, selected, base)
-        tasks = self._tasks({name: sources[name] for name in selected}, seed)
-        return [each for task in tasks for each in _instructed(task, instructions.get(task.name))]
+        if not instructions:
+            return self._tasks({name: sources[name] for name in selected}, seed)
+        made: list[Task] = []
+        for name in selected:
+            texts, repeated = numbered(instructions[name])
+            if all_templates(texts, name):
+                tasks = self._templated(name, texts, base, seed)
+            else:
+                tasks = _instructed(self._task(name, sources[name](), seed), texts)
+            made += [replace(task, notes=(*task.notes, repeated)) for task in tasks] if repeated else tasks
+        return made
+
+    def _templated(self, name: str, texts: Mapping[int, str], base: Path, seed: int) -> list[Task]:
+        """Fill the rows of a task into each of its templates."""
+        options = self.row_options(name)
+        if options is None:
+            raise InputError(
+                f"The instructions of the task '{name}' are templates, and this reader has no rows to fill "
+                "them with; read the data with the reader jsonl, auto or huggingface."
+            )
+        rows = self.model_copy(update={"template": rows_template(texts, options, name)})
+        task = self._task(name, rows.sources(base)[name](), seed)
+        return templated(task, texts, options, self.format or "plain")
+
+    def row_options(self, name: str) -> TemplateOptions | None:
+        """Return how the rows of a task become examples; None of a reader that has no rows."""
+        return None
 
     def each(self, *, base: Path, seed: int) -> dict[str, Task | InputError]:
         """Read each task by itself: what cannot be read stands for the task, and hinders no other.
@@ -290,11 +311,9 @@ def _stops_left_out(task: Task) -> list[str]:
     ]
 
 
-def _instructed(task: Task, instructions: Sequence[str] | None) -> list[Task]:
+def _instructed(task: Task, instructions: Mapping[int, str]) -> list[Task]:
     """Make a task of each instruction; all hold the same splits, in memory too."""
-    if instructions is None:
-        return [task]
     return [
         replace(task, name=f"{task.name}-{number:03}", instruction=text)
-        for number, text in enumerate(instructions, start=1)
+        for number, text in instructions.items()
     ]

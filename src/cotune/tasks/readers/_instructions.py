@@ -30,7 +30,7 @@ def read_instructions(path: Path) -> Instructions:
     Raises
     ------
     InputError
-        If the file cannot be read, or an instruction is empty or stands twice.
+        If the file cannot be read, or an instruction is empty.
     """
     data = read_yaml(path)
     found: Instructions
@@ -43,12 +43,12 @@ def read_instructions(path: Path) -> Instructions:
 
 
 def check_instructions(instructions: Instructions, where: str) -> None:
-    """Check that there are instructions, and that each says something of its own.
+    """Check that there are instructions, and that each says something.
 
     Raises
     ------
     InputError
-        If there is none, or one is empty or stands twice.
+        If there is none, or one is empty.
     """
     if isinstance(instructions, dict):
         for name, texts in instructions.items():
@@ -89,8 +89,8 @@ def instructions_of(
         for name in names:
             if name not in instructions:
                 raise InputError(f"{where} has none for the task '{name}'; {suggest(name, instructions)}")
-        return {name: _stripped(instructions[name]) for name in names}
-    return {name: _stripped(instructions) for name in names}
+        return {name: list(instructions[name]) for name in names}
+    return {name: list(instructions) for name in names}
 
 
 def _texts(entries: Any, where: str) -> list[str]:
@@ -111,14 +111,6 @@ def _texts(entries: Any, where: str) -> list[str]:
 def _check(texts: Sequence[str], where: str) -> None:
     if not texts:
         raise InputError(f"{where} has no instruction; give at least one.")
-    seen: set[str] = set()
     for number, text in enumerate(map(str.strip, texts), start=1):
         if not text:
             raise InputError(f"{where}, instruction {number} is empty; give each a text.")
-        if text in seen:
-            raise InputError(f"{where}, instruction {number} stands there before: {text[:60]!r}.")
-        seen.add(text)
-
-
-def _stripped(texts: Sequence[str]) -> list[str]:
-    return [text.strip() for text in texts]

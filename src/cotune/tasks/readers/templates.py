@@ -14,8 +14,8 @@ from cotune._steps import TooMuchWorkError, limited
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
-from cotune.tasks.readers._base import Options
 from cotune.tasks.readers._builtin import get_builtin
+from cotune.tasks.readers._options import Options
 from cotune.tasks.readers._rendering import (
     SEPARATOR,
     compile_expression,
@@ -106,8 +106,9 @@ class TemplateOptions(Options):
 
     def _check_fields(self) -> None:
         used = fields_of(self.source)
+        of_instructions = getattr(self, "instructions", None) is not None  # templates that are read later
         for name, expression in self.fields.items():
-            if name not in used:
+            if name not in used and not of_instructions:
                 raise InputError(
                     f"'fields' gives '{name}', which the template does not use; {suggest(name, used)}"
                 )
@@ -174,10 +175,17 @@ class TemplateOptions(Options):
             If no row can be used: what is wrong with the first.
         """
         template = compile_template(self.source)
-        texts = partial(self._texts, template)
+        texts = partial(self.texts, template)
         return (unusable or Unusable()).examples(rows, texts, self.answers)
 
-    def _texts(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> tuple[str, list[str]]:
+    def texts(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> tuple[str, list[str]]:
+        """Return input and targets that a compiled template makes of a row.
+
+        Raises
+        ------
+        InputError
+            If it cannot be filled in.
+        """
         try:
             values = {"answer_choices": self.answers, **row}
             with limited():
@@ -220,6 +228,10 @@ class TemplateOptions(Options):
             raise InputError(f"{where}: '{value}' is not one of the {kind} {', '.join(known)}.")
         return found if self.labels is None else self.labels[found]
 
+    def row_options(self, name: str) -> TemplateOptions | None:
+        """Return these options, which are of all tasks."""
+        return self
+
 
 class TaskTemplates(TemplateOptions):
     """Template options of a reader of several tasks: common ones, and others for single tasks."""
@@ -241,3 +253,7 @@ class TaskTemplates(TemplateOptions):
         return {
             name: self.override(self.templates[name]) if name in self.templates else self for name in names
         }
+
+    def row_options(self, name: str) -> TemplateOptions | None:
+        """Return the options of a task."""
+        return self.override(self.templates[name]) if name in self.templates else self
