@@ -42,6 +42,8 @@ TEXTUAL = [name for name, metric in METRICS.items() if metric.needs == "text"]
     "answers", [LINES, SCRIPTS, NUMBERS, SIGNS], ids=["lines", "scripts", "numbers", "signs"]
 )
 def test_a_perfect_answer_scores_one(encoder, answers, format, metric):
+    if metric == "pearson":
+        answers = [str(at) for at in range(len(answers))]  # of numbers alone
     assert gold_notes(task_of(answers, metric, format=format), encoder, ChoiceConfig(), "test") == ()
 
 

@@ -40,6 +40,7 @@ def written_tasks(folder):
             for at in range(30):
                 answer = COLOURS[at % len(COLOURS)]
                 text = f"{answer}\n{answer}" if metric == "rouge_l" else answer
+                text = str(COLOURS.index(answer)) if metric == "pearson" else text
                 rows.append({"input": f"{at} {THINGS[at % 12]} {THINGS[(at * 5) % 12]}", "target": text})
             (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
             entry = {"reader": "jsonl", "path": f"{name}.jsonl", "metric": metric}

@@ -278,10 +278,12 @@ def _evaluate(
         ]
     else:
         answers = _answer(model, module, prompts, config, shots, draw)
-        values = [
-            metric.score(answer, example.targets)
-            for answer, example in zip(answers, prompts.examples, strict=True)
-        ]
+        targets = [example.targets for example in prompts.examples]
+        values = (
+            list(map(metric.score, answers, targets))
+            if metric.parts is None
+            else metric.parts(answers, targets)
+        )
     return InContextScore(
         task=task.name,
         shots=shots,

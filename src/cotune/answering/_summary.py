@@ -94,7 +94,7 @@ def summarise(scores: Iterable[InContextScore]) -> list[InContextSummary]:
 
 
 def _summarise(cell: Sequence[InContextScore]) -> InContextSummary:
-    first = cell[0]
+    first, metric = cell[0], get_metric(cell[0].metric)
     values = np.array([score.value for score in cell])
     # The mean over draws of each example: its draws are repeated measurements, not more examples.
     examples = np.mean([score.per_example for score in cell], axis=0)
@@ -105,7 +105,7 @@ def _summarise(cell: Sequence[InContextScore]) -> InContextSummary:
         higher_is_better=first.higher_is_better,
         mean=float(values.mean()),
         stderr_draws=_standard_error(values),
-        stderr_examples=_standard_error(examples) if get_metric(first.metric).corpus is None else None,
+        stderr_examples=_standard_error(examples) if metric.corpus is None or metric.parts else None,
         n_draws=len(cell),
         n_examples=len(examples),
         n_cut=sum(score.n_cut for score in cell),

@@ -13,6 +13,13 @@ from typing import Any, Literal
 from cotune._repr import Brief
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
+from cotune.tasks.correlations import (
+    corpus_matthews,
+    corpus_pearson,
+    matthews_parts,
+    pearson_parts,
+    same_value,
+)
 from cotune.tasks.scripts import RougeTokenizer, bleu_tokenizer, fold, normalize_answer, words
 
 
@@ -34,6 +41,9 @@ class Metric(Brief):
         log-probabilities (nats) of the tokens of the first target.
     corpus : callable (predictions, targets) -> float, optional
         The value of a whole set of examples in the same units, of metrics for which it is not the mean.
+    parts : callable (predictions, targets) -> list of float, optional
+        What every example of a whole set adds to its value, so that the value is their mean, where ``score``
+        of an example alone says nothing of it.
     """
 
     name: str
@@ -41,6 +51,7 @@ class Metric(Brief):
     needs: Literal["text", "likelihood"]
     score: Callable[[Any, Sequence[str]], float]
     corpus: Callable[[Sequence[str], Sequence[Sequence[str]]], float] | None = None
+    parts: Callable[[Sequence[str], Sequence[Sequence[str]]], list[float]] | None = None
 
 
 def get_metric(name: str) -> Metric:
@@ -204,6 +215,8 @@ METRICS: dict[str, Metric] = {
     "rouge_l": Metric("rouge_l", True, "text", partial(rouge, kind="rougeL")),
     "bleu": Metric("bleu", True, "text", sentence_bleu, corpus=corpus_bleu),
     "chrf": Metric("chrf", True, "text", sentence_chrf, corpus=corpus_chrf),
+    "pearson": Metric("pearson", True, "text", same_value, corpus=corpus_pearson, parts=pearson_parts),
+    "matthews": Metric("matthews", True, "text", accuracy, corpus=corpus_matthews, parts=matthews_parts),
     "nll": Metric("nll", False, "likelihood", negative_log_likelihood),
 }
 """Every metric by its name."""
