@@ -348,6 +348,23 @@ def test_table_3_is_one_command(short, capsys):
     assert all(float(row["score"]) > 0 for row in found)
 
 
+def test_figure_8_sets_predictors_side_by_side(bench, short, tmp_path):
+    clear = {"kind": "planted", "tasks": 6, "groups": 2, "noise": 0.05, "effect": 0.4}
+    study = short("figure_8", learner=None, tasks=None, affinity={"subsets": 12, "held_out": {"sizes": [3]}})
+    content = yaml.safe_load(study.read_text())
+    study.write_text(
+        yaml.safe_dump({**{k: v for k, v in content.items() if v is not None}, "learner": clear})
+    )
+    out = tmp_path / "figure.svg"
+    printed = bench(
+        "figure_8", "--study", study, "--folder", tmp_path / "runs", "--seeds", 1, "--figure", out
+    )
+    by_name = {row[0]: row for row in rows(printed)}
+    assert set(by_name) >= {"linear surrogate", "pairwise", "lookahead", "gradient cosine", "all"}
+    assert float(by_name["linear surrogate"][1][:4]) > float(by_name["all"][1][:4])
+    assert "lookahead" in out.read_text()
+
+
 def test_adaptive_study_finds_the_planted_groups(short):
     study = Study.load(short("adaptive_thousand", learner={"tasks": 40, "groups": 4}))
     result = run_study(study)
