@@ -4,12 +4,14 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cotune._files import csv_text
 from cotune._neutral import VisibleStream, csv_cell, read_cell, visible
+from cotune.affinity import read_table
 
 FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "=cmd|' /C calc'!A0", "'=1", "''=1", "\uff1d1", "-x", "+"]
 SAFE = ["", "x", "a=1", "'x", "x-1", "1.5", "-1.5", "+2", "-1e-05", "-inf", "nan", "-.5", "±1"]
@@ -71,3 +73,16 @@ def test_a_stream_shows_what_it_is_given_in_the_bytes_that_it_has():
     assert raw.getvalue() == b"\\u001b[2J\\xe9\n"
     assert stream.encoding == "ascii"
     assert not stream.isatty()
+
+
+def test_a_table_of_ours_is_read_with_the_names_that_it_was_written_with(tmp_path):
+    names = ["=1+1", "-x", "@SUM(A1)", "'=1", "plain, with a comma", "\u202eturned"]
+    rows = [[f"{0.5 + 0.01 * (i * j % 7)}" if (i + j) % 3 else "" for j in range(6)] for i in range(12)]
+    file = tmp_path / "scores.csv"
+    file.write_text(csv_text(names, rows), encoding="utf-8")
+    table = read_table(file, kind="score table")
+    assert list(table.tasks) == [visible(name, one_line=True) for name in names]
+    assert np.nanmin(table.scores) >= 0.5
+    negative = tmp_path / "losses.csv"
+    negative.write_text(csv_text(["a", "b"], [["-0.5", "-1e-3"], ["-0.25", ""], ["", "-2"]]))
+    assert np.nanmin(read_table(negative, kind="score table").scores) == -2
