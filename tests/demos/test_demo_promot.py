@@ -40,6 +40,25 @@ def test_full_tuning_forgets_most_and_answers_with_labels(found):
     assert fmean(before) < 0.01
 
 
+def test_a_collapsed_model_is_seen_by_the_first_word_of_its_answers(found):
+    shares = {(s["method"], s["learning_rate"], s["at"]): s for s in found["label_shares"]}
+    assert shares["full", 1e-3, "best"]["first_word"] > 0.95
+    assert shares["full", 1e-3, "best"]["answer"] < 0.6
+    assert shares["promot", 3e-4, "equal"]["first_word"] < 0.01
+
+
+def test_no_result_is_of_a_model_that_nothing_was_done_to(found):
+    for run in found["runs"]:
+        for at in ("best", "equal"):
+            if run[at] is not None:
+                chosen = run["checkpoints"][run[at]]
+                assert chosen["step"] > 0
+                assert chosen["change"]["moved"]
+    changed = {(c["method"], c["learning_rate"]): c for c in found["last_stage"] if c["at"] == "equal"}
+    assert changed["promot", 3e-4]["weights"] > 0.01, "its second stage tunes the weights"
+    assert changed["promot", 3e-4]["kl_other"] < changed["full", 3e-4]["kl_other"]
+
+
 def test_promot_is_ahead_of_all_that_tune_the_weights_otherwise(found):
     promot = kept_at_equal_target(found, "promot", 3e-4)
     for method in ("full", "joint", "random_prompt"):
