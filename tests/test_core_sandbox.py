@@ -1,5 +1,6 @@
 """Templates of strangers: they end, they make no more than fits, and they see nothing but data."""
 
+import json
 import sys
 
 import jinja2
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cotune import read_tasks
 from cotune._sandbox import LONGEST_SOURCE, LimitedEnvironment
 from cotune._steps import TooMuchWorkError, limited
 from cotune.exceptions import InputError
@@ -157,6 +159,14 @@ def test_a_template_that_goes_beyond_its_limits_ends_the_reading():
     ):
         options.examples(rows)
     assert sys.getrecursionlimit() == 1000
+
+
+def test_so_does_an_instruction_that_is_a_template(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps({"q": f"word {n}", "a": str(n)}) + "\n" for n in range(40)))
+    options = {"instructions": ["Say {{ q * 10**9 }} ||| {{ a }}", "Tell {{ q }} ||| {{ a }}"]}
+    with pytest.raises(TooMuchWorkError, match="the template is not filled in: it takes more"):
+        read_tasks(file, table_options=options)
 
 
 def test_what_templates_do_every_day_is_far_from_the_limits():

@@ -287,6 +287,9 @@ def adapter_case(draw: random.Random, folder: Path) -> Callable[[], object]:
     return read
 
 
+_HOME = tempfile.TemporaryDirectory(prefix="chaos-base-")
+
+
 @cache
 def adapter_base() -> tuple[Path, bytes, Any]:
     """Return a base of two layers, the weights of an adapter on it, and the loaded base."""
@@ -297,7 +300,7 @@ def adapter_base() -> tuple[Path, bytes, Any]:
 
     from cotune.models import LanguageModel
 
-    base = Path(tempfile.mkdtemp(prefix="chaos-base-")).resolve()
+    base = Path(_HOME.name).resolve()
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
         ["some words to begin with"], vocab_size=280, special_tokens=["</s>"], show_progress=False

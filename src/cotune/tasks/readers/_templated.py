@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cotune._steps import TooMuchWorkError
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
@@ -103,6 +104,8 @@ def templated(task: Task, texts: Mapping[int, str], options: TemplateOptions, fo
         for key, row in values.items():
             try:
                 found[number][key] = fill(f"instruction {number}", row)
+            except TooMuchWorkError:  # it would for the next row too
+                raise
             except InputError as error:
                 first = first or str(error)
                 lost.setdefault(key, str(error))
