@@ -9,6 +9,10 @@ from scipy import sparse
 from cotune.exceptions import InputError
 
 
+_FEW_PRODUCTS = 10_000_000
+"""Products up to which a dense matrix is multiplied sooner than a sparse one is made."""
+
+
 def check_runs(membership: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return runs as a boolean and a float matrix, both of shape (m, n), scores NaN outside the subsets.
 
@@ -44,6 +48,10 @@ def check_membership(membership: ArrayLike, n: int) -> NDArray[np.bool_]:
 
 def pair_counts(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many runs hold both tasks, shape (n, n); on the diagonal how many hold the task."""
+    m, n = inside.shape
+    if m * n * n <= _FEW_PRODUCTS:  # counts are whole numbers: both ways are exact
+        dense = inside.astype(float)
+        return np.asarray(dense.T @ dense, dtype=np.int64)
     member = sparse.csr_matrix(inside, dtype=np.int64)
     return np.asarray((member.T @ member).toarray(), dtype=np.int64)
 

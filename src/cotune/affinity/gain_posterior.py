@@ -182,17 +182,19 @@ class GainPosterior:
                 out[drawn[:, None], rows, task.index] = gain
         return out
 
-    def _company(self, inside: Members, task: int) -> tuple[Array, Array]:
+    def _company(self, inside: Members, task: int, only: int | None = None) -> tuple[Array, Array]:
+        """Return company and its total under every law, or under one alone; laws are the first axis."""
+        laws = self._laws if only is None else self._laws[only : only + 1]
         others = inside.astype(float)
         others[:, task] = 0.0
         count = others.sum(1)
-        factor = np.array([np.where(count > 0, np.maximum(count, 1.0) ** -law[0], 0.0) for law in self._laws])
-        shared, pairs = (np.sqrt([law[part] for law in self._laws]) for part in (1, 2))
+        factor = np.array([np.where(count > 0, np.maximum(count, 1.0) ** -law[0], 0.0) for law in laws])
+        shared, pairs = (np.sqrt([law[part] for law in laws]) for part in (1, 2))
         total = factor * count
         # The task's own column, which is 0, takes what all companions share.
         company = factor[:, :, None] * others
         company[:, :, task] = shared[:, None] * total
-        if pairs.any():
+        if any(law[2] for law in self._laws):
             j, k = np.triu_indices(self._n, 1)
             both = others[:, j] * others[:, k]
             both = both[:, (j != task) & (k != task)]
@@ -305,8 +307,7 @@ class GainPosterior:
 
         By signal: shapes (signals, q), (signals, q) and (signals, q, q).
         """
-        every, totals = self._company(inside, task.index)
-        z, x = every[law], totals[law]
+        (z,), (x,) = self._company(inside, task.index, law)
         y_mid, z_mid, x_mid = task.middle[0][share], task.middle[1][law, share], task.middle[2][law, share]
         own = 1.0 - self._shares[share]
         same = (inside[:, None, :] == task.subsets[None]).all(2)
