@@ -1,5 +1,9 @@
 """What a plan counts beside the runs themselves."""
 
+import subprocess
+import sys
+
+import psutil
 import pytest
 
 from cotune.exceptions import InputError
@@ -60,6 +64,9 @@ class Planted:
     def scoring(self, task, split):
         return 10.0
 
+    def sampling(self, task):
+        return 0.25
+
     def looking(self, task):
         return 3.0
 
@@ -86,7 +93,8 @@ def test_a_plan_adds_up_what_its_runs_take(workshop, timed):
     # Four alone and six pairs; of two seeds, twice a joint model and four alone beside two groups of two.
     assert seconds(study) == {
         "affinity": 4 * (6 + 10) + 6 * (2 * 12 + 2 * 10),
-        "comparison": 2 * (4 * 8 + 40 + 4 * (2 + 10) + 2 * (2 * 4 + 20)),
+        # With the models of the groups the answers to a few examples of four tasks are kept.
+        "comparison": 2 * (4 * 8 + 40 + 4 * (2 + 10) + 2 * (2 * 4 + 20)) + 4 * 0.25,
     }
     assert len(timed) == 1, "one probe tells of all runs of a method"
 
@@ -99,7 +107,7 @@ def test_looks_ahead_and_at_the_validation_loss_are_counted(workshop, timed):
     comparison = {"budgets": ["converged"], "seeds": 1, "arms": ["joint"], "converged": converged}
     study = workshop.study(comparison=comparison, grouping={"n_clusters": 1})
     # Before the first step and every two a task: four looks at four tasks, for the one model of all.
-    assert seconds(study)["comparison"] == 4 * 24 + 40 + 4 * 4 * 3
+    assert seconds(study)["comparison"] == 4 * 24 + 40 + 4 * 4 * 3 + 4 * 0.25
 
 
 def test_another_learning_rate_takes_no_probe_and_another_method_one(workshop, timed):
@@ -141,3 +149,39 @@ def test_the_groups_that_were_found_are_planned_with(planted):
     assert not any("number is known after grouping" in note for note in after.notes)
     assert after.stages[1].runs == len(groups.members) + 1
     assert after.stages[0].stored == after.stages[0].runs
+
+
+def test_others_are_busy_while_a_plan_is_measured_and_gone_after(planted, monkeypatch):
+    seen = []
+
+    def costs(self, *, measure):
+        children = psutil.Process().children()
+        seen.append([child for child in children if "getppid" in " ".join(child.cmdline())])
+        return count_costs(self, measure=measure)
+
+    study = planted.study(executor={"workers": 3})
+    count_costs = type(study).costs
+    monkeypatch.setattr(type(study), "costs", costs)
+    monkeypatch.setattr("cotune.studies.engine._executors.available_cores", lambda: 2)
+    plan_study(study)
+    plan_study(study, measure=False)
+    assert [len(found) for found in seen] == [1, 0], "one for each other core, while something is timed"
+    assert not seen[0][0].is_running()
+    plan_study(planted.study(executor={"workers": 0}))
+    assert seen[2] == []
+
+
+def test_company_ends_with_a_command_that_is_killed():
+    code = (
+        "import time, psutil\n"
+        "from cotune.studies.engine._company import company\n"
+        "with company(1):\n"
+        "    print(psutil.Process().children()[0].pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(killed.stdout.readline()))
+    killed.kill()
+    killed.communicate()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running()

@@ -8,7 +8,6 @@ from scipy import sparse
 
 from cotune.exceptions import InputError
 
-
 _FEW_PRODUCTS = 10_000_000
 """Products up to which a dense matrix is multiplied sooner than a sparse one is made."""
 

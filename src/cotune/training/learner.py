@@ -270,6 +270,15 @@ class FeatureLearner(Learner, Protocol):
 
 
 @runtime_checkable
+class LoadingLearner(Learner, Protocol):
+    """A learner that its first run would have to wait for."""
+
+    def load(self) -> None:
+        """Load what runs need, so that none of them pays for it; called in the process that does them."""
+        ...
+
+
+@runtime_checkable
 class SideBySideLearner(Learner, Protocol):
     """A learner that trains many subsets in one pass."""
 
@@ -381,6 +390,10 @@ class Timing(Protocol):
 
     def scoring(self, task: str, split: str) -> float:
         """Return those of scoring a task."""
+        ...
+
+    def sampling(self, task: str) -> float:
+        """Return those of the answers to a few examples of a task that are kept with a model."""
         ...
 
     def looking(self, task: str) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from cotune._repr import Brief
@@ -96,19 +95,20 @@ def measure_steps(
     """
     from cotune.training.stages import begin_stage
 
-    few, more = list(islice(batches(FEW), 2)), next(batches(min(MORE, max(stage.training.batch_size, FEW))))
     run = begin_stage(model, attached, replace(stage, steps=3))
     seconds: list[float] = []
-    for batch in (*few, more):
+    done: list[TaskBatch] = []
+    few, more = batches(FEW), batches(min(MORE, max(stage.training.batch_size, FEW)))
+    for source in (few, few, more):
         if seconds and seconds[-1] > _LONG:
             break
         begin = clock()
+        batch = next(source)  # to draw and encode demonstrations is part of a step
         run.run([batch])
         seconds.append(clock() - begin)
-    if len(seconds) < 3:
-        tokens = held(few[len(seconds) - 1])
-        return Law.through((tokens, seconds[-1]), (tokens, seconds[-1]))
-    return Law.through((held(few[1]), seconds[1]), (held(more), seconds[2]))
+        done.append(batch)
+    measured = [(held(batch), took) for batch, took in zip(done, seconds, strict=True)]
+    return Law.through(measured[-2] if len(measured) == 3 else measured[-1], measured[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias
 
@@ -36,6 +36,10 @@ class ExecutorConfig(Config, ABC):
         InputError
             If that is to be asked of somebody who does not answer.
         """
+
+    def crowded(self) -> AbstractContextManager[None]:
+        """Make this machine as busy as it is while runs happen, for what is measured meanwhile."""
+        return nullcontext()
 
     @abstractmethod
     def open(

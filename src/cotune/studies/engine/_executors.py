@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from cotune._registry import Registry
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
+from cotune.studies.engine._company import company
 from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._devices import Assignment, assign, visible_devices
 from cotune.studies.engine._executor import Executor, ExecutorConfig, InlineExecutor, local_workers
@@ -48,6 +49,13 @@ class LocalConfig(ExecutorConfig):
         assignments = self._assignments()
         groups = len({assignment.devices for assignment in assignments})
         return groups if self._grows(assignments) else len(assignments)
+
+    def crowded(self) -> AbstractContextManager[None]:
+        """Keep the other cores busy that will have a worker; where those work on GPUs, it makes little odds."""
+        assignments = self._assignments()
+        if not assignments or assignments[0].devices:
+            return nullcontext()
+        return company(min(len(assignments), available_cores()) - 1, assignments[0].threads)
 
     @contextmanager
     def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:

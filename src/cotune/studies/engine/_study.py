@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -327,7 +327,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""
         self.home.check()
         notes = self.check()
-        costs = self.costs(measure=measure)
+        with self.config.executor.crowded() if measure else nullcontext():
+            costs = self.costs(measure=measure)
         if self.precision is not None:
             costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
         if keep and costs.usage is not None:

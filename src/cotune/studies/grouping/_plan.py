@@ -83,7 +83,8 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
     every = [run for runs in left.values() for run in runs]
     # A further seed trains what all arms are made of, whether their first is done or not.
     looked = [] if arms is None else wanted[_COMPARISON]
-    costs = _Costs(study, [*every, *looked] if measure and every else [], beside)
+    kept = frozenset[GroupingStudyRun]() if arms is None else frozenset(arms.kept(Path()))
+    costs = _Costs(study, [*every, *looked] if measure and every else [], beside, kept)
     stages = tuple(
         costs.stage(title, left[title], stored=len(dict.fromkeys(runs)) - len(left[title]))
         for title, runs in wanted.items()
@@ -98,11 +99,11 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
     if costs.measured:
         arrays = sum(4 * _numbers(run, len(learner.tasks)) for run in every)
         # Where a joint part stands is its parameters and two moments of each.
-        kept = 0 if arms is None else len(arms.kept(Path())) + 3 * len(arms.joint_parts)
+        stored = len(kept) + (0 if arms is None else 3 * len(arms.joint_parts))
         usage = Usage(
             process_bytes=peak_memory(),
             processes_beside=1,
-            kept_bytes=kept * costs.kept_bytes + arrays + _RECORD_BYTES * len(every) + costs.states_bytes,
+            kept_bytes=stored * costs.kept_bytes + arrays + _RECORD_BYTES * len(every) + costs.states_bytes,
             alone_seconds=sum(stage.cpu_seconds or 0.0 for stage in start),
         )
     return Costs(len(learner.tasks), (*start, *stages), usage, tuple(notes))
@@ -132,10 +133,18 @@ class _Costs:
         Runs that a probe has to tell of; none where nothing is measured.
     beside : container of runs
         Those that are only scored, since others train the same.
+    kept : container of runs
+        Those whose models are kept, with a few answers.
     """
 
-    def __init__(self, study: GroupingDesign, measured: Runs, beside: Container[GroupingStudyRun]) -> None:
-        self._study, self._beside = study, beside
+    def __init__(
+        self,
+        study: GroupingDesign,
+        measured: Runs,
+        beside: Container[GroupingStudyRun],
+        kept: Container[GroupingStudyRun] = (),
+    ) -> None:
+        self._study, self._beside, self._kept = study, beside, kept
         self._learners = study.learners
         self._times = {
             id(learner): RunTimes(_cold(learner), own, study.tasks)
@@ -178,8 +187,13 @@ class _Costs:
         """Return the processor seconds of runs; None where nothing was measured."""
         if not self.measured:
             return None if runs else 0.0
-        by_run = ((run, self._times[id(self._study.learner_of(run))]) for run in runs)
-        return sum(times.of(run, only_scored=run in self._beside) for run, times in by_run)
+        seconds = 0.0
+        for run in runs:
+            times = self._times[id(self._study.learner_of(run))]
+            seconds += times.of(run, only_scored=run in self._beside)
+            if isinstance(run, FitRun) and run in self._kept:
+                seconds += times.keeping(run)
+        return seconds
 
     @cached_property
     def _states(self) -> list[tuple[Learner, KeptStates]]:

@@ -25,10 +25,12 @@ from cotune.studies.grouping._worker import measure
 from cotune.studies.grouping.arms import learner_of
 from cotune.tasks import Task
 from cotune.training.learner import Learner, SideBySideLearner, Subset, TimedLearner, Timing
-from cotune.training.timing import clock
+from cotune.training.timing import Law, clock
 
 _FEW_EXAMPLES = 4
 """Examples of a task that is measured without training it, in a probe."""
+_NO_TIME = 0.1
+"""Seconds up to which what is done once a task weighs more than its examples, and more are measured."""
 
 
 class FitTiming:
@@ -60,6 +62,10 @@ class FitTiming:
     def scoring(self, task: str, split: str) -> float:
         """Return the seconds of scoring a task."""
         return self._scored
+
+    def sampling(self, task: str) -> float:
+        """Return 0: such a learner keeps no answers."""
+        return 0.0
 
     def looking(self, task: str) -> float:
         """Return the seconds of the loss on a task's validation examples."""
@@ -111,6 +117,11 @@ class RunTimes:
         own = self._timings.get("")
         return 0.0 if own is None else own.training(subset, steps)
 
+    def keeping(self, run: FitRun) -> float:
+        """Return the seconds of the answers that are kept with a run's model."""
+        timing = self._timings[_method(variation_of(run))]
+        return sum(timing.sampling(task) for task in run.subset)
+
     def of(self, run: GroupingStudyRun, *, only_scored: bool = False) -> float:
         """Return the seconds of a run, without its training where that is another's."""
         if isinstance(run, FeatureRun | LinearRun):
@@ -135,17 +146,26 @@ class RunTimes:
         losses = (1 + len(run.subset)) * sum(timing.reading(task) for task in run.subset)
         return math.ceil(run.steps / run.every) * (steps + losses)
 
-    def _probe(self, run: FeatureRun | LinearRun) -> float:
-        """Measure a task by few of its examples; the seconds of one of average length."""
+    def _probe(self, run: FeatureRun | LinearRun) -> Law:
+        """Measure a task by a few of its examples, and by more as long as that takes next to no time."""
         measure(self._learner, replace(run, examples=1))  # what is loaded and compiled first is not to count
-        few = replace(run, examples=min(run.examples, _FEW_EXAMPLES))
-        begin = clock()
-        measure(self._learner, few)
-        return (clock() - begin) / (self._number(few) * self._length(run.subset))
+        points: list[tuple[float, float]] = []
+        examples = min(run.examples, _FEW_EXAMPLES)
+        while True:
+            some = replace(run, examples=examples)
+            begin = clock()
+            measure(self._learner, some)
+            points.append((self._tokens(some), clock() - begin))
+            if points[-1][1] > _NO_TIME or examples == run.examples:
+                return Law.through(points[-2 if len(points) > 1 else -1], points[-1])
+            examples = min(run.examples, 4 * examples)
 
     def _measuring(self, run: FeatureRun | LinearRun) -> float:
-        _, seconds = self._others[run.kind]
-        return seconds * self._number(run) * self._length(run.subset)
+        _, law = self._others[run.kind]
+        return law(1, self._tokens(run))
+
+    def _tokens(self, run: FeatureRun | LinearRun) -> float:
+        return self._number(run) * self._length(run.subset)
 
     def _number(self, run: FeatureRun | LinearRun) -> int:
         """Count the examples that a run measures: of two halves, or of two splits."""

@@ -39,6 +39,7 @@ from cotune.training.learner import (
     Learner,
     LearnerConfig,
     LinearisedLearner,
+    LoadingLearner,
     LookaheadLearner,
     SideBySideLearner,
     SplitsLearner,
@@ -75,9 +76,11 @@ class LearnerWorker(Worker[GroupingStudyRun]):
     _varied: dict[str, Learner] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
-        """Make the learner and prepare it."""
+        """Make the learner, load what it needs and prepare it, so that no run is told to have taken that."""
         self.learner = self.options.build(self.tasks, self.base)
         self.affinity_learner = proxy_of(self.learner, self.proxy)
+        if isinstance(self.learner, LoadingLearner) and self.affinity_learner is self.learner:
+            self.learner.load()
         self.learner.prepare(self.shared)
         if self.affinity_learner is not self.learner:
             self.affinity_learner.prepare(self.shared)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -52,7 +53,8 @@ class RetentionWorker(Worker[RetentionStudyRun]):
     stages: Path
 
     def start(self) -> None:
-        """Load the model."""
+        """Load the model, and what puts adapters on it, so that no run is told to have taken that."""
+        importlib.import_module("peft")
         self._model = self.config.load(self.base)
         self._measure = Measure(
             self._model,

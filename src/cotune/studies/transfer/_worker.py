@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,7 +55,8 @@ class TransferWorker(Worker[TransferStudyRun]):
     _questions: dict[tuple[str, ...], Questions] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
-        """Load the model."""
+        """Load the model, and what puts adapters on it, so that no run is told to have taken that."""
+        importlib.import_module("peft")
         self.model = self.config.load(self.base)
 
     def folders(self, job: Job[TransferStudyRun] | None) -> Sequence[Path]:

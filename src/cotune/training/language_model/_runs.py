@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,6 +30,7 @@ from cotune.training.batches import TaskBatch
 from cotune.training.below import KeptStates
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.language_model._below import LowerLayers, Upper
+from cotune.training.language_model._samples import SAMPLES
 from cotune.training.language_model._settings import LanguageModelSettings
 from cotune.training.language_model._warm_start import stored_start, train_start
 from cotune.training.learner import Fit, Score, Subset
@@ -47,10 +49,6 @@ _Result = TypeVar("_Result")
 
 _FORMAT = 1
 """Raised whenever the same configuration would give other results, so that no stored run is mistaken."""
-
-
-_SAMPLES = 3
-"""Examples of a task whose answers are kept of a model that is saved."""
 
 
 class LanguageModelRuns:
@@ -143,6 +141,11 @@ class LanguageModelRuns:
     @cached_property
     def _skeleton(self) -> LanguageModel:
         return self.config.skeleton(self._base, self._data.encoder)
+
+    def load(self) -> None:
+        """Load the model and what puts adapters on it; see LoadingLearner."""
+        importlib.import_module("peft")
+        self.model.base.eval()
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Encode all that runs ask for, so that what does not fit is known before anything is trained.
@@ -382,7 +385,7 @@ class LanguageModelRuns:
     def _sample(self, module: nn.Module, subset: Subset, split: str) -> dict[str, tuple[str, ...]]:
         """Return what the base answers to the first examples of tasks."""
         return {
-            name: self._evaluation(name, split, ()).sample(self.model, module, _SAMPLES)[name]
+            name: self._evaluation(name, split, ()).sample(self.model, module, SAMPLES)[name]
             for name in subset
         }
 
@@ -393,7 +396,7 @@ class LanguageModelRuns:
         answers: dict[str, tuple[SampleAnswer, ...]] = {}
         for name in subset:
             asked = self._evaluation(name, split, attached.prompt_ids(name))
-            answers |= asked.sampled(before, asked.sample(self.model, attached.module, _SAMPLES))
+            answers |= asked.sampled(before, asked.sample(self.model, attached.module, SAMPLES))
         return answers
 
     def score(self, module: nn.Module, task: str, split: str, *, prompt: tuple[int, ...] = ()) -> Score:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 from cotune._files import folder_bytes
 from cotune.answering import Asked, count_answers
 from cotune.models import Encoded
-from cotune.tasks import get_metric
 from cotune.training.batches import TaskBatch
+from cotune.training.language_model._samples import SAMPLES
 from cotune.training.learner import Subset
 from cotune.training.parts import Part
 from cotune.training.stages import StagedRun
@@ -66,6 +67,15 @@ class LanguageModelTiming:
             found = count_answers(self._model, self._runs._tasks[task], asked, self._config)
         return self._answers(found.of(len(kept) / len(asked)))
 
+    def sampling(self, task: str) -> float:
+        """Return the seconds of the answers to a few examples of a task, before training and after."""
+        kept = self._data.kept(task, "validation")[:SAMPLES]
+        asked = [(example, encoded.under(self._virtual)) for example, encoded in kept]
+        answered = replace(self._runs._tasks[task], metric="exact_match")
+        with self._rows():
+            found = count_answers(self._model, answered, asked, self._config)
+        return 2 * self._answers(found.of(SAMPLES / len(asked)))
+
     def looking(self, task: str) -> float:
         """Return the seconds of the loss on a task's validation examples."""
         from cotune.models.counting import read_tokens
@@ -92,16 +102,29 @@ class LanguageModelTiming:
     def _tokens(self, task: str, alike: int) -> float:
         """Return the tokens that passes hold of an example of a task, among so many of it in a step."""
         if (task, alike) not in self._held:
-            # Those of validation are kept with demonstrations, where there are any.
-            split = "validation" if self._config.method.demonstrations else "train"
-            pool = self._data.encoded(task, split)
-            rng = np.random.default_rng(0)
             groups = max(1, min(3, _GROUPS // len(self._runs.tasks)))
-            drawn = [rng.choice(len(pool), alike, replace=len(pool) < alike) for _ in range(groups)]
             with self._rows():
-                counts = [self._count(self._under(pool[i] for i in group)) for group in drawn]
+                counts = [self._count(batch) for batch in self._drawn(task, alike, groups)]
             self._held[task, alike] = float(np.mean(counts)) / alike
         return self._held[task, alike]
+
+    def _drawn(self, task: str, alike: int, groups: int) -> Iterator[list[Encoded]]:
+        """Yield groups of training examples of a task, as a step holds them."""
+        if self._config.method.demonstrations:  # every example has others, so that none shares a prompt
+            training = self._config.training.model_copy(
+                update={"batch_size": alike, "tasks_per_batch": 1, "replay": None}
+            )
+            batches = self._data.batches((task,), training, 0, prompt_ids=self._ids, context=None)
+            yield from map(list, islice(batches, groups))
+            return
+        pool = self._data.encoded(task, "train")
+        rng = np.random.default_rng(0)
+        for _ in range(groups):
+            group = rng.choice(len(pool), alike, replace=len(pool) < alike)
+            yield self._under(pool[i] for i in group)
+
+    def _ids(self, task: str) -> tuple[int, ...]:
+        return self._virtual
 
     def _count(self, examples: Sequence[Encoded]) -> int:
         from cotune.models.counting import held_tokens
@@ -165,9 +188,8 @@ class LanguageModelTiming:
             for task in self._probed
             for example, encoded in self._data.kept(task, "validation")[: MORE // 2]
         ]
-        tasks = self._runs._tasks
-        writes = any(get_metric(task.metric).needs == "text" for task in tasks.values())
-        return measure_answers(self._model, attached.module, [e for _, e in examples], writes=writes)
+        # Whatever the metrics, a few examples are answered by every model that is kept.
+        return measure_answers(self._model, attached.module, [e for _, e in examples], writes=True)
 
     def _batches(
         self, prompt_ids: Callable[[str], tuple[int, ...]], stage: Stage, examples: int
@@ -184,27 +206,30 @@ class LanguageModelTiming:
 
     def _measure_beside(self, stage: Stage, width: int) -> Law:
         """Do the same steps for as many LoRAs as share a pass; a law of one of them."""
-        more = min(MORE, max(stage.training.batch_size, FEW))
         begun: list[float] = []
+        done: list[TaskBatch] = []
 
         def batches(attached: Attached, of_run: Stage, *, first: bool) -> Iterator[TaskBatch]:
-            few = list(islice(self._batches(attached.prompt_ids, of_run, FEW), 2))
-            for batch in (*few, next(self._batches(attached.prompt_ids, of_run, more))):
+            few = self._batches(attached.prompt_ids, of_run, FEW)
+            more = self._batches(attached.prompt_ids, of_run, min(MORE, max(stage.training.batch_size, FEW)))
+            for source in (few, few, more):
                 if first:
-                    counted.append(self._held_of(batch))
                     begun.append(clock())
+                batch = next(source)  # to draw and encode demonstrations is part of a step
+                if first:
+                    done.append(batch)
                 yield batch
             begun.append(clock())
             raise _EnoughError
 
-        counted: list[float] = []
         method, subset = self._runs.attached_method, self._probed
         attach = partial(method.attach, self._model, subset)
         runs = [StagedRun("A probe", subset, attach, partial(batches, first=at == 0)) for at in range(width)]
         with suppress(_EnoughError):
             self._runs._train(runs, Part(subset, 0, 4), then=lambda *_: None, most=width)
         _, few_seconds, more_seconds = np.diff(begun).tolist()
-        return Law.through((counted[1], few_seconds / width), (counted[2], more_seconds / width))
+        few, more = map(self._held_of, done[1:])
+        return Law.through((few, few_seconds / width), (more, more_seconds / width))
 
 
 class _EnoughError(Exception):
