@@ -361,6 +361,10 @@ def test_status_and_report_of_a_study_in_parts(retention):
     result = collect_study(study)
     assert [run.method for run in result.data.runs] == ["full"]
     assert result.report.is_file()
+    verdict = result.findings.verdict
+    told = ["So far, by 1 of 2 runs:", verdict.headline, verdict.sentence]
+    assert list(status.sentences()) == told
+    assert status.to_dict()["verdict"] == {"headline": told[1], "sentence": told[2]}
 
 
 def test_a_plan_counts_what_is_then_done_and_writes_nothing(retention):
@@ -432,6 +436,7 @@ def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
     assert ("weights", 6) in asked
     assert not {("prompt", 3), ("weights", 2)} & set(asked), "what was done is not done again"
     run_study(Study.load(retention.file("whole", **changes)))
-    assert not study_status(Study.load(file)).sentences()
+    verdict = collect_study(Study.load(file)).findings.verdict
+    assert list(study_status(Study.load(file)).sentences()) == [verdict.headline, verdict.sentence]
     whole = (retention.folder / "whole" / "results.csv").read_bytes()
     assert (folder / "results.csv").read_bytes() == whole

@@ -71,7 +71,12 @@ def test_a_study_measures_every_checkpoint_on_every_held_out_task(transfer):
     again = Counter()
     assert run_study(transfer.study(), again).data == data
     assert again.runs == []
-    assert study_status(study).complete
+    status = study_status(study)
+    assert status.complete
+    assert list(status.sentences()) == list(result.sentences())
+    assert [claim["agreement"] for claim in status.to_dict()["claims"]] == [
+        claim.agreement for claim in result.findings.claims
+    ]
     assert collect_study(study).data == data
 
 
@@ -146,6 +151,7 @@ def test_a_study_that_was_stopped_goes_on(transfer, monkeypatch):
         run_study(study, Stopping())
     status = study_status(study)
     assert [(stage.done, stage.wanted) for stage in status.stages] == [(2, 2), (1, 1), (2, 4)]
+    assert status.sentences()[0] == "So far, by 5 of 7 runs:"
     counter = Counter()
     data = run_study(study, counter).data
     assert len(counter.runs) == 2

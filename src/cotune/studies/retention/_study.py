@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cotune._files import file_names, inside, remove_folder
 from cotune.answering import check_in_context, merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.retention import RetentionData, retention_findings
 from cotune.report import write_report
-from cotune.studies.engine import Costs, Runner, Standing, artefact_record
+from cotune.studies.engine import Costs, Runner, RunRecord, Standing, artefact_record
 from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._data import retention_data
 from cotune.studies.retention._design import (
@@ -110,10 +110,29 @@ class RetentionStudy(RetentionDesign):
         return retention_costs(self, measure=measure, stored=self.stored_keys())
 
     def standing(self, runner: Runner[RetentionStudyRun]) -> Standing[RetentionStudyRun]:
-        """Say how far every run under way is."""
+        """Say how far every run under way is, and the verdict by those that are done."""
         under_way = list(self._under_way())
-        known = {"under_way": [asdict(run) for run in under_way]}
-        return Standing(self.runs, known, [run.sentence() for run in under_way])
+        known: dict[str, Any] = {"under_way": [asdict(run) for run in under_way]}
+        sentences = [run.sentence() for run in under_way]
+        pretrained, records = self._stored(runner)
+        good = sum(record.error is None for record in records.values())
+        if pretrained is not None and pretrained.error is None and good:
+            found = retention_findings(retention_data(self, {}, pretrained, records, runner.stages))
+            known["verdict"] = {"headline": found.verdict.headline, "sentence": found.verdict.sentence}
+            if len(records) < len(self.runs["tuning"]):
+                sentences.append(f"So far, by {len(records)} of {len(self.runs['tuning'])} runs:")
+            sentences += [found.verdict.headline, found.verdict.sentence]
+        return Standing(self.runs, known, sentences)
+
+    def _stored(
+        self, runner: Runner[RetentionStudyRun], leave: Mapping[RetentionStudyRun, Path] | None = None
+    ) -> tuple[RunRecord | None, dict[TuneRun, RunRecord]]:
+        """Return the records of the pretrained model and, where it could be measured, of the tunings."""
+        pretrained = next(iter(runner.get("pretrained", [PretrainedRun()]).values()), None)
+        if pretrained is None or pretrained.error is not None:
+            return pretrained, {}
+        found = runner.get("tuning", self.runs["tuning"], leave=leave)
+        return pretrained, {run: record for run, record in found.items() if isinstance(run, TuneRun)}
 
     def _under_way(self) -> Iterator[RunUnderWay]:
         for run, cell in {run: cell for cell, run in self.cells.items()}.items():
@@ -133,16 +152,12 @@ class RetentionStudy(RetentionDesign):
         """Measure the pretrained model, tune it by every method, compare, report."""
         result = RetentionResult(study=self, notes=notes, stages=runner.stages)
         homes = self._homes() if self.config.keep else {}
-        before = runner.get("pretrained", [PretrainedRun()])
-        pretrained = next(iter(before.values()), None)
+        leave = {run: self._left / self.key(run) for run in self.runs["tuning"]} if self.config.keep else {}
+        pretrained, records = self._stored(runner, leave)
         if pretrained is None:
             return result
         if pretrained.error is not None:
             raise RunError(f"The pretrained model could not be measured: {pretrained.error}")
-        runs = self.runs["tuning"]
-        leave = {run: self._left / self.key(run) for run in runs} if self.config.keep else {}
-        found = runner.get("tuning", runs, leave=leave)
-        records = {run: record for run, record in found.items() if isinstance(run, TuneRun)}
         data = retention_data(self, notes, pretrained, records, runner.stages)
         result.findings = retention_findings(data)
         write_results(self.folder, result.findings, self.config.in_context.split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
@@ -73,8 +73,20 @@ class TransferStudy(TransferDesign):
         return transfer_costs(self, measure=measure, stored=self.stored_keys())
 
     def standing(self, runner: Runner[TransferStudyRun]) -> Standing[TransferStudyRun]:
-        """Say which runs are wanted."""
-        return Standing(self.runs)
+        """Say which runs are wanted, and what those that are done come to."""
+        before = runner.get("pretrained", self.pretrained)
+        tuned = runner.get("tuning", list(self.tunings.values()))
+        good = [run for run, record in tuned.items() if record.error is None]
+        asked = [wanted for run in good if isinstance(run, InstructRun) for wanted in self.measurements(run)]
+        measured = runner.get("measuring", asked)
+        if len(before) < len(self.pretrained) or any(r.error for r in before.values()) or not measured:
+            return Standing(self.runs)
+        findings = transfer_findings(transfer_data(self, {}, before, tuned, measured, runner.stages))
+        done, wanted = len(before) + len(tuned) + len(measured), sum(map(len, self.runs.values()))
+        so_far = [f"So far, by {done} of {wanted} runs:"] if done < wanted else []
+        known = {"claims": [asdict(claim) for claim in findings.claims]}
+        result = TransferResult(study=self, notes={}, stages=runner.stages, findings=findings)
+        return Standing(self.runs, known, [*so_far, *result.sentences()])
 
     def follow(
         self, runner: Runner[TransferStudyRun], notes: Mapping[str, tuple[str, ...]]
