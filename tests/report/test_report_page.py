@@ -213,6 +213,8 @@ def test_of_many_tasks_those_that_lose_most_come_first_and_tables_are_folded(pag
     data, page = pages["two hundred"]
     assert len(page.source.encode()) < 1.5e6
     assert not [attributes for attributes in page.find("details") if "open" in attributes]
+    first = data.grouping.groups[0].tasks
+    assert f"{first[0]} and {len(first) - 1} more" in page.text, "groups are folded"
     least = least_gains(data.comparison)
     for metric in data.comparison.metrics:
         shown = [row[0] for row in page.rows if row[0] in metric.tasks and " ± " in row[1]]
