@@ -51,7 +51,7 @@ class LocalConfig(ExecutorConfig):
         return groups if self._grows(assignments) else len(assignments)
 
     def crowded(self) -> AbstractContextManager[None]:
-        """Keep the other cores busy that will have a worker; where those work on GPUs, it makes little odds."""
+        """Keep the other cores busy that will have a worker; nothing where those work on GPUs."""
         assignments = self._assignments()
         if not assignments or assignments[0].devices:
             return nullcontext()
