@@ -1,4 +1,4 @@
-"""Commands in the text of tutorials, formats, coming from and questions: words that the command line takes."""
+"""Commands in the text of tutorials, formats, coming from and questions: words that the line takes."""
 
 import re
 import shlex
