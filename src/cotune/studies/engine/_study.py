@@ -326,6 +326,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
         """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""
         self.home.check()
+        check_trackers(self.config.executor.track)
         notes = self.check()
         with self.config.executor.crowded() if measure else nullcontext():
             costs = self.costs(measure=measure)
