@@ -316,8 +316,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Look up what is done; see :func:`cotune.studies.study_status`."""
         self.home.require()
         with open_store(self.home.store, writable=False) as store:
-            standing = self.standing(StoredRunner(self, store))
             runner = StoredRunner(self, store)
+            standing = self.standing(runner)
             wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
             found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
             standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
