@@ -169,3 +169,14 @@ def test_a_model_that_is_spread_says_what_it_says_on_one_device(monkeypatch):
     examples = list(EncodedTasks(tasks, lambda: plain.encoder).encoded("copy", "train"))
     assert spread.nll(spread.base, examples) == pytest.approx(plain.nll(plain.base, examples))
     assert not precision.spreads()
+
+
+def test_a_plan_says_what_a_run_takes_of_a_gpu_where_there_is_one(workshop, monkeypatch):
+    def said(study):
+        return [note for note in study.plan(measure=False).notes if "device's memory" in note]
+
+    assert said(workshop.study()) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    (line,) = said(workshop.study())
+    assert "of weights" in line
+    assert "passes of 384 tokens" in line

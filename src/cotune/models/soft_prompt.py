@@ -96,7 +96,8 @@ class SoftPrompts:
         def insert(_: nn.Module, __: tuple[Any, ...], vectors: torch.Tensor) -> torch.Tensor:
             index = unknown.pop()
             virtual = index >= 0
-            if not virtual.any():
+            # Elsewhere asking would cost more than it saves: the host would wait for the device.
+            if virtual.device.type == "cpu" and not virtual.any():
                 return vectors
             table = torch.cat(list(self.parameters.values())).to(vectors.dtype)
             return torch.where(virtual[..., None], table[index.clamp(min=0)], vectors)

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from cotune.exceptions import InputError
+from cotune.findings.wording import size
+from cotune.training.memory_plan import MemoryPlan
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _METAL = "mps"
@@ -152,6 +154,40 @@ def fitting(peak: int, total: int) -> int:
     if peak <= 0 or total <= 0:
         return 1
     return max(1, min(_MOST_ON_A_GPU, int(_SPARE * total / peak)))
+
+
+def device_bytes() -> int | None:
+    """Return the memory of the smallest GPU that there is; None without, or where its driver is silent."""
+    names = visible_devices()
+    if not names or not shutil.which("nvidia-smi"):
+        return None
+    return parse_memory(_ask("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"))
+
+
+def parse_memory(text: str) -> int | None:
+    """Return the bytes of the smallest of the devices whose mebibytes stand on lines."""
+    found = [int(line) for line in text.split() if line.isdigit()]
+    return min(found) << 20 if found else None
+
+
+def said_of_memory(plan: MemoryPlan, room: int | None) -> str:
+    """Say what a run takes of a device, and what follows from what that has."""
+    parts = f"{size(plan.weights)} of weights, {size(plan.trained)} trained with their gradients"
+    if plan.optimiser:
+        parts += f", {size(plan.optimiser)} of the optimiser"
+    if plan.activations:
+        parts += f", at most {size(plan.activations)} of passes of {plan.pass_tokens:,} tokens"
+    told = f"A run takes of its device's memory, as counted from shapes: {parts}; {size(plan.total)} in all."
+    if not plan.activations:
+        told = f"{told[:-1]}, without what passes keep, which this architecture's shapes do not tell."
+    if room is None or plan.total <= room:
+        return told
+    if plan.fixed > room:
+        return (
+            f"{told} That does not fit a GPU of {size(room)}: take a smaller precision, a method that trains "
+            "less, or executor.gpus_per_run."
+        )
+    return f"{told} A GPU has {size(room)}: passes will be taken in halves."
 
 
 def _torch_is_for_processors() -> bool:

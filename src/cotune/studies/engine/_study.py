@@ -23,6 +23,7 @@ from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._account import KeptPlan, StageAccount, hash_of
 from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._deaths import Deaths
+from cotune.studies.engine._devices import device_bytes, said_of_memory, visible_devices
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._mending import damaged, seal_all
@@ -36,6 +37,7 @@ from cotune.studies.engine._store import RunStore, damaged_rows, is_older, open_
 from cotune.studies.engine._tracking import Tracking, check_trackers, tracking
 from cotune.studies.engine._worker import Worker
 from cotune.tasks import Task, check_tasks
+from cotune.training.memory_plan import MemoryPlan
 
 _NO_SOURCE = ("include", "exclude", "max_examples", "instructions", "stops", "reader", "max_rows")
 """Options of readers that choose from a source, or are younger than studies that are to go on, and so may
@@ -316,8 +318,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Look up what is done; see :func:`cotune.studies.study_status`."""
         self.home.require()
         with open_store(self.home.store, writable=False) as store:
+            standing = self.standing(StoredRunner(self, store))
             runner = StoredRunner(self, store)
-            standing = self.standing(runner)
             wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
             found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
             standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
@@ -326,15 +328,22 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
         """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""
         self.home.check()
-        check_trackers(self.config.executor.track)
         notes = self.check()
         with self.config.executor.crowded() if measure else nullcontext():
             costs = self.costs(measure=measure)
         if self.precision is not None:
             costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
+        # On a processor what a process takes is measured.
+        memory = self.memory() if visible_devices() else None
+        if memory is not None:
+            costs = replace(costs, notes=(*costs.notes, said_of_memory(memory, device_bytes())))
         if keep and costs.usage is not None:
             self._keep(costs)
         return Plan.of(self.config.name, notes, costs, self.config.executor.count())
+
+    def memory(self) -> MemoryPlan | None:
+        """Count what a run takes of its device's memory; None where no model is trained, as by default."""
+        return None
 
     def _keep(self, costs: Costs) -> None:
         """Keep a plan for the report, unless runs were already done under an earlier one of the same file."""

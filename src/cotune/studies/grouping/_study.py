@@ -16,8 +16,7 @@ from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
-from cotune.studies.grouping._gain import groups_of
-from cotune.studies.grouping._groups import Groups
+from cotune.studies.grouping._groups import Groups, groups_of
 from cotune.studies.grouping._known import NOTHING, Known
 from cotune.studies.grouping._objective import weights_of
 from cotune.studies.grouping._plan import grouping_costs
@@ -36,6 +35,7 @@ from cotune.studies.grouping._until import Compared, compared
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, run_scores
+from cotune.training.memory_plan import MemoryPlan
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class GroupingStudy(GroupingDesign):
         "sweep.csv",
         "table.json",
     )
+
+    def memory(self) -> MemoryPlan | None:
+        """Count what a run of a language model takes of its device."""
+        counting = getattr(self.learner, "memory", None)
+        return None if counting is None else counting()
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, model and the number of groups; return what was cut or dropped by task."""

@@ -18,6 +18,7 @@ from cotune.training.proxy import Proxy
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
     from cotune.training.language_model._settings import LanguageModelSettings
+    from cotune.training.memory_plan import MemoryPlan
 
 
 class VariedRuns(PartRuns):
@@ -104,6 +105,23 @@ class VariedRuns(PartRuns):
             with self.attached_method.attach(self._skeleton, subset) as attached:
                 self._counted[len(subset)] = sum(parameter.numel() for parameter in attached.parameters)
         return self._counted[len(subset)]
+
+    def memory(self) -> MemoryPlan:
+        """Count what a run takes of its device; loads no weights."""
+        from cotune.models.precision import default_device
+        from cotune.training._objective import pass_tokens
+        from cotune.training.memory_plan import plan_memory
+
+        lengths = [len(encoded) for task in self.tasks for encoded in self._data.encoded(task, "train")]
+        return plan_memory(
+            self._skeleton,
+            self.attached_method,
+            self.config.training,
+            self.tasks[:1],
+            precision=self.config.resolved_precision(self._base),
+            pass_tokens=pass_tokens(default_device(), self.config.training),
+            example_tokens=max(lengths),
+        )
 
     @cached_property
     def _counted(self) -> dict[int, int]:
