@@ -66,6 +66,16 @@ def test_the_sdp_recovers_all_shipped_cases_of_real_tasks_that_are_confirmed():
     assert tally.recovered["sdp"] > tally.recovered["spectral"] > tally.recovered["lloyd"]
 
 
+def test_shipped_templates_of_the_same_inputs_are_verified():
+    shipped = [one for one in shipped_tables() if one.scenario == "multi_instruction"]
+    card = score(shipped)
+    assert len(shipped) == card.tally().total == 3
+    assert {case.verification.method for case in card.cases} == {"exact"}
+    (confirmed,) = (case for case in card.cases if case.verification.confirmed)
+    assert confirmed.name == "text answers + index"
+    assert next(one for one in confirmed.outcomes if one.algorithm == "sdp").recovered
+
+
 def test_the_card_is_plain_json():
     data = json.loads(json.dumps(score([table(families=3)], ["lloyd"]).to_dict()))
     assert data["algorithms"] == ["lloyd"]

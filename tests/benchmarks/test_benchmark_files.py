@@ -16,7 +16,7 @@ from cotune.studies.task_files import _TaskFile
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = {path.stem for path in BENCHMARKS.glob("*.py")}
-NO_STUDIES = {"families.yaml", "evaluate.yaml"}
+NO_STUDIES = {"families.yaml", "families_templates.yaml", "evaluate.yaml"}
 FILES = [*BENCHMARKS.glob("*.yaml"), *(ROOT / "examples").glob("*.yaml")]
 STUDIES = sorted(path for path in FILES if path.name not in NO_STUDIES)
 
