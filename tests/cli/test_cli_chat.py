@@ -29,6 +29,24 @@ def talking(toy, tmp_path_factory):
     return str(folder)
 
 
+def test_instructions_are_scored_as_they_will_be_put(cotune, talking, files, tmp_path):
+    given = tmp_path / "given.yaml"
+    given.write_text(json.dumps(["1 2 3 4.", "5 6 7 8."]))
+    few = ["--n", 2, "--set", "proposals=1", "--set", "variations=0", "--set", "examples=4"]
+
+    def scores(format):
+        out = tmp_path / f"{format}.yaml"
+        arguments = (files["weighted"], "--model", talking, "--given", given, "--out", out, *few)
+        status, _, said = cotune("instructions", *arguments, "--format", format)
+        assert status == 0, said
+        (rows,) = yaml.safe_load(out.read_text()).values()
+        return {row["instruction"]: row["score"] for row in rows}
+
+    chat, plain = scores("chat"), scores("plain")
+    assert chat.keys() == plain.keys()
+    assert all(chat[text] != plain[text] for text in chat)
+
+
 @pytest.mark.parametrize("command", ["tune", "eval"])
 def test_a_model_without_a_template_is_refused_in_one_sentence(cotune, toy, files, tmp_path, command):
     arguments = (files["weighted"], "--model", toy, "--out", tmp_path / "out", *SHORT)

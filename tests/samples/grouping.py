@@ -408,6 +408,10 @@ def whole_report(n, k):
         ),
         grouping=dataclasses.replace(
             found,
+            groups=tuple(
+                dataclasses.replace(group, gain=float(mean[labels == label].mean()))
+                for label, group in enumerate(found.groups)
+            ),
             gain=predicted,
             density_labels=tuple(labels.tolist()),
             method="predicted gain",

@@ -136,7 +136,7 @@ def test_a_soft_prompt_goes_beside_the_merged_weights(model, examples, tmp_path)
 
     keep(Promot(prompt_length=3, weights={"name": "lora"}), model, tmp_path / "both")
     found = export(tmp_path / "both", tmp_path / "out", merged=True)
-    assert "its soft prompt, for those of its task, is in prompt/" in found.notes[0]
+    assert "its soft prompt, for those of copy, is in prompt/" in found.notes[0]
     saved = find_saved_model(str(found.models[0].folder))
     assert (saved.base, saved.prompt) == (found.models[0].folder, found.models[0].folder / "prompt")
     alone = AutoModelForCausalLM.from_pretrained(saved.base)

@@ -49,6 +49,17 @@ def test_tasks_that_hurt_each_other_stay_alone_and_friends_together():
     assert (together.over_together.value, together.over_together.low) == (0.0, 0.0)
 
 
+def test_the_gain_of_a_group_is_the_weighted_mean_of_its_tasks():
+    inside = runs(6, [1, 2, 6])
+    scores = losses(inside, [0, 0, 0, 1, 1, 1], np.random.default_rng(0))
+    found = gain_groups(inside, scores, weights=[1, 2, 3, 0, 0, 5])
+    value = np.array([gain.value for gain in found.by_task])
+    first, second = found.by_group
+    assert first == pytest.approx(value[:3] @ [1, 2, 3] / 6)
+    assert second == pytest.approx(value[5])
+    assert (6 * first + 5 * second) / 11 == pytest.approx(found.over_alone.value)
+
+
 def test_the_number_of_groups_can_be_told():
     inside = runs(6, [1, 2, 3])
     scores = losses(inside, [0, 0, 0, 1, 1, 1], np.random.default_rng(2))

@@ -12,7 +12,7 @@ from accelerate.tracking import (
 )
 
 from cotune.exceptions import InputError
-from cotune.studies import run_study
+from cotune.studies import plan_study, run_study
 from cotune.studies.engine import RunRecord
 from cotune.studies.engine._tracking import Tracking
 from cotune.training.learner import Score
@@ -152,6 +152,8 @@ def test_a_tracker_that_is_missing_is_told_before_anything_is_done(planted):
         study = planted.study(executor={"workers": 0, "track": [name]})
         with pytest.raises(InputError, match=sentence):
             run_study(study)
+        with pytest.raises(InputError, match=sentence):
+            plan_study(study)
         assert not study.folder.exists()
 
 

@@ -59,15 +59,11 @@ class LabelRow:
 
 def group_views(data: GroupingFindings, grouping: GroupingData) -> list[GroupView]:
     """Show the groups in the order given."""
-    gain = grouping.gain
-    gains = {}
-    if gain is not None:
-        gains = {task.name: of.value for task, of in zip(data.tasks, gain.by_task, strict=True)}
+    unit = grouping.gain.unit if grouping.gain is not None else ""
     rows = {task.name: task for task in data.tasks}
     views = []
     for group in grouping.groups:
-        of = [gains[task] for task in group.tasks if task in gains]
-        text = gain_text(sum(of) / len(of), gain.unit) if gain is not None and len(group.tasks) > 1 else ""
+        text = gain_text(group.gain, unit) if group.gain is not None and len(group.tasks) > 1 else ""
         tasks = tuple(rows[name] for name in group.tasks)
         views.append(GroupView(group.name, len(tasks), significant(group.density), tasks, text))
     return views

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cotune.cli._options import ChoicesOption, ReaderOption, TasksArgument, TemplateOption
+from cotune.cli._options import ChoicesOption, FormatOption, ReaderOption, TasksArgument, TemplateOption
 from cotune.exceptions import InputError
 
 
@@ -25,6 +25,7 @@ def instructions(
     template: TemplateOption = None,
     choices: ChoicesOption = None,
     reader: ReaderOption = None,
+    format: FormatOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of demonstrations, draws and examples.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -37,7 +38,11 @@ def instructions(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Propose instructions for data sets, score them and keep the best that differ."""
+    """Propose instructions for data sets, score them and keep the best that differ.
+
+    With --format chat they are scored as the chat template puts them; what asks the model for proposals is
+    plain text that it goes on with.
+    """
     from cotune._config import parse
     from cotune._files import write_text
     from cotune.cli._settings import given as chosen
@@ -53,7 +58,8 @@ def instructions(
         raise InputError(f"The file {out} exists; name another with --out, or replace it with --force.")
     options = merged({"n": n, "seed": seed}, nested(settings or []))
     of_task = options.pop("task", {})
-    of_model = {key: options.pop(key) for key in ("revision", "trust_remote_code") if key in options}
+    of_model = chosen({"format": format})
+    of_model |= {key: options.pop(key) for key in ("revision", "trust_remote_code") if key in options}
     config = parse(InstructionsConfig, options, "cotune instructions")
     of_table = chosen({"template": template, "choices": choices and words(choices)})
     tasks = [

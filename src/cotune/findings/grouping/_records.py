@@ -144,11 +144,14 @@ class GroupRow(Brief):
         Its members, at least one.
     density : float
         Sum of the affinities inside over the number of members (Eq. 2), on the matrix that was clustered.
+    gain : float or None
+        Predicted weighted mean gain of its tasks over training each alone; None where that is not known.
     """
 
     name: str
     tasks: tuple[str, ...]
     density: float
+    gain: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,10 @@ class StoredRunner(Runner[RunT]):
 
     executes: ClassVar[bool] = False
 
+    def __init__(self, design: Design[RunT], store: RunStore) -> None:
+        super().__init__(design, store)
+        self._read: dict[str, RunRecord] = {}
+
     def get(
         self,
         title: str,
@@ -122,10 +126,19 @@ class StoredRunner(Runner[RunT]):
         note: str = "",
     ) -> dict[RunT, RunRecord]:
         """Return the records of those runs that are in the store."""
-        found = {run: self._store.get(self._design.key(run)) for run in dict.fromkeys(runs)}
+        found = {run: self._record(self._design.key(run)) for run in dict.fromkeys(runs)}
         records = {run: record for run, record in found.items() if record is not None}
         self._stage(title).reuse(records.values())
         return records
+
+    def _record(self, key: str) -> RunRecord | None:
+        """Read a record, each once: stages are gone through more than once."""
+        if key not in self._read:
+            record = self._store.get(key)
+            if record is None:
+                return None
+            self._read[key] = record
+        return self._read[key]
 
 
 class ExecutingRunner(Runner[RunT]):

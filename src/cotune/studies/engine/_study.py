@@ -318,8 +318,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Look up what is done; see :func:`cotune.studies.study_status`."""
         self.home.require()
         with open_store(self.home.store, writable=False) as store:
-            standing = self.standing(StoredRunner(self, store))
             runner = StoredRunner(self, store)
+            standing = self.standing(runner)
             wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
             found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
             standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
@@ -328,6 +328,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
         """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""
         self.home.check()
+        check_trackers(self.config.executor.track)
         notes = self.check()
         with self.config.executor.crowded() if measure else nullcontext():
             costs = self.costs(measure=measure)

@@ -74,6 +74,14 @@ class GainGroups(Brief):
         return float(_worth(self.prediction, groups, self.weights).sum() / self.weights.sum())
 
     @property
+    def by_group(self) -> tuple[float, ...]:
+        """Weighted mean gain of the tasks of every group, over training each alone."""
+        gains, labels = np.array([gain.value for gain in self.by_task]), np.array(self.labels)
+        total = np.bincount(labels, self.weights)
+        worth = np.bincount(labels, self.weights * gains)
+        return tuple(np.where(total > 0, worth / np.where(total > 0, total, 1.0), 0.0).tolist())
+
+    @property
     def optimal(self) -> bool:
         """Whether no partition has a larger predicted gain."""
         return (self.exact and not self.undecided) or self.bound - self.over_alone.value <= 1e-5 * max(
@@ -293,6 +301,14 @@ def _sized(prediction: PredictedGain) -> SizedEffects:
     return form
 
 
+def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ...]]:
+    """Return the tasks of every group."""
+    members: list[list[str]] = [[] for _ in range(max(labels) + 1)]
+    for task, label in zip(tasks, labels, strict=True):
+        members[label].append(task)
+    return [tuple(group) for group in members]
+
+
 def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
     """Return what ``groups.json`` and ``cotune group --json`` hold of a predicted gain."""
 
@@ -300,12 +316,9 @@ def to_dict(groups: GainGroups, tasks: Sequence[str]) -> dict[str, Any]:
         known = {"value": gain.value, "low": gain.low, "high": gain.high}
         return {key: None if np.isnan(number) else number for key, number in known.items()}
 
-    members: list[list[str]] = [[] for _ in range(max(groups.labels) + 1)]
-    for task, label in zip(tasks, groups.labels, strict=True):
-        members[label].append(task)
     prediction = groups.prediction
     return {
-        "groups": members,
+        "groups": [list(group) for group in groups_of(tasks, groups.labels)],
         "labels": list(groups.labels),
         "unit": groups.gains.unit,
         "weights": dict(zip(tasks, groups.weights.tolist(), strict=True)),

@@ -15,7 +15,7 @@ from cotune.findings.grouping import gain_text, less_effects
 from cotune.grouping import CertifiedGrouping, Prepared, objective
 from cotune.studies.grouping._describe import describe_groups, describe_proof, describe_stability
 from cotune.studies.grouping._found import FoundGroups
-from cotune.studies.grouping._gain import GainGroups, to_dict
+from cotune.studies.grouping._gain import GainGroups, groups_of, to_dict
 from cotune.studies.grouping._gain_words import describe_gain, describe_units
 
 if TYPE_CHECKING:
@@ -247,11 +247,3 @@ class Groups(Brief):
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record of the curve as JSON can hold it."""
     return {key: value if np.isfinite(value) else None for key, value in record.items()}
-
-
-def groups_of(tasks: Sequence[str], labels: Sequence[int]) -> list[tuple[str, ...]]:
-    """Return the tasks of every group."""
-    members: list[list[str]] = [[] for _ in range(max(labels) + 1)]
-    for task, label in zip(tasks, labels, strict=True):
-        members[label].append(task)
-    return [tuple(group) for group in members]

@@ -34,8 +34,14 @@ def grouping_data(groups: Groups, *, given: str = "given in the study") -> Group
     clustering, stability = groups.clustering, groups.stability
     densities = density(groups.prepared.matrix, groups.labels)
     confidence, resamples = _sureness(groups)
+    gains = None if groups.gain is None else groups.gain.by_group
     rows = tuple(
-        GroupRow(name=f"group-{number}", tasks=members, density=float(densities[number]))
+        GroupRow(
+            name=f"group-{number}",
+            tasks=members,
+            density=float(densities[number]),
+            gain=None if gains is None else gains[number],
+        )
         for number, members in enumerate(groups.members)
     )
     return GroupingData(

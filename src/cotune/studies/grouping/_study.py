@@ -16,7 +16,8 @@ from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
-from cotune.studies.grouping._groups import Groups, groups_of
+from cotune.studies.grouping._gain import groups_of
+from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping._known import NOTHING, Known
 from cotune.studies.grouping._objective import weights_of
 from cotune.studies.grouping._plan import grouping_costs
