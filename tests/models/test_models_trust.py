@@ -81,8 +81,13 @@ def test_code_of_yet_another_place_is_not_pinned(own, tmp_path):
         told.load(tmp_path)
 
 
+def _not_there(*_, **__):
+    raise OSError("no such file")
+
+
 @pytest.mark.parametrize("revision", [None, "main", "v1.0", "a" * 39, "A" * 40, "a" * 64, "a" * 40 + "\n"])
-def test_on_the_hub_only_a_commit_pins(revision):
+def test_on_the_hub_only_a_commit_pins(revision, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", _not_there)
     with pytest.raises(InputError, match="must be the commit that you have read, 40 hexadecimal digits"):
         check_code("org/model", revision)
     check_code("org/model", "0123456789abcdef0123456789abcdef01234567")
