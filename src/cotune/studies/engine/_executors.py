@@ -142,7 +142,7 @@ class RayConfig(ExecutorConfig):
                 ray,
                 worker,
                 share,
-                home(max(1, int(self.cpus_per_run))),
+                home(max(1, int(self.cpus_per_run)), spread=share.gpus > 1),
                 most=None if self.workers == "auto" else self.workers,
                 max_failures=self.max_failures,
                 deaths=deaths or Deaths(),

@@ -56,11 +56,14 @@ class Home(NamedTuple):
         What ``~`` is there.
     threads : int
         Of numerical libraries, for each worker.
+    spread : bool
+        Whether a model lies on all GPUs that a worker sees.
     """
 
     version: str
     home: Path
     threads: int
+    spread: bool
 
 
 class Answer(NamedTuple):
@@ -105,7 +108,7 @@ class Host:
             carry(self._mirror.root, home.home)
             self._fill(parcel)
             self._worker = _moved(worker, self._mirror.root)
-            start_worker(self._worker, home.threads)
+            start_worker(self._worker, home.threads, spread=home.spread)
             return Answer([], self._left(parcel))
         except Exception as error:
             return Answer([], {}, sendable(error))  # its words name copies, which a reader can find
@@ -148,9 +151,9 @@ class Host:
         return self._mirror.changed((*parcel.places, *kept), before, ray.put)
 
 
-def home(threads: int) -> Home:
+def home(threads: int, *, spread: bool) -> Home:
     """Return what workers elsewhere have to know of this command."""
-    return Home(__version__, Path.home(), threads)
+    return Home(__version__, Path.home(), threads, spread)
 
 
 def _moved(worker: Worker[Any], root: Path) -> Worker[Any]:
