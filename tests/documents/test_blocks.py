@@ -171,5 +171,8 @@ def test_likeness_leaves_numbers_times_and_dots_aside():
     assert alike("a\naffinity: 3 of 3 runs in 17 s\nb", "a\nb")
     assert alike("a\nb", "a\naffinity: 2 of 3 runs, steps 31 of 32 and 28 of 96 in 10 s, about 19 s left\nb")
     assert alike("a ... d", "a b\nc d")
+    assert alike("a\n...\nd", "a\nb\nc\nd")
+    assert alike("a\n...\nd", "a\nd")
+    assert not alike("a\n...\nd", "a\nb\nc")
     assert not alike("a b", "a c")
     assert not alike("a", "a\nb")
