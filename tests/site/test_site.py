@@ -270,5 +270,5 @@ def test_a_picture_that_is_not_there_is_told(caplog):
 
 def test_files_that_pages_link_to_are_shown(site):
     shown = {file.relative_to(site / "sources").as_posix() for file in (site / "sources").rglob("*.html")}
-    assert "examples/toy_groups.yaml.html" in shown
+    assert "examples/natural_instructions.yaml.html" in shown
     assert Path(site, "index.html").is_file()
