@@ -5,6 +5,7 @@ The names are loaded on first use: only some of them need torch.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from cotune._lazy import on_first_use
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from cotune.models.profiles import PROFILES, Profile, ProfileName
     from cotune.models.sampling import Sampling
     from cotune.models.soft_prompt import PromptInit, SoftPrompts
+
+# PEFT imports it wherever it is installed, and it then warns of kernels that nobody asked for.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _HOMES = {
     "Encoded": "encoding",

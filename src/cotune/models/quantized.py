@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
@@ -54,8 +53,6 @@ def loading_options(precision: Bits, device: str) -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
-    # One line for every layer and step where the input is not of half precision.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if precision == "int8":
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
