@@ -102,8 +102,9 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
     kind, base = content.get("peft_type"), content.get("base_model_name_or_path")
     if not isinstance(kind, str):
         yield f"peft_type must name the kind of adapter, such as LORA, got {_shown(kind)}"
-    if not isinstance(base, str | None) or "\0" in (base or ""):
-        yield f"base_model_name_or_path must be a text, got {_shown(base)}"
+    long = any(len(part.encode(errors="replace")) > 255 for part in str(base or "").split("/"))
+    if not isinstance(base, str | None) or "\0" in (base or "") or long:
+        yield f"base_model_name_or_path must be the name of a model, got {_shown(base)}"
     for key, number in _numbers(content):
         if not math.isfinite(number) or abs(number) > _LARGEST:
             yield f"{key} must be a number of at most {_LARGEST:,}, got {_shown(number)}"
