@@ -208,7 +208,8 @@ def sources(files: Mapping[str, Path]) -> str:
         rows: Sequence[Mapping[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
         parts = []
         for kind, told in SOURCES.items():
-            gains = [row["gain"] for row in rows if row["source"] == kind]
+            # Those much like a better one were not scored.
+            gains = [row.get("gain", 0.0) for row in rows if row["source"] == kind]
             helpful = [gain for gain in gains if gain > 0]
             best = f", the best by {format_number(max(helpful), 3)} nats" if helpful else ""
             parts += [f"{len(gains)} {told}, of which {len(helpful)} help{best}"] if gains else []

@@ -28,6 +28,7 @@ EXTRAS = {
         }
     ),
     "gguf": frozenset({"gguf"}),
+    "ray": frozenset({"ray"}),
 }
 """The modules that each extra brings, by the names they are imported by."""
 

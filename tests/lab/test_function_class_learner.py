@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from cotune._config import parse
+from cotune._seals import seal_file
 from cotune.exceptions import InputError, RunError
 from cotune.lab import FunctionClassConfig, FunctionClassLearner
 from cotune.lab.function_classes import LAW_SETS
@@ -156,7 +157,7 @@ class TestBaseModel:
     def test_it_is_stored_once_under_the_fingerprint(self, tmp_path):
         first = tiny_learner()
         first.prepare(tmp_path / "new")
-        (stored,) = (tmp_path / "new").iterdir()
+        (stored,) = (tmp_path / "new").glob("*.safetensors")
         assert stored.name == f"base-{first.fingerprint}.safetensors"
         content, written = stored.read_bytes(), stored.stat().st_mtime_ns
         second = tiny_learner()
@@ -167,8 +168,9 @@ class TestBaseModel:
     def test_it_is_read_and_not_trained_again(self, tmp_path):
         first = tiny_learner()
         first.prepare(tmp_path)
-        (stored,) = tmp_path.iterdir()
+        (stored,) = tmp_path.glob("*.safetensors")
         save_file({name: 2 * value for name, value in load_file(stored).items()}, stored)
+        seal_file(stored)
         second = tiny_learner()
         second.prepare(tmp_path)
         assert second.fit_score(PAIR, 0) != first.fit_score(PAIR, 0)
@@ -179,15 +181,21 @@ class TestBaseModel:
         learner.prepare(tmp_path)
         assert learner.fit_score(PAIR, 0) == before
 
-    @pytest.mark.parametrize("damage", ["cut", "other model"])
-    def test_a_file_of_something_else_is_refused(self, tmp_path, damage):
+    def test_a_damaged_file_is_trained_again(self, tmp_path):
         learner = tiny_learner()
         learner.prepare(tmp_path)
-        (stored,) = tmp_path.iterdir()
-        if damage == "cut":
-            stored.write_bytes(stored.read_bytes()[:-10])
-        else:
-            save_file({name: value[..., :1].clone() for name, value in load_file(stored).items()}, stored)
+        (stored,) = tmp_path.glob("*.safetensors")
+        whole = stored.read_bytes()
+        stored.write_bytes(whole[:-10])
+        tiny_learner().prepare(tmp_path)
+        assert stored.read_bytes() == whole
+
+    def test_a_file_of_something_else_is_refused(self, tmp_path):
+        learner = tiny_learner()
+        learner.prepare(tmp_path)
+        (stored,) = tmp_path.glob("*.safetensors")
+        save_file({name: value[..., :1].clone() for name, value in load_file(stored).items()}, stored)
+        seal_file(stored)
         with pytest.raises(InputError, match=rf"{stored.name} does not hold .*; delete it"):
             tiny_learner().prepare(tmp_path)
 
@@ -195,7 +203,8 @@ class TestBaseModel:
         learner.fit(PAIR, 0, steps=2, split="test", save_to=tmp_path)
         weights = load_file(tmp_path / "model.safetensors")
         assert weights["positions"].shape == (1, 7, 8)
-        assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == ["model.safetensors", "model.safetensors.sha256"]
 
     def test_a_used_learner_can_be_sent_to_another_process(self, learner):
         before = learner.fit_score(PAIR, 0)

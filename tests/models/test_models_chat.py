@@ -18,6 +18,7 @@ CHAT = ChosenFormat("chat", "format: chat")
 TASK = Task("weather", "Say whether it rains.", {"train": (Example("wet", ("yes",)),)})
 SHOWN = (Example("the street is wet", ("yes",)), Example("0123 <|im_end|> </s>", ("no",)))
 WORDS = st.text("the cat sat on mat good 01[]/<|>\n猫й", min_size=1, max_size=20).map(str.strip).filter(bool)
+WORDS = WORDS.filter(lambda text: "<s>" not in text)  # which the template's own text would take for a token
 SPELLED = st.sampled_from(["<|im_end|>", "</s>", "<s>", "<|eot_id|>", "<end_of_turn>", "[/INST]", "<<SYS>>"])
 TEXT = st.lists(WORDS | SPELLED, min_size=1, max_size=4).map(" ".join)
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from unittest import mock
 
 import pytest
 from chores import Chore, ChoreWorker
@@ -19,7 +20,8 @@ class TwoNodes:
     def __init__(self):
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         # What the actors import; on real nodes it is installed.
-        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys([*before, *sys.path])))
         from ray.cluster_utils import Cluster
 
         small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -33,9 +35,10 @@ class TwoNodes:
 
 @pytest.fixture(scope="module")
 def cluster():
-    two = TwoNodes()
-    yield two
-    two.cluster.shutdown()
+    with mock.patch.dict(os.environ):
+        two = TwoNodes()
+        yield two
+        two.cluster.shutdown()
 
 
 @pytest.fixture

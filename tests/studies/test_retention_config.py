@@ -61,7 +61,10 @@ def test_methods_that_leave_the_weights_are_known(retention):
     ("changes", "expected"),
     [
         ({"kind": "retension"}, "kind: must be one of: grouping, retention, transfer; got 'retension'"),
-        ({"methods": [{"name": "promott"}]}, "methods.0.name: must be one of: full, joint, lora, prefix, "),
+        (
+            {"methods": [{"name": "promott"}]},
+            "methods.0.name: must be one of: full, joint, lora, lora_first, ",
+        ),
         ({"methods": [{"name": "promott"}]}, "got 'promott' (did you mean 'promot'?)"),
         (
             {"methods": [{"name": "promot", "prompt_lenght": 3}]},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -41,17 +42,13 @@ def instructions_text(found: Mapping[str, Sequence[ScoredInstruction]], comment:
     comment : str
         Lines to open the file with.
     """
-    content = {
-        task: [
-            {
-                "instruction": each.instruction,
-                "score": round(each.score, 4),
-                "gain": round(each.gain, 4),
-                "source": each.source,
-            }
-            for each in instructions
-        ]
-        for task, instructions in found.items()
-    }
+    content = {task: [_plain(each) for each in instructions] for task, instructions in found.items()}
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _plain(each: ScoredInstruction) -> dict[str, str | float]:
+    """Return an instruction as plain types; what was not scored has no number."""
+    numbers = {"score": round(each.score, 4), "gain": round(each.gain, 4)}
+    known = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    return {"instruction": each.instruction, **known, "source": each.source}
