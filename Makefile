@@ -99,7 +99,7 @@ bench-promot: $(READY) | .cache/smollm2
 bench-transfer: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/transfer.py
 
-# Kills, damage, full disks, strangers, counted: under 25 minutes on two threads. chaos_parts="kills damage" picks some.
+# Kills, damage, full disks, strangers, counted; not yet run at all of its counts. chaos_parts="kills damage" picks some.
 chaos: $(READY)
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos $(chaos_parts)
 
