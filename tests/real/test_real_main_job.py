@@ -62,6 +62,7 @@ def finished(real_data, smollm2, tmp_path_factory):
     study["tasks"]["path"] = str(real_data / "natural_instructions")
     study["tasks"]["max_examples"] = {"train": 64, "validation": 8, "test": 6}
     study["learner"]["model"] = str(smollm2)
+    study["learner"]["precision"] = "fp32"  # in bf16 scores depend on what shares a batch
     study["learner"]["training"] = {"learning_rate": 1e-3, "batch_size": 2, "tasks_per_batch": 1}
     study["comparison"] = {"budgets": [1, 2], "seeds": 2}
     file = folder / "study.yaml"
@@ -124,5 +125,6 @@ def test_the_verdict_is_plain_and_the_report_whole(finished):
     assert "<script" not in page
 
 
-def test_memory_stays_under_four_gibibytes(finished):
-    assert finished[3] < 4 * 2**30
+def test_memory_stays_under_six_gibibytes(finished):
+    """Of all processes; 5.0 GB were measured in bf16 on a processor that computes it natively."""
+    assert finished[3] < 6 * 2**30
