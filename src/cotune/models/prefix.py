@@ -36,8 +36,9 @@ _CHECKED = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """First row and number of the states of each part of an example."""
+    """An example's number among those kept, and first row and number of the states of each of its parts."""
 
+    number: int
     opening: tuple[int, int]
     prompt: tuple[int, int]
     target: tuple[int, int]
@@ -63,7 +64,6 @@ class Layout:
         self._openings: dict[tuple[int, ...], tuple[int, int]] = {}
         self._prompts: dict[tuple[int, ...], tuple[int, int]] = {}
         self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], _Place] = {}
-        self._numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         self.n_rows = 0
         """Tokens whose states are kept."""
         self.kept: list[Encoded] = []
@@ -94,8 +94,7 @@ class Layout:
                 continue
             first, second, third = (one or self._take(n) for one, n in zip(known, sizes, strict=True))
             self._openings[opening], self._prompts[example.prompt] = first, second
-            self._places[key] = _Place(first, second, third)
-            self._numbers[key] = len(self.kept)
+            self._places[key] = _Place(len(self.kept), first, second, third)
             self.kept.append(example)
 
     def _take(self, n: int) -> tuple[int, int]:
@@ -108,7 +107,8 @@ class Layout:
 
     def number(self, example: Encoded) -> int | None:
         """Return the place of an example among those kept; None where it is not."""
-        return self._numbers.get(self._key(example))
+        found = self._places.get(self._key(example))
+        return None if found is None else found.number
 
     def rows(self, example: Encoded) -> NDArray[np.intp] | None:
         """Return the row of each of an example's tokens in their order; None where they are not kept."""
@@ -202,7 +202,7 @@ class FrozenPrefix:
         return {number: at for at, part in enumerate(self._parts) for number in part}
 
     def store(self, path: Path) -> None:
-        """Compute the states that are kept into a file, and map it.
+        """Compute the states that are kept into a file that is mapped, and stays so under its name.
 
         The states come first, so that they can be mapped as they lie; a line of JSON follows with their shape
         and checksum.
@@ -213,7 +213,6 @@ class FrozenPrefix:
             told = {"shape": list(self._shape), "crc32": _checksum(self._kept)}
             with fresh.open("ab") as stream:
                 stream.write(b"\n" + json.dumps(told).encode())
-        self.open(path)
 
     def open(self, path: Path) -> bool:
         """Map a file of states; return whether it is what was stored, and else leave it."""
