@@ -21,7 +21,7 @@ test: $(READY)
 	$(BIN)/pytest -m "not real and not demo" -n 2
 
 # The main job on real tasks and a real small model; needs the data folder beside the repository.
-test-real: $(READY)
+test-real: $(READY) | .cache/smollm2
 	$(BIN)/pytest -m real -v -rP --durations=5
 
 # What the demos of ProMoT and of the transfer study promise: about ten minutes of two cores, no download.
