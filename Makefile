@@ -76,7 +76,7 @@ bench-affinity: $(READY) | .cache/smollm2
 bench-prefix: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/train.py --precision fp32 --mixtures 1 --adapt-from 0.75
 	$(BIN)/python benchmarks/affinity.py --folder .cache/bench-prefix --arms "trained triples" \
-	  --proxies 0.25 0.5 0.75 0.875
+	  --proxies 0.75 0.5 0.875 0.25 --precision fp32
 
 # Many instructions for one data set (Table 2 of AdaGroup).
 bench-instructions: $(READY) | .cache/smollm2

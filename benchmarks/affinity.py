@@ -164,9 +164,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cache-bytes", type=int, default=2**32, help="room for what is computed once; 0 for a run without"
     )
+    parser.add_argument("--precision", help="of the model; by default the study's")
+    parser.add_argument("--workers", type=int, help="processes that train; by default the study's")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
     options = parser.parse_args(argv)
-    measured = [measure(arm, options.study, options.folder) for arm in arms(options)]
+    measured = [measure(arm, _study(options), options.folder) for arm in arms(options)]
     measured.sort(key=lambda m: m.arm.name != REFERENCE)
     lines = [
         *overview(measured, read_families(options.families)),
@@ -180,12 +182,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text(options.markdown, "\n".join(lines) + "\n")
 
 
-def measure(arm: Arm, study_file: Path, folder: Path) -> Measured:
-    """Run the study of an arm, and estimate and group once more by themselves to time it."""
-    study = Study.load(study_file, folder)
+def _study(options: argparse.Namespace) -> GroupingStudy:
+    """Return the study that all arms share, with this benchmark's training."""
+    study = Study.load(options.study, options.folder)
     assert isinstance(study, GroupingStudy)
+    config = study.config
+    changes: dict[str, Any] = {"training": config.learner.training.model_copy(update=TRAINING)}
+    if options.precision is not None:
+        changes["precision"] = options.precision
+    executor = config.executor
+    if options.workers is not None:
+        executor = executor.model_copy(update={"workers": options.workers})
+    learner = config.learner.model_copy(update=changes)
+    return replace(study, config=config.model_copy(update={"learner": learner, "executor": executor}))
+
+
+def measure(arm: Arm, study: GroupingStudy, folder: Path) -> Measured:
+    """Run the study of an arm, and estimate and group once more by themselves to time it."""
     learner = study.config.learner
-    learner = learner.model_copy(update={"training": learner.training.model_copy(update=TRAINING)})
     if arm.warm_steps is not None:
         learner = learner.model_copy(update={"warm_start": WarmStart(steps=arm.warm_steps)})
     estimator = ESTIMATORS[arm.estimator](**arm.options)

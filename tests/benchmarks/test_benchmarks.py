@@ -212,7 +212,7 @@ def test_affinity_by_proxies_stands_beside_the_reference(bench, short, tmp_path)
     )
     families = tmp_path / "families.yaml"
     families.write_text(yaml.safe_dump({"moving": ["copy", "reverse"], "true/false": ["member", "less"]}))
-    sizes = ("--subsets", 4, "--steps", 3, "--arms", "trained triples", "--proxies", 0.5)
+    sizes = ("--subsets", 4, "--steps", 3, "--arms", "trained triples", "--proxies", 0.5, "--workers", 0)
     printed = bench(
         "affinity", "--study", study, "--families", families, "--folder", tmp_path / "runs", *sizes
     )
