@@ -52,6 +52,7 @@ from cotune.studies.grouping._groups import Groups
 from cotune.studies.grouping.estimators import ESTIMATORS, Estimate
 from cotune.studies.grouping.estimators._table import RunTable
 from cotune.training.below import StatesLearner
+from cotune.training.language_model._learner import LanguageModelConfig
 from cotune.training.language_model._warm_start import WarmStart
 
 STUDY = Path(__file__).with_name("record_families.yaml")
@@ -187,6 +188,7 @@ def _study(options: argparse.Namespace) -> GroupingStudy:
     study = Study.load(options.study, options.folder)
     assert isinstance(study, GroupingStudy)
     config = study.config
+    assert isinstance(config.learner, LanguageModelConfig)
     changes: dict[str, Any] = {"training": config.learner.training.model_copy(update=TRAINING)}
     if options.precision is not None:
         changes["precision"] = options.precision
@@ -291,19 +293,28 @@ def overview(measured: Sequence[Measured], named: Mapping[str, Sequence[str]]) -
         cells = [m.arm.name, str(m.fits), f"{m.seconds:.0f}", f"{m.seconds / reference.seconds:.3f}"]
         cells += [str(int(own.max()) + 1), *(f"{value:.2f}" for value in ari)]
         lines.append(f"| {' | '.join(cells)} |")
-    again = resampled(reference, k)
     lines += [
         "",
-        f"The reference against itself at k = {k}: groups of {RESAMPLES} bootstrap resamples of its runs "
-        f"agree with its own at an ARI of {np.mean(again):.2f} ± {np.std(again, ddof=1):.2f} (mean ± "
-        "standard deviation).",
+        f"{RESAMPLES} bootstrap resamples of the trained runs, grouped at k = {k}: ARI, mean ± standard "
+        "deviation.",
+        "",
+        "| runs of | with the reference | with the families |",
+        "|---|---|---|",
     ]
+    for m in [reference, *(m for m in measured if m.arm.is_proxy)]:
+        again = resampled(m, k)
+        spread = [
+            [adjusted_rand_score(other, labels) for labels in again]
+            for other in (reference.labels(k), families)
+        ]
+        cells = [f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" for values in spread]
+        lines.append(f"| {m.arm.name} | {' | '.join(cells)} |")
     return lines
 
 
-def resampled(reference: Measured, k: int) -> list[float]:
-    """ARI of the reference's groups with those of resamples of its runs."""
-    scores = reference.estimate.scores
+def resampled(measured: Measured, k: int) -> list[Labels]:
+    """Return groups of resamples of the runs of an arm that trained every subset."""
+    scores = measured.estimate.scores
     assert scores is not None
     rng, inside = np.random.default_rng(0), np.isfinite(scores)
     found = []
@@ -312,8 +323,7 @@ def resampled(reference: Measured, k: int) -> list[float]:
         matrix = prepare(
             higher_order(inside[runs], scores[runs]).matrix, scale="row_zscore", missing="complete"
         ).matrix
-        labels = SDPClustering(k, tol=1e-3, random_state=0).fit(matrix).labels_
-        found.append(float(adjusted_rand_score(reference.labels(k), labels)))
+        found.append(np.asarray(SDPClustering(k, tol=1e-3, random_state=0).fit(matrix).labels_))
     return found
 
 
