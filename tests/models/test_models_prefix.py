@@ -106,10 +106,10 @@ def test_a_file_holds_what_memory_holds(model, examples, tmp_path):
     other = FrozenPrefix(model, kept.boundary, kept._layout)
     assert other.open(tmp_path / "states.bin")
     assert torch.equal(other._kept, kept._kept)
-    assert [file.name for file in tmp_path.iterdir()] == ["states.bin"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["states.bin", "states.bin.sha256"]
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "empty", "other"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "empty", "other", "unsealed"])
 def test_a_damaged_file_is_not_used(causal, damage, tmp_path):
     kept = [Encoded(tuple(range(2, 20)), (3, 4)), Encoded(tuple(range(2, 25)), (5,))]
     prefix, path = prefix_of_two(causal, kept), tmp_path / "states.bin"
@@ -123,6 +123,8 @@ def test_a_damaged_file_is_not_used(causal, damage, tmp_path):
         content += b"0"
     elif damage == "empty":
         content.clear()
+    elif damage == "unsealed":
+        path.with_name("states.bin.sha256").unlink()
     path.write_bytes(content)
     other = kept[:1] if damage == "other" else kept
     assert not prefix_of_two(causal, other).open(path)

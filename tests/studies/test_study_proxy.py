@@ -9,6 +9,7 @@ import pytest
 
 from cotune.exceptions import InputError
 from cotune.studies import plan_study, run_study
+from cotune.studies.doctor import examine
 from cotune.studies.engine import open_store
 
 SUBSETS = {"estimator": "higher_order", "subset_size": 2, "subsets": 6, "steps_per_task": 1}
@@ -69,9 +70,15 @@ def test_the_plan_says_what_is_computed_once(workshop):
     assert said.startswith(f"What 1 of 2 layers make of {kept.n_examples} examples")
     run_study(study)
     (path,) = study.shared.glob("states-*.bin")
-    assert path.stat().st_size == pytest.approx(kept.n_bytes, rel=0.01)
+    assert path.stat().st_size == kept.n_bytes
     (stage,) = [stage for stage in plan_study(study).stages if stage.title == "layers below"]
     assert (stage.stored, stage.cpu_seconds) == (1, 0.0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:99] + bytes([whole[99] ^ 1]) + whole[100:])
+    assert [finding.path for finding in examine(study.path).findings] == [path]
+    run_study(study)  # all runs are stored, and what they share is whole again
+    assert path.read_bytes() == whole
+    assert examine(study.path).healthy
 
 
 def test_a_plan_counts_proxy_and_learner_apart(workshop):

@@ -55,19 +55,19 @@ def test_bytes_change_nothing_but_what_is_computed_again(learner_of, tasks, kind
 def test_the_file_is_made_once_and_mapped(learner_of, tasks, kind, tmp_path):
     first = learner_of(kind, tasks, **UPPER[kind])
     first.prepare(tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.bin")
     made = path.stat()
     assert made.st_size >= first.kept_states.n_bytes
     second = learner_of(kind, tasks, **UPPER[kind])
     second.prepare(tmp_path)
     assert numbers(fit(first)).tolist() == numbers(fit(second)).tolist()
     assert path.stat().st_mtime_ns == made.st_mtime_ns
-    assert [path] == list(tmp_path.iterdir())
+    assert [path] == list(tmp_path.glob("*.bin"))
 
 
 def test_a_damaged_file_is_made_again(learner_of, tasks, tmp_path):
     learner_of("causal", tasks, adapt_from=1).prepare(tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.bin")
     whole = path.read_bytes()
     path.write_bytes(whole[:200] + b"\x7f" + whole[201:])
     learner = learner_of("causal", tasks, adapt_from=1)
@@ -83,7 +83,7 @@ def test_another_boundary_or_other_tasks_have_a_file_of_their_own(learner_of, ma
     learner_of("causal", tasks[:1], adapt_from=1).prepare(tmp_path)
     learner_of("causal", tasks, adapt_from=0.5).prepare(tmp_path)  # the same boundary in other words
     learner_of("causal", tasks, adapt_from=1, cache_bytes=3000).prepare(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.bin"))) == 3
 
 
 def test_the_adapter_is_an_ordinary_one(learner_of, tasks, kind, tmp_path):

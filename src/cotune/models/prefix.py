@@ -7,8 +7,6 @@ that is asked with several choices. Examples that are not there are computed whe
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cotune._files import new_file
+from cotune._seals import file_damage, sealed_file
 from cotune.exceptions import InputError
 from cotune.models._frozen import FrozenModel
 from cotune.models.batching import shared_prefix
@@ -30,8 +28,6 @@ from cotune.models.exactness import REFUSALS, tolerance
 
 _SHARED = 8
 """Fewest tokens that prompts of a group begin with for them to lie there once."""
-_CHECKED = 1 << 22
-"""Bytes that go into the checksum at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,29 +200,23 @@ class FrozenPrefix:
     def store(self, path: Path) -> None:
         """Compute the states that are kept into a file that is mapped, and stays so under its name.
 
-        The states come first, so that they can be mapped as they lie; a line of JSON follows with their shape
-        and checksum.
+        Its checksum is beside it, as that of every artefact is.
         """
-        with new_file(path) as fresh:
+        with sealed_file(path) as fresh:
             self._kept, self._done = self._mapped(fresh, own=True), set()
             self.keep()
-            told = {"shape": list(self._shape), "crc32": _checksum(self._kept)}
-            with fresh.open("ab") as stream:
-                stream.write(b"\n" + json.dumps(told).encode())
 
     def open(self, path: Path) -> bool:
         """Map a file of states; return whether it is what was stored, and else leave it."""
+        rows, width = self._shape
         try:
-            with path.open("rb") as stream:
-                stream.seek(self._shape[0] * self._shape[1] * self._kept.itemsize)
-                told = json.loads(stream.read())
-            kept = self._mapped(path)
-            whole: bool = told == {"shape": list(self._shape), "crc32": _checksum(kept)}
-        except (OSError, ValueError, RuntimeError):
+            if path.stat().st_size != rows * width * self._kept.itemsize or file_damage(path):
+                return False
+            self._kept = self._mapped(path)
+        except (OSError, RuntimeError):
             return False
-        if whole:
-            self._kept, self._done = kept, set(range(len(self._parts)))
-        return whole
+        self._done = set(range(len(self._parts)))
+        return True
 
     def _mapped(self, path: Path, *, own: bool = False) -> torch.Tensor:
         rows, width = self._shape
@@ -289,11 +279,3 @@ class FrozenPrefix:
     ) -> AbstractContextManager[Mapping[str, Any]]:
         """Let passes start from states; see :meth:`Boundary.above`."""
         return self.boundary.above(inputs, states)
-
-
-def _checksum(states: torch.Tensor) -> int:
-    found = 0
-    flat = states.flatten().view(torch.uint8).numpy()
-    for first in range(0, len(flat), _CHECKED):
-        found = zlib.crc32(flat[first : first + _CHECKED].tobytes(), found)
-    return found

@@ -15,7 +15,8 @@ from cotune.evaluation.saved_model import ARTEFACT_RECORD
 from cotune.exceptions import DamageError
 
 _HOLDS_ARTEFACT = {ADAPTER, ARTEFACT_RECORD, "tuning.pt", "parts.pt"}
-_SINGLE = (".npz", ".safetensors")
+_SINGLE = (".npz", ".safetensors", ".bin")
+"""Files that have a checksum beside them: what estimators remember, what runs start from, kept states."""
 RUN_KEY = "run.txt"
 """What says which run an unfinished tuning is of."""
 _KEPT = {"adapters", "models"}
