@@ -125,6 +125,31 @@ def test_a_process_killed_while_writing_leaves_the_old_text(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9
     assert path.read_text() == "old"
+    (left,) = {*tmp_path.iterdir()} - {path}
+    write_text(tmp_path / "file", "another file")
+    assert left.exists()
+    write_text(path, "new")  # the same path again takes away what the process left
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "file.txt"]
+
+
+@pytest.mark.parametrize("make", [new_file, new_folder])
+def test_what_is_under_way_is_not_taken_for_left_over(tmp_path, make):
+    path = tmp_path / "out"
+    with make(path) as one:
+        with make(path) as other:
+            assert one.exists()
+            assert one != other
+        assert one.exists()
+    assert [place.name for place in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_was_left_over_is_taken_away_with_all_it_holds(tmp_path):
+    left = tmp_path / ".out.abcdefgh.new"
+    (left / "a").mkdir(parents=True)
+    (left / "a" / "b").write_text("half")
+    (tmp_path / ".out.abcdefgi.new").symlink_to(tmp_path)
+    write_text(tmp_path / "out", "whole")
+    assert sorted(place.name for place in tmp_path.iterdir()) == [".out.abcdefgi.new", "out"]
 
 
 @given(st.lists(NAMES, unique=True))

@@ -6,6 +6,7 @@ A reader, or a killed process, never leaves half a file behind.
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import io
 import os
@@ -14,7 +15,7 @@ import shutil
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from cotune.exceptions import InputError
 _LONGEST = 200  # bytes: file systems take 255, and temporary names are longer
 _UNDER_WAY = ".new"
 # The dot, the name, eight letters of tempfile's, the ending.
-_LEFT = re.compile(r"\..+\.[a-z0-9_]{8}\.new", re.DOTALL)
+_LEFT = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.new", re.DOTALL)
 # Names of devices on Windows, with any ending.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
@@ -114,11 +115,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Fill a temporary file; it takes its name, replacing what was there, when the block ends well."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY)
-        os.close(handle)
-        fresh = Path(name)
+    with writing(path), _under_way(path, _make_file) as fresh:
         try:
             yield fresh
             _set_modes(fresh)
@@ -131,9 +128,7 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a temporary folder; it takes its name, replacing what was there, when the block ends well."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY))
+    with writing(path), _under_way(path, _make_folder) as fresh:
         try:
             yield fresh
             _set_modes(fresh)
@@ -142,6 +137,70 @@ def new_folder(path: Path) -> Iterator[Path]:
             os.replace(fresh, path)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def _under_way(path: Path, make: Callable[[Path], tuple[int, str]]) -> Iterator[Path]:
+    """Make what is filled before it takes a path's name, and hold it: a killed process lets go of it.
+
+    What earlier processes left that were killed on the way to the same name is taken away.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_beside(path)
+    while True:
+        handle, name = make(path)
+        # Another process may have taken it for left over before it was held.
+        if _hold(handle) is not False and _is_open(handle, name):
+            break
+        os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        os.close(handle)
+
+
+def _make_file(path: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY)
+
+
+def _make_folder(path: Path) -> tuple[int, str]:
+    name = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNDER_WAY)
+    return os.open(name, os.O_RDONLY), name
+
+
+def _sweep_beside(path: Path) -> None:
+    names: list[str] = []
+    with suppress(OSError):  # where one may write, and not look
+        names = os.listdir(path.parent)
+    for name in names:
+        found = _LEFT.fullmatch(name)
+        if found is None or found[1] != path.name:
+            continue
+        place = path.parent / name
+        with suppress(OSError):
+            handle = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            try:
+                if _hold(handle):
+                    _take_away(place)
+            finally:
+                os.close(handle)
+
+
+def _hold(handle: int) -> bool | None:
+    """Hold an open file or folder: False if another process does, None where that cannot be told."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_open(handle: int, name: str) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(handle), os.stat(name))
+    return False
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -161,12 +220,16 @@ def sweep(folder: Path) -> int:
     """
     found = leftovers(folder)
     for path in found:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
+        _take_away(path)
     return len(found)
+
+
+def _take_away(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def folder_bytes(folder: Path) -> int:
