@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cotune.exceptions import InputError
+
 _carried: tuple[Path, Path] | None = None
 
 
@@ -26,10 +28,27 @@ def carry(root: Path, home: Path) -> None:
     _carried = (root, home)
 
 
+def expanded(path: Path | str) -> Path:
+    """Return a path with the home folder in the place of a leading ``~`` or ``~user``.
+
+    Raises
+    ------
+    InputError
+        If this machine knows no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"The path '{path}' starts from the home folder '{Path(path).parts[0]}', which this machine does "
+            "not know; write the path in full."
+        ) from None
+
+
 def at(base: Path, path: Path | str) -> Path:
     """Return a path that a file gives, which may start from a base, from ``~`` or from the root."""
     if _carried is None:
-        return base / Path(path).expanduser()
+        return base / expanded(path)
     root, home = _carried
     parts = Path(path).parts
     named = base / (home.joinpath(*parts[1:]) if parts[:1] == ("~",) else Path(path))
@@ -39,7 +58,7 @@ def at(base: Path, path: Path | str) -> Path:
 
 def named(base: Path, path: Path | str) -> Path:
     """Return the whole path that a file gives on this machine, links not followed."""
-    return Path(os.path.abspath(base / Path(path).expanduser()))
+    return Path(os.path.abspath(base / expanded(path)))
 
 
 def original(path: Path | str) -> str:

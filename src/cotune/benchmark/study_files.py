@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cotune._config import did_you_mean
+from cotune._places import expanded
 from cotune.benchmark.definitions import PAPER_MODEL, recordings, study_of
 from cotune.exceptions import InputError
 from cotune.studies.engine import read_study_file
@@ -81,7 +82,7 @@ def _entries(path: Path, home: Path) -> list[dict[str, Any]]:
 def _moved(reader: Mapping[str, Any], base: Path, home: Path) -> dict[str, Any]:
     """Let a reader's path, unless it is a name on the hub, start from another folder."""
     entry = dict(reader)
-    local = base / Path(str(entry.get("path", ""))).expanduser()
+    local = base / expanded(str(entry.get("path", "")))
     if "path" in entry and local.exists():
         entry["path"] = os.path.relpath(local, home)
     return entry

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cotune._files import file_names
 from cotune._json import parse_json
+from cotune._places import expanded
 from cotune._repr import Brief
 from cotune._seals import check, is_sealed
 from cotune.answering import ChoiceConfig
@@ -117,7 +118,7 @@ def find_saved_model(name: str, *, base: str | None = None) -> SavedModel:
     DamageError
         If the folder has checksums, and something in it is not what was written.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if is_sealed(folder):
         check(folder, "train it again, or copy it anew from where it is whole")
     record = _read_record(folder / RECORD) if (folder / RECORD).is_file() else None

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from cotune._json import parse_json
+from cotune._places import expanded
 from cotune.exceptions import InputError
 
 
 def existing(base: Path, path: Path) -> Path:
     """Return a path of a study file, relative ones taken from ``base``; it has to exist."""
-    resolved = base / path.expanduser()
+    resolved = base / expanded(path)
     if not resolved.exists():
         raise InputError(
             f"The path '{resolved}' does not exist; give that of a file or folder to read tasks from."

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cotune._places import expanded
 from cotune.exceptions import InputError
 from cotune.tasks.readers import _files
 from cotune.tasks.readers._base import ReaderConfig, Source
@@ -77,7 +78,7 @@ class AutoReader(TaskTemplates, ReaderConfig):
 
     def sources(self, base: Path) -> dict[str, Callable[[], Source]]:
         """Return what loads each task that the path holds."""
-        local = base / Path(self.path).expanduser()
+        local = base / expanded(self.path)
         reader = reader_of(local) if local.exists() else "auto"
         if reader != "auto":
             return self._of_collection(reader, base)

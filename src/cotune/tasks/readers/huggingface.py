@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from cotune._places import expanded
 from cotune.exceptions import InputError
 from cotune.tasks._task import SPLITS
 from cotune.tasks.readers._base import ReaderConfig, Source
@@ -85,7 +86,7 @@ class HuggingFaceReader(TemplateOptions, ReaderConfig):
 
     def _location(self, base: Path) -> tuple[str, str | None]:
         """Return the dataset or builder to load, and the data file for a builder."""
-        local = base / Path(self.path).expanduser()
+        local = base / expanded(self.path)
         if not local.is_file():
             return (str(local) if local.is_dir() else self.path), None
         if local.suffix not in _BUILDERS:
