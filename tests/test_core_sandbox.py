@@ -144,6 +144,17 @@ def test_a_task_with_such_a_template_is_refused_in_a_sentence(bomb):
         assert len(str(caught.value)) < 400
 
 
+def test_rows_that_are_each_within_the_limits_are_not_without_end(monkeypatch):
+    monkeypatch.setattr("cotune._steps.MOST_TOGETHER", 20_000)
+    options = TemplateOptions(input="{% for n in range(3500) %}{% endfor %}x")  # 2,000 more than a row's own
+    assert len(options.examples([(f"rows, line {n}", {"target": "y"}) for n in range(9)])) == 9
+    with pytest.raises(TooMuchWorkError, match=r"rows, line 1\d: .* before it took 20,000 steps"):
+        options.examples([(f"rows, line {n}", {"target": "y"}) for n in range(30)])
+    # What a template that goes through its data takes is by how much there is of that.
+    long = [(f"rows, line {n}", {"target": "y", "input": "word " * 50_000}) for n in range(30)]
+    assert len(TemplateOptions(input="{{ input | upper | trim }}").examples(long)) == 30
+
+
 @pytest.mark.parametrize("source", HIDDEN)
 def test_templates_see_nothing_but_data(source):
     with pytest.raises((jinja2.TemplateError, TypeError, ValueError)):

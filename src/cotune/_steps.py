@@ -16,6 +16,10 @@ from cotune.exceptions import InputError
 
 MOST_STEPS = 500_000
 """Of one rendering: turns of a loop, calls, entries of lists; 50 characters count as one."""
+MOST_TOGETHER = 20 * MOST_STEPS
+"""Of all renderings of one template, beyond those that each of them may take anyhow."""
+A_RENDERING, A_STEP_OF_DATA = 5_000, 20
+"""Which are so many, and so many for each step that going through its values takes."""
 CHARACTERS = 50
 _LONGEST_NUMBER = 4096
 """Bits."""
@@ -48,6 +52,35 @@ def limited(steps: int = MOST_STEPS) -> Iterator[None]:
         yield
     finally:
         _work.left = before
+
+
+class Together:
+    """What a template takes over all rows of a file, each of which may be just within the limits of one."""
+
+    def __init__(self) -> None:
+        self._left = float(MOST_TOGETHER)
+
+    @contextmanager
+    def rendering(self, values: Any) -> Iterator[None]:
+        """Let a template take its steps within the block, for these values.
+
+        Raises
+        ------
+        TooMuchWorkError
+            If it takes more, or took more for the values before.
+        """
+        self._left += A_RENDERING + A_STEP_OF_DATA * weight(values)
+        if self._left < 0:
+            raise TooMuchWorkError(
+                f"over the rows before it took {MOST_TOGETHER:,} steps more than {A_RENDERING:,} a row and "
+                f"{A_STEP_OF_DATA} for every {CHARACTERS} characters of the data"
+            )
+        with limited():
+            before = _work.left
+            try:
+                yield
+            finally:
+                self._left = min(self._left - (before - _work.left), MOST_TOGETHER)
 
 
 def spend(steps: float) -> None:

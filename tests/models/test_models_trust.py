@@ -6,10 +6,12 @@ import shutil
 import pytest
 
 from cotune._config import parse
+from cotune.cli.main import main
 from cotune.evaluation.saved_model import SavedModel
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.models.loading import check_code, code_hash
+from cotune.studies import Study
 from cotune.studies.evaluating import EvaluateConfig, _model_config
 from cotune.studies.tuning import TuneConfig
 from cotune.training.language_model import LanguageModelConfig
@@ -116,6 +118,33 @@ def test_keys_of_runs_know_of_trust_where_there_is_some(own, tmp_path):
     for cls, more in ((LanguageModelConfig, {}), (TuneConfig, {"method": {"name": "lora"}})):
         made = parse(cls, {"model": "m", **more}, "f")
         assert "trust_remote_code" not in made.plain()
+
+
+def test_commands_that_read_no_study_file_are_granted_it_by_the_revision(own, tmp_path, tiny_causal, capsys):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_causal)
+    adapted = get_peft_model(base, LoraConfig(r=1, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    adapted.peft_config["default"].base_model_name_or_path = str(own)
+    adapted.save_pretrained(tmp_path / "adapter")
+    export = ["export", str(tmp_path / "adapter"), "--out", str(tmp_path / "out")]
+    rows = [{"task": name, "input": f"{name} {n}", "output": str(n % 2)} for name in "ab" for n in range(9)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    init = ["init", str(tmp_path / "rows.json"), "--model", str(own), "--out", str(tmp_path / "s.yaml")]
+    for command in ([*export, "--merge"], init):
+        assert main(command) == 2
+        assert "own, which is not run" in capsys.readouterr().err
+        assert main([*command, "--trust-remote-code", "0" * 64]) == 2
+        assert f"have the hash {code_hash(own)}" in capsys.readouterr().err
+        assert not (tmp_path / "ran").exists()
+    assert main([*export, "--trust-remote-code", code_hash(own)]) == 2
+    assert "--trust-remote-code is of --merge" in capsys.readouterr().err
+    assert main([*export, "--merge", "--trust-remote-code", code_hash(own)]) == 0
+    assert (tmp_path / "ran").exists()
+    assert main([*init, "--trust-remote-code", code_hash(own)]) == 0
+    config = Study.load(tmp_path / "s.yaml").config.learner
+    assert (config.trust_remote_code, config.revision) == (True, code_hash(own))
 
 
 def test_only_the_caller_trusts_the_base_of_an_adapter(own):

@@ -44,6 +44,14 @@ FormatOption: TypeAlias = Annotated[
         "auto (chat, if the model is tuned on it)."
     ),
 ]
+TrustOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REVISION",
+        help="Run code that comes with the model, which may do all that you can: that of a commit (40 "
+        "hexadecimal digits), or of a folder whose Python files have this hash.",
+    ),
+]
 VerboseOption: TypeAlias = Annotated[
     bool, typer.Option("--verbose", help="List what was cut or dropped task by task.")
 ]

@@ -19,7 +19,7 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 
 from cotune._sandbox import LimitedEnvironment
-from cotune._steps import limited
+from cotune._steps import Together
 
 _BEGIN, _END = "\ufdd5", "\ufdd6"
 """Stand around what the assistant says, where that is asked for; Unicode keeps them for uses like this."""
@@ -54,8 +54,8 @@ def render_chat(
     Exception
         Whatever a template raises; TooMuchWorkError where it goes beyond its limits.
     """
-    template = _compiled(source)
-    with limited():
+    template, together = _compiled(source)
+    with together.rendering(messages):
         return template.render(
             **special_tokens,
             **{_MARKS: marks},
@@ -110,10 +110,10 @@ def _raise(message: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _compiled(source: str) -> jinja2.Template:
+def _compiled(source: str) -> tuple[jinja2.Template, Together]:
     environment = LimitedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
     )
     environment.add_filter("tojson", _as_json)
     environment.globals["raise_exception"] = _raise
-    return environment.compiled(source)
+    return environment.compiled(source), Together()

@@ -13,6 +13,7 @@ import yaml
 
 from cotune._config import parse
 from cotune._files import write_text
+from cotune._places import expanded
 from cotune._repr import Brief
 from cotune.answering import encode_example
 from cotune.exceptions import InputError
@@ -60,7 +61,9 @@ class StartedStudy(Brief):
         ]
 
 
-def start_study(data: str | Path, model: str, out: str | Path = "study.yaml") -> StartedStudy:
+def start_study(
+    data: str | Path, model: str, out: str | Path = "study.yaml", *, trusted_revision: str | None = None
+) -> StartedStudy:
     """Write a study file for data as it is, with comments that say why each line is as it is.
 
     What ``cotune init`` does. The file is read back before it is written: it is a valid study.
@@ -73,6 +76,9 @@ def start_study(data: str | Path, model: str, out: str | Path = "study.yaml") ->
         Folder of a checkpoint, or a name.
     out : str or Path
         The file to write, which must not exist; results will go to the folder of its name.
+    trusted_revision : str, optional
+        Lets code run that comes with the model, here and in the study: a commit of the hub, or the hash of a
+        folder's Python files, that somebody has read.
 
     Raises
     ------
@@ -96,8 +102,11 @@ def start_study(data: str | Path, model: str, out: str | Path = "study.yaml") ->
             f"{data} holds one task that can be read ({tasks[0].name}), and groups are of several: tune a "
             f"model on it by 'cotune tune {data} --model {model} --out {tasks[0].name}-tuned'."
         )
-    sizes = _Sizes.of(tasks, ModelConfig(model=model).encoder(Path()))
-    text = _text(data, model, out, tasks, left_out, sizes)
+    trust: dict[str, Any] = {}
+    if trusted_revision is not None:
+        trust = {"revision": trusted_revision, "trust_remote_code": True}
+    sizes = _Sizes.of(tasks, ModelConfig(model=model, **trust).encoder(Path()))
+    text = _text(data, model, out, tasks, left_out, [*_as_lines(trust), *sizes.lines()])
     parse(GroupingStudyConfig, yaml.safe_load(text), str(out)).check(str(out))
     write_text(out, text)
     return StartedStudy(out, tasks, left_out)
@@ -137,6 +146,10 @@ class _Sizes:
             yield f"  max_target_tokens: {min(enough, _MOST_TARGET_TOKENS)}"
 
 
+def _as_lines(options: dict[str, Any]) -> list[str]:
+    return [f"  {key}: {_value(value)}" for key, value in options.items()]
+
+
 def _encoded(encoder: Encoder, task: Task) -> Iterator[Encoded]:
     for split in SPLITS:
         for example in task[split]:
@@ -146,7 +159,12 @@ def _encoded(encoder: Encoder, task: Task) -> Iterator[Encoded]:
 
 
 def _text(
-    data: str, model: str, out: Path, tasks: Sequence[Task], left_out: dict[str, str], sizes: _Sizes
+    data: str,
+    model: str,
+    out: Path,
+    tasks: Sequence[Task],
+    left_out: dict[str, str],
+    of_model: Sequence[str],
 ) -> str:
     base = out.resolve().parent
     training = TrainingConfig()
@@ -173,7 +191,7 @@ def _text(
         "  kind: language_model",
         "  # A folder of a transformers checkpoint, toy_language (comes with cotune), or a name on the hub.",
         f"  model: {_value(_relative(model, base))}",
-        *sizes.lines(),
+        *of_model,
         "  method: {name: lora, r: 8, alpha: 16}",
         f"  training: {{learning_rate: 1.0e-3, batch_size: {training.batch_size}, "
         f"tasks_per_batch: {training.tasks_per_batch}}}",
@@ -245,5 +263,5 @@ def _one_line(text: str) -> str:
 
 def _relative(place: str, base: Path) -> str:
     """Return a path as it reads from the study file; a name on the hub is none."""
-    path = Path(place).expanduser()
+    path = expanded(place)
     return place if path.is_absolute() or not path.exists() else os.path.relpath(path.resolve(), base)

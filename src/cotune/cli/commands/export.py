@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cotune.cli._options import JsonOption
+from cotune.cli._options import JsonOption, TrustOption
 
 
 def export(
@@ -43,6 +43,7 @@ def export(
             metavar="USER/NAME", help="Push all of it to this repository on the hub; made if missing."
         ),
     ] = None,
+    trust_remote_code: TrustOption = None,
     public: Annotated[
         bool, typer.Option("--public", help="A repository that is made is for all; else it is private.")
     ] = False,
@@ -59,8 +60,18 @@ def export(
 
     if public and push is None:
         raise InputError("--public is of a repository that --push makes; name one, or leave it out.")
-    names = _names(name or [])
-    found = export(source, out, merged=merge, names=names, base=model, push_to=push, public=public)
+    if trust_remote_code is not None and not merge:
+        raise InputError("--trust-remote-code is of --merge: no code runs where adapters are only copied.")
+    found = export(
+        source,
+        out,
+        merged=merge,
+        names=_names(name or []),
+        base=model,
+        push_to=push,
+        public=public,
+        trusted_revision=trust_remote_code,
+    )
     if as_json:
         emit(found.to_dict())
         return

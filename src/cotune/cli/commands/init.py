@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cotune.cli._options import JsonOption
+from cotune.cli._options import JsonOption, TrustOption
 
 
 def init(
@@ -23,6 +23,7 @@ def init(
         typer.Option(help="A checkpoint's folder, toy_language (comes with cotune), or a name on the hub."),
     ],
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
+    trust_remote_code: TrustOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a study file for data as it is, with comments that say why each line is as it is.
@@ -33,7 +34,7 @@ def init(
     from cotune.cli._progress import emit
     from cotune.studies.starting import start_study
 
-    started = start_study(data, model, out)
+    started = start_study(data, model, out, trusted_revision=trust_remote_code)
     if as_json:
         emit(
             {

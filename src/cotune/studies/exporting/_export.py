@@ -96,6 +96,7 @@ def export(
     base: str | None = None,
     push_to: str | None = None,
     public: bool = False,
+    trusted_revision: str | None = None,
 ) -> Exported:
     """Write trained models into a new folder, ready to be served.
 
@@ -120,6 +121,9 @@ def export(
         A repository on the hub, made where it does not exist, that all is pushed to; nothing is without it.
     public : bool
         Whether a repository that is made is one for all.
+    trusted_revision : str, optional
+        Lets code run that comes with the base while adapters are merged: a commit of the hub, or the hash of
+        a folder's Python files, that somebody has read.
 
     Returns
     -------
@@ -138,6 +142,8 @@ def export(
     'vllm serve ... --enable-lora --max-lora-rank 8 --max-loras 2 --lora-modules reviews=/...'
     """
     source, out = Path(source), Path(out).resolve()
+    if trusted_revision is not None and not merged:
+        raise InputError("trusted_revision is of merged: no code runs where adapters are only copied.")
     models = called(find_models(source), names)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already and holds something; name a new folder.")
@@ -148,7 +154,7 @@ def export(
     with new_folder(out) as fresh:
         for name, folder in models.items():
             (fresh / name).mkdir()
-            notes += _write(name, folder, found[name], fresh / name, merged, base)
+            notes += _write(name, folder, found[name], fresh / name, merged, base, trusted_revision)
         written = tuple(
             ExportedModel(name, out / name, folder, str(found[name].base), tasks_of(folder), merged)
             for name, folder in models.items()
@@ -162,11 +168,17 @@ def export(
 
 
 def _write(
-    name: str, source: Path, saved: SavedModel, folder: Path, merged: bool, base: str | None
+    name: str,
+    source: Path,
+    saved: SavedModel,
+    folder: Path,
+    merged: bool,
+    base: str | None,
+    trusted: str | None,
 ) -> Iterator[str]:
     """Write one model into its folder."""
     if merged:
-        yield merge(name, saved, folder)
+        yield merge(name, saved, folder, trusted)
         kept = {key: value for key, value in artefact_record(source).items() if key != "run"}
         reading = {key: value for key, value in saved.reading.items() if key not in ("model", "method")}
         write_artefact_record(folder, {**kept, "reading": reading})

@@ -10,13 +10,16 @@ from cotune.evaluation.adapter_files import ADAPTER
 from cotune.evaluation.saved_model import SavedModel, open_saved_model
 from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
+from cotune.models.loading import hub_options
 
 if TYPE_CHECKING:
     import torch
 
 
-def merge(name: str, saved: SavedModel, folder: Path) -> str:
+def merge(name: str, saved: SavedModel, folder: Path, trusted: str | None = None) -> str:
     """Write a model with its adapter in its weights into an existing folder; return what is to be said.
+
+    Code that comes with the base runs where its revision is trusted.
 
     The sum is taken in float32 and rounded once, to the type of the base's own numbers.
 
@@ -30,7 +33,12 @@ def merge(name: str, saved: SavedModel, folder: Path) -> str:
             f"{name} has no adapter on weights to merge: a soft prompt or prefix stands before the inputs, "
             "and a whole model has weights of its own; export it without --merge."
         )
-    config = ModelConfig(model=str(saved.base), revision=saved.revision, precision="fp32")
+    config = ModelConfig(
+        model=str(saved.base),
+        revision=trusted or saved.revision,
+        trust_remote_code=trusted is not None,
+        precision="fp32",
+    )
     model = config.load(Path())
     module: Any = open_saved_model(saved, model).module
     try:
@@ -38,7 +46,7 @@ def merge(name: str, saved: SavedModel, folder: Path) -> str:
     except (ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split()).rstrip(". ")
         raise InputError(f"PEFT does not merge {name}: {reason}.") from error
-    kind = _own_type(saved)
+    kind = _own_type(saved, trusted)
     model.base.to(kind)
     model.save_pretrained(folder)
     said = f"{name}: merged into weights of {str(kind).removeprefix('torch.')}"
@@ -53,15 +61,13 @@ def merge(name: str, saved: SavedModel, folder: Path) -> str:
     )
 
 
-def _own_type(saved: SavedModel) -> torch.dtype:
+def _own_type(saved: SavedModel, trusted: str | None) -> torch.dtype:
     """Return the type in which the base's numbers are stored."""
     import torch
     from transformers import AutoConfig
 
-    local = isinstance(saved.base, Path)
-    config = AutoConfig.from_pretrained(
-        str(saved.base), revision=saved.revision or "main", local_files_only=local, trust_remote_code=False
-    )
+    options = hub_options(saved.base, trusted or saved.revision, trusted=trusted is not None)
+    config = AutoConfig.from_pretrained(str(saved.base), **options)
     kind = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
     return kind if isinstance(kind, torch.dtype) else torch.float32
 

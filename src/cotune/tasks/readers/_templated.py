@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cotune._steps import TooMuchWorkError
+from cotune._steps import Together, TooMuchWorkError
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example, Task
@@ -98,8 +98,9 @@ def templated(task: Task, texts: Mapping[int, str], options: TemplateOptions, fo
     values = {e.input: json.loads(e.input) for of_split in task.splits.values() for e in of_split}
     found: dict[int, dict[str, Example]] = {}
     lost: dict[str, str] = {}
+    together = Together()
     for number, text in texts.items():
-        fill = _filler(text, options)
+        fill = _filler(text, options, together)
         found[number], first = {}, ""
         for key, row in values.items():
             try:
@@ -142,12 +143,14 @@ def _whole(text: str, options: TemplateOptions) -> str:
     return text if SEPARATOR in text else f"{text}{SEPARATOR}{options.target}"
 
 
-def _filler(text: str, options: TemplateOptions) -> Callable[[str, Mapping[str, Any]], Example]:
+def _filler(
+    text: str, options: TemplateOptions, together: Together
+) -> Callable[[str, Mapping[str, Any]], Example]:
     whole = options.model_copy(update={"template": _whole(text, options), "fields": {}})
     template = compile_template(whole.source)
 
     def fill(where: str, row: Mapping[str, Any]) -> Example:
-        input, targets = whole.texts(template, where, row)
+        input, targets = whole.texts(template, together, where, row)
         return make_example(where, input, targets, whole.answers)
 
     return fill

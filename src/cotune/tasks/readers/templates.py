@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from pydantic import Field, field_validator, model_validator
 
-from cotune._steps import TooMuchWorkError, limited
+from cotune._steps import Together, TooMuchWorkError
 from cotune.exceptions import InputError
 from cotune.tasks._names import suggest
 from cotune.tasks._task import Example
@@ -175,11 +175,13 @@ class TemplateOptions(Options):
             If no row can be used: what is wrong with the first.
         """
         template = compile_template(self.source)
-        texts = partial(self.texts, template)
+        texts = partial(self.texts, template, Together())
         return (unusable or Unusable()).examples(rows, texts, self.answers)
 
-    def texts(self, template: jinja2.Template, where: str, row: Mapping[str, Any]) -> tuple[str, list[str]]:
-        """Return input and targets that a compiled template makes of a row.
+    def texts(
+        self, template: jinja2.Template, together: Together, where: str, row: Mapping[str, Any]
+    ) -> tuple[str, list[str]]:
+        """Return input and targets that a compiled template makes of a row; ``together`` counts all rows.
 
         Raises
         ------
@@ -188,7 +190,7 @@ class TemplateOptions(Options):
         """
         try:
             values = {"answer_choices": self.answers, **row}
-            with limited():
+            with together.rendering(row):
                 renamed = {name: compile_expression(field)(row) for name, field in self.fields.items()}
                 rendered = template.render(values | renamed)
         except jinja2.UndefinedError as error:
