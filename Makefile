@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-transfer chaos toy-language clean
+.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-transfer gpu-check chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -98,6 +98,10 @@ bench-promot: $(READY) | .cache/smollm2
 # What instruction tuning does to transfer, on real text.
 bench-transfer: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/transfer.py
+
+# What holds on a GPU, in less than four minutes of one; gpu_check="--device cpu" goes through it without.
+gpu-check: $(READY)
+	$(BIN)/python benchmarks/gpu_check.py $(gpu_check)
 
 # Kills, damage, full disks, strangers, counted; not yet run at all of its counts. chaos_parts="kills damage" picks some.
 chaos: $(READY)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
+from cotune.training.timing import clock
 
 ROOT = Path(__file__).parents[1]
 METHOD = Lora(target_modules=("q_proj", "v_proj"))
@@ -34,30 +35,31 @@ def draw(model: LanguageModel, seed: int, steps: int, examples: int, tokens: int
     """Draw batches of examples of a given length that share nothing, an eighth of each to be learned."""
     rng = np.random.default_rng(seed)
     n_targets = max(1, tokens // 8)
-    rows = rng.integers(100, model.vocabulary_size, (steps, examples, tokens)).tolist()
+    lowest = min(100, model.vocabulary_size // 2)  # special tokens are below
+    rows = rng.integers(lowest, model.vocabulary_size, (steps, examples, tokens)).tolist()
     return [[Encoded(tuple(r[:-n_targets]), tuple(r[-n_targets:])) for r in batch] for batch in rows]
 
 
 def separate(
     model: LanguageModel, drawn: Sequence[Batches], config: TrainingConfig
 ) -> tuple[list[tuple[float, ...]], float]:
-    """Train one after the other; return losses and processor seconds."""
+    """Train one after the other; return losses and seconds."""
     losses = []
-    begin = time.process_time()
+    begin = clock(model.device.type)
     for seed, batches in enumerate(drawn):
         torch.manual_seed(seed)
         with METHOD.attach(model) as attached:
             run = TrainingRun(model, attached, len(batches), config)
             run.run(batches)
             losses.append(run.log.losses)
-    return losses, time.process_time() - begin
+    return losses, clock(model.device.type) - begin
 
 
 def batched(
     model: LanguageModel, drawn: Sequence[Batches], config: TrainingConfig
 ) -> tuple[list[tuple[float, ...]], float]:
-    """Train all in one pass; return losses and processor seconds."""
-    begin = time.process_time()
+    """Train all in one pass; return losses and seconds."""
+    begin = clock(model.device.type)
     adapters = []
     for seed in range(len(drawn)):
         torch.manual_seed(seed)
@@ -68,7 +70,37 @@ def batched(
     streams = [cycle(batches) for batches in drawn]
     names = [f"LoRA {seed}" for seed in range(len(drawn))]
     logs = train_side_by_side(model, LoraStack(adapters), streams, len(drawn[0]), config, names)
-    return [log.losses for log in logs], time.process_time() - begin
+    return [log.losses for log in logs], clock(model.device.type) - begin
+
+
+@dataclass
+class Beside:
+    """Tokens a second by round of one pass and of separate runs, and how far their losses are apart."""
+
+    together: list[float]
+    alone: list[float]
+    apart: float
+
+    def sentence(self, second: str) -> str:
+        ratios = [b / a for a, b in zip(self.alone, self.together, strict=True)]
+        return (
+            f"tokens per {second} batched {statistics.median(self.together):.0f}, separate "
+            f"{statistics.median(self.alone):.0f}, ratio {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}); losses differ by at most {self.apart:.1e}"
+        )
+
+
+def beside(model: LanguageModel, drawn: Sequence[Batches], config: TrainingConfig, rounds: int) -> Beside:
+    """Let the two take turns on the model's device."""
+    total = sum(len(example) for batches in drawn for batch in batches for example in batch)
+    alone, together = [], []
+    for _ in range(rounds):
+        separate_losses, seconds = separate(model, drawn, config)
+        alone.append(total / seconds)
+        batched_losses, seconds = batched(model, drawn, config)
+        together.append(total / seconds)
+    apart = np.abs(np.array(separate_losses) - np.array(batched_losses)).max()
+    return Beside(together, alone, float(apart))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,22 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         examples, tokens = map(int, size.split("x"))
         config = TrainingConfig(batch_size=examples, tasks_per_batch=1, warmup=0)
         drawn = [draw(model, seed, options.steps, examples, tokens) for seed in range(options.adapters)]
-        total = options.adapters * options.steps * examples * tokens
-        alone, together = [], []
-        for _ in range(options.rounds):
-            separate_losses, seconds = separate(model, drawn, config)
-            alone.append(total / seconds)
-            batched_losses, seconds = batched(model, drawn, config)
-            together.append(total / seconds)
-        ratios = [b / a for a, b in zip(alone, together, strict=True)]
-        apart = np.abs(np.array(separate_losses) - np.array(batched_losses)).max()
-        print(
-            f"{examples} examples of {tokens} tokens a step: tokens per CPU second batched "
-            f"{statistics.median(together):.0f}, separate {statistics.median(alone):.0f}, ratio "
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
-            f"losses differ by at most {apart:.1e}",
-            flush=True,
-        )
+        found = beside(model, drawn, config, options.rounds)
+        print(f"{examples} examples of {tokens} tokens a step: {found.sentence('CPU second')}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import argparse
 import platform
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -36,6 +36,7 @@ from cotune.tasks import READERS, Mixture, format_prompt, format_target
 from cotune.training._loop import TrainingRun
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
+from cotune.training.timing import clock
 
 ROOT = Path(__file__).parents[1]
 TASKS = ["task184_*", "task187_*", "task1411_*", "task1622_*"]
@@ -72,10 +73,10 @@ def cotune_loop(
     method = Lora(target_modules=("q_proj", "v_proj"))
     method = method if layers is None else method.above(layers)
     with method.attach(model) as module, model.starting_above(below):
-        begin = time.process_time()
+        begin = clock(model.device.type)
         run = TrainingRun(model, module, len(drawn), config)
         run.run(drawn)
-        return list(run.log.losses), time.process_time() - begin
+        return list(run.log.losses), clock(model.device.type) - begin
 
 
 class _Recorder(TrainerCallback):
@@ -95,7 +96,7 @@ class _InOrder(Trainer):
 def trainer_loop(
     folder: Path, model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig
 ) -> tuple[list[float], float]:
-    """Train with transformers.Trainer and PEFT; return losses and processor seconds."""
+    """Train with transformers.Trainer and PEFT; return losses and seconds."""
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=model.base.dtype, trust_remote_code=False)
     torch.manual_seed(0)
     lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
@@ -122,7 +123,7 @@ def trainer_loop(
             logging_nan_inf_filter=False,
             report_to="none",
             save_strategy="no",
-            use_cpu=True,
+            use_cpu=model.device.type == "cpu",
             disable_tqdm=True,
             bf16=model.base.dtype == torch.bfloat16,
             seed=0,
@@ -135,9 +136,44 @@ def trainer_loop(
             callbacks=[recorder],
         )
         trainer.remove_callback(PrinterCallback)
-        begin = time.process_time()
+        begin = clock(model.device.type)
         trainer.train()
-        return recorder.losses, time.process_time() - begin
+        return recorder.losses, clock(model.device.type) - begin
+
+
+@dataclass
+class Throughput:
+    """Tokens a second by round of the two loops, and how far their losses are apart."""
+
+    ours: list[float]
+    plain: list[float]
+    apart: float
+
+    @property
+    def ratios(self) -> list[float]:
+        return [a / b for a, b in zip(self.ours, self.plain, strict=True)]
+
+    def sentence(self, second: str) -> str:
+        return (
+            f"tokens per {second} cotune {statistics.median(self.ours):.0f}, Trainer + PEFT "
+            f"{statistics.median(self.plain):.0f}, ratio {statistics.median(self.ratios):.2f} "
+            f"({min(self.ratios):.2f} to {max(self.ratios):.2f}); losses differ by at most {self.apart:.1e}"
+        )
+
+
+def throughput(
+    folder: Path, model: LanguageModel, drawn: list[list[Encoded]], config: TrainingConfig, rounds: int
+) -> Throughput:
+    """Let the two loops take turns on the model's device."""
+    tokens = sum(len(example) for batch in drawn for example in batch)
+    ours, plain, apart = [], [], 0.0
+    for _ in range(rounds):
+        our_losses, seconds = cotune_loop(model, drawn, config)
+        ours.append(tokens / seconds)
+        their_losses, seconds = trainer_loop(folder, model, drawn, config)
+        plain.append(tokens / seconds)
+        apart = max(abs(a - b) for a, b in zip(our_losses, their_losses, strict=True))
+    return Throughput(ours, plain, apart)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -161,24 +197,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     for tasks_per_batch in options.mixtures:
         config = TrainingConfig(batch_size=8, tasks_per_batch=tasks_per_batch, learning_rate=1e-3, warmup=0)
         drawn = batches(model, options.data, config, options.steps)
-        tokens = sum(len(example) for batch in drawn for example in batch)
-        ours, plain = [], []
-        for _ in range(options.rounds):
-            our_losses, seconds = cotune_loop(model, drawn, config)
-            ours.append(tokens / seconds)
-            their_losses, seconds = trainer_loop(options.model, model, drawn, config)
-            plain.append(tokens / seconds)
-        ratios = [a / b for a, b in zip(ours, plain, strict=True)]
-        apart = max(abs(a - b) for a, b in zip(our_losses, their_losses, strict=True))
+        found = throughput(options.model, model, drawn, config, options.rounds)
         print(
-            f"8 examples of {tasks_per_batch} task(s) a step: tokens per CPU second "
-            f"cotune {statistics.median(ours):.0f}, Trainer + PEFT {statistics.median(plain):.0f}, "
-            f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
-            f"losses differ by at most {apart:.1e}",
+            f"8 examples of {tasks_per_batch} task(s) a step: {found.sentence('CPU second')}",
             flush=True,
         )
         if options.adapt_from is not None:
-            upper(model, drawn, config, options, statistics.median(plain))
+            upper(model, drawn, config, options, statistics.median(found.plain))
 
 
 def upper(
@@ -196,9 +221,9 @@ def upper(
     layout.add(examples, opening_of(examples))
     below = FrozenPrefix(model, Boundary(model, at), layout)
     below.check()
-    begin = time.process_time()
+    begin = clock(model.device.type)
     below.keep()
-    built = time.process_time() - begin
+    built = clock(model.device.type) - begin
     tokens = sum(map(len, examples))
     kept, whole = [], []
     for _ in range(options.rounds):

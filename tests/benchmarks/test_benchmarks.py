@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from short_samples import TOY_MODEL, toy, write_lines
 from transformers import AutoTokenizer
@@ -67,6 +68,24 @@ def test_batched_lora_learns_what_separate_runs_learn(bench, tiny_causal):
     apart = numbers(r"losses differ by at most (\S+)", printed)
     assert len(apart) == len(numbers(r"batched (\d+), separate \d+, ratio", printed)) == 2
     assert max(apart) < 1e-4
+
+
+def test_a_gpu_is_checked_with_the_processor_in_its_place(bench, tmp_path, capsys):
+    options = ("--steps", 2, "--rounds", 1, "--examples", 2, "--tokens", 16, "--adapters", 2)
+    parts = ("--parts", "losses", "speed", "beside", "memory")
+    here = ("--device", "cpu", "--model", TOY_MODEL, "--data", tmp_path / "none")
+    printed = bench("gpu_check", *here, *options, *parts)
+    assert max(numbers(r"  \w+: (\S+) over 2 steps", printed)) == 0, "one processor beside itself"
+    assert len(numbers(r"cotune (\d+), Trainer \+ PEFT \d+, ratio", printed)) == 2
+    assert len(numbers(r"batched (\d+), separate \d+, ratio", printed)) == 2
+    assert all(0.7 < ratio < 2 for ratio in numbers(r"planned, ratio (\S+)", printed))
+    assert printed.count("Only a GPU can tell") == 4
+    assert "Not as it should be" not in printed
+    if not torch.cuda.is_available():
+        with pytest.raises(SystemExit) as refused:
+            bench("gpu_check")
+        assert refused.value.code == 2
+        assert "torch sees no GPU here" in capsys.readouterr().err
 
 
 def test_evaluate_scores_what_the_model_can_do(bench, tmp_path):

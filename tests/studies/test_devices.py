@@ -1,8 +1,10 @@
 """Which worker has which devices: by the functions that say it, and by the environment of workers."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
+import torch
 from chores import Chore, ChoreWorker
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,3 +182,30 @@ def test_a_plan_says_what_a_run_takes_of_a_gpu_where_there_is_one(workshop, monk
     (line,) = said(workshop.study())
     assert "of weights" in line
     assert "passes of 384 tokens" in line
+
+
+@dataclass(kw_only=True)
+class Seeing(ChoreWorker):
+    """A worker that computes on the GPU that it sees."""
+
+    def start(self):
+        torch.ones(1000, device="cuda").sum().item()
+
+    def outcomes(self, job):
+        seen = [str(torch.cuda.get_device_properties(at).uuid) for at in range(torch.cuda.device_count())]
+        return [{"payload": {"answer": (os.getpid(), seen)}} for _ in job.runs]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_two_workers_compute_each_on_a_gpu_of_its_own(tmp_path):
+    n = torch.cuda.device_count()
+    config, worker = local(tmp_path, Seeing, **({"workers": 2} if n > 1 else {"runs_per_gpu": 2}))
+    found = {}
+    with config.open(worker) as executor:
+        for _ in range(60):
+            found |= dict(map(tuple, do(executor, jobs(*[Chore("where")] * 4)).values()))
+            if len(found) == 2:
+                break
+    assert [len(seen) for seen in found.values()] == [1, 1]
+    assert len({seen[0] for seen in found.values()}) == min(n, 2)

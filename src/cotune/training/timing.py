@@ -6,6 +6,7 @@ batches of other sizes tell both; how many tokens runs go through is counted, no
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,12 +31,35 @@ _WRITTEN = 4
 """Tokens that answers are written to, to tell what one takes."""
 
 Measured = tuple[float, float]
-"""Tokens of a batch, and the processor seconds that it took."""
+"""Tokens of a batch, and the seconds that it took; see :func:`clock`."""
 
 
-def clock() -> float:
-    """Return the processor seconds of this process."""
-    return time.process_time()
+def clock(device: str | None = None) -> float:
+    """Return the processor seconds of this process; where an accelerator computes, a time by the clock.
+
+    An accelerator is waited for first: what it was given takes its time, not the processor's.
+
+    Parameters
+    ----------
+    device : str, optional
+        Kind of device; by default the accelerator that this process has begun to use, else the processor.
+    """
+    device = device or _in_use()
+    if device == "cpu":
+        return time.process_time()
+    import torch
+
+    (torch.mps if device == "mps" else torch.cuda).synchronize()
+    return time.perf_counter()
+
+
+def _in_use() -> str:
+    torch = sys.modules.get("torch")  # what has not loaded it uses none
+    if torch is None or not hasattr(torch, "cuda"):
+        return "cpu"
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @dataclass(frozen=True, slots=True)
