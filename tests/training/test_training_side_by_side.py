@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from cotune.exceptions import InputError, RunError
+from cotune.models import memory
 from cotune.models.batching import plan_rows
 from cotune.training import SideBySideLearner
 from cotune.training._loop import dropout_of
 from cotune.training._lora_stack import LoraStack, adapter_of
+from cotune.training.language_model import _side_by_side
 from cotune.training.methods import Lora
 from cotune.training.parts import Part
 
@@ -170,3 +172,74 @@ def test_examples_of_different_owners_share_no_row(causal, encode):
     assert plan_rows(examples, pack=True) == [[0, 1, 2, 3]]
     assert plan_rows(examples, pack=True, owners=[0, 0, 1, 1]) == [[0, 1], [2, 3]]
     assert plan_rows(examples, pack=True, owners=[0, 1, 0, 0]) == [[0], [1], [2, 3]]
+
+
+TRIED = {"training": {"batch_size": 2, "pass_tokens": 380}}
+"""Three LoRAs fill a pass: too few for a processor, enough to be tried on an accelerator."""
+
+
+def test_a_trial_times_both_ways_and_leaves_all_as_it_was(learner_of, tasks):
+    learner = learner_of("causal", tasks, **TRIED)
+    assert learner.width == learner.side_by_side == 1, "of processors it is known"
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    alone = learner.fit(("copy",), 0, steps=2, split="validation")
+    torch.random.set_rng_state(before)
+    weights = {name: value.clone() for name, value in learner.model.base.state_dict().items()}
+    trial = learner.trial(3)
+    assert (trial.device, trial.models) == ("cpu", 3)
+    assert min(trial.together, trial.alone) > 0
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(weights[name], value) for name, value in learner.model.base.state_dict().items())
+    again = learner.fit(("copy",), 0, steps=2, split="validation")
+    assert again.losses == alone.losses
+
+
+@pytest.mark.parametrize(
+    ("ends", "width", "said"),
+    [((1, 1), 3, "3 to a pass"), ((50, 1), 1, "one at a time")],
+    ids=["faster together", "faster alone"],
+)
+def test_an_accelerator_shares_passes_where_its_own_trial_says_so(
+    ends, width, said, learner_of, tasks, monkeypatch
+):
+    """Both ways are really done; the clock decides which was faster."""
+    together, alone = ends
+    seconds = iter([0, together, 0, alone] * 2)
+    monkeypatch.setattr(_side_by_side, "clock", lambda device: next(seconds))
+    monkeypatch.setattr(_side_by_side, "decided_by_trial", lambda device: True)
+    passes = []
+    real = _side_by_side.SideBySideRuns._fit_splits
+    monkeypatch.setattr(
+        _side_by_side.SideBySideRuns,
+        "_fit_splits",
+        lambda self, parts, **options: passes.append(options["most"]) or real(self, parts, **options),
+    )
+    learner = learner_of("causal", tasks, **TRIED)
+    assert learner.side_by_side == 3, "jobs bring as many as may share a pass"
+    with memory.telling() as told:
+        fits = learner.fit_many(SUBSETS[:3], SEEDS[:3], steps=[2] * 3, split="validation")
+    assert learner.width == width
+    assert passes == ([3] if width == 3 else [1, 1, 1])
+    assert len(told) == 1
+    assert said in told[0]
+    for subset, seed, fit in zip(SUBSETS, SEEDS, fits, strict=False):
+        expected = learner.fit(subset, seed, steps=2, split="validation")
+        np.testing.assert_allclose(fit.losses, expected.losses, atol=1e-4)
+    assert next(seconds, None) is None, "it is tried once"
+
+
+def test_what_cannot_be_tried_is_run_one_by_one_and_told(learner_of, tasks, monkeypatch):
+    monkeypatch.setattr(_side_by_side, "decided_by_trial", lambda device: True)
+    recipe = {**TRIED["training"], "learning_rate": 1e30, "clip": None}
+    learner = learner_of("causal", tasks, training=recipe)
+    with memory.telling() as told:
+        assert learner.width == 1
+    assert "could not be tried. A trial of runs side by side: The loss became nan" in told[0]
+
+
+def test_a_number_in_the_file_is_not_tried(learner_of, tasks, monkeypatch):
+    monkeypatch.setattr(_side_by_side, "decided_by_trial", lambda device: True)
+    learner = learner_of("causal", tasks, side_by_side=2)
+    assert learner.width == 2
+    assert "model" not in vars(learner)

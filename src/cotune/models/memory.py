@@ -23,13 +23,21 @@ _told: ContextVar[list[str] | None] = ContextVar("told", default=None)
 
 @contextmanager
 def telling() -> Iterator[list[str]]:
-    """Collect what is said of memory within the block; outside of one it is a warning."""
+    """Collect what is said within the block of how its work was done."""
     told: list[str] = []
     token = _told.set(told)
     try:
         yield told
     finally:
         _told.reset(token)
+
+
+def tell(sentence: str) -> bool:
+    """Say a sentence of how work is done, once; return whether anybody listens (:func:`telling`)."""
+    told = _told.get()
+    if told is not None and sentence not in told:
+        told.append(sentence)
+    return told is not None
 
 
 def room(device: str, what: str, tokens: int) -> int:
@@ -93,9 +101,6 @@ def _half(model: FrozenModel, examples: Sequence[Encoded], held: int, what: str)
     # A pass that was not full did not hold what it might have.
     half = max(min(held, sum(map(len, examples))) // 2, 1)
     sentence = f"Memory ran out in a pass of {what}; they hold {half:,} tokens from here on, to the same end."
-    told = _told.get()
-    if told is None:
+    if not tell(sentence):
         warnings.warn(sentence, RuntimeWarning, stacklevel=2)
-    elif sentence not in told:
-        told.append(sentence)
     return half

@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cotune._repr import Brief
 from cotune.exceptions import InputError
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Trial(Brief):
+    """What a step of several models took on a device, in one pass and one after the other.
+
+    Parameters
+    ----------
+    device : str
+        Kind of device.
+    models : int
+        How many they were.
+    together, alone : float
+        Seconds of a step of all of them.
+    """
+
+    device: str
+    models: int
+    together: float
+    alone: float
+
+    @property
+    def width(self) -> int:
+        """How many models a pass holds from here on: these, where that took less time, else 1."""
+        return self.models if self.together < self.alone else 1
+
+    def __str__(self) -> str:
+        """Say what was measured, and what follows."""
+        chosen = f"{self.models} to a pass" if self.width > 1 else "one at a time"
+        return (
+            f"A step of {self.models} LoRAs took {1000 * self.together:.3g} ms in one pass and "
+            f"{1000 * self.alone:.3g} ms one after the other ({self.device}): they are trained {chosen}."
+        )
 
 
 def passes(subsets: int, seeds: int, steps: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -207,9 +207,12 @@ class ExecutingRunner(Runner[RunT]):
                 stage.records.append(record)
                 self._design.stored(record)
                 self._events.finished(record)
-                for sentence in (record.payload or {}).get("memory", ()):
-                    self._events.note(sentence)
                 self._tracking.finished(title, record)
+            # Runs that were done together have been told the same.
+            for sentence in dict.fromkeys(
+                told for r in finished for told in (r.payload or {}).get("told", ())
+            ):
+                self._events.note(sentence)
         return {run: records[run] for run in wanted}
 
     def _lacks(self, folder: Path | None, key: str) -> bool:

@@ -97,8 +97,7 @@ class Worker(ABC, Generic[RunT]):
             "peak_bytes": peak_memory(),
         }
         if told:
-            memory = {"memory": told}
-            results = [{**of, "payload": {**(of.get("payload") or {}), **memory}} for of in results]
+            results = [{**of, "payload": {**(of.get("payload") or {}), "told": told}} for of in results]
         return [
             RunRecord.of(key, run, **{**usage, **result})
             for run, key, result in zip(job.runs, job.keys, results, strict=True)

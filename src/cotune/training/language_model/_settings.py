@@ -25,7 +25,8 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     stored with the study; null for fresh parameters."""
     side_by_side: PositiveInt | None = None
     """LoRAs trained in one pass over the base, with the results of separate runs up to rounding; by default
-    as many as fill ``pass_tokens`` by their steps, where these are at least 4, else 1. Other methods than
+    as many as fill ``pass_tokens`` by their steps: on a CPU where these are at least 4, on an accelerator
+    where a worker's own trial of a few steps finds that faster, else 1. Other methods than
     LoRA, dropout, options of PEFT that train more than its two matrices (``use_dora``, ``modules_to_save``),
     Adafactor, weights of tasks, balancing and replay train one at a time."""
     scoring_tokens: PositiveInt | None = None

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,7 +142,7 @@ class LanguageModelTiming:
         return self._count(batch) + self._count(batch.replay)
 
     def _measure(self) -> None:
-        method, subset, width = self._runs.attached_method, self._probed, self._runs.side_by_side
+        method, subset, width = self._runs.attached_method, self._runs.probed, self._runs.width
         self._measure_below()
         with self._runs._from_states(), method.attach(self._model, subset) as attached:
             for stage in method.stages(1, self._config.training, subset):
@@ -158,21 +158,14 @@ class LanguageModelTiming:
             (stage,) = method.stages(1, self._config.training, subset)
             self._laws[_kind(stage)] = self._measure_beside(stage, width)
 
-    @cached_property
-    def _probed(self) -> Subset:
-        """Two tasks whose examples are neither long nor short."""
-        by_length = sorted(self._runs.tasks, key=lambda task: self._data.mean_length(task, "train"))
-        middle = len(by_length) // 2
-        return tuple(sorted(by_length[max(middle - 1, 0) : middle + 1]))
-
     def _measure_below(self) -> None:
         """Compute what lies below the adapter of all examples that are tried, so that it is there then."""
         if self._runs.lower is None:
             return
         prefix = self._runs.lower.of(self._model)
-        (stage,) = self._config.method.stages(1, self._config.training, self._probed)
+        (stage,) = self._config.method.stages(1, self._config.training, self._runs.probed)
         tried = [
-            encoded for task in self._probed for encoded in self._data.encoded(task, "validation")[:MORE]
+            encoded for task in self._runs.probed for encoded in self._data.encoded(task, "validation")[:MORE]
         ]
         for size in (FEW, min(MORE, max(stage.training.batch_size, FEW))):
             for batch in islice(self._batches(lambda _: (), stage, size), 2):
@@ -185,7 +178,7 @@ class LanguageModelTiming:
     def _measure_answers(self, attached: Attached) -> AnswerLaws:
         examples = [
             (example, encoded.under(attached.prompt_ids(task)))
-            for task in self._probed
+            for task in self._runs.probed
             for example, encoded in self._data.kept(task, "validation")[: MORE // 2]
         ]
         # Whatever the metrics, a few examples are answered by every model that is kept.
@@ -197,7 +190,7 @@ class LanguageModelTiming:
         alike = min(stage.training.tasks_per_batch, examples)
         training = stage.training.model_copy(update={"batch_size": examples, "tasks_per_batch": alike})
         return self._data.batches(
-            stage.tasks or self._probed,
+            stage.tasks or self._runs.probed,
             training,
             0,
             prompt_ids=prompt_ids,
@@ -222,7 +215,7 @@ class LanguageModelTiming:
             begun.append(clock())
             raise _EnoughError
 
-        method, subset = self._runs.attached_method, self._probed
+        method, subset = self._runs.attached_method, self._runs.probed
         attach = partial(method.attach, self._model, subset)
         runs = [StagedRun("A probe", subset, attach, partial(batches, first=at == 0)) for at in range(width)]
         with suppress(_EnoughError):
