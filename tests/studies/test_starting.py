@@ -1,6 +1,7 @@
 """From a folder of data to a study file that is valid, says what was found, and runs."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from cotune.cli.main import main
 from cotune.exceptions import InputError
 from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.models import locate_model
+from cotune.studies.kinds import plan_study
 from cotune.studies.starting import start_study
 
 
@@ -120,3 +122,61 @@ def test_the_command(folder, capsys):
     assert main(["init", "data", "--model", "toy_language"]) == 2
     assert main(["init", "data", "--model", "toy_language", "--out", "b.yaml", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["tasks"]) == {"chat", "first", "odd"}
+
+
+def test_a_retention_study_is_written_and_runs(folder):
+    (folder / "data" / "strange.csv").unlink()
+    started = start_study("data", "toy_language", kind="retention", targets=["odd"])
+    assert started.sentences()[0] == "study.yaml: 2 tasks to keep in context, target: odd"
+    study = cotune.Study.load("study.yaml")
+    study.check()
+    assert study.config.targets == ("odd",)
+    assert [arm.name for arm in study.config.methods] == ["lora", "promot"]
+    text = (folder / "study.yaml").read_text()
+    assert "leave of 2 other tasks in context?" in text
+    content = yaml.safe_load(text)
+    small = {"steps": 2, "checkpoints": [], "learning_rates": [1e-3], "seeds": 1, "executor": {"workers": 0}}
+    content |= {**small, "methods": [{"name": "lora", "r": 8}], "in_context": {"shots": [1], "draws": 1}}
+    for reader in content["tasks"]:
+        reader["max_examples"] = {"train": 8, "validation": 2, "test": 2}
+    (folder / "short.yaml").write_text(yaml.safe_dump(content))
+    assert main(["run", "short.yaml"]) == 0
+
+
+def test_a_transfer_study_is_written_and_is_valid(folder):
+    started = start_study("data", "toy_language", kind="transfer", held_out=["o*", "chat"])
+    assert started.apart == ("chat", "odd")
+    assert list(started.left_out) == ["strange"]
+    study = cotune.Study.load("study.yaml")
+    study.check()
+    assert study.config.held_out == ("chat", "odd")
+    assert study.config.training.tasks_per_batch == 1, "one task is trained on"
+    assert plan_study(study, measure=False).stages
+    start_study("data", "toy_language", "two.yaml", kind="transfer", held_out=["odd"])
+    assert len(cotune.Study.load("two.yaml").config.compared) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"kind": "grupping"}, "--kind must be grouping, retention, transfer, got 'grupping'"),
+        ({"kind": "retention"}, "A retention study needs --target TASK"),
+        (
+            {"kind": "transfer", "targets": ["odd"]},
+            "--target is for --kind retention; this is a transfer study",
+        ),
+        ({"held_out": ["odd"]}, "--held-out is for --kind transfer; this is a grouping study"),
+        (
+            {"kind": "retention", "targets": ["even"]},
+            "--target even: no such task; there are chat, first, odd",
+        ),
+        (
+            {"kind": "transfer", "held_out": ["*"]},
+            "--held-out names all 3 tasks, and nothing is left to train on",
+        ),
+    ],
+)
+def test_a_kind_and_what_it_sets_apart_must_fit(folder, options, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        start_study("data", "toy_language", **options)
+    assert not (folder / "study.yaml").exists()

@@ -22,6 +22,20 @@ def init(
         str,
         typer.Option(help="A checkpoint's folder, toy_language (comes with cotune), or a name on the hub."),
     ],
+    kind: Annotated[
+        str,
+        typer.Option(help="What is asked: grouping (which tasks together), retention or transfer."),
+    ] = "grouping",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="A task that a retention study tunes on, by name or pattern; may be repeated."),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A task that a transfer study never trains on, by name or pattern; may be repeated."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
     trust_remote_code: TrustOption = None,
     as_json: JsonOption = False,
@@ -34,11 +48,21 @@ def init(
     from cotune.cli._progress import emit
     from cotune.studies.starting import start_study
 
-    started = start_study(data, model, out, trusted_revision=trust_remote_code)
+    started = start_study(
+        data,
+        model,
+        out,
+        kind=kind,
+        targets=target or (),
+        held_out=held_out or (),
+        trusted_revision=trust_remote_code,
+    )
     if as_json:
         emit(
             {
                 "file": str(started.file),
+                "kind": started.kind,
+                "apart": list(started.apart),
                 "tasks": {task.name: list(task.notes) for task in started.tasks},
                 "left_out": started.left_out,
             }
