@@ -5,7 +5,7 @@ import pytest
 from cotune import _places
 from cotune.cli.main import main
 from cotune.exceptions import InputError
-from cotune.studies.starting import _relative
+from cotune.studies.starting._found import _relative
 from cotune.tasks.readers import READERS
 
 NOWHERE = "~nobody-of-that-name/x"
