@@ -19,7 +19,7 @@ def test_the_page_shows_all_of_it(tmp_path):
     places = [page.index(f'id="{name}"') for name in ("arms", "curves", "along", "relation", "replay")]
     assert all(one < other for one, other in pairwise(places))
     # Curves of two measures and of each task, four along training, two clouds, losses with and without text.
-    assert page.count('role="img"') == 2 + 2 + 4 + 2 + 2
+    assert page.count('role="img"') == 2 + len(HARDNESS) + 4 + 2 + 2
     assert "<script" not in page
     assert not re.search(r"\bnan\b", page)
     assert "128" in page

@@ -13,7 +13,7 @@ from cotune.findings.transfer import (
 )
 
 EXAMPLES = (0, 10, 20)
-HARDNESS = {"easy": 0.8, "hard": 2.0}
+HARDNESS = {"easy": 0.8, "fair": 1.2, "stiff": 1.4, "steep": 1.6, "tough": 1.8, "hard": 2.0}
 
 
 def result(task, *, loss, score, full=True):

@@ -1,7 +1,9 @@
 """What a study of what instruction tuning does to transfer found."""
 
 from cotune.findings.transfer._arms import Forgetting, TransferArmRow
+from cotune.findings.transfer._best import Lead, lead
 from cotune.findings.transfer._claims import Claim
+from cotune.findings.transfer._conflict import Conflict, ConflictChange
 from cotune.findings.transfer._curves import (
     ArmCurve,
     Pick,
@@ -11,9 +13,18 @@ from cotune.findings.transfer._curves import (
     losses_by_step,
     steps_measured,
 )
+from cotune.findings.transfer._early import (
+    EarlyPrediction,
+    dealt_anew,
+    early_predictions,
+    resampled_interval,
+)
+from cotune.findings.transfer._effects import Effect, paired_effect, pairs_effect
 from cotune.findings.transfer._findings import TransferFindings, transfer_findings
+from cotune.findings.transfer._markings import MarkingDifference, MarkingRow
 from cotune.findings.transfer._records import (
     HeldOutResult,
+    MarkedModel,
     SeenLoss,
     TransferArm,
     TransferCheckpoint,
@@ -27,9 +38,7 @@ from cotune.findings.transfer._relation import Relation, ScatterPoint
 from cotune.findings.transfer._replay import ReplayEffect
 from cotune.findings.transfer._statistics import (
     Correlation,
-    Effect,
     cluster_bootstrap,
-    paired_effect,
     pooled_correlation,
     within_correlation,
 )
@@ -37,10 +46,17 @@ from cotune.findings.transfer._statistics import (
 __all__ = [
     "ArmCurve",
     "Claim",
+    "Conflict",
+    "ConflictChange",
     "Correlation",
+    "EarlyPrediction",
     "Effect",
     "Forgetting",
     "HeldOutResult",
+    "Lead",
+    "MarkedModel",
+    "MarkingDifference",
+    "MarkingRow",
     "Pick",
     "Quantity",
     "Relation",
@@ -58,10 +74,15 @@ __all__ = [
     "along_training",
     "by_examples",
     "cluster_bootstrap",
+    "dealt_anew",
+    "early_predictions",
+    "lead",
     "losses_by_step",
     "mean",
     "paired_effect",
+    "pairs_effect",
     "pooled_correlation",
+    "resampled_interval",
     "steps_measured",
     "transfer_findings",
     "within_correlation",

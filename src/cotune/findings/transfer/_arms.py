@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from cotune._repr import Brief
-from cotune.findings.transfer._records import HeldOutResult, TransferCheckpoint, TransferData, mean
-from cotune.findings.transfer._replay import shown_score, transfer_area
+from cotune.findings.transfer._effects import over_seeds
+from cotune.findings.transfer._records import TransferCheckpoint, TransferData, mean
+from cotune.findings.transfer._replay import relative_area, shown_score, transfer_area
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ class TransferArmRow(Brief):
 
 @dataclass(frozen=True, slots=True)
 class Forgetting(Brief):
-    """A held-out task under an arm's last checkpoint, less the pretrained model; below 0 was forgotten.
+    """A held-out task under an arm's last checkpoint, less the pretrained model.
+
+    Below 0 was forgotten where it is below by more than the margin; above 0, of a metric that is better when
+    lower.
 
     Parameters
     ----------
@@ -57,12 +63,17 @@ class Forgetting(Brief):
         Difference of the in-context scores.
     transfer : float
         Difference of the areas under the transfer curves.
+    in_context_margin, transfer_margin : float
+        Half widths of the 95 % intervals over trainings; NaN with one seed. What other test examples would
+        give is not in them.
     """
 
     arm: str
     task: str
     in_context: float
     transfer: float
+    in_context_margin: float = math.nan
+    transfer_margin: float = math.nan
 
 
 def pretrained_row(data: TransferData) -> TransferArmRow:
@@ -79,14 +90,14 @@ def forgetting(data: TransferData) -> Iterator[Forgetting]:
     """Compare every arm with the pretrained model, task by task."""
     for arm in data.arms:
         for before in data.pretrained.held_out:
-            after = [found for run in data.of_arm(arm.label) if (found := run.last.of(before.task))]
+            after = [(run.seed, now) for run in data.of_arm(arm.label) if (now := run.last.of(before.task))]
             if after:
-                yield Forgetting(
-                    arm.label,
-                    before.task,
-                    mean(shown_score(data, result) for result in after) - shown_score(data, before),
-                    mean(map(transfer_area, after)) - transfer_area(before),
+                seeds = [seed for seed, _ in after]
+                shown, tuned = (
+                    over_seeds([of(now) - of(before) for _, now in after], seeds)
+                    for of in (partial(shown_score, data), transfer_area)
                 )
+                yield Forgetting(arm.label, before.task, shown[0], tuned[0], shown[1], tuned[1])
 
 
 def _arm_row(data: TransferData, label: str) -> TransferArmRow:
@@ -110,14 +121,6 @@ def _row(
         in_context_score=mean(point.score for point in shown),
         transfer_loss=mean(transfer_area(result, loss=True) for result in results),
         transfer_score=mean(transfer_area(result) for result in results),
-        relative=mean(_relative(data, results)),
+        relative=mean(share for r in results if not math.isnan(share := relative_area(data, r))),
         instructions=instructions,
     )
-
-
-def _relative(data: TransferData, results: list[HeldOutResult]) -> Iterator[float]:
-    higher = {task.name for task in data.held_out if task.higher_is_better}
-    for result in results:
-        before = data.pretrained.of(result.task)
-        if before is not None and result.task in higher and transfer_area(before) > 0:
-            yield transfer_area(result) / transfer_area(before)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cotune._repr import Brief
+from cotune.evaluation.gradient_conflict import TaskGradients
 from cotune.findings.runs import FailedRun
 
 
@@ -187,6 +188,8 @@ class TransferRun(Brief):
         Windows of text replayed.
     cpu_seconds : float
         Of training, seen losses included.
+    gradients : tuple of (int, TaskGradients)
+        By step of the last stage, the gradients of the tasks trained on, where they were taken.
     """
 
     arm: str
@@ -198,11 +201,37 @@ class TransferRun(Brief):
     replay_losses: tuple[float | None, ...] = ()
     windows: int = 0
     cpu_seconds: float = 0.0
+    gradients: tuple[tuple[int, TaskGradients], ...] = ()
 
     @property
     def last(self) -> TransferCheckpoint:
         """The model at the end."""
         return self.checkpoints[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkedModel(Brief):
+    """A model fine-tuned on held-out tasks that are marked in another way than the study's first.
+
+    Parameters
+    ----------
+    marking : str
+        How they are marked.
+    held_out : tuple of HeldOutResult
+        One for each held-out task, without what is measured in context.
+    arm : str
+        Label of its arm, at the end of training; empty for the pretrained model.
+    seed : int
+        Of the run.
+    group : str
+        Which of the arm's models, where it has several.
+    """
+
+    marking: str
+    held_out: tuple[HeldOutResult, ...]
+    arm: str = ""
+    seed: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +260,8 @@ class TransferData(Brief):
         Every run that failed.
     provenance : tuple of (str, str)
         Study name, model, seeds, versions: name and value, in the order shown.
+    marked : tuple of MarkedModel
+        The same fine-tunings under further markings.
     """
 
     title: str
@@ -243,6 +274,7 @@ class TransferData(Brief):
     marking: str
     failures: tuple[FailedRun, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
+    marked: tuple[MarkedModel, ...] = ()
 
     @property
     def held_out(self) -> tuple[TransferTask, ...]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from cotune._repr import Brief
 from cotune.evaluation.transfer import area
+from cotune.findings.transfer._effects import Effect, paired_effect
 from cotune.findings.transfer._records import HeldOutResult, TransferData, TransferRun
-from cotune.findings.transfer._statistics import Effect, paired_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,18 @@ def transfer_area(result: HeldOutResult, *, loss: bool = False) -> float:
         return math.nan
     numbers = [point.examples for point in result.transfer]
     return area(numbers, [point.loss if loss else point.score for point in result.transfer])
+
+
+def relative_area(data: TransferData, result: HeldOutResult) -> float:
+    """Return the area under a task's curve of scores as a share of the pretrained model's.
+
+    NaN where the metric is better when lower, or the pretrained area is 0.
+    """
+    before = data.pretrained.of(result.task)
+    higher = {task.name for task in data.held_out if task.higher_is_better}
+    if before is None or result.task not in higher or not transfer_area(before) > 0:
+        return math.nan
+    return transfer_area(result) / transfer_area(before)
 
 
 def shown_score(data: TransferData, result: HeldOutResult) -> float:

@@ -63,7 +63,7 @@ def within_correlation(x: ArrayLike, y: ArrayLike, groups: Sequence[Hashable]) -
     groups : sequence of n hashable
         Which group each point belongs to.
     """
-    index = _indices(groups)
+    index = indices(groups)
     first = _centred(np.asarray(x, dtype=float), index)
     second = _centred(np.asarray(y, dtype=float), index)
     return _correlation(first, second, len(first) - (int(index.max(initial=-1)) + 1) - 1)
@@ -99,74 +99,32 @@ def cluster_bootstrap(
     (float, float)
         NaN where there are fewer than two groups.
     """
-    index = _indices(groups)
+    index = indices(groups)
     n_groups = int(index.max(initial=-1)) + 1
     if n_groups < 2:
         return math.nan, math.nan
     first, second = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if within:
         first, second = _centred(first, index), _centred(second, index)
-    members = [np.flatnonzero(index == group) for group in range(n_groups)]
-    generator = np.random.default_rng(seed)
-    values = []
-    for _ in range(repeats):
-        drawn = np.concatenate([members[g] for g in generator.integers(n_groups, size=n_groups)])
-        values.append(_pearson(first[drawn], second[drawn]))
-    known = [value for value in values if math.isfinite(value)]
-    if not known:
+    # About their means, so that large levels do not drown what varies.
+    first, second = first - first.mean(), second - second.mean()
+    rows = (np.ones_like(first), first, second, first * first, second * second, first * second)
+    by_group = np.array([np.bincount(index, row) for row in rows])
+    drawn = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=repeats)
+    n, x_sum, y_sum, xx, yy, xy = by_group @ drawn.T
+    squares = np.maximum(xx - x_sum**2 / n, 0) * np.maximum(yy - y_sum**2 / n, 0)
+    varies = squares > 1e-24 * max(float(by_group[3].sum() * by_group[4].sum()), 1e-300)
+    known = np.clip((xy - x_sum * y_sum / n)[varies] / np.sqrt(squares[varies]), -1, 1)
+    return quantiles(known)
+
+
+def quantiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of the values that are known; NaN where none is."""
+    known = values[np.isfinite(values)]
+    if not len(known):
         return math.nan, math.nan
     low, high = np.quantile(known, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
-
-
-@dataclass(frozen=True, slots=True)
-class Effect(Brief):
-    """The mean of paired differences.
-
-    Parameters
-    ----------
-    mean : float
-        Over all pairs.
-    stderr_tasks : float
-        Standard error over the tasks, whose differences are averaged first: for the claim on other tasks;
-        NaN for a single task.
-    stderr_seeds : float
-        The same over the seeds: for the claim on other trainings; NaN for a single seed.
-    n : int
-        Number of pairs.
-    """
-
-    mean: float
-    stderr_tasks: float
-    stderr_seeds: float
-    n: int
-
-
-def paired_effect(differences: ArrayLike, tasks: Sequence[Hashable], seeds: Sequence[Hashable]) -> Effect:
-    """Average paired differences, with standard errors that respect what the pairs have in common.
-
-    Parameters
-    ----------
-    differences : array-like of shape (n,)
-        With the treatment minus without it.
-    tasks, seeds : sequence of n hashable
-        Which task and which seed each pair belongs to.
-    """
-    values = np.asarray(differences, dtype=float)
-    return Effect(
-        mean=float(values.mean()) if len(values) else math.nan,
-        stderr_tasks=_stderr_of_means(values, _indices(tasks)),
-        stderr_seeds=_stderr_of_means(values, _indices(seeds)),
-        n=len(values),
-    )
-
-
-def _stderr_of_means(values: NDArray[np.float64], index: NDArray[np.intp]) -> float:
-    counts = np.bincount(index)
-    if len(counts) < 2:
-        return math.nan
-    means = np.bincount(index, values) / counts
-    return float(means.std(ddof=1) / math.sqrt(len(means)))
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64], freedom: int) -> Correlation:
@@ -204,6 +162,7 @@ def _centred(values: NDArray[np.float64], index: NDArray[np.intp]) -> NDArray[np
     return values - means[index]
 
 
-def _indices(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+def indices(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Return the number of each one's group, in the order in which groups come."""
     places = {group: at for at, group in enumerate(dict.fromkeys(groups))}
     return np.array([places[group] for group in groups], dtype=np.intp)

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
+from cotune.evaluation.gradient_conflict import TaskGradients
 from cotune.findings.runs import FailedRun
 from cotune.findings.transfer import (
     HeldOutResult,
+    MarkedModel,
     SeenLoss,
     TransferArm,
     TransferCheckpoint,
@@ -19,7 +21,15 @@ from cotune.findings.transfer import (
     TransferTask,
 )
 from cotune.studies.engine import RunRecord, StageUsage, machine_rows
-from cotune.studies.transfer._design import ArmCell, InstructRun, TransferDesign, TransferStudyRun, due_of
+from cotune.studies.transfer._design import (
+    ArmCell,
+    InstructRun,
+    MarkedRun,
+    MeasureRun,
+    TransferDesign,
+    TransferStudyRun,
+    due_of,
+)
 from cotune.studies.transfer.config import Arm
 from cotune.tasks import Task, get_metric
 
@@ -52,7 +62,9 @@ def transfer_data(
         date=date.today().isoformat(),
         tasks=tuple(_tasks(study, notes)),
         arms=tuple(_arms(study)),
-        pretrained=TransferCheckpoint(step=0, held_out=_results(before.values())),
+        pretrained=TransferCheckpoint(
+            step=0, held_out=_results(of for run, of in before.items() if isinstance(run, MeasureRun))
+        ),
         runs=tuple(
             _run(study, cell, run, tuned[run], found)
             for cell, run in study.cells.items()
@@ -60,6 +72,7 @@ def transfer_data(
         ),
         along=tuple(n for n in config.numbers if n),
         marking=config.transfer.marking,
+        marked=tuple(_marked(study, before, found)),
         failures=tuple(_failures(study, {**tuned, **measured})),
         provenance=_provenance(study, stages),
     )
@@ -121,7 +134,11 @@ def _run(
     checkpoints = [
         TransferCheckpoint(
             step=step,
-            held_out=_results([measured[one] for one in wanted if one.step == step and one in measured]),
+            held_out=_results(
+                measured[one]
+                for one in wanted
+                if isinstance(one, MeasureRun) and one.step == step and one in measured
+            ),
             seen=tuple(SeenLoss(task=task, **losses) for task, losses in seen[step].items()),
         )
         for step in (0, *due_of(run, study.config))
@@ -136,7 +153,33 @@ def _run(
         replay_losses=tuple(payload["replay_losses"]),
         windows=payload["windows"],
         cpu_seconds=record.cpu_seconds,
+        gradients=tuple(
+            (int(step), TaskGradients.from_dict(of)) for step, of in payload.get("gradients", {}).items()
+        ),
     )
+
+
+def _marked(
+    study: TransferDesign,
+    before: Mapping[TransferStudyRun, RunRecord],
+    measured: Mapping[TransferStudyRun, RunRecord],
+) -> Iterator[MarkedModel]:
+    """Yield the pretrained model and every tuned one under each further marking that was measured."""
+    for marking in study.config.further_markings:
+        yield MarkedModel(marking=marking, held_out=_under(marking, before, study.pretrained))
+        for cell, run in study.cells.items():
+            found = _under(marking, measured, study.measurements(run))
+            if found:
+                yield MarkedModel(
+                    marking=marking, held_out=found, arm=cell.arm, seed=cell.seed, group=cell.group
+                )
+
+
+def _under(
+    marking: str, records: Mapping[TransferStudyRun, RunRecord], wanted: Iterable[TransferStudyRun]
+) -> tuple[HeldOutResult, ...]:
+    own = (run for run in wanted if isinstance(run, MarkedRun) and run.marking == marking)
+    return _results(records[run] for run in own if run in records)
 
 
 def _results(records: Iterable[RunRecord]) -> tuple[HeldOutResult, ...]:
@@ -190,7 +233,7 @@ def _provenance(study: TransferDesign, stages: Sequence[StageUsage]) -> tuple[tu
         (
             "fine-tuning",
             f"{type(few.method).__name__}, {few.steps} steps, learning rate "
-            f"{few.training.learning_rate:g}, marked by {few.marking}, {few.draws} draws",
+            f"{few.training.learning_rate:g}, marked by {' and '.join(config.markings)}, {few.draws} draws",
         ),
         *machine_rows(stages, study.precision, study.accounts(stages)),
     )

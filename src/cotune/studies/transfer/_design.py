@@ -88,7 +88,32 @@ class MeasureRun:
         return len(self.examples)
 
 
-TransferStudyRun = InstructRun | MeasureRun
+@dataclass(frozen=True, slots=True)
+class MarkedRun:
+    """Fine-tune a checkpoint on a held-out task that is marked in another way than the study's first.
+
+    Parameters
+    ----------
+    source, step, task, examples
+        As of a :class:`MeasureRun`.
+    marking : str
+        How the task is marked.
+    """
+
+    kind: ClassVar[str] = "marked"
+    source: str
+    step: int
+    task: str
+    examples: tuple[int, ...]
+    marking: str
+
+    @property
+    def size(self) -> int:
+        """Its numbers of examples."""
+        return len(self.examples)
+
+
+TransferStudyRun = InstructRun | MeasureRun | MarkedRun
 
 
 @dataclass(frozen=True)
@@ -137,7 +162,7 @@ def method_of(run: InstructRun) -> Method:
 def tuning(run: InstructRun, config: TransferStudyConfig) -> tuple[Method, TuningConfig]:
     """Return the method and the recipe of a run."""
     training = parse(TrainingConfig, json.loads(run.training), "training")
-    due = due_of(run, config)
+    due = tuple(sorted({*due_of(run, config), *gradients_due(run, config)}))
     recipe = TuningConfig(steps=run.steps, checkpoint_every=run.steps, checkpoints=due, training=training)
     return method_of(run), recipe
 
@@ -147,15 +172,30 @@ def due_of(run: InstructRun, config: TransferStudyConfig) -> tuple[int, ...]:
     return tuple(sorted({*(step for step in config.due if step < run.steps), run.steps}))
 
 
+def gradients_due(run: InstructRun, config: TransferStudyConfig) -> tuple[int, ...]:
+    """Return the steps after which gradients are compared, as far as a run goes."""
+    return tuple(sorted({step for step in config.gradient_steps if step <= run.steps}))
+
+
 def measurements(
     run: InstructRun, key: str, config: TransferStudyConfig, tasks: Sequence[str]
-) -> list[MeasureRun]:
-    """Return the measurements of a run's checkpoints."""
+) -> list[MeasureRun | MarkedRun]:
+    """Return the measurements of a run's checkpoints; under further markings of the last alone."""
+    numbers = config.transfer.examples
     return [
-        MeasureRun(key, step, task, config.transfer.examples if step == run.steps else config.numbers)
-        for step in due_of(run, config)
-        for task in tasks
+        *(
+            MeasureRun(key, step, task, numbers if step == run.steps else config.numbers)
+            for step in due_of(run, config)
+            for task in tasks
+        ),
+        *_marked(key, run.steps, config, tasks),
     ]
+
+
+def _marked(key: str, step: int, config: TransferStudyConfig, tasks: Sequence[str]) -> Iterator[MarkedRun]:
+    for marking in config.further_markings:
+        for task in tasks:
+            yield MarkedRun(key, step, task, config.transfer.examples, marking)
 
 
 @dataclass(frozen=True)
@@ -205,12 +245,13 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
         return {key: run for run, key in self._tuning_keys.items()}
 
     @property
-    def pretrained(self) -> list[MeasureRun]:
+    def pretrained(self) -> list[MeasureRun | MarkedRun]:
         """The measurements of the model before any tuning."""
-        examples = self.config.transfer.examples
-        return [MeasureRun(PRETRAINED, 0, task.name, examples) for task in self.held_out]
+        examples, names = self.config.transfer.examples, [task.name for task in self.held_out]
+        measured = (MeasureRun(PRETRAINED, 0, name, examples) for name in names)
+        return [*measured, *_marked(PRETRAINED, 0, self.config, names)]
 
-    def measurements(self, run: InstructRun) -> list[MeasureRun]:
+    def measurements(self, run: InstructRun) -> list[MeasureRun | MarkedRun]:
         """Return the measurements of a tuning's checkpoints."""
         return measurements(run, self.key(run), self.config, [task.name for task in self.held_out])
 
@@ -241,9 +282,11 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
     def _fine_tuned(self, task: Task) -> Iterator[tuple[str, Encoded]]:
         """Return a prompt of the fine-tunings on a held-out task."""
         config = self.config
-        if task in self.held_out:
-            trial = next(draw_trials(task, config.transfer, config.in_context, seed=config.seed))
-            title = f"fine-tuned on, marked by its {config.transfer.marking}"
+        if task not in self.held_out:
+            return
+        for marking in config.markings:
+            trial = next(draw_trials(task, config.marked(marking), config.in_context, seed=config.seed))
+            title = f"fine-tuned on, marked by its {marking}"
             yield f"{title}, 1 of {len(trial.examples)}", trial.encoded(self.encoder)[0]
 
     def key(self, run: TransferStudyRun) -> str:
@@ -252,7 +295,7 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
             return self._tuning_keys[run]
         return key_of(
             run,
-            **self._questions,
+            **self._questions(run.marking if isinstance(run, MarkedRun) else self.config.transfer.marking),
             fingerprint=scored_fingerprint(self._by_name[run.task], self.config.in_context),
         )
 
@@ -262,6 +305,8 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
 
     def _tuning_key(self, run: InstructRun) -> str:
         config, replay = self.config, tuning(run, self.config)[1].training.replay
+        steps = gradients_due(run, config)
+        gradients = {"steps": steps, "examples": config.gradient_examples, "seed": config.seed}
         return key_of(
             run,
             format=_FORMAT,
@@ -270,17 +315,17 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
             fingerprints=[self._by_name[name].fingerprint for name in run.tasks],
             due=config.due,
             seen_examples=config.seen_examples,
+            **({"gradients": gradients} if steps else {}),
         )
 
     @cached_property
     def _by_name(self) -> dict[str, Task]:
         return {task.name: task for task in self.tasks}
 
-    @cached_property
-    def _questions(self) -> dict[str, Any]:
+    def _questions(self, marking: str) -> dict[str, Any]:
         """All that the measurement of any model depends on."""
         config = self.config
-        asked, transfer = config.in_context.plain(), config.transfer.plain()
+        asked, transfer = config.in_context.plain(), config.marked(marking).plain()
         del asked["batch_tokens"], transfer["examples"], transfer["method"]["name"]
         most = config.transfer.most  # decides which examples are exemplars
         return {

@@ -17,10 +17,11 @@ from cotune.studies.engine.probe import (
 )
 from cotune.studies.transfer._design import (
     InstructRun,
-    MeasureRun,
+    MarkedRun,
     TransferDesign,
     TransferStudyRun,
     due_of,
+    gradients_due,
     tuning,
 )
 from cotune.tasks import Task
@@ -110,8 +111,13 @@ def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | 
             lengths[run.tasks] = mean_length(of_run.tasks, study.encoder)
         steps += of_run.steps
         tokens += of_run.tokens(lengths[run.tasks])
+        # A gradient is a step without the optimiser's: some examples of every task, forward and back.
+        passed = len(gradients_due(run, study.config)) * len(run.tasks) * study.config.gradient_examples
         if speed is not None:
-            seconds += of_run.seconds(speed.model.steps[_recipe(run)], lengths[run.tasks])
+            laws = speed.model.steps[_recipe(run)]
+            seconds += of_run.seconds(laws, lengths[run.tasks])
+            held = lengths[run.tasks] * (1 + of_run.method.demonstrations)
+            seconds += laws[-1](passed / study.config.training.batch_size, passed * held)
     return steps, round(tokens), None if speed is None else seconds, None
 
 
@@ -121,20 +127,20 @@ def _measuring(study: TransferDesign, runs: Sequence[TransferStudyRun], speed: _
     lengths = {name: mean_length([task], study.encoder) for name, task in by_name.items()}
     steps, prompts, tokens, seconds = 0, 0, 0.0, 0.0
     for run in runs:
-        assert isinstance(run, MeasureRun)
-        task = by_name[run.task]
+        assert not isinstance(run, InstructRun)
+        task, marked = by_name[run.task], isinstance(run, MarkedRun)
         tunings = few.draws * sum(1 for n in run.examples if n)
         times = few.draws * len(run.examples)
         asked = len(task[config.in_context.split][: config.in_context.max_examples])
         # Every question is asked twice, for an answer and for the likelihood of the target.
-        prompts += 2 * (times * asked + count_prompts([task], config.in_context))
+        prompts += 2 * (times * asked + (0 if marked else count_prompts([task], config.in_context)))
         steps += few.steps * tunings
         seen = few.steps * tunings * few.training.batch_size * lengths[run.task]
         tokens += seen
         if speed is not None:
             law = speed.model.steps[_FINE_TUNING][-1]
             seconds += law(few.steps * tunings, seen)
-            seconds += times * speed.asked[run.task] + speed.in_context[run.task]
+            seconds += times * speed.asked[run.task] + (0 if marked else speed.in_context[run.task])
     return steps, round(tokens), None if speed is None else seconds, prompts
 
 

@@ -10,13 +10,15 @@ from typing import ClassVar
 
 from cotune._files import remove_folder
 from cotune.answering import check_in_context, merge_notes
+from cotune.evaluation.gradient_conflict import BATCHES
 from cotune.evaluation.transfer import check_transfer
-from cotune.exceptions import RunError
+from cotune.exceptions import InputError, RunError
 from cotune.findings.transfer import transfer_findings
+from cotune.findings.wording import count
 from cotune.report import write_report
 from cotune.studies.engine import Costs, Runner, Standing
 from cotune.studies.transfer._data import transfer_data
-from cotune.studies.transfer._design import InstructRun, MeasureRun, TransferDesign, TransferStudyRun
+from cotune.studies.transfer._design import InstructRun, MarkedRun, TransferDesign, TransferStudyRun
 from cotune.studies.transfer._plan import transfer_costs
 from cotune.studies.transfer._result import TransferResult, write_results
 from cotune.studies.transfer._worker import TransferWorker
@@ -34,7 +36,11 @@ class TransferStudy(TransferDesign):
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, mixtures and numbers; return by task what was cut or dropped."""
         config, encoder = self.config, self.encoder
-        check_transfer(self.held_out, config.transfer, config.in_context, encoder, seed=config.seed)
+        for marking in config.markings:
+            check_transfer(
+                self.held_out, config.marked(marking), config.in_context, encoder, seed=config.seed
+            )
+        self._check_gradients()
         found = check_in_context(self.held_out, config.in_context, encoder, seeds=(config.seed,))
         trained = {name for run in self.tunings.values() for name in run.tasks}
         cut: dict[str, tuple[str, ...]] = {}
@@ -45,11 +51,21 @@ class TransferStudy(TransferDesign):
         notes = merge_notes({task.name: task.notes for task in told}, found)
         return merge_notes(notes, {name: of_task for name, of_task in cut.items() if name in notes})
 
+    def _check_gradients(self) -> None:
+        """See that every task has as many examples as there are batches of gradients."""
+        few = next((task for task in self.train if len(task["train"]) < BATCHES), None)
+        if self.config.gradient_steps and few is not None:
+            has = count(len(few["train"]), "training example")
+            raise InputError(
+                f"{self.path}: gradient_steps: gradients of {BATCHES} batches are compared, and {few.name} "
+                f"has {has}; give it more or leave gradient_steps out."
+            )
+
     def batches(self, runs: Sequence[TransferStudyRun]) -> list[Sequence[TransferStudyRun]]:
         """Measure all tasks of a checkpoint together: their fine-tunings share a pass."""
         single: list[Sequence[TransferStudyRun]] = [(run,) for run in runs if isinstance(run, InstructRun)]
-        measured = [run for run in runs if isinstance(run, MeasureRun)]
-        together = groupby(measured, lambda run: (run.source, run.step, run.examples))
+        measured = [run for run in runs if not isinstance(run, InstructRun)]
+        together = groupby(measured, lambda run: (run.source, run.step, run.examples, _marking(run)))
         return [*single, *(tuple(of_checkpoint) for _, of_checkpoint in together)]
 
     def worker(self) -> TransferWorker:
@@ -117,3 +133,7 @@ class TransferStudy(TransferDesign):
         if runner.executes and not self.config.keep:
             remove_folder(self.checkpoints, self.folder, ignore_errors=True)
         return result
+
+
+def _marking(run: TransferStudyRun) -> str:
+    return run.marking if isinstance(run, MarkedRun) else ""

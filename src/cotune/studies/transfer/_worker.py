@@ -12,13 +12,15 @@ from typing import Any
 from cotune.evaluation.transfer import Measured, Questions, TransferEvaluation, checkpoint_as_base
 from cotune.exceptions import RunError
 from cotune.studies.engine import Job, Worker, write_artefact_record
-from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher
+from cotune.studies.transfer._checkpoints import Checkpoints, CheckpointWatcher, Gradients
 from cotune.studies.transfer._design import (
     PRETRAINED,
     InstructRun,
+    MarkedRun,
     MeasureRun,
     TransferStudyRun,
     due_of,
+    gradients_due,
     method_of,
     tuning,
 )
@@ -51,7 +53,9 @@ class TransferWorker(Worker[TransferStudyRun]):
     base: Path
     states: Path
     checkpoints: Path
-    _transfers: dict[tuple[str, ...], TransferEvaluation] = field(default_factory=dict, init=False)
+    _transfers: dict[tuple[tuple[str, ...], str], TransferEvaluation] = field(
+        default_factory=dict, init=False
+    )
     _questions: dict[tuple[str, ...], Questions] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
@@ -76,7 +80,7 @@ class TransferWorker(Worker[TransferStudyRun]):
         first = job.runs[0]
         if isinstance(first, InstructRun):
             return [self._tune(first, job.keys[0])]
-        return self._measure(first, [run.task for run in job.runs if isinstance(run, MeasureRun)])
+        return self._measure(first, [run.task for run in job.runs if not isinstance(run, InstructRun)])
 
     def _tune(self, run: InstructRun, key: str) -> dict[str, Any]:
         from cotune.training.tuning import tune
@@ -87,7 +91,10 @@ class TransferWorker(Worker[TransferStudyRun]):
         data = EncodedTasks(tasks, lambda: self.model.encoder, demonstrations=method.demonstrations)
         left = Checkpoints(self.checkpoints / key)
         last = method.stages(run.steps, recipe.training, run.tasks)[-1].name
-        watcher = CheckpointWatcher(self.model, data, config.seen_examples, last, left)
+        gradients = Gradients(gradients_due(run, config), config.gradient_examples, config.seed)
+        watcher = CheckpointWatcher(
+            self.model, data, config.seen_examples, last, left, due=due_of(run, config), gradients=gradients
+        )
         state = self.states / key
         try:
             with tune(
@@ -100,23 +107,27 @@ class TransferWorker(Worker[TransferStudyRun]):
         write_artefact_record(left.folder, {"run": key})
         payload = {
             "seen": {step: left.seen(step) for step in (0, *due_of(run, config))},
+            "gradients": {step: left.gradients(step) for step in gradients.steps},
             "instructions": log.examples_seen,
             "windows": log.windows_seen,
             "replay_losses": log.replay_losses,
         }
         return {"payload": payload, "losses": log.losses, "tokens": tuned.tokens}
 
-    def _measure(self, run: MeasureRun, names: Sequence[str]) -> list[dict[str, Any]]:
+    def _measure(self, run: MeasureRun | MarkedRun, names: Sequence[str]) -> list[dict[str, Any]]:
+        marked = isinstance(run, MarkedRun)
+        marking = run.marking if isinstance(run, MarkedRun) else self.config.transfer.marking
         with self._at(run):
-            transfer = self._transfer(tuple(names)).run(self.model, run.examples)
-            in_context = self._asked(tuple(names)).run(self.model, self.model.base)
+            transfer = self._transfer(tuple(names), marking).run(self.model, run.examples)
+            # In context a task is never marked, so that there is nothing more to ask under another marking.
+            in_context = [] if marked else self._asked(tuple(names)).run(self.model, self.model.base)
         return [
             {"payload": {"transfer": _of(name, transfer), "in_context": _of(name, in_context)}}
             for name in names
         ]
 
     @contextmanager
-    def _at(self, run: MeasureRun) -> Iterator[None]:
+    def _at(self, run: MeasureRun | MarkedRun) -> Iterator[None]:
         """Put the checkpoint in the place of the base."""
         if run.source == PRETRAINED:
             yield
@@ -126,18 +137,18 @@ class TransferWorker(Worker[TransferStudyRun]):
         with checkpoint_as_base(self.model, method_of(tuned), tuned.tasks, parts):
             yield
 
-    def _transfer(self, names: tuple[str, ...]) -> TransferEvaluation:
-        if names not in self._transfers:
+    def _transfer(self, names: tuple[str, ...], marking: str) -> TransferEvaluation:
+        if (names, marking) not in self._transfers:
             config = self.config
-            self._transfers[names] = TransferEvaluation(
+            self._transfers[names, marking] = TransferEvaluation(
                 [self.tasks[name] for name in names],
-                config.transfer,
+                config.marked(marking),
                 config.in_context,
                 self.model.encoder,
                 seed=config.seed,
                 context=self.model.context,
             )
-        return self._transfers[names]
+        return self._transfers[names, marking]
 
     def _asked(self, names: tuple[str, ...]) -> Questions:
         if names not in self._questions:

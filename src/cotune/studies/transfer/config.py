@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, P
 
 from cotune._config import Config, parse
 from cotune.answering import InContextConfig
+from cotune.evaluation.gradient_conflict import BATCHES
 from cotune.evaluation.transfer import TransferConfig
 from cotune.exceptions import InputError
 from cotune.studies.engine import ModelStudyConfig
@@ -112,11 +113,19 @@ class TransferStudyConfig(ModelStudyConfig):
     """Examples of each training task, of the training and of the test split, whose loss is measured."""
     transfer: TransferConfig = TransferConfig()
     """The fine-tunings on held-out tasks."""
+    further_markings: tuple[Literal["id", "exemplars", "instruction"], ...] = ()
+    """Further values of transfer.marking: the pretrained model and the last checkpoints are fine-tuned under
+    these as well, and the report compares them with the first."""
     along: Numbers = (20,)
     """Numbers of examples fine-tuned on at checkpoints before the last; the last and the pretrained model are
     measured at all of them."""
     in_context: InContextConfig = InContextConfig(shots=(4,))
     """How held-out tasks are put to the models in context; its examples are those of all measurements."""
+    gradient_steps: tuple[NonNegativeInt, ...] = ()
+    """Steps of the last stage at which the gradients of the tasks trained on are compared: direction, size
+    and noise (Mueller et al., 2022)."""
+    gradient_examples: Annotated[int, Field(ge=BATCHES)] = 32
+    """Training examples of each task in that comparison, in four batches."""
     keep: bool = False
     """Whether the checkpoints' weights stay in shared/checkpoints when all is measured."""
 
@@ -127,6 +136,15 @@ class TransferStudyConfig(ModelStudyConfig):
         if chosen is None:
             chosen = tuple(2**power for power in range(self.steps.bit_length()))
         return tuple(sorted({*(step for step in chosen if step), self.steps}))
+
+    @property
+    def markings(self) -> tuple[str, ...]:
+        """How tasks are marked when they are fine-tuned on, that of the study's findings first."""
+        return (self.transfer.marking, *self.further_markings)
+
+    def marked(self, marking: str) -> TransferConfig:
+        """Return the fine-tunings under a marking."""
+        return self.transfer.model_copy(update={"marking": marking})
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -209,9 +227,15 @@ class TransferStudyConfig(ModelStudyConfig):
             raise InputError(f"{where}: replay: is missing, and a replay ratio is not 0; name its text.")
         for sentence in self._idle():
             raise InputError(f"{where}: {sentence}")
-        late = next((step for step in self.checkpoints or () if step > self.steps), None)
-        if late is not None:
-            raise InputError(f"{where}: checkpoints: must be at most steps {self.steps}, got {late}.")
+        for key, steps in (("checkpoints", self.checkpoints or ()), ("gradient_steps", self.gradient_steps)):
+            late = next((step for step in steps if step > self.steps), None)
+            if late is not None:
+                raise InputError(f"{where}: {key}: must be at most steps {self.steps}, got {late}.")
+        if self.transfer.marking in self.further_markings or _repeated(self.further_markings):
+            raise InputError(
+                f"{where}: further_markings: must be others than transfer.marking, each once, got "
+                f"{', '.join(self.further_markings)} beside {self.transfer.marking}."
+            )
         odd = next((n for n in self.along if n not in self.transfer.examples), None)
         if odd is not None:
             numbers = ", ".join(map(str, self.transfer.examples))
@@ -220,7 +244,7 @@ class TransferStudyConfig(ModelStudyConfig):
             labels = [arm.label for arm in self.compared]
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        twice = next((label for at, label in enumerate(labels) if label in labels[:at]), None)
+        twice = _repeated(labels)
         if twice is not None:
             raise InputError(f"{where}: schemes, arms: two arms are labelled '{twice}'; label one of them.")
         idle = next((arm for arm in self.compared if not _tunes_weights(arm)), None)
@@ -235,6 +259,11 @@ def _label(scheme: Mapping[str, Any]) -> str:
     """Call a scheme by its name and the numbers that tell it from others."""
     numbers = [f"{v:g}" for k, v in scheme.items() if k != "name" and isinstance(v, int | float)]
     return " ".join([str(scheme.get("name")), *numbers]).replace("_", " ")
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that stands there twice."""
+    return next((name for at, name in enumerate(names) if name in names[:at]), None)
 
 
 def _tunes_weights(arm: Arm) -> bool:
