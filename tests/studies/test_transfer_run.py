@@ -228,3 +228,60 @@ def test_an_encoder_decoder_is_studied_as_well(transfer, tiny_sentinel):
     assert without.last != replayed.last
     assert without.last.held_out != data.pretrained.held_out
     assert study_status(study).complete
+
+
+def test_gradients_and_markings_are_measured_beside_the_rest_and_change_nothing(transfer):
+    shown = {**transfer.data["transfer"], "examples": [0, 4], "exemplars": 2}
+    plain = run_study(transfer.study(schemes=["uniform"], transfer=shown)).data
+    (transfer.folder / "study").rename(transfer.folder / "plain")
+    study = transfer.study(
+        schemes=["uniform"],
+        transfer=shown,
+        further_markings=["exemplars"],
+        gradient_steps=[0, 2, 3],
+        gradient_examples=4,
+    )
+    counter = Counter()
+    result = run_study(study, counter)
+    assert counter.stages == [("pretrained", 4, 0), ("tuning", 1, 0), ("measuring", 6, 0)]
+    data, findings = result.data, result.findings
+    (run,), (without,) = data.runs, plain.runs
+    assert run.losses == without.losses, "to take gradients does not train"
+    assert run.checkpoints == without.checkpoints, "nor does another step of them leave a checkpoint"
+    assert data.pretrained == plain.pretrained
+
+    assert [step for step, _ in run.gradients] == [0, 2, 3]
+    start, *_, end = (of for _, of in run.gradients)
+    assert start.tasks == ("first", "middle", "greater", "last")
+    assert start.norms != end.norms
+    assert [one.step for one in findings.conflicts] == [0, 2, 3]
+    assert all(-1 <= one.direction.mean <= 1 for one in findings.conflicts)
+    rows = table(study.folder, "gradients.csv")
+    assert len(rows) == 3 * (4 + 6)
+    assert {row["task"] for row in rows if row["norm"]} == {row["task"] for row in rows}
+
+    assert [(one.marking, one.arm) for one in data.marked] == [("exemplars", ""), ("exemplars", "uniform")]
+    for one in data.marked:
+        assert {of.task for of in one.held_out} == {"reverse", "less"}
+        assert all([p.examples for p in of.transfer] == [0, 4] for of in one.held_out)
+        assert all(of.in_context == () for of in one.held_out)
+    assert data.marked[0].held_out[0].transfer != data.pretrained.held_out[0].transfer, "another prompt"
+    counts = {row["marking"]: 0 for row in table(study.folder)}
+    for row in table(study.folder):
+        counts[row["marking"]] += row["measure"] == "transfer"
+    assert counts["exemplars"] == 2 * 2 * 2
+    (difference,) = findings.marking_differences
+    assert difference.level.sign == 0, "one seed decides nothing"
+    told = "\n".join(result.sentences())
+    assert "uniform, step 0 to 3: direction undecided" in told
+    assert "Marked by exemplars less by id" in told
+    page = result.report.read_text()
+    assert page.count('role="img"') == 11 + 3 + 1
+    assert "mean cosine of two tasks" in page
+    early = table(study.folder, "early.csv")
+    assert {row["predictor"] for row in early} == {
+        *("0 examples", "4 examples"),
+        *("in context", "before tuning"),
+    }
+    assert {row["p"] for row in early} == {""}, "two tasks tell nothing"
+    assert study_status(study).complete

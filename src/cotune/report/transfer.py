@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cotune.findings.transfer import Effect, TransferArmRow, TransferData, TransferFindings
+from cotune.findings.transfer import MEASURES, Effect, TransferArmRow, TransferData, TransferFindings
 from cotune.findings.wording import DASH, format_number, significant
 from cotune.report.figures.lines import legend_of
 from cotune.report.transfer_figures import (
+    conflict_plots,
     examples_plots,
+    marking_plots,
     scatter,
     task_plots,
     training_losses,
     training_plots,
 )
+from cotune.report.transfer_tables import conflict_rows, early_rows, leads, marking_rows
 
 TEMPLATE = "transfer.html"
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """Text of a number; ``best`` where it is the best of its column."""
+    """Text of a number; ``best`` where it leads its column by more than the margin."""
 
     text: str
     best: bool = False
@@ -44,30 +47,26 @@ def context(findings: TransferFindings) -> dict[str, object]:
         "forgetting": _forgetting(findings),
         "losses": training_losses(data),
         "instructions": _instructions(data),
+        "leads": leads(findings),
+        "early": early_rows(findings),
+        "conflicts": conflict_rows(findings),
+        "conflict_plots": conflict_plots(findings),
+        "markings": marking_rows(findings),
+        "marking_plots": marking_plots(findings),
     }
 
 
 def _arm_rows(findings: TransferFindings) -> list[tuple[TransferArmRow, list[_Cell]]]:
-    """Mark in every column of losses and scores the best of the arms."""
-    columns = (
-        *(("seen_train", False), ("seen_test", False)),
-        *(("in_context_loss", False), ("in_context_score", True)),
-        *(("transfer_loss", False), ("transfer_score", True), ("relative", True)),
-    )
-    best: dict[str, float] = {}
-    for name, higher in columns:
-        known = [v for row in findings.arms if math.isfinite(v := getattr(row, name))]
-        if len(known) > 1:
-            best[name] = (max if higher else min)(known)
+    """Mark in every column the arm that leads it by more than the margin, if there is one."""
+    best = {(one.arm, one.measure) for one in findings.leads if one.decided}
     return [
-        (row, [_cell(getattr(row, name), best.get(name), row in findings.arms) for name, _ in columns])
+        (row, [_cell(getattr(row, name), (row.arm, name) in best) for name in MEASURES])
         for row in (findings.pretrained, *findings.arms)
     ]
 
 
-def _cell(value: float, best: float | None, is_arm: bool) -> _Cell:
-    text = format_number(value, 3) if math.isfinite(value) else DASH
-    return _Cell(text, is_arm and value == best)
+def _cell(value: float, best: bool) -> _Cell:
+    return _Cell(format_number(value, 3) if math.isfinite(value) else DASH, best)
 
 
 def _correlations(findings: TransferFindings) -> list[tuple[str, str, str, str, str]]:
@@ -87,8 +86,8 @@ def _correlations(findings: TransferFindings) -> list[tuple[str, str, str, str, 
     ]
 
 
-def _effects(findings: TransferFindings) -> list[tuple[str, str, str, str, str, str]]:
-    rows = []
+def _effects(findings: TransferFindings) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for replay in findings.replay:
         for name, effect, better in (
             ("in-context loss", replay.in_context_loss, "lower"),
@@ -100,9 +99,10 @@ def _effects(findings: TransferFindings) -> list[tuple[str, str, str, str, str, 
     return rows
 
 
-def _effect(effect: Effect) -> tuple[str, str, str]:
+def _effect(effect: Effect) -> tuple[str, str, str, str]:
     return (
         significant(effect.mean, 3, signed=True),
+        significant(effect.margin, 2),
         significant(effect.stderr_tasks, 2),
         significant(effect.stderr_seeds, 2),
     )
@@ -111,16 +111,28 @@ def _effect(effect: Effect) -> tuple[str, str, str]:
 def _forgetting(findings: TransferFindings) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return by held-out task, for every arm, what in-context score and transfer lost."""
     by_place = {(entry.arm, entry.task): entry for entry in findings.forgetting}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for task in findings.data.held_out:
         cells = []
         for row in findings.arms:
             entry = by_place.get((row.arm, task.name))
-            lost = (math.nan, math.nan) if entry is None else (entry.in_context, entry.transfer)
-            first, second = (format_number(v, 3, signed=True) if math.isfinite(v) else DASH for v in lost)
-            cells.append((first, second))
+            cells.append(
+                (DASH, DASH)
+                if entry is None
+                else (
+                    _lost(entry.in_context, entry.in_context_margin),
+                    _lost(entry.transfer, entry.transfer_margin),
+                )
+            )
         rows.append((task.name, cells))
     return rows
+
+
+def _lost(value: float, margin: float) -> str:
+    if not math.isfinite(value):
+        return DASH
+    spread = f" ± {format_number(margin, 3)}" if math.isfinite(margin) else ""
+    return format_number(value, 3, signed=True) + spread
 
 
 def _instructions(data: TransferData) -> list[tuple[str, list[str]]]:

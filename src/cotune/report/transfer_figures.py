@@ -8,10 +8,12 @@ from dataclasses import replace
 
 from cotune.findings.transfer import (
     ArmCurve,
+    Conflict,
     Pick,
     Quantity,
     ScatterPoint,
     TransferData,
+    TransferFindings,
     TransferRun,
     along_training,
     by_examples,
@@ -96,6 +98,41 @@ def scatter(points: Sequence[ScatterPoint], examples: int, shots: int) -> tuple[
         alt = f"{frame.y_label} against {frame.x_label}, {len(points)} points, {title}"
         plots.append(line_plot(title, alt, series, frame))
     return tuple(plots)
+
+
+def conflict_plots(findings: TransferFindings) -> tuple[LinePlot, ...]:
+    """Direction, magnitude and noise of the training tasks' gradients by step, a line for each arm."""
+    arms = [arm.label for arm in findings.data.arms]
+    quantities: tuple[tuple[str, str, Callable[[Conflict], float]], ...] = (
+        ("direction", "mean cosine of two tasks", lambda one: one.direction.mean),
+        ("magnitude", "shorter over longer", lambda one: one.magnitude.mean),
+        ("noise", "variance over squared length, log 10", lambda one: one.noise.mean),
+    )
+    found, plots = findings.conflicts, []
+    for title, label, of in quantities if found else ():
+        series = [
+            Series(arm, at % _STYLES, [(float(one.step), of(one)) for one in found if one.arm == arm])
+            for at, arm in enumerate(arms)
+            if any(one.arm == arm for one in found)
+        ]
+        steps = sorted({one.step for one in found})
+        plots.append(_plot(title, f"{title} of gradients by step, {label}", series, "step", label, steps))
+    return tuple(plots)
+
+
+def marking_plots(findings: TransferFindings) -> tuple[LinePlot, ...]:
+    """Score by number of examples under every marking: of the pretrained model dashed, of the tuned ones."""
+    if not findings.markings:
+        return ()
+    series = []
+    for style, row in enumerate(findings.markings):
+        before = [(float(n), score) for n, score, _ in row.curve]
+        tuned = [(float(n), score) for n, _, score in row.curve]
+        series.append(Series(f"{row.marking}, pretrained", style, before, dashed=True))
+        series.append(Series(f"{row.marking}, tuned", style, tuned))
+    ticks = [n for n, *_ in findings.markings[0].curve]
+    alt = f"score by number of examples fine-tuned on, under {len(findings.markings)} markings"
+    return (_plot("all held-out tasks", alt, series, "examples fine-tuned on", _LABELS["score"], ticks),)
 
 
 def training_losses(data: TransferData) -> tuple[LinePlot, ...]:

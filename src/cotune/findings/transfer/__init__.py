@@ -1,7 +1,7 @@
 """What a study of what instruction tuning does to transfer found."""
 
 from cotune.findings.transfer._arms import Forgetting, TransferArmRow
-from cotune.findings.transfer._best import Lead, lead
+from cotune.findings.transfer._best import MEASURES, Lead, lead
 from cotune.findings.transfer._claims import Claim
 from cotune.findings.transfer._conflict import Conflict, ConflictChange
 from cotune.findings.transfer._curves import (
@@ -44,6 +44,7 @@ from cotune.findings.transfer._statistics import (
 )
 
 __all__ = [
+    "MEASURES",
     "ArmCurve",
     "Claim",
     "Conflict",

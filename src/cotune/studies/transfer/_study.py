@@ -31,7 +31,13 @@ class TransferStudy(TransferDesign):
     """What instruction tuning does to learning new tasks, by fine-tuning and in context."""
 
     config_class: ClassVar[type[TransferStudyConfig]] = TransferStudyConfig
-    outputs: ClassVar[tuple[str, ...]] = ("points.csv", "results.csv", "results.json")
+    outputs: ClassVar[tuple[str, ...]] = (
+        "early.csv",
+        "gradients.csv",
+        "points.csv",
+        "results.csv",
+        "results.json",
+    )
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, mixtures and numbers; return by task what was cut or dropped."""
