@@ -71,7 +71,10 @@ def tables(findings: TransferFindings) -> Iterable[Table]:
     )
     yield (
         "Replay less no replay, paired by scheme, seed and task",
-        ("ratio", "of unseen tasks", "effect", "standard error over tasks", "over seeds", "pairs", "better"),
+        (
+            *("ratio", "of unseen tasks", "effect", "±, 95 %", "standard error over tasks", "over seeds"),
+            *("pairs", "better"),
+        ),
         [
             (f"{replay.ratio:g}", what, *effect(found), better)
             for replay in findings.replay
@@ -106,8 +109,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def effect(found: Effect) -> tuple[str, ...]:
-    """Format an effect with its standard errors."""
-    return f"{found.mean:+.3f}", number(found.stderr_tasks), number(found.stderr_seeds), str(found.n)
+    """Format an effect with its margin and its standard errors."""
+    errors = (found.margin, found.stderr_tasks, found.stderr_seeds)
+    return f"{found.mean:+.3f}", *map(number, errors), str(found.n)
 
 
 def correlation(found: Correlation, interval: tuple[float, float]) -> tuple[str, ...]:

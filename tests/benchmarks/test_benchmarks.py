@@ -367,6 +367,43 @@ def test_table_3_is_one_command(short, capsys):
     assert all(float(row["score"]) > 0 for row in found)
 
 
+def test_figure_6_sets_one_model_beside_each_alone_at_the_same_steps(short, capsys):
+    study = short(
+        "figure_6",
+        tasks=[toy("first", "last", "max", train=16, metric="nll")],
+        comparison={"budgets": [2], "seeds": 2},
+    )
+    assert main(["run", str(study)]) == 0
+    told = capsys.readouterr().out
+    assert "each alone at the same steps" in told
+    with (study.with_suffix("") / "gains.csv").open() as stream:
+        found = list(csv.DictReader(stream))
+    assert {row["task"] for row in found} >= {"first", "last", "max"}
+
+
+def test_early_transfer_asks_its_three_questions(short):
+    study = short(
+        "early_transfer",
+        tasks=[toy("first", "greater", "max", train=16), toy("less", "reverse", train=16)],
+        held_out=["less", "reverse"],
+        steps=4,
+        checkpoints=[1],
+        training={"batch_size": 4, "tasks_per_batch": 2},
+        schemes=["uniform"],
+        seeds=2,
+        transfer={"examples": [0, 5], "draws": 1, "steps": 1},
+        along=5,
+        in_context={"shots": [1], "draws": 1},
+        gradient_steps=[0, 4],
+        gradient_examples=4,
+    )
+    findings = run_study(Study.load(study)).findings
+    assert [one.step for one in findings.conflicts] == [0, 4]
+    assert all(one.direction.margin > 0 for one in findings.conflicts)
+    assert findings.marking_differences[0].level.margin > 0
+    assert {one.step for one in findings.early} == {1}
+
+
 def test_figure_8_sets_predictors_side_by_side(bench, short, tmp_path):
     clear = {"kind": "planted", "tasks": 6, "groups": 2, "noise": 0.05, "effect": 0.4}
     study = short("figure_8", learner=None, tasks=None, affinity={"subsets": 12, "held_out": {"sizes": [3]}})

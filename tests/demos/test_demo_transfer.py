@@ -30,7 +30,7 @@ def test_transfer_suffers_and_replay_helps_it(found):
         assert arm["relative"] < 1.0
     (replay,) = found["findings"]["replay"]
     assert replay["transfer_loss"]["mean"] < 0
-    assert len(found["claims"]) == 5
+    assert len(found["claims"]) == 6
 
 
 def test_correlations_are_given_over_all_points_and_within_tasks(found):

@@ -36,6 +36,11 @@ def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
         ),
         ({"schemes": ["uniform", "uniform"]}, "two arms are labelled 'uniform'"),
         ({"method": {"name": "prompt"}}, "leaves the weights as they are"),
+        ({"gradient_steps": [4]}, "gradient_steps: must be at most steps 3, got 4"),
+        ({"gradient_examples": 3}, "gradient_examples: .*greater than or equal to 4"),
+        ({"further_markings": ["id"]}, "further_markings: must be others than transfer.marking"),
+        ({"further_markings": ["instruction", "instruction"]}, "each once, got instruction, instruction"),
+        ({"further_markings": ["exemplars"], "transfer": {"examples": [0, 14]}, "along": 14}, "than the 18"),
         ({"replay_ratios": [0, 0.5]}, "replay: is missing"),
         ({"replay_ratios": [1], "replay": {"text": {"source": "files", "path": "gone.txt"}}}, "gone.txt"),
         ({"arms": [{"label": "x", "tasks": "nothing"}]}, "x: tasks: no task read is named 'nothing'"),
@@ -48,6 +53,28 @@ def test_mistakes_are_told_before_anything_is_done(transfer, changes, told):
     with pytest.raises(InputError, match=told):
         run_study(transfer.study(**changes))
     assert not (transfer.folder / "study").exists()
+
+
+def test_a_task_of_three_examples_has_no_gradients_to_compare(transfer):
+    tasks = transfer.data["tasks"]
+    few = [{**tasks[1], "max_examples": {"train": 3, "validation": 2, "test": 4}}]
+    study = transfer.study(tasks=[tasks[0], *few, tasks[2]], gradient_steps=[0])
+    with pytest.raises(InputError, match="4 batches are compared, and last has 3 training examples"):
+        run_study(study)
+    assert not study.folder.exists()
+
+
+def test_a_plan_counts_gradients_and_markings(transfer):
+    sizes = {**transfer.data["transfer"], "exemplars": 2}
+    changes = {"schemes": ["uniform"], "further_markings": ["exemplars"], "transfer": sizes}
+    plan = plan_study(transfer.study(**changes), measure=False)
+    without = plan_study(transfer.study(schemes=["uniform"], transfer=sizes), measure=False)
+    assert [stage.runs for stage in plan.stages] == [4, 1, 6]
+    # Under the further marking as many fine-tunings, of the pretrained model and the last checkpoint.
+    pretrained, _, measuring = without.stages
+    assert plan.stages[0].steps == 2 * pretrained.steps
+    assert plan.stages[2].steps == measuring.steps + pretrained.steps
+    assert pretrained.prompts < plan.stages[0].prompts < 2 * pretrained.prompts, "asked in context once"
 
 
 def test_the_demo_compares_three_schemes_with_and_without_replay(tmp_path):

@@ -60,7 +60,7 @@ def test_a_study_measures_every_checkpoint_on_every_held_out_task(transfer):
     assert len(table(study.folder, "points.csv")) == 2 + 2 * 2 * 2
     found = json.loads((study.folder / "results.json").read_text())
     assert found["findings"]["relation"]["overall"]["n"] == 10
-    assert len(found["claims"]) == 3
+    assert len(found["claims"]) == 4
     assert any("0.936" in line for line in result.sentences())
     page = result.report.read_text()
     assert "0.936" in page

@@ -111,7 +111,7 @@ def _effect(effect: Effect) -> tuple[str, str, str, str]:
 def _forgetting(findings: TransferFindings) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return by held-out task, for every arm, what in-context score and transfer lost."""
     by_place = {(entry.arm, entry.task): entry for entry in findings.forgetting}
-    rows: list[tuple[str, ...]] = []
+    rows = []
     for task in findings.data.held_out:
         cells = []
         for row in findings.arms:

@@ -81,8 +81,10 @@ class TransferResult(StudyResult):
             for claim in findings.claims
             for line in (f"The paper: {claim.claim}", f"  here: {claim.measured} -> {claim.agreement}")
         ]
-        further = (*findings.conflict_changes, *findings.marking_differences)
-        said = [one.sentence for one in further]
+        said = [
+            *(change.sentence for change in findings.conflict_changes),
+            *(difference.sentence for difference in findings.marking_differences),
+        ]
         return ["Losses in nats a token at the end of training:", *aligned(rows), *claims, *said]
 
     def to_dict(self) -> dict[str, Any]:
