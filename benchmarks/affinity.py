@@ -235,7 +235,7 @@ def _build(study: GroupingStudy) -> float:
     assert isinstance(learner, StatesLearner)
     kept = learner.kept_states
     assert kept is not None
-    noted = study.shared / f"{kept.file}.seconds.json"
+    noted = study.shared.parent / f"{kept.file}.seconds.json"  # foreign files in shared/ are damage
     if not kept.stored(study.shared):
         before = _cpu()
         learner.prepare(study.shared)
