@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,8 @@ def test_encoder_decoder_batches_hold_prompts_and_shifted_targets(examples, star
 
 
 def test_a_batch_can_be_moved():
-    batch = causal_batch([Encoded((1, 2), (3,))], [[0]], PAD).to(torch.device("meta"))
+    laid = causal_batch([Encoded((1, 2), (3,))], [[0]], PAD)
+    batch = replace(laid, states=torch.zeros(1, 2, 4)).to(torch.device("meta"))
     tensors = [*batch.inputs.values(), batch.columns, batch.row, batch.column, batch.label, batch.example]
+    tensors.append(batch.states)
     assert {tensor.device.type for tensor in tensors} == {"meta"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from models_samples import tiny
 
-from cotune.exceptions import InputError
+from cotune.exceptions import DamageError, InputError
 from cotune.models import Encoded, LanguageModel
 from cotune.models.boundary import Boundary, layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout, opening_of
@@ -105,7 +106,9 @@ def test_a_file_holds_what_memory_holds(model, examples, tmp_path):
     prefix_of(model, examples).store(tmp_path / "states.bin")
     other = FrozenPrefix(model, kept.boundary, kept._layout)
     assert other.open(tmp_path / "states.bin")
-    assert torch.equal(other._kept, kept._kept)
+    rows = np.arange(kept._layout.n_rows)
+    assert torch.equal(other._states.read(rows), kept._states.read(rows))
+    assert torch.equal(other._states.read(rows[::-2].copy()), kept._states.read(rows[::-2].copy()))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["states.bin", "states.bin.sha256"]
 
 
@@ -128,6 +131,15 @@ def test_a_damaged_file_is_not_used(causal, damage, tmp_path):
     path.write_bytes(content)
     other = kept[:1] if damage == "other" else kept
     assert not prefix_of_two(causal, other).open(path)
+
+
+def test_a_file_that_is_cut_in_use_is_told(causal, tmp_path):
+    kept = [Encoded(tuple(range(2, 20)), (3, 4)), Encoded(tuple(range(2, 25)), (5,))]
+    prefix, path = prefix_of_two(causal, kept), tmp_path / "states.bin"
+    prefix.store(path)
+    os.truncate(path, 200)
+    with causal.starting_above(prefix), pytest.raises(DamageError, match=r"states\.bin was cut"):
+        causal.nll(causal.base, kept)
 
 
 def prefix_of_two(model, kept) -> FrozenPrefix:

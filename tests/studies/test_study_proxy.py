@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
 import pytest
 
 from cotune.exceptions import InputError
+from cotune.models.precision import ChosenPrecision
 from cotune.studies import plan_study, run_study
 from cotune.studies.doctor import examine
 from cotune.studies.engine import open_store
 
 SUBSETS = {"estimator": "higher_order", "subset_size": 2, "subsets": 6, "steps_per_task": 1}
 PROXY = {**SUBSETS, "proxy": {"adapt_from": 0.5}}
+
+
+@pytest.fixture
+def short_words(tmp_path):
+    """A smaller model, to which every letter is a token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    letters = {token: at for at, token in enumerate(["<end>", *pre_tokenizers.ByteLevel.alphabet()])}
+    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    ends = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(letters), eos_token_id=0, pad_token_id=0, bos_token_id=None, **sizes)
+    folder = tmp_path / "letters"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    ends.save_pretrained(folder)
+    return folder
 
 
 def adapters(study):
@@ -47,7 +68,7 @@ def test_a_proxy_trains_what_the_learner_with_the_same_layers_does(workshop):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_map_one_file_and_give_the_same(workshop, workers):
+def test_workers_read_one_file_and_give_the_same(workshop, workers):
     learner = {**workshop.data["learner"], "adapt_from": 0.5}
     alone = run_study(workshop.study(stem="alone", learner=learner, affinity=SUBSETS))
     study = workshop.study(learner=learner, affinity=SUBSETS, executor={"workers": workers})
@@ -96,12 +117,46 @@ def test_another_model_can_stand_in(workshop, tiny_seq2seq):
     assert study.learner.config.model != study.affinity_learner.config.model
 
 
+def test_another_model_has_tokens_and_states_of_its_own(workshop, short_words):
+    proxy = {"model": str(short_words), "adapt_from": 0.5}
+    study = workshop.study(affinity={**SUBSETS, "proxy": proxy}, comparison=None)
+    said = f"Affinity is estimated by a proxy, the model {short_words} with an adapter on the upper 50% of"
+    plan = plan_study(study)
+    assert [note for note in plan.notes if note.startswith(said)]
+    result = run_study(study)
+    assert result.estimate.notes[0].startswith(said)
+    assert said in html.unescape(result.report.read_text())
+    own, other = study.learner, study.affinity_learner
+    (kept,) = study.shared.glob("states-*.bin")
+    assert kept.name == other.kept_states.file
+    assert kept.stat().st_size == pytest.approx(other.kept_states.n_bytes, rel=0.01)
+    lengths = [learner._data.mean_length("copy", "train") for learner in (own, other)]
+    assert lengths[1] > lengths[0], "a word is several tokens to it"
+
+
+def test_a_model_that_stands_in_computes_in_the_type_that_is_said(workshop, tiny_seq2seq, monkeypatch):
+    """One meaning of auto in a study, whatever each process would measure for another model."""
+    chosen = iter(["bf16", "fp32", "fp32"])
+    monkeypatch.setattr(
+        "cotune.models.precision.choose_precision",
+        lambda *_, **__: ChosenPrecision(next(chosen), "cpu", 1.1),
+    )
+    learner = {**workshop.data["learner"], "precision": "auto"}
+    study = workshop.study(learner=learner, affinity={**SUBSETS, "proxy": {"model": str(tiny_seq2seq)}})
+    assert study.precision.precision == "bf16"
+    assert {one.config.resolved_precision(study.base) for one in study.learners} == {"bf16"}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"affinity": {**SUBSETS, "proxy": {}}}, "proxy needs adapt_from or model"),
         ({"affinity": {**SUBSETS, "proxy": {"revision": "main", "adapt_from": 0.5}}}, "is of proxy.model"),
-        ({"affinity": {**SUBSETS, "proxy": {"adapt_from": 9}}}, "layers below and above"),
+        (
+            {"affinity": {**SUBSETS, "proxy": {"adapt_from": 9}}},
+            r"^affinity\.proxy\.adapt_from: must",
+        ),
+        ({"affinity": {**SUBSETS, "proxy": {"model": "no/where"}}}, "no/where"),
     ],
 )
 def test_what_cannot_stand_in_is_refused(workshop, changes, said):

@@ -52,7 +52,7 @@ def test_bytes_change_nothing_but_what_is_computed_again(learner_of, tasks, kind
         np.testing.assert_allclose(numbers(other), numbers(all_kept), rtol=1e-5, atol=1e-5)
 
 
-def test_the_file_is_made_once_and_mapped(learner_of, tasks, kind, tmp_path):
+def test_the_file_is_made_once_and_read(learner_of, tasks, kind, tmp_path):
     first = learner_of(kind, tasks, **UPPER[kind])
     first.prepare(tmp_path)
     (path,) = tmp_path.glob("*.bin")

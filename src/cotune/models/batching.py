@@ -61,6 +61,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
+        states = self.states
+        if states is not None:
+            # From pages that stay where they are the copy goes on while Python lays out what follows.
+            states = states.pin_memory() if device.type == "cuda" else states
+            states = states.to(device, non_blocking=True)
         return replace(
             self,
             inputs={name: value.to(device) for name, value in self.inputs.items()},
@@ -69,6 +74,7 @@ class Batch:
             column=self.column.to(device),
             label=self.label.to(device),
             example=self.example.to(device),
+            states=states,
         )
 
 

@@ -1,8 +1,8 @@
 """What crosses the boundary of a frozen model, computed once for every example and read by all runs.
 
-The states of examples that a study trains on and scores lie in one file, which all processes map into their
-memory. What prompts of a task begin with, most often the instruction, lies there once, and so does a prompt
-that is asked with several choices. Examples that are not there are computed when they are asked for.
+The states of examples that a study trains on and scores lie in one file, which all processes read. What
+prompts of a task begin with, most often the instruction, lies there once, and so does a prompt that is asked
+with several choices. Examples that are not there are computed when they are asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cotune._seals import file_damage, sealed_file
 from cotune.exceptions import InputError
 from cotune.models._frozen import FrozenModel
+from cotune.models._states import States, StatesFile, StatesInMemory
 from cotune.models.batching import shared_prefix
 from cotune.models.boundary import Boundary
 from cotune.models.encoding import Encoded
@@ -134,7 +135,8 @@ class FrozenPrefix:
 
     def __init__(self, model: FrozenModel, boundary: Boundary, layout: Layout) -> None:
         self._model, self.boundary, self._layout = model, boundary, layout
-        self._kept = torch.empty((0, boundary.width), dtype=model.base.dtype)
+        self._dtype = model.base.dtype
+        self._kept: States | None = None
         self._done: set[int] = set()
 
     def check(self) -> None:
@@ -167,13 +169,14 @@ class FrozenPrefix:
 
         Returns the number of tokens computed.
         """
-        self._make_room()
         return self._compute_parts(self._layout.kept if examples is None else examples)
 
-    def _make_room(self) -> None:
-        if len(self._kept) < self._layout.n_rows:
-            with torch.inference_mode(False):
-                self._kept = torch.empty(self._shape, dtype=self._kept.dtype)
+    @property
+    def _states(self) -> States:
+        """Where states are: in memory, unless they are in a file."""
+        if self._kept is None:
+            self._kept = StatesInMemory(self._shape, self._dtype)
+        return self._kept
 
     def _compute_parts(self, examples: Iterable[Encoded]) -> int:
         """Compute the parts that examples are in, which are the same whoever asks first."""
@@ -183,7 +186,9 @@ class FrozenPrefix:
         for part in sorted(wanted):
             chosen = [self._layout.kept[number] for number in self._parts[part]]
             for example, states in zip(chosen, self._compute(chosen), strict=True):
-                self._kept[torch.from_numpy(self._layout.rows(example))] = states.to(self._kept.dtype)
+                rows = self._layout.rows(example)
+                assert rows is not None
+                self._states.write(rows, states)
             n_tokens += sum(map(len, chosen))
         self._done |= wanted
         return n_tokens
@@ -198,30 +203,30 @@ class FrozenPrefix:
         return {number: at for at, part in enumerate(self._parts) for number in part}
 
     def store(self, path: Path) -> None:
-        """Compute the states that are kept into a file that is mapped, and stays so under its name.
+        """Compute the states that are kept into a file, and read them from there.
 
         Its checksum is beside it, as that of every artefact is.
         """
         with sealed_file(path) as fresh:
-            self._kept, self._done = self._mapped(fresh, own=True), set()
-            self.keep()
+            file = StatesFile(fresh, self._shape, self._dtype, writable=True)
+            self._kept, self._done = file, set()
+            try:
+                self.keep()
+            finally:
+                file.close()
+        self._kept = StatesFile(path, self._shape, self._dtype)
 
     def open(self, path: Path) -> bool:
-        """Map a file of states; return whether it is what was stored, and else leave it."""
+        """Read states from a file; return whether it is what was stored, and else leave it."""
         rows, width = self._shape
         try:
-            if path.stat().st_size != rows * width * self._kept.itemsize or file_damage(path):
+            if path.stat().st_size != rows * width * self._dtype.itemsize or file_damage(path):
                 return False
-            self._kept = self._mapped(path)
-        except (OSError, RuntimeError):
+            self._kept = StatesFile(path, self._shape, self._dtype)
+        except OSError:
             return False
         self._done = set(range(len(self._parts)))
         return True
-
-    def _mapped(self, path: Path, *, own: bool = False) -> torch.Tensor:
-        rows, width = self._shape
-        flat = torch.from_file(str(path), shared=own, size=rows * width, dtype=self._kept.dtype)
-        return flat.view(rows, width)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -243,24 +248,22 @@ class FrozenPrefix:
 
     def states(self, examples: Sequence[Encoded], owner: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """Return the states of chosen tokens; see :meth:`cotune.models.batching.Below.states`."""
-        self._make_room()
         used = sorted(set(np.unique(owner.numpy()).tolist()) - {-1})
         self._compute_parts(examples[index] for index in used)
         rows = {index: self._layout.rows(examples[index]) for index in used}
         first = np.zeros(len(examples) + 1, dtype=np.intp)  # the last is that of padding
-        pool: list[NDArray[np.intp]] = [np.zeros(1, dtype=np.intp)]
+        pool: list[torch.Tensor] = []
         n = 1
         for index, of_example in rows.items():
             if of_example is not None:
                 first[index], n = n, n + len(of_example)
-                pool.append(of_example)
+                pool.append(self._states.read(of_example))
         outside = [index for index in used if rows[index] is None]
         at = torch.from_numpy(first)[owner] + torch.where(owner < 0, 0, place)
         if outside:
             at[torch.isin(owner, torch.tensor(outside))] = 0
-        flat = torch.from_numpy(np.concatenate(pool))[at.flatten()]
-        states = self._kept[flat] if len(self._kept) else self._kept.new_zeros(len(flat), self._shape[1])
-        states = states.view(*owner.shape, -1).masked_fill_((owner < 0)[..., None], 0)
+        kept = torch.cat([torch.zeros(1, self._shape[1], dtype=self._dtype), *pool])
+        states = kept[at]
         for index, computed in zip(outside, self._in_passes([examples[i] for i in outside]), strict=True):
             own = owner == index
             states[own] = computed[place[own]]
@@ -268,11 +271,11 @@ class FrozenPrefix:
 
     def _in_passes(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
         """Compute the states of examples, in as many passes as they take."""
-        found = [self._kept[:0]] * len(examples)
+        found: dict[int, torch.Tensor] = {}
         for indices in self._model.chunks(examples, self._model.batch_tokens) if examples else ():
             for index, states in zip(indices, self._compute([examples[i] for i in indices]), strict=True):
-                found[index] = states.to(self._kept.dtype)
-        return found
+                found[index] = states.to(self._dtype)
+        return [found[index] for index in range(len(examples))]
 
     def above(
         self, inputs: Mapping[str, Any], states: torch.Tensor

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -194,6 +195,19 @@ def _on_test(run: GroupingStudyRun) -> FitRun | None:
     if type(run) is not FitRun or run.split != "validation":
         return None
     return replace(run, split="test")
+
+
+@contextmanager
+def naming_proxy(proxied: bool) -> Iterator[None]:
+    """Say of what is wrong with a learner that it is the proxy's, where it is."""
+    try:
+        yield
+    except InputError as error:
+        if not proxied:
+            raise
+        told = str(error)
+        where = "affinity.proxy." if told.startswith("learner.") else "affinity.proxy: "
+        raise InputError(where + told.removeprefix("learner.")) from error
 
 
 def proxy_of(learner: Learner, proxy: Proxy | None) -> Learner:

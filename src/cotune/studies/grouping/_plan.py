@@ -58,7 +58,9 @@ def grouping_costs(study: GroupingDesign, *, measure: bool, known: Known = NOTHI
         What the store says: which runs are done, which groups they led to, how the arms did.
     """
     config, learner = study.config, study.learner
-    notes = [*config.estimator.plan_notes(study.affinity_learner)]
+    proxy = config.affinity.proxy
+    notes = [] if proxy is None else [proxy.sentence]
+    notes += config.estimator.plan_notes(study.affinity_learner)
     arms: ArmRuns | None = None
     wanted: dict[str, Runs] = {
         STAGE: known.affinity or config.estimator.planned(study.affinity_learner, config.seed)

@@ -14,7 +14,7 @@ from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunn
 from cotune.studies.grouping._cards import write_cards
 from cotune.studies.grouping._comparison import check_arms
 from cotune.studies.grouping._describe import describe_groups
-from cotune.studies.grouping._design import GroupingDesign
+from cotune.studies.grouping._design import GroupingDesign, naming_proxy
 from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
 from cotune.studies.grouping._gain import groups_of
 from cotune.studies.grouping._groups import Groups
@@ -79,8 +79,11 @@ class GroupingStudy(GroupingDesign):
                 raise InputError(told if told.startswith(where) else f"{where}: {told}") from error
         if self.config.comparison is not None:
             check_arms(self.config.comparison, self.learner, str(self.path))
-        read = {task.name: task.notes for task in self.tasks}
-        return merge_notes(read, *(learner.check() for learner in self.learners))
+        notes: list[Mapping[str, tuple[str, ...]]] = [{task.name: task.notes for task in self.tasks}]
+        for learner in self.learners:
+            with naming_proxy(learner is not self.learner):
+                notes.append(learner.check())
+        return merge_notes(*notes)
 
     def _check_setting(self, where: str) -> None:
         """Check what a setting of a sweep may have otherwise than the file."""
@@ -108,7 +111,8 @@ class GroupingStudy(GroupingDesign):
     def prepare(self) -> None:
         """Let the learner make what its runs share, and note which tasks have come."""
         for learner in self.learners:
-            learner.prepare(self.shared)
+            with naming_proxy(learner is not self.learner):
+                learner.prepare(self.shared)
         note_arrivals(self.shared, arrivals(self.shared, self.learner.tasks))
 
     def costs(self, *, measure: bool) -> Costs:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cotune._files import new_folder
 from cotune.exceptions import InputError
 from cotune.studies.engine import Job, Worker, seen, write_artefact_record
-from cotune.studies.grouping._design import proxy_of
+from cotune.studies.grouping._design import naming_proxy, proxy_of
 from cotune.studies.grouping._joint_parts import joint_part_folder
 from cotune.studies.grouping._runs import (
     BranchedRun,
@@ -83,7 +83,8 @@ class LearnerWorker(Worker[GroupingStudyRun]):
             self.learner.load()
         self.learner.prepare(self.shared)
         if self.affinity_learner is not self.learner:
-            self.affinity_learner.prepare(self.shared)
+            with naming_proxy(True):
+                self.affinity_learner.prepare(self.shared)
 
     def folders(self, job: Job[GroupingStudyRun] | None) -> Sequence[Path]:
         """Return the folder of the warm start and of joint parts."""

@@ -35,7 +35,7 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     adapt_from: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """The lowest layer that the adapter is on, counted from 0, or the share of the layers that are below it
     (0.75: the adapter is on the upper quarter); null for all layers. What the layers below make of an example
-    is then the same in all runs: it is computed once and read from a file that all workers map. Layers of an
+    is then the same in all runs: it is computed once and read from a file that all workers read. Layers of an
     encoder-decoder model count from the encoder's first to the decoder's last; the whole encoder has to be
     below. Generation and soft prompts read all layers."""
     cache_bytes: NonNegativeInt = 4 * 2**30

@@ -84,9 +84,11 @@ class VariedRuns(PartRuns):
         if proxy.model is not None:
             given.setdefault("revision", None)
         config = parse(type(self.config), {**self.config.plain(), **given}, "affinity.proxy")
+        # One meaning of "auto" in a study: what each process measured by itself for another model could
+        # differ from process to process, and from what the plan says.
+        config.recall_precision(self.config.chosen_precision(self._base))
         if proxy.model is not None:
             return type(self)(config, list(self._tasks.values()), self._base)
-        config.recall_precision(self.config.chosen_precision(self._base))
         return self._with(config)
 
     def _with(self, config: LanguageModelSettings) -> Self:
