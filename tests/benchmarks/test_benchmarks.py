@@ -376,9 +376,12 @@ def test_figure_6_sets_one_model_beside_each_alone_at_the_same_steps(short, caps
     assert main(["run", str(study)]) == 0
     told = capsys.readouterr().out
     assert "each alone at the same steps" in told
-    with (study.with_suffix("") / "gains.csv").open() as stream:
+    with (study.with_suffix("") / "results.csv").open() as stream:
         found = list(csv.DictReader(stream))
-    assert {row["task"] for row in found} >= {"first", "last", "max"}
+    alone = {"first", "last", "max"}
+    assert {row["trained_with"] for row in found} == {"first + last + max", *alone}
+    assert len(found) == 2 * 3 * 2, "two arms, three tasks, two seeds"
+    assert {row["run_steps"] for row in found} == {"6"}, "equal steps, not equal shares of them"
 
 
 def test_early_transfer_asks_its_three_questions(short):
