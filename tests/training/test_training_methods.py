@@ -18,22 +18,33 @@ from cotune.models import LanguageModel, load_encoder
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import (
     METHODS,
+    Dft,
     Full,
     Joint,
+    KlToBase,
     Lora,
     LoraFirst,
     Prefix,
     Promot,
     Prompt,
     RandomPrompt,
+    Replay,
+    SelfDistillation,
+    ValueOnly,
+    WiseFt,
     tasks_seen,
 )
+from cotune.training.stages import stage_run
 
 PAIRS = [("red", "red"), ("green blue", "green blue"), ("one two three", "one two three"), ("six", "six")]
 FAST = TrainingConfig(learning_rate=0.02, warmup=0)
 SHORT = {"prompt_length": 6}
+LORA = {"weights": {"name": "lora", "r": 4}}
+OTHERS = {"others": {"tasks": "*", "ratio": 0.5}}
 OPTIONS = {
+    "dft": [{}, LORA],
     "full": [{}],
+    "kl_to_base": [OTHERS, {**OTHERS, **LORA}],
     "joint": [SHORT, {**SHORT, "weights": {"name": "lora", "r": 4}}],
     "lora": [{}, {"use_dora": True, "use_rslora": True}],
     "lora_first": [{"lora": {"r": 4}, "first_steps": 2, "first_learning_rate": 0.02}],
@@ -44,9 +55,13 @@ OPTIONS = {
     ],
     "prompt": [SHORT, {**SHORT, "prompts": "per_task"}],
     "random_prompt": [SHORT, {**SHORT, "weights": {"name": "lora"}}],
+    "replay": [OTHERS, {**OTHERS, **LORA}],
+    "self_distillation": [OTHERS, {**OTHERS, **LORA}],
+    "value_only": [{}, LORA],
+    "wise_ft": [{"alphas": [0.5, 1.0]}, {"alphas": [0.5, 1.0], **LORA}],
 }
 CASES = [(name, options) for name, choices in OPTIONS.items() for options in choices]
-WEIGHTS_ARE_TUNED = {"full", "joint", "lora", "lora_first", "promot", "random_prompt"}
+LEAVES_THE_WEIGHTS = {"prefix", "prompt"}
 
 
 def test_every_method_is_put_to_these_tests():
@@ -77,8 +92,9 @@ def train_all(model, attached, method, examples, steps=2, tasks=("copy",)):
     under = [e.under(attached.prompt_ids(tasks[0])) for e in examples]
     logs = []
     for stage in method.stages(steps, FAST, tasks):
-        attached.train_only(stage.trains)
-        logs.append(train(model, attached, [under] * stage.steps, stage.steps, stage.training))
+        run = stage_run(model, attached, stage)
+        run.run([under] * stage.steps)
+        logs.append(run.log)
     return logs
 
 
@@ -89,7 +105,8 @@ def test_it_trains_generates_and_leaves_the_base_bit_for_bit(method, model, enco
     with method.attach(model, ("copy",)) as attached:
         fresh = copies(attached.parameters)
         logs = train_all(model, attached, method, examples, steps=6)
-        assert logs[-1].losses[-1] < logs[-1].losses[0]
+        *_, losses = [log.losses for log in logs if log.losses]
+        assert losses[-1] < losses[0]
         trained = {part for stage in method.stages(6, FAST) for part in stage.trains}
         assert all(p.dtype == torch.float32 for p in attached.parameters)
         moved = [not torch.equal(old, new) for old, new in zip(fresh, attached.parameters, strict=True)]
@@ -114,7 +131,7 @@ def test_it_tells_how_far_the_weights_are_from_the_base_s(method, model, encode)
     with method.attach(model, ("copy",)) as attached:
         assert attached.weight_change() == pytest.approx(0, abs=1e-6)  # DoRA divides by norms and multiplies
         train_all(model, attached, method, encode(model, PAIRS))
-        tuned = METHODS.name_of(method) in WEIGHTS_ARE_TUNED
+        tuned = METHODS.name_of(method) not in LEAVES_THE_WEIGHTS
         assert (attached.weight_change() > 1e-4) == tuned
 
 
@@ -142,7 +159,7 @@ def test_fresh_parameters_and_runs_follow_the_seed(method, model, encode):
             runs.append((losses, copies(attached.parameters)))
     assert runs[0][0] == runs[1][0]
     assert same(runs[0][1], runs[1][1])
-    if not isinstance(method, Full):  # which has nothing fresh
+    if not isinstance(getattr(method, "weights", method), Full):  # which has nothing fresh
         assert not same(runs[0][1], runs[2][1])
 
 
@@ -188,6 +205,10 @@ def test_a_prefix_may_have_a_learning_rate_of_its_own():
     assert "prefix_learning_rate" not in Prefix().plain(), "hashes of runs are older than it"
 
 
+AROUND = (Dft, KlToBase, Replay, SelfDistillation, ValueOnly, WiseFt)
+"""Methods that do something about another, and leave what it leaves."""
+
+
 def plain_base(model, folder):
     auto = AutoModelForSeq2SeqLM if model.seq2seq else AutoModelForCausalLM
     return auto.from_pretrained(folder, local_files_only=True).eval()
@@ -196,9 +217,10 @@ def plain_base(model, folder):
 def reloaded(method, model, folder):
     """Load what was saved with plain transformers and plain PEFT, as its user does."""
     name = model.base.config.name_or_path
-    if isinstance(method, Full):
+    alone = method.weights if isinstance(method, AROUND) else method
+    if isinstance(alone, Full):
         return plain_base(model, folder)
-    if isinstance(method, Lora | Prefix | Prompt):
+    if isinstance(alone, Lora | Prefix | Prompt):
         return peft.PeftModel.from_pretrained(plain_base(model, name), folder).eval()
     weights = folder / "weights"
     if isinstance(method, LoraFirst):

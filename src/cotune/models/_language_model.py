@@ -305,6 +305,37 @@ class LanguageModel(Brief, FrozenModel):
         InputError
             If sampling is asked for together with beams.
         """
+        written = self._written(
+            module, prompts, max_new_tokens, batch_tokens, num_beams=num_beams, stops=stops, sampling=sampling
+        )
+        return [self.encoder.decode(tokens) for tokens in written]
+
+    def write(
+        self, module: nn.Module, prompts: Sequence[Encoded], *, max_new_tokens: int | None = None
+    ) -> list[list[int]]:
+        """Complete prompts greedily; return the tokens of each, with the one that ends it if it was written.
+
+        Parameters
+        ----------
+        module, prompts, max_new_tokens
+            As in :meth:`generate`.
+        """
+        ends = set(self.base.generation_config.eos_token_id)
+        found = self._written(module, prompts, max_new_tokens)
+        last = (next((at for at, one in enumerate(tokens) if one in ends), len(tokens)) for tokens in found)
+        return [tokens[: at + 1] for tokens, at in zip(found, last, strict=True)]
+
+    def _written(
+        self,
+        module: nn.Module,
+        prompts: Sequence[Encoded],
+        max_new_tokens: int | None,
+        batch_tokens: int | None = None,
+        *,
+        num_beams: int = 1,
+        stops: Sequence[str] = (),
+        sampling: Sampling | None = None,
+    ) -> list[list[int]]:
         limit = max_new_tokens or self.encoder.max_target_tokens
         room = batch_tokens or self.batch_tokens
         if sampling is not None and num_beams > 1:
@@ -334,8 +365,7 @@ class LanguageModel(Brief, FrozenModel):
             )
 
         with torch.inference_mode(), self.autocast():
-            written = in_parts(self, prompts, room, write, what="answering")
-        return [self.encoder.decode(tokens) for tokens in written]
+            return in_parts(self, prompts, room, write, what="answering")
 
     def caches(self, num_beams: int) -> bool:
         """Whether generation goes on from what the model has computed, in place of reading all again."""

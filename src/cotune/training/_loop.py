@@ -70,7 +70,7 @@ class TrainingRun:
         # here before would decide how this run steps, or that it cannot begin.
         self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, config)
         self._schedule = make_schedule(self._optimizer, config, span.whole(n_steps), span.since)
-        self._objective = Objective(model, self._module, self._parameters, config)
+        self._objective = Objective(model, self._module, self._parameters, config, attached.terms)
         self._record = StepRecord()
         self._before: list[Mapping[str, float]] = []
 
@@ -141,7 +141,7 @@ class TrainingRun:
                 for _, examples in zip(left, batches, strict=False):
                     start = time.perf_counter()
                     self._module.train()
-                    self._step(as_task_batch(examples))
+                    self._step(self._objective.answered(as_task_batch(examples)))
                     self._record.seconds += time.perf_counter() - start
                     tell_step(self.step, self.n_steps)
                     if on_step is not None:
@@ -160,7 +160,8 @@ class TrainingRun:
         state = copy.deepcopy(self._optimizer.state_dict())
         self._module.eval()
         try:
-            self._objective.backward(as_task_batch(examples), self.task_losses)
+            batch = self._objective.answered(as_task_batch(examples))
+            self._objective.backward(batch, self.task_losses)
             self._update()
             yield
         finally:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from cotune.models import Encoded, LanguageModel
+from cotune.models.batching import Batch
 from cotune.models.memory import in_parts
 from cotune.training._log import StepLosses
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
+from cotune.training.methods import Terms
+
+_Losses = Callable[[Batch], tuple[torch.Tensor, torch.Tensor | None]]
+"""Gives the losses of a batch's target tokens, and factors of them in what is minimised."""
 
 
 class Objective:
@@ -27,6 +32,8 @@ class Objective:
         What is trained.
     config : TrainingConfig
         The recipe.
+    terms : Terms
+        What the method minimises in place of the likelihood of right answers.
     """
 
     def __init__(
@@ -35,10 +42,17 @@ class Objective:
         module: nn.Module,
         parameters: Sequence[nn.Parameter],
         config: TrainingConfig,
+        terms: Terms,
     ) -> None:
         self._model, self._module, self._parameters = model, module, parameters
-        self._config = config
+        self._config, self._terms = config, terms
         self._held = pass_tokens(model.device.type, config)
+
+    def answered(self, batch: TaskBatch) -> TaskBatch:
+        """Return a batch whose replayed part has the targets that the method gives it."""
+        if self._terms.answers is None or not batch.replay:
+            return batch
+        return TaskBatch(batch, batch.tasks, self._terms.answers(batch.replay))
 
     def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> StepLosses:
         """Add up the gradients of a batch.
@@ -46,6 +60,7 @@ class Objective:
         Of the examples that is the gradient of their mean loss per target token, the losses of every task
         times its weight. To it comes ``replay.weight`` times the mean loss per token of the replayed text,
         times the number of its windows over that of the examples: a window counts as much as an example.
+        Terms of the method go in their places; losses that are told stay those of the right tokens.
 
         Parameters
         ----------
@@ -130,25 +145,49 @@ class Objective:
         assert self._config.replay is not None
         n_targets = sum(len(window.target) for window in batch.replay)
         weight = self._config.replay.weight * len(batch.replay) / self._config.batch_size
-        loss, _ = self._accumulate(batch.replay, n_targets, [weight] * len(batch.replay))
+        weights = [weight] * len(batch.replay)
+        loss, _ = self._accumulate(batch.replay, n_targets, weights, self._replay_losses)
         return loss
 
+    def _replay_losses(self, batch: Batch) -> tuple[torch.Tensor, None]:
+        if self._terms.replay_losses is None:
+            smoothing = self._config.label_smoothing
+            return self._model.target_losses(self._module, batch, label_smoothing=smoothing), None
+        return self._terms.replay_losses(self._module, batch), None
+
+    def _target_losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        model, smoothing = self._model, self._config.label_smoothing
+        if self._terms.token_factors is None:
+            return model.target_losses(self._module, batch, label_smoothing=smoothing), None
+        logits = model.target_logits(self._module, batch).float()
+        losses = nn.functional.cross_entropy(
+            logits, batch.label, reduction="none", label_smoothing=smoothing
+        )
+        return losses, self._terms.token_factors(logits.detach(), batch.label)
+
     def _accumulate(
-        self, examples: Sequence[Encoded], n_targets: int, weights: Sequence[float] | None
+        self,
+        examples: Sequence[Encoded],
+        n_targets: int,
+        weights: Sequence[float] | None,
+        of_tokens: _Losses | None = None,
     ) -> tuple[float, list[float]]:
         """Add gradients up, in as many passes as it takes; return the loss and every example's sum of it."""
-        model, config = self._model, self._config
+        model, losses_of = self._model, of_tokens or self._target_losses
         found: list[tuple[list[int], torch.Tensor]] = []
         for indices in model.chunks(examples, self._held):
             batch = model.batch([examples[i] for i in indices])
             half = model.dtype == torch.bfloat16
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=half):
-                losses = model.target_losses(self._module, batch, label_smoothing=config.label_smoothing)
+                losses, of_method = losses_of(batch)
                 loss = losses.sum() / n_targets
                 objective = loss
-                if weights is not None:
-                    factors = torch.tensor([weights[i] for i in indices], device=losses.device)
-                    objective = (losses * factors[batch.example]).sum() / n_targets
+                if weights is not None or of_method is not None:
+                    learned = losses if of_method is None else losses * of_method
+                    if weights is not None:
+                        factors = torch.tensor([weights[i] for i in indices], device=losses.device)
+                        learned = learned * factors[batch.example]
+                    objective = learned.sum() / n_targets
             objective.backward()  # type: ignore[no-untyped-call]
             of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
             found.append((indices, torch.cat([loss.detach()[None].to(of_example.dtype), of_example])))

@@ -63,8 +63,9 @@ class TrainingConfig(Config):
     balancing: Annotated[Balancing, BALANCING] = NoBalancing()
     """How the tasks of a step share it: {name: none}, {name: pcgrad} or {name: dwa}."""
     replay: ReplayConfig | None = None
-    """{text: {source: files, path: ...}, ratio: 0.25, seq_len: 128}: plain text mixed in, as in pretraining;
-    null for none. A stage that trains only a soft prompt, which stands before inputs of tasks, has none."""
+    """{text: {source: files, path: ...}, ratio: 0.25, seq_len: 128}: plain text mixed in, as in pretraining,
+    or {tasks: "*", ratio: 0.25} examples of the tasks that are only asked in context; null for none. A stage
+    that trains only a soft prompt, which stands before inputs of tasks, has none."""
     pass_tokens: PositiveInt | None = None
     """About how many tokens one backward pass holds; larger batches are taken in parts, with the same result
     up to rounding. By default 384 on a CPU (for a small memory) and 16,384 on an accelerator."""
@@ -95,7 +96,8 @@ class TrainingConfig(Config):
             Folder that relative paths of the text start from.
         """
         plain = self.plain()
-        return plain if self.replay is None else {**plain, "text": self.replay.text.fingerprint(base)}
+        text = None if self.replay is None else self.replay.fingerprint(base)
+        return plain if text is None else {**plain, "text": text}
 
     @property
     def is_plain(self) -> bool:

@@ -6,13 +6,14 @@ from functools import cached_property
 from itertools import count, islice, repeat
 from pathlib import Path
 
+from cotune._config import did_you_mean
 from cotune.answering import encode_example, format_notes, left_out
 from cotune.exceptions import InputError
 from cotune.models import Encoded, Encoder
 from cotune.tasks import SPLITS, Example, Task, draw_demonstrations
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
-from cotune.training.replay import ReplayConfig, TextWindows
+from cotune.training.replay import OtherExamples, ReplayConfig, TextWindows
 
 
 class EncodedTasks:
@@ -28,6 +29,8 @@ class EncodedTasks:
         Solved examples before every input: for training fresh ones every time, else the same every time.
     base : Path
         Folder that relative paths of text to replay start from.
+    others : sequence of Task
+        Tasks that nothing is tuned on and whose training splits may stand beside; a task tuned on is none.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class EncodedTasks:
         *,
         demonstrations: int = 0,
         base: Path = Path(),
+        others: Sequence[Task] = (),
     ) -> None:
         self.tasks = {task.name: task for task in tasks}
+        self._others = {task.name: task for task in others if task.name not in self.tasks}
         self._load = load
         self._demonstrations = demonstrations
         self._base = base
-        self._windows: dict[str, TextWindows] = {}
+        self._windows: dict[str, TextWindows | OtherExamples] = {}
         self._encoded: dict[tuple[str, str], list[tuple[Example, Encoded]]] = {}
         self._lengths: dict[tuple[str, str], float] = {}
 
@@ -175,24 +180,51 @@ class EncodedTasks:
         if replay is None:
             yield from repeat([])
             return
-        if context is not None and replay.seq_len > context:
+        if replay.text is not None and context is not None and replay.seq_len > context:
             raise InputError(
                 f"The seq_len of the replayed text must be at most the model's context of {context}, got "
                 f"{replay.seq_len}."
             )
         shown = replay.windows_until(start, training.batch_size)
-        windows = self.windows(replay).since(shown, seed)
+        source = self.windows(replay)
+        if isinstance(source, OtherExamples) and context is not None and source.longest > context:
+            raise InputError(
+                f"An example of another task behind {replay.shots} demonstrations takes {source.longest} "
+                f"tokens, more than the model's context of {context}; lower shots."
+            )
+        windows = source.since(shown, seed)
         for step in count(start + 1):
             due = replay.windows_until(step, training.batch_size) - shown
             shown += due
             yield list(islice(windows, due))
 
-    def windows(self, replay: ReplayConfig) -> TextWindows:
-        """Return text to replay as the model reads it, read and encoded once."""
+    def windows(self, replay: ReplayConfig) -> TextWindows | OtherExamples:
+        """Return text or examples to replay as the model reads them, read and encoded once.
+
+        Raises
+        ------
+        InputError
+            If there is no such text, or no such other task.
+        """
         key = replay.model_dump_json(exclude={"ratio", "weight"})
         if key not in self._windows:
-            self._windows[key] = TextWindows(replay.text.documents(self._base), self.encoder, replay)
+            self._windows[key] = self._read(replay)
         return self._windows[key]
+
+    def _read(self, replay: ReplayConfig) -> TextWindows | OtherExamples:
+        if replay.text is not None:
+            return TextWindows(replay.text.documents(self._base), self.encoder, replay)
+        chosen: dict[str, Task] = {}
+        for pattern in replay.tasks or ():
+            fitting = {name: task for name, task in self._others.items() if fnmatchcase(name, pattern)}
+            if not fitting:
+                there = f"; there are: {', '.join(self._others)}" if self._others else "; there is none"
+                raise InputError(
+                    f"No task beside those tuned on is named {pattern!r}{did_you_mean(pattern, self._others)}, "
+                    f"whose training examples were to stand beside the others{there}."
+                )
+            chosen |= fitting
+        return OtherExamples(list(chosen.values()), self.encoder, replay.shots)
 
     def expected_replay_tokens(self, training: TrainingConfig, steps: int) -> float:
         """Tokens of the text that a run replays, by the mean length of its windows."""

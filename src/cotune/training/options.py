@@ -70,6 +70,33 @@ def idle_learning_rate(method: Method, learning_rate: float | None, key: str) ->
         yield f"{key} {_own([method], 'learning_rate')}, so it must be left out, got {learning_rate:g}."
 
 
+def of_targets(method: Method, training: TrainingConfig, place: str) -> Iterator[str]:
+    """Tell what a method or a recipe needs that only tuning on targets has: other tasks, chosen checkpoints.
+
+    Parameters
+    ----------
+    method : Method
+        What is trained.
+    training : TrainingConfig
+        The recipe.
+    place : str
+        What trains and has neither.
+    """
+    name = METHODS.name_of(method)
+    if method.chosen_by_validation:
+        yield (
+            f"method {name} is chosen by validation scores along its last stage, and {place} asks for none; "
+            "it is for studies of retention and cotune tune."
+        )
+    if method.beside is not None:
+        yield (
+            f"method {name} puts others beside the tasks tuned on, and {place} has training.replay for that; "
+            "it is for studies of retention and cotune tune."
+        )
+    if training.replay is not None and training.replay.tasks is not None:
+        yield f"training.replay.tasks are those that are only asked in context, and {place} has none; name a text."
+
+
 def idle_without_checkpoints(method: Method, place: str) -> Iterator[str]:
     """Tell an option of a method that sets checkpoints, where there are none."""
     every = [s.checkpoint_every for s in method.stages(1, TrainingConfig()) if s.checkpoint_every]

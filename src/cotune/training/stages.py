@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cotune.training._log import TrainingLog
     from cotune.training._lookout import Lookout
     from cotune.training._loop import TrainingRun
+    from cotune.training._mixing import MixingRun
 
 StageBatches: TypeAlias = Callable[[Attached, Stage], Iterator[TaskBatch]]
 """Gives the batches of a stage, at least as many as it has steps; drawn when they are asked for."""
@@ -71,6 +72,22 @@ def begin_stage(model: LanguageModel, attached: Attached, stage: Stage, span: Sp
     return TrainingRun(model, attached, stage.steps, stage.training, span)
 
 
+def stage_run(model: LanguageModel, attached: Attached, stage: Stage) -> TrainingRun | MixingRun:
+    """Do as :func:`begin_stage` for any stage; one that mixes weights begins with those of the base.
+
+    Raises
+    ------
+    InputError
+        If the recipe asks for what the model has not, or the weights cannot be mixed.
+    """
+    if not stage.mixes:
+        return begin_stage(model, attached, stage)
+    from cotune.training._mixing import MixingRun
+
+    attached.train_only(stage.trains)
+    return MixingRun(attached, stage)
+
+
 def train_stages(
     model: LanguageModel, attached: Attached, stages: Sequence[Stage], batches: StageBatches
 ) -> list[TrainingLog]:
@@ -83,7 +100,7 @@ def train_stages(
     """
     logs = []
     for stage in stages:
-        run = begin_stage(model, attached, stage)
+        run = stage_run(model, attached, stage)
         run.run(batches(attached, stage))
         logs.append(run.log)
     return logs

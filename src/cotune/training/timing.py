@@ -117,9 +117,9 @@ def measure_steps(
     held : callable
         Counts the tokens of a batch.
     """
-    from cotune.training.stages import begin_stage
+    from cotune.training.stages import stage_run
 
-    run = begin_stage(model, attached, replace(stage, steps=3))
+    run = stage_run(model, attached, replace(stage, steps=3))
     seconds: list[float] = []
     done: list[TaskBatch] = []
     few, more = batches(FEW), batches(min(MORE, max(stage.training.batch_size, FEW)))

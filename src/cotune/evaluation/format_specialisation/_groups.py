@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Literal
 
 from torch import nn
 
 from cotune.exceptions import InputError
-
-MODULE_GROUPS: Mapping[str, frozenset[str]] = {
-    "query": frozenset({"q", "query", "q_proj", "q_lin", "wq"}),
-    "key": frozenset({"k", "key", "k_proj", "k_lin", "wk"}),
-    "value": frozenset({"v", "value", "v_proj", "v_lin", "wv"}),
-    "query_key_value": frozenset({"c_attn", "query_key_value", "qkv_proj", "wqkv", "qkv", "attn_qkv"}),
-    "mlp": frozenset(
-        {
-            "mlp",
-            "densereludense",
-            "ffn",
-            "feed_forward",
-            "ff",
-            "fc1",
-            "fc2",
-            "block_sparse_moe",
-            "lin1",
-            "lin2",
-        }
-    ),
-}
-"""By group, what architectures call its modules (lower case); q, k, v in one matrix are their own group."""
+from cotune.models.module_names import MODULE_GROUPS
 
 _BLOCK = re.compile(r"^(?P<stack>.*?)\.(?P<index>\d+)\.(?P<inside>.+)$")
 _ADAPTER = re.compile(r"\b(lora_|prompt_encoder|ia3_)")

@@ -7,7 +7,13 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_v
 from cotune._config import Config
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
-from cotune.training.options import idle_in_stages, idle_on_one_task, idle_without_checkpoints, refuse
+from cotune.training.options import (
+    idle_in_stages,
+    idle_on_one_task,
+    idle_without_checkpoints,
+    of_targets,
+    refuse,
+)
 
 
 def _increasing(numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -51,6 +57,7 @@ class TransferConfig(Config):
                 "method.demonstrations must be 0, since a fine-tuning shows the solved examples of marking: "
                 f"exemplars, got {self.method.demonstrations}."
             )
+        refuse(of_targets(self.method, self.training, place))
         refuse(idle_on_one_task(self.training, place))
         refuse(idle_in_stages(self.training, [self.method]))
         refuse(idle_without_checkpoints(self.method, place))

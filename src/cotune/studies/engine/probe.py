@@ -31,7 +31,7 @@ RecipeT = TypeVar("RecipeT")
 
 @dataclass(frozen=True)
 class Tuning:
-    """A method with its stages on some tasks.
+    """A method with its stages on some tasks, and those whose examples it may put beside.
 
     What it comes to follows from the mean tokens of an example of these, without demonstrations.
     """
@@ -39,6 +39,7 @@ class Tuning:
     method: Method
     stages: Sequence[Stage]
     tasks: Sequence[Task]
+    others: Sequence[Task] = ()
 
     @property
     def steps(self) -> int:
@@ -56,7 +57,9 @@ class Tuning:
 
     def _by_stage(self, example: float) -> list[float]:
         held = example * (1 + self.method.demonstrations) + self.method.virtual_tokens
-        return [stage.steps * stage.training.batch_size * held for stage in self.stages]
+        return [
+            0.0 if stage.mixes else stage.steps * stage.training.batch_size * held for stage in self.stages
+        ]
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,13 @@ def time_method(
     """
     known = {} if known is None else known
     method, names = tuning.method, [task.name for task in tuning.tasks]
-    data = EncodedTasks(tuning.tasks, lambda: model.encoder, demonstrations=method.demonstrations, base=base)
+    data = EncodedTasks(
+        tuning.tasks,
+        lambda: model.encoder,
+        demonstrations=method.demonstrations,
+        base=base,
+        others=tuning.others,
+    )
     laws = []
     with method.attach(model, names) as attached:
         for stage in tuning.stages:
@@ -206,7 +215,10 @@ def _kind(method: Method, attached: Attached, stage: Stage) -> str:
     """Tell stages apart whose steps take as long as one another."""
     trained = sorted(parameter.numel() for part in stage.trains for parameter in attached.parts[part])
     recipe = stage.training.model_dump_json(exclude={"learning_rate", "schedule", "warmup", "max_loss"})
-    return f"{sum(trained)} in {len(trained)}, {method.virtual_tokens}, {method.demonstrations}, {recipe}"
+    how = ", ".join(("mixes",) if stage.mixes else attached.terms.names)
+    return (
+        f"{sum(trained)} in {len(trained)}, {method.virtual_tokens}, {method.demonstrations}, {how}, {recipe}"
+    )
 
 
 def _batches(

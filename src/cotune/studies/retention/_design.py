@@ -260,6 +260,7 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
             tuning=recipe.plain(),
             gradients=gradients if config.gradient_steps else None,
             **self._text,
+            **method.own_text(self.base),
             # What a stage begins with is what was chosen of the one before it.
             **chosen(stages),
         )
@@ -268,7 +269,8 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
     def _text(self) -> dict[str, str]:
         """The hash of the text replayed, where there is one."""
         replay = self.config.training.replay
-        return {} if replay is None else {"text": replay.text.fingerprint(self.base)}
+        text = None if replay is None else replay.fingerprint(self.base)
+        return {} if text is None else {"text": text}
 
     @cached_property
     def _questions(self) -> dict[str, Any]:

@@ -107,9 +107,11 @@ def _work(study: RetentionDesign, run: TuneRun, example: float) -> _Work:
         checkpoints = len(config.due(stage.steps, stage.checkpoint_every))
         on_targets += checkpoints
         # Before the first step on the weights the model is the pretrained one, which is measured once.
-        in_context += checkpoints if changed else checkpoints - 1 if changes_weights(stage.trains) else 0
+        # So it is before the first step of a stage that mixes.
+        if changed or changes_weights(stage.trains):
+            in_context += checkpoints - (not changed or bool(stage.mixes))
         changed |= changes_weights(stage.trains)
-    return _Work(Tuning(method, stages, study.targets), example, on_targets, in_context)
+    return _Work(Tuning(method, stages, study.targets, study.evaluation), example, on_targets, in_context)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:

@@ -70,8 +70,18 @@ class RetentionStudy(RetentionDesign):
             notes = merge_notes(notes, of_targets.check())
             for split in ("validation", "test"):
                 asked.append((self.targets, config.in_context.on_trained(split, demonstrations)))
+        self._check_beside()
         found = (check_in_context(tasks, how, encoder, seeds=(config.seed,)) for tasks, how in asked)
         return merge_notes(notes, *found)
+
+    def _check_beside(self) -> None:
+        """Check that there is what methods put beside the targets, so that no run finds out."""
+        config, encoder = self.config, self.encoder
+        data = EncodedTasks(self.targets, lambda: encoder, base=self.base, others=self.evaluation)
+        for arm in config.methods:
+            for stage in arm.method.stages(config.steps, config.training, config.targets):
+                if stage.training.replay is not None:
+                    data.windows(stage.training.replay)
 
     def _check_targets(self) -> None:
         """Check that the targets can be averaged and reached, and their labels randomised."""

@@ -136,6 +136,8 @@ class RunWatcher:
 
     def _changed(self, stage: Stage, step: int) -> bool:
         """Tell whether the weights can be others than the pretrained model's."""
+        if stage.mixes and step == 0:  # which begins with the weights of the base
+            return False
         before = self._stages[: [s.name for s in self._stages].index(stage.name)]
         return any(changes_weights(s.trains) for s in before) or (changes_weights(stage.trains) and step > 0)
 

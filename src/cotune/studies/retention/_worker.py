@@ -134,7 +134,12 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             },
             beginning=state / "beginning",
         )
-        options: dict[str, Any] = {"state": state / "tuning", "shared": self.stages, "base": self.base}
+        options: dict[str, Any] = {
+            "state": state / "tuning",
+            "shared": self.stages,
+            "base": self.base,
+            "others": self.evaluation,
+        }
         try:
             with tune(
                 self._model, method, self.targets, config, seed=run.seed, watch=watcher, **options
@@ -156,6 +161,6 @@ def _stage_key(run: TuneRun, config: TuningConfig, stages: Sequence[Stage], base
         "seed": run.seed,
         "checkpoints": [config.checkpoint_every, config.checkpoints],
         **chosen(stages),
-        "stages": [{**asdict(stage), "training": stage.training.content(base)} for stage in stages],
+        "stages": [stage.content(base) for stage in stages],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -311,7 +311,7 @@ class TransferDesign(ModelStudy[TransferStudyConfig, TransferStudyRun]):
             run,
             format=_FORMAT,
             model=self.model_fingerprint,
-            text=None if replay is None else replay.text.fingerprint(self.base),
+            text=None if replay is None else replay.fingerprint(self.base),
             fingerprints=[self._by_name[name].fingerprint for name in run.tasks],
             due=config.due,
             seen_examples=config.seen_examples,

@@ -16,7 +16,7 @@ from cotune.exceptions import InputError
 from cotune.studies.engine import ModelStudyConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import METHODS, Lora, Method
-from cotune.training.options import changed
+from cotune.training.options import changed, of_targets
 from cotune.training.schemes import SCHEMES
 
 
@@ -247,6 +247,9 @@ class TransferStudyConfig(ModelStudyConfig):
         twice = _repeated(labels)
         if twice is not None:
             raise InputError(f"{where}: schemes, arms: two arms are labelled '{twice}'; label one of them.")
+        for arm in self.compared:
+            for sentence in of_targets(arm.method, arm.training, "an instruction tuning"):
+                raise InputError(f"{where}: {sentence}")
         idle = next((arm for arm in self.compared if not _tunes_weights(arm)), None)
         if idle is not None:
             raise InputError(

@@ -36,7 +36,7 @@ def tuning_cost(
         Folder that relative paths of text to replay start from.
     """
     stages = config.method.stages(config.steps, config.training, [task.name for task in targets])
-    tuning = Tuning(config.method, stages, targets)
+    tuning = Tuning(config.method, stages, targets, others)
     laws, _ = time_method(model, tuning, base)
     training = tuning.seconds(laws, mean_length(targets, model.encoder))
     checkpoints = sum(len(config.due(stage.steps, stage.checkpoint_every)) for stage in stages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -210,6 +211,7 @@ class _Tuning:
             state=folder.state,
             progress=self._progress,
             base=self.base,
+            others=self.evaluation,
         ) as tuned:
             after = self._after(questions, tuned, before)
             change = self._change(questions, tuned, before, after, folder)
@@ -232,6 +234,7 @@ class _Tuning:
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
+            **self.config.method.own_text(self.base),
             **self._target_fingerprints,
             "evaluation": [scored_fingerprint(t, self.config.in_context) for t in self.evaluation],
         }
@@ -266,9 +269,9 @@ class _Tuning:
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""
         names = [task.name for task in self.targets]
-        data = EncodedTasks(self.targets, lambda: model.encoder, base=self.base)
+        data = EncodedTasks(self.targets, lambda: model.encoder, base=self.base, others=self.evaluation)
         with self.config.method.attach(model, names) as attached:
-            training = self.config.training
+            training = self._stages[-1].training
             next(data.batches(names, training, 0, prompt_ids=attached.prompt_ids, context=model.context))
 
     def _before(self, questions: TuneQuestions, folder: TuneFolder) -> TuneAnswers:
@@ -329,7 +332,7 @@ class _Tuning:
         return partial(self.events.advance, title)
 
     def _progress(self, stage: str, step: int, steps: int, loss: float) -> None:
-        self.events.advance(stage, step, steps, f"loss {loss:.3f}")
+        self.events.advance(stage, step, steps, "" if math.isnan(loss) else f"loss {loss:.3f}")
 
     def _result(
         self,

@@ -9,7 +9,13 @@ from cotune.models.config import ModelConfig
 from cotune.training.config import TrainingConfig
 from cotune.training.language_model._warm_start import WarmStart
 from cotune.training.methods import METHODS, Lora, Method
-from cotune.training.options import idle_in_stages, idle_learning_rate, idle_without_checkpoints, refuse
+from cotune.training.options import (
+    idle_in_stages,
+    idle_learning_rate,
+    idle_without_checkpoints,
+    of_targets,
+    refuse,
+)
 from cotune.training.stages import trains_side_by_side
 
 
@@ -45,6 +51,7 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     @model_validator(mode="after")
     def _options_act(self) -> LanguageModelSettings:
         refuse(idle_in_stages(self.training, [self.method]))
+        refuse(of_targets(self.method, self.training, "a run of a learner"))
         refuse(idle_without_checkpoints(self.method, "a run of a learner"))
         if self.warm_start is not None:
             rate = self.warm_start.learning_rate

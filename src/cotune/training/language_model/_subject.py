@@ -80,8 +80,9 @@ class Subject:
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks", "share"})
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
-        if self.config.training.replay is not None:
-            recipe["text"] = self.config.training.replay.text.fingerprint(self._base)
+        replay = self.config.training.replay
+        if replay is not None and (text := replay.fingerprint(self._base)) is not None:
+            recipe["text"] = text
         recipe["method"]["name"] = self.config.method.kind
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 

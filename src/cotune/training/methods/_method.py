@@ -4,21 +4,23 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from pydantic import NonNegativeInt
 
 from cotune._config import Config
 from cotune._repr import Brief
 from cotune.training.config import TrainingConfig
+from cotune.training.replay import ReplayConfig
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
-    from cotune.models import LanguageModel, SoftPrompts
+    from cotune.models import Encoded, LanguageModel, SoftPrompts
+    from cotune.models.batching import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Stage(Brief):
         The tasks it trains on; empty for all of the run.
     checkpoint_every : int or None
         Steps between checkpoints; None for those of the run.
+    mixes : tuple of float
+        Where there are any, a step of the stage trains nothing: it sets the parameters that far from those of
+        the base (0) towards what the stage before it came to (1).
     """
 
     name: str
@@ -47,6 +52,19 @@ class Stage(Brief):
     trains: tuple[str, ...]
     tasks: tuple[str, ...] = ()
     checkpoint_every: int | None = None
+    mixes: tuple[float, ...] = ()
+
+    def content(self, base: Path) -> dict[str, Any]:
+        """Return it as plain JSON types with a hash of the text replayed, to tell runs apart.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that relative paths of the text start from.
+        """
+        plain = {**asdict(self), "training": self.training.content(base)}
+        # The hashes of runs are older than mixes are.
+        return {name: value for name, value in plain.items() if name != "mixes" or value}
 
 
 def tasks_seen(stages: Sequence[Stage], name: str) -> frozenset[str]:
@@ -58,6 +76,34 @@ def tasks_seen(stages: Sequence[Stage], name: str) -> frozenset[str]:
     if not all(stage.tasks for stage in up_to):
         return frozenset()
     return frozenset(task for stage in up_to for task in stage.tasks)
+
+
+TokenFactors: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
+"""Of logits of shape (t, v) and the right tokens of shape (t,), a factor of each token's loss."""
+
+
+@dataclass(frozen=True)
+class Terms(Brief):
+    """What a method minimises in place of the likelihood of right answers; without any, that.
+
+    Parameters
+    ----------
+    token_factors : callable, optional
+        Gives factors of the losses of the targets' tokens; no gradient goes through them.
+    replay_losses : callable (module, batch), optional
+        Gives the loss of every target token of what is replayed, in place of its negative log-likelihood.
+    answers : callable (examples), optional
+        Gives what is replayed other targets.
+    """
+
+    token_factors: TokenFactors | None = None
+    replay_losses: Callable[[nn.Module, Batch], Tensor] | None = None
+    answers: Callable[[Sequence[Encoded]], Sequence[Encoded]] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms there are."""
+        return tuple(name for name, term in vars(self).items() if term is not None)
 
 
 @dataclass(frozen=True)
@@ -82,6 +128,14 @@ class Attached(Brief):
     aside : callable
         Takes off, in a context, what belongs to the targets alone and is no prompt: so other tasks meet the
         model.
+    as_base : callable, optional
+        Makes the module, in a context and without gradients, what the base was before anything was put on it;
+        no second copy of the model is held for it. None where a method cannot.
+    mix : callable (values, share), optional
+        Sets the weights that far (0 to 1) from the base's towards what they are at some values of the part
+        ``weights``. None where these weights are no linear function of what is trained.
+    terms : Terms
+        What is minimised.
     """
 
     module: nn.Module
@@ -91,6 +145,9 @@ class Attached(Brief):
     silent: Sequence[nn.Parameter] = ()
     weight_change: Callable[[], float] | None = None
     aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    as_base: Callable[[], AbstractContextManager[None]] | None = None
+    mix: Callable[[Sequence[Tensor], float], None] | None = None
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -183,6 +240,35 @@ class Method(Config):
     def suited(self, model: LanguageModel) -> Self:
         """Return the method with what nobody set and the model decides; by default as it is."""
         return self
+
+    chosen_by_validation: ClassVar[bool] = False
+    """Whether its last stage only makes candidates, of which validation examples choose: it cannot be trained
+    where nothing is asked along the way."""
+
+    @property
+    def beside(self) -> ReplayConfig | None:
+        """What of other tasks, or plain text, it puts beside the targets' examples of its own accord."""
+        return None
+
+    def own_text(self, base: Path) -> dict[str, str]:
+        """Return the hash of the text that it puts beside the targets, where it has any, for keys of runs.
+
+        Parameters
+        ----------
+        base : Path
+            Folder that relative paths of the text start from.
+        """
+        text = None if self.beside is None else self.beside.fingerprint(base)
+        return {} if text is None else {"text of the method": text}
+
+    @property
+    def tuned_by(self) -> Method:
+        """How the weights are tuned, where it does something about that; else itself."""
+        return self
+
+    def only(self, modules: Sequence[str]) -> Self:
+        """Return the method on the weights of modules of some names alone, where it can be put so."""
+        raise NotImplementedError
 
     above_alone: ClassVar[bool] = False
     """Whether it can be put on the upper layers of a model alone."""

@@ -8,30 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from cotune._files import file_names
-from cotune._registry import Registry
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._method import Attached, Method, Stage
-from cotune.training.methods.full import Full
-from cotune.training.methods.lora import Lora
+from cotune.training.methods._weights import WeightsMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
     from cotune.models import LanguageModel, SoftPrompts
-
-
-WEIGHTS: Registry[Method] = Registry(
-    Method,
-    key="name",
-    classes={
-        "full": Full,
-        "lora": Lora,
-    },
-)
-"""The names that the option ``weights`` of a method may have."""
 
 
 _STEP = 0.1
@@ -154,25 +141,8 @@ class PromptStageMethod(SoftPromptMethod):
         )
 
 
-class PromptedWeightsMethod(SoftPromptMethod):
+class PromptedWeightsMethod(SoftPromptMethod, WeightsMethod):
     """A method that tunes the weights with a soft prompt before the inputs."""
-
-    weights: Annotated[Method, WEIGHTS] = Full()
-    """How the weights are tuned: {name: full} or {name: lora, r: 8, ...}."""
-
-    @field_validator("weights")
-    @classmethod
-    def _demonstrations_are_the_methods(cls, weights: Method) -> Method:
-        if weights.demonstrations:
-            raise ValueError(
-                f"demonstrations belong beside weights, not in it, got {weights.demonstrations} there."
-            )
-        return weights
-
-    @property
-    def wants_trial(self) -> bool:
-        """Whether the way the weights are tuned is to be tried."""
-        return self.weights.wants_trial
 
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:

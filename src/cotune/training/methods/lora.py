@@ -17,9 +17,16 @@ from cotune.models import Encoded
 from cotune.training.methods._change import adapted_weights, relative_change
 from cotune.training.methods._method import Attached, Method
 from cotune.training.methods._peft_options import check_fit, check_options, rescaled, shares_passes
+from cotune.training.methods.full import in_evaluation
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from cotune.models import LanguageModel
+
+
+_SECOND = ("lora_B", "lora_embedding_B")
+"""What PEFT calls the second matrix of an update."""
 
 
 class Lora(Method):
@@ -77,6 +84,10 @@ class Lora(Method):
         of_encoder = {"exclude_modules": r"(.*\.)?encoder\..*"} if decoder else {}
         return self.model_validate({**self.model_dump(), **named, **of_encoder})
 
+    def only(self, modules: Sequence[str]) -> Self:
+        """Return the LoRA on the matrices of some modules; see :meth:`Method.only`."""
+        return self.model_copy(update={"target_modules": tuple(modules)})
+
     @contextmanager
     def attach(self, model: LanguageModel, tasks: Sequence[str] = ()) -> Iterator[Attached]:
         """Put a fresh LoRA on the base; leaving the context takes it off.
@@ -102,7 +113,19 @@ class Lora(Method):
                 biases = ((parameter.data, values) for parameter, values in before)
                 return relative_change(chain(adapted_weights(module), biases))
 
-            yield replace(self._attached(module), weight_change=change)
+            @contextmanager
+            def as_base() -> Iterator[None]:
+                tuned = [(parameter, parameter.data) for parameter, _ in before]
+                try:
+                    for parameter, values in before:
+                        parameter.data = values
+                    with without_adapter(module):
+                        yield
+                finally:
+                    for parameter, values in tuned:
+                        parameter.data = values
+
+            yield replace(self._attached(module), weight_change=change, as_base=as_base)
         finally:
             take_off(model, module)
             for parameter, values in before:
@@ -139,7 +162,15 @@ class Lora(Method):
         # While the matrices B are zero, the update does not depend on A.
         at_zero = self.options.get("init_lora_weights", True) in (True, "gaussian")
         silent = tuple(p for name, p in trained.items() if at_zero and ".lora_A." in name)
-        return Attached(module, {"weights": tuple(trained.values())}, write, silent=silent)
+
+        def mix(values: Sequence[Tensor], share: float) -> None:
+            # The update is a product: one of its two matrices takes the share.
+            with torch.no_grad():
+                for (name, parameter), value in zip(trained.items(), values, strict=True):
+                    parameter.copy_(value * share if name.split(".")[-2] in _SECOND else value)
+
+        linear = mix if shares_passes(self.options) else None
+        return Attached(module, {"weights": tuple(trained.values())}, write, silent=silent, mix=linear)
 
     def _check_targets(self, model: LanguageModel, module: Any) -> None:
         """Refuse a name that fits nothing, or nothing that is computed, while another one does."""
@@ -233,6 +264,21 @@ def called_adapters(model: LanguageModel, module: Any) -> set[str]:
         for hook in hooks:
             hook.remove()
     return called
+
+
+@contextmanager
+def without_adapter(module: Any) -> Iterator[None]:
+    """Let a model under an adapter of PEFT be the one below, for a while and without gradients."""
+    import torch
+
+    trained = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    with in_evaluation(module), torch.no_grad():
+        try:
+            with module.disable_adapter():
+                yield
+        finally:
+            for parameter, was in trained:  # PEFT lets an adapter be trained again
+                parameter.requires_grad_(was)
 
 
 def take_off(model: LanguageModel, module: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from pydantic import PositiveFloat, PositiveInt, field_validator
 from cotune.training.config import TrainingConfig
 from cotune.training.methods._method import Attached, Method, Stage
 from cotune.training.methods.full import Full
-from cotune.training.methods.lora import Lora
+from cotune.training.methods.lora import Lora, without_adapter
 
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
@@ -85,7 +85,6 @@ class LoraFirst(Method):
         """Put a fresh LoRA on the base, whose weights can be trained; leaving the context takes it off."""
         with Full().attach(model, tasks) as whole, self.lora.attach(model, tasks) as adapter:
             parts = {"lora": adapter.parts["weights"], "weights": whole.parts["weights"]}
-            module: Any = adapter.module
 
             def write(folder: Path) -> None:
                 for name in ("lora", "weights"):
@@ -94,18 +93,11 @@ class LoraFirst(Method):
                 _stand_on(folder / "lora", "../weights")
                 model.save_pretrained(folder / "weights", _without_adapter(model.base.state_dict()))
 
-            @contextmanager
-            def aside() -> Iterator[None]:
-                trained = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-                try:
-                    with module.disable_adapter():
-                        yield
-                finally:
-                    for parameter, was in trained:  # PEFT lets an adapter be trained again
-                        parameter.requires_grad_(was)
+            def aside() -> AbstractContextManager[None]:
+                return without_adapter(adapter.module)
 
             attached = Attached(
-                module, parts, write, silent=adapter.silent, weight_change=whole.weight_change, aside=aside
+                adapter.module, parts, write, silent=adapter.silent, weight_change=whole.weight_change, aside=aside
             )
             attached.train_only(("lora",))
             yield attached

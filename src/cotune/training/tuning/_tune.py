@@ -28,6 +28,7 @@ def tune(
     shared: Path | None = None,
     progress: OnProgress | None = None,
     base: Path = Path(),
+    others: Sequence[Task] = (),
 ) -> Iterator[Tuned]:
     """Run a method's stages on target tasks; inside the context the model is the tuned one.
 
@@ -60,6 +61,8 @@ def tune(
         Called after every step.
     base : Path
         Folder that relative paths of text to replay start from.
+    others : sequence of Task
+        Tasks that are only asked in context, whose training splits a method may put beside the targets.
 
     Yields
     ------
@@ -68,8 +71,8 @@ def tune(
     Raises
     ------
     InputError
-        If a task has no example to train on, or one does not fit the model under its soft prompt; if the
-        folder of the state is that of another run.
+        If a task has no example to train on, or one does not fit the model under its soft prompt; if there is
+        nothing of what is to stand beside the targets; if the folder of the state is that of another run.
     RunError
         If the loss or a score is not finite or the loss explodes; names the stage.
     """
@@ -78,6 +81,6 @@ def tune(
         raise InputError("There is no task to tune on; name at least one target.")
     torch.manual_seed(seed)
     with method.attach(model, [task.name for task in tasks]) as attached:
-        tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress, base)
+        tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress, base, others)
         tuner.run(state)
         yield tuner.tuned()

@@ -16,10 +16,11 @@ from cotune.models import LanguageModel
 from cotune.tasks import Task
 from cotune.training._log import TrainingLog
 from cotune.training._loop import TrainingRun
+from cotune.training._mixing import MixingRun
 from cotune.training.batches import TaskBatch
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.methods import Attached, Method, Stage
-from cotune.training.stages import begin_stage
+from cotune.training.stages import stage_run
 from cotune.training.tuning._config import TuningConfig
 from cotune.training.tuning._state import (
     StateFolder,
@@ -43,7 +44,7 @@ class Tuner:
 
     Parameters
     ----------
-    model, method, tasks, config, seed, watch, shared, progress, base
+    model, method, tasks, config, seed, watch, shared, progress, base, others
         As in :func:`tune`.
     attached : Attached
         The model with the method's fresh parameters on it.
@@ -59,6 +60,7 @@ class Tuner:
     shared: Path | None
     progress: OnProgress | None
     base: Path = Path()
+    others: Sequence[Task] = ()
     _checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
     _best: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _best_values: list[torch.Tensor] = field(default_factory=list, init=False)
@@ -71,7 +73,11 @@ class Tuner:
         self._stages = self.method.stages(self.config.steps, self.config.training, self._names)
         demonstrations = self.method.demonstrations
         self._data = EncodedTasks(
-            self.tasks, lambda: self.model.encoder, demonstrations=demonstrations, base=self.base
+            self.tasks,
+            lambda: self.model.encoder,
+            demonstrations=demonstrations,
+            base=self.base,
+            others=self.others,
         )
         facts = {
             "format": _FORMAT,
@@ -80,7 +86,7 @@ class Tuner:
             "seed": self.seed,
             "tasks": [task.fingerprint for task in self.tasks],
         }
-        plain = [self._plain(stage) for stage in self._stages]
+        plain = [stage.content(self.base) for stage in self._stages]
         done = [plain[: at + 1] for at in range(len(plain))]
         self._keys = [_digest({**facts, "stages": stages}) for stages in done]
 
@@ -116,7 +122,7 @@ class Tuner:
         stage = self._stages[index]
         if state is None and self._reuse(index):
             return
-        run = begin_stage(self.model, self.attached, stage)
+        run = stage_run(self.model, self.attached, stage)
         if state is None:
             # Every stage has its own stream, so that one that is reused changes nothing in the next.
             torch.manual_seed(_derive(self.seed, index))
@@ -137,7 +143,7 @@ class Tuner:
         self._logs[stage.name] = run.log
         self._share(index)
 
-    def _check_point(self, index: int, run: TrainingRun) -> None:
+    def _check_point(self, index: int, run: TrainingRun | MixingRun) -> None:
         """Measure the model as it is, keep it if it is the best so far, and write the state."""
         stage = self._stages[index]
         self.attached.module.eval()
@@ -155,7 +161,7 @@ class Tuner:
         if self._folder is not None:
             self._folder.save(self._state(index, run))
 
-    def _state(self, index: int, run: TrainingRun) -> dict[str, Any]:
+    def _state(self, index: int, run: TrainingRun | MixingRun) -> dict[str, Any]:
         best = self._best.get(self._stages[index].name)
         best_is_now = best is None or best.step == run.step
         return {
@@ -191,10 +197,16 @@ class Tuner:
         self._logs = {stage: TrainingLog.from_dict(log) for stage, log in record["logs"].items()}
         self._reused = list(record["reused"])
 
+    def _is_shared(self, index: int) -> bool:
+        """Whether other runs can take a stage over; of weights that are only mixed no other run has use."""
+        later = self._stages[index + 1 : index + 2]
+        return self.shared is not None and any(not stage.mixes for stage in later)
+
     def _share(self, index: int) -> None:
         """Keep what a stage gave for other runs; the parts that no stage has trained are fresh in each."""
-        if self.shared is None or index == len(self._stages) - 1:
+        if not self._is_shared(index):
             return
+        assert self.shared is not None
         folder = self.shared / self._keys[index]
         if not damage(folder):  # another process was here first, with the same
             return
@@ -204,8 +216,9 @@ class Tuner:
 
     def _reuse(self, index: int) -> bool:
         """Take a stage from another run that had it."""
-        if self.shared is None or index == len(self._stages) - 1:
+        if not self._is_shared(index):
             return False
+        assert self.shared is not None
         folder = self.shared / self._keys[index]
         if damage(folder):
             return False
@@ -225,9 +238,6 @@ class Tuner:
             context=self.model.context,
             start=start,
         )
-
-    def _plain(self, stage: Stage) -> dict[str, Any]:
-        return {**asdict(stage), "training": stage.training.content(self.base)}
 
     def _notes(self) -> Iterator[str]:
         if self.config.training.replay is not None:
