@@ -186,6 +186,11 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
         return chosen
 
     @cached_property
+    def others(self) -> tuple[Task, ...]:
+        """The tasks whose training examples methods may put beside those of the targets: all but these."""
+        return tuple(task for task in self.tasks if task.name not in self.config.targets)
+
+    @cached_property
     def types(self) -> dict[str, str]:
         """By evaluation task what it asks for.
 
@@ -260,10 +265,24 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
             tuning=recipe.plain(),
             gradients=gradients if config.gradient_steps else None,
             **self._text,
-            **method.own_text(self.base),
+            **self._beside(stages),
             # What a stage begins with is what was chosen of the one before it.
             **chosen(stages),
         )
+
+    def _beside(self, stages: Sequence[Stage]) -> dict[str, Any]:
+        """Hash what a method puts beside the targets, where the questions and the recipe do not."""
+        asked = {task.name for task in self.evaluation}
+        replays = {stage.training.replay for stage in stages} - {None}
+        texts = [r.fingerprint(self.base) for r in replays if r != self.config.training.replay]
+        tasks = {
+            task.name: task.fingerprint
+            for replay in replays
+            for task in self.others
+            if task.name not in asked and replay.fits(task.name)
+        }
+        own = {"texts": sorted(filter(None, texts)), "tasks": tasks}
+        return {"beside": own} if any(own.values()) else {}
 
     @cached_property
     def _text(self) -> dict[str, str]:

@@ -111,7 +111,7 @@ def _work(study: RetentionDesign, run: TuneRun, example: float) -> _Work:
         if changed or changes_weights(stage.trains):
             in_context += checkpoints - (not changed or bool(stage.mixes))
         changed |= changes_weights(stage.trains)
-    return _Work(Tuning(method, stages, study.targets, study.evaluation), example, on_targets, in_context)
+    return _Work(Tuning(method, stages, study.targets, study.others), example, on_targets, in_context)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:

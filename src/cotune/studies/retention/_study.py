@@ -77,7 +77,7 @@ class RetentionStudy(RetentionDesign):
     def _check_beside(self) -> None:
         """Check that there is what methods put beside the targets, so that no run finds out."""
         config, encoder = self.config, self.encoder
-        data = EncodedTasks(self.targets, lambda: encoder, base=self.base, others=self.evaluation)
+        data = EncodedTasks(self.targets, lambda: encoder, base=self.base, others=self.others)
         for arm in config.methods:
             for stage in arm.method.stages(config.steps, config.training, config.targets):
                 if stage.training.replay is not None:
@@ -110,6 +110,7 @@ class RetentionStudy(RetentionDesign):
             config=self.config,
             targets=self.targets,
             evaluation=self.evaluation,
+            others=self.others,
             base=self.base,
             states=self.states,
             stages=self.stages,

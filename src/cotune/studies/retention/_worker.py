@@ -35,8 +35,8 @@ class RetentionWorker(Worker[RetentionStudyRun]):
     ----------
     config : RetentionConfig
         The study's configuration.
-    targets, evaluation : tuple of Task
-        The tasks tuned on, and those only evaluated on.
+    targets, evaluation, others : tuple of Task
+        The tasks tuned on, those only evaluated on, and those whose training examples methods may put beside.
     base : Path
         Folder that a relative model path starts from.
     states : Path
@@ -48,6 +48,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
     config: RetentionConfig
     targets: tuple[Task, ...]
     evaluation: tuple[Task, ...]
+    others: tuple[Task, ...]
     base: Path
     states: Path
     stages: Path
@@ -138,7 +139,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
             "state": state / "tuning",
             "shared": self.stages,
             "base": self.base,
-            "others": self.evaluation,
+            "others": self.others,
         }
         try:
             with tune(

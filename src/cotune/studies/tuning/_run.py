@@ -234,11 +234,18 @@ class _Tuning:
                 "training": self.config.training.content(self.base),
             },
             "model": self._fingerprint,
-            **self.config.method.own_text(self.base),
+            **self._own_text,
             **self._target_fingerprints,
             "evaluation": [scored_fingerprint(t, self.config.in_context) for t in self.evaluation],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def _own_text(self) -> dict[str, str]:
+        """The hash of the text that the method puts beside the targets, where it has any."""
+        beside = self.config.method.beside
+        text = None if beside is None else beside.fingerprint(self.base)
+        return {} if text is None else {"text of the method": text}
 
     @property
     def _target_fingerprints(self) -> dict[str, Any]:

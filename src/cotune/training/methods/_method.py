@@ -250,17 +250,6 @@ class Method(Config):
         """What of other tasks, or plain text, it puts beside the targets' examples of its own accord."""
         return None
 
-    def own_text(self, base: Path) -> dict[str, str]:
-        """Return the hash of the text that it puts beside the targets, where it has any, for keys of runs.
-
-        Parameters
-        ----------
-        base : Path
-            Folder that relative paths of the text start from.
-        """
-        text = None if self.beside is None else self.beside.fingerprint(base)
-        return {} if text is None else {"text of the method": text}
-
     @property
     def tuned_by(self) -> Method:
         """How the weights are tuned, where it does something about that; else itself."""

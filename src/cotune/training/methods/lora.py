@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cotune.models import LanguageModel
 
 
-_SECOND = ("lora_B", "lora_embedding_B")
+_SECOND = frozenset({"lora_B", "lora_embedding_B"})
 """What PEFT calls the second matrix of an update."""
 
 
@@ -167,7 +167,7 @@ class Lora(Method):
             # The update is a product: one of its two matrices takes the share.
             with torch.no_grad():
                 for (name, parameter), value in zip(trained.items(), values, strict=True):
-                    parameter.copy_(value * share if name.split(".")[-2] in _SECOND else value)
+                    parameter.copy_(value * share if _SECOND & {*name.split(".")} else value)
 
         linear = mix if shares_passes(self.options) else None
         return Attached(module, {"weights": tuple(trained.values())}, write, silent=silent, mix=linear)

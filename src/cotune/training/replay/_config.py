@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -82,6 +83,10 @@ class ReplayConfig(Config):
         idle = (*_OF_TEXT, "text") if self.text is None else _OF_TASKS
         plain: dict[str, Any] = serialize(self)
         return {name: value for name, value in plain.items() if name not in idle}
+
+    def fits(self, task: str) -> bool:
+        """Tell whether examples of a task of this name are replayed."""
+        return any(fnmatchcase(task, pattern) for pattern in self.tasks or ())
 
     def windows_until(self, step: int, batch_size: int) -> int:
         """Return how many windows the first ``step`` steps of a run see."""
