@@ -108,12 +108,12 @@ class Likelihood:
         return score
 
 
-def test_mixing_goes_on_where_it_was_killed_and_never_chooses_the_base(
-    causal, make_task, tmp_path, weights
-):
+def test_mixing_goes_on_where_it_was_killed_and_never_chooses_the_base(causal, make_task, tmp_path, weights):
     method, task = WiseFt(weights=weights, alphas=(0.3, 0.6, 1.0)), make_task("copy")
     data = EncodedTasks([task], lambda: causal.encoder)
-    config = TuningConfig(steps=2, checkpoint_every=1, training=FAST.model_copy(update={"tasks_per_batch": 1}))
+    config = TuningConfig(
+        steps=2, checkpoint_every=1, training=FAST.model_copy(update={"tasks_per_batch": 1})
+    )
 
     def tuned(folder, stop_at=None):
         watch = Likelihood(causal, data, stop_at)
@@ -138,7 +138,9 @@ def test_mixing_goes_on_where_it_was_killed_and_never_chooses_the_base(
 def test_the_base_is_met_in_a_context_and_costs_no_copy(model, encode, weights):
     examples = encode(model, PAIRS)
     before = model.nll(model.base, examples)
-    with METHODS[weights["name"]](**{k: v for k, v in weights.items() if k != "name"}).attach(model) as attached:
+    with METHODS[weights["name"]](**{k: v for k, v in weights.items() if k != "name"}).attach(
+        model
+    ) as attached:
         train(model, attached, [examples] * 3, 3, FAST)
         after, trained = model.nll(attached.module, examples), values(attached)
         attached.module.train()
@@ -299,9 +301,10 @@ def test_where_values_are_one_matrix_with_keys_and_queries_it_is_refused(causal)
     ):
         pass
     assert str(refused.value).count(".") == 1
-    with pytest.raises(InputError, match=r"no module named 'v_proj' of method\.modules"), Full(
-        modules=("v_proj",)
-    ).attach(fused):
+    with (
+        pytest.raises(InputError, match=r"no module named 'v_proj' of method\.modules"),
+        Full(modules=("v_proj",)).attach(fused),
+    ):
         pass
     assert "modules" not in Full().plain(), "hashes of runs are older than it"
 

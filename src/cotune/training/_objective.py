@@ -160,9 +160,7 @@ class Objective:
         if self._terms.token_factors is None:
             return model.target_losses(self._module, batch, label_smoothing=smoothing), None
         logits = model.target_logits(self._module, batch).float()
-        losses = nn.functional.cross_entropy(
-            logits, batch.label, reduction="none", label_smoothing=smoothing
-        )
+        losses = nn.functional.cross_entropy(logits, batch.label, reduction="none", label_smoothing=smoothing)
         return losses, self._terms.token_factors(logits.detach(), batch.label)
 
     def _accumulate(

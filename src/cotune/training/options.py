@@ -94,7 +94,10 @@ def of_targets(method: Method, training: TrainingConfig, place: str) -> Iterator
             "it is for studies of retention and cotune tune."
         )
     if training.replay is not None and training.replay.tasks is not None:
-        yield f"training.replay.tasks are those that are only asked in context, and {place} has none; name a text."
+        yield (
+            f"training.replay.tasks are those that are only asked in context, and {place} has none; name a "
+            "text."
+        )
 
 
 def idle_without_checkpoints(method: Method, place: str) -> Iterator[str]:

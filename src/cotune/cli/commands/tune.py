@@ -39,11 +39,15 @@ def tune(
     model: Annotated[str, typer.Option(help="Folder of a transformers checkpoint, or a name on the hub.")],
     out: Annotated[Path, typer.Option(help="A new folder for what was trained.")],
     method: Annotated[
-        str, typer.Option(help="promot, lora, full, prompt, prefix, joint, random_prompt or lora_first.")
+        str,
+        typer.Option(
+            help="promot, lora, full, prompt, prefix, joint, random_prompt, lora_first, value_only, wise_ft, "
+            "dft, replay, kl_to_base or self_distillation; the last three need --set method.others."
+        ),
     ] = "promot",
     weights: Annotated[
         str | None,
-        typer.Option(help="How promot, joint and random_prompt tune the weights: full (default) or lora."),
+        typer.Option(help="How methods that leave it open tune the weights: full (default) or lora."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of the last stage; 1000.")] = None,
     learning_rate: Annotated[

@@ -273,7 +273,7 @@ class RetentionDesign(ModelStudy[RetentionConfig, RetentionStudyRun]):
     def _beside(self, stages: Sequence[Stage]) -> dict[str, Any]:
         """Hash what a method puts beside the targets, where the questions and the recipe do not."""
         asked = {task.name for task in self.evaluation}
-        replays = {stage.training.replay for stage in stages} - {None}
+        replays = {replay for stage in stages if (replay := stage.training.replay) is not None}
         texts = [r.fingerprint(self.base) for r in replays if r != self.config.training.replay]
         tasks = {
             task.name: task.fingerprint

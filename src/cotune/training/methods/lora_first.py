@@ -97,7 +97,12 @@ class LoraFirst(Method):
                 return without_adapter(adapter.module)
 
             attached = Attached(
-                adapter.module, parts, write, silent=adapter.silent, weight_change=whole.weight_change, aside=aside
+                adapter.module,
+                parts,
+                write,
+                silent=adapter.silent,
+                weight_change=whole.weight_change,
+                aside=aside,
             )
             attached.train_only(("lora",))
             yield attached

@@ -46,8 +46,8 @@ class ValueOnly(WeightsMethod):
         if not names:
             raise InputError(
                 "The method value_only does not fit the model: its architecture "
-                f"({model.base.config.model_type}) has no value projection of its own by a name that is "
-                "known, such as v_proj; where queries, keys and values are one matrix, tune with full or lora."
+                f"({model.base.config.model_type}) has no value projection of its own by a name that "
+                "is known, such as v_proj; where it is one matrix with queries and keys, use full or lora."
             )
         with self.weights.only(names).attach(model, tasks) as attached:
             yield attached

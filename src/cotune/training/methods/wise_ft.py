@@ -47,14 +47,12 @@ class WiseFt(WeightsMethod):
         options = weights.model_extra or {}
         if not shares_passes(options):
             raise ValueError(
-                f"a LoRA with {', '.join(options)} is no multiple of an update, so it cannot be mixed with the "
-                "base; leave that out or use {name: full}."
+                f"a LoRA with {', '.join(options)} is no multiple of an update, so it cannot be mixed with "
+                "the base; leave that out or use {name: full}."
             )
         return weights
 
     def stages(self, steps: int, training: TrainingConfig, tasks: Sequence[str] = ()) -> tuple[Stage, ...]:
         """Return the stage that tunes, and the one that mixes."""
-        mixing = Stage(
-            "mix", len(self.alphas), training, self.trains, checkpoint_every=1, mixes=self.alphas
-        )
+        mixing = Stage("mix", len(self.alphas), training, self.trains, checkpoint_every=1, mixes=self.alphas)
         return (*super().stages(steps, training, tasks), mixing)

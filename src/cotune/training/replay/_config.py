@@ -67,8 +67,8 @@ class ReplayConfig(Config):
     def _one_source(self) -> Self:
         if (self.text is None) == (self.tasks is None):
             raise ValueError(
-                "needs either text ({source: files, path: ...}) or tasks (names or patterns of those asked in "
-                f"context), got {'neither' if self.text is None else 'both'}."
+                "needs either text ({source: files, path: ...}) or tasks (names or patterns of those asked "
+                f"in context), got {'neither' if self.text is None else 'both'}."
             )
         idle = _OF_TEXT if self.text is None else _OF_TASKS
         written = next((name for name in idle if name in self.model_fields_set and name != "tasks"), None)

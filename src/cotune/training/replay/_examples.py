@@ -60,9 +60,7 @@ class OtherExamples:
             for at in range(done, len(order)):
                 task, example = self._pool[int(order[at])]
                 draw = (_ORDER, epoch * len(order) + at)
-                shown = draw_demonstrations(
-                    task, self._shots, seed=seed, draw=draw, exclude={example.input}
-                )
+                shown = draw_demonstrations(task, self._shots, seed=seed, draw=draw, exclude={example.input})
                 yield self._encoded(task, example, shown)
             epoch, done = epoch + 1, 0
 
