@@ -221,7 +221,8 @@ class EncodedTasks:
                 there = f"; there are: {', '.join(self._others)}" if self._others else "; there is none"
                 raise InputError(
                     f"No task beside those tuned on is named {pattern!r}"
-                    f"{did_you_mean(pattern, self._others)}, whose training examples were to stand beside the others{there}."
+                    f"{did_you_mean(pattern, self._others)}, whose training examples were to stand beside "
+                    f"the others{there}."
                 )
             chosen |= fitting
         return OtherExamples(list(chosen.values()), self.encoder, replay.shots)
