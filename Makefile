@@ -95,6 +95,11 @@ bench-chat: $(READY) | .cache/smollm2
 bench-promot: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/promot.py
 
+# Ways to keep in-context learning side by side, on the toy language: minutes; arena_study=benchmarks/arena_smollm2.yaml is of real text.
+arena_study ?= benchmarks/arena.yaml
+bench-arena: $(READY)
+	$(BIN)/python benchmarks/arena.py --study $(arena_study)
+
 # What instruction tuning does to transfer, on real text.
 bench-transfer: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/transfer.py

@@ -304,6 +304,9 @@ METHOD_OPTIONS = {
     "prompt_checkpoint_every": 1,
     "weights": LORA,
     "order": "sequence",
+    "modules": ["v_proj"],
+    "alphas": [0.5],
+    "others": {"text": TEXT, "seq_len": 16, "ratio": 0.5, "weight": 1e4},
 }
 """By option of a method another value than the default."""
 OF_METHODS = [
@@ -323,6 +326,10 @@ METHOD_PLACES = {
 }
 
 
+OF_TARGETS = ("kl_to_base", "replay", "self_distillation", "wise_ft")
+"""Methods that need what only tuning on targets has."""
+
+
 def test_every_option_of_a_method_is_tried():
     assert {option for _, option in OF_METHODS} == set(METHOD_OPTIONS)
 
@@ -333,6 +340,8 @@ def test_an_option_of_a_method_acts_or_is_refused(place, name, option, rooms):
     run, refused, same = METHOD_PLACES[place]
     fields = METHODS[name].model_fields
     usual = {"name": name, **{key: value for key, value in SHORT.items() if key in fields}}
+    if "others" in fields:
+        usual["others"] = {**METHOD_OPTIONS["others"], "ratio": 0.25}
     if name == "prefix":
         usual["prefix_length"] = 3
     value = METHOD_OPTIONS[option]
@@ -342,7 +351,13 @@ def test_an_option_of_a_method_acts_or_is_refused(place, name, option, rooms):
     assert getattr(METHODS[name](**{k: v for k, v in changed.items() if k != "name"}), option) != (
         fields[option].default
     )
-    if option in refused:
+    if name in OF_TARGETS:
+        with pytest.raises(InputError, match=rf"method {name} (is chosen by|puts others).* cotune tune"):
+            run(rooms, RECIPE, method=usual)
+        if place == "a fine-tuning":
+            return
+        run = cotune_tune
+    elif option in refused:
         with pytest.raises(InputError, match=rf"method\.{option} .*(must be left out|must be 0)"):
             run(rooms, RECIPE, method=changed)
         return
