@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with progress(as_json=False) as events:
         result = run_study(Study.load(options.study, folder), events)
     assert isinstance(result, RetentionResult)
-    took = f"{duration(time.perf_counter() - started)}, of this process {duration(time.process_time() - spent)}"
+    took = (
+        f"{duration(time.perf_counter() - started)}, of this process {duration(time.process_time() - spent)}"
+    )
     print(f"{took}, report: {result.report}\n")
     print("\n".join(result.sentences()))
     if result.findings is None:

@@ -286,6 +286,30 @@ def test_promot_compares_methods_at_equal_and_at_best_scores(bench, short, tmp_p
     assert [row[1] for row in costs.values()] == ["runs", "2", "2", "2"]
 
 
+def test_arena_sets_methods_side_by_side_and_tells_how_far_behind_each_is(bench, short, tmp_path):
+    others = {"others": {"tasks": "copy", "shots": 1}}
+    study = short(
+        "arena",
+        model=TOY_MODEL,
+        tasks=[toy("weighted"), toy("copy", "less", "max")],
+        evaluation=["less", "max"],
+        methods=[{"name": "dft"}, {"name": "kl_to_base", **others}, {"name": "wise_ft", "alphas": [0.5]}],
+        steps=2,
+        checkpoint_every=1,
+        training={"batch_size": 4},
+        in_context={"shots": [1], "max_examples": 4},
+        seeds=2,
+    )
+    printed = bench("arena", "--study", study, "--folder", tmp_path / "runs")
+    at_best = rows(printed[printed.index("### At each run's best checkpoint") :])[1:]
+    assert {row[0] for row in at_best} == {"dft", "kl_to_base", "wise_ft"}
+    assert [row[3].count("%") for row in at_best] == [2, 2, 2], "a share for each seed"
+    assert at_best[0][5] == ""
+    assert all(re.fullmatch(r"\d+ ± \d+", row[5]) for row in at_best[1:])
+    means = [float(row[4].split()[0]) for row in at_best]
+    assert means == sorted(means, reverse=True)
+
+
 def test_transfer_measures_schemes_and_replay_beside_the_paper(bench, short, tmp_path):
     text = tmp_path / "text.jsonl"
     write_lines(text, [{"premise": " ".join(map(str, [at % 16, 3, 7] * 6))} for at in range(40)])
