@@ -21,6 +21,10 @@ from cotune.studies import Study, run_study
 from cotune.studies.retention import RetentionResult
 
 STUDY = Path(__file__).with_suffix(".yaml")
+HEADER = (
+    *("method", "rate", "target, test", "kept, by seed", "mean", "behind the first"),
+    *("weights", "KL others", "labels"),
+)
 ORDERS: tuple[tuple[At, str], ...] = (
     ("equal", "At equal target score"),
     ("best", "At each run's best checkpoint by validation score"),
@@ -53,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def table(findings: RetentionFindings, at: At) -> Iterator[str]:
     """Yield the rows of the arena: the most kept first, with the margin to it, paired by seed."""
     kept = sorted((one for one in findings.kept if one.at == at and one.shares), key=lambda one: -one.mean)
-    yield "| method | rate | target, test | kept, by seed | mean | behind the first | weights | KL others | labels |"
-    yield f"|{'---|' * 9}"
+    yield f"| {' | '.join(HEADER)} |"
+    yield f"|{'---|' * len(HEADER)}"
     for one in kept:
         change = findings.changed_by(one.method, one.learning_rate, at)
-        shares = [one_.first_word for one_ in findings.label_shares if _same(one_, one)]
+        shares = [share.first_word for share in findings.label_shares if _same(share, one)]
         cells = [
             one.method,
             f"{one.learning_rate:g}",
@@ -71,7 +75,7 @@ def table(findings: RetentionFindings, at: At) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     never = [one for one in findings.kept if one.at == at and not one.shares]
     for one in never:
-        yield f"| {one.method} | {one.learning_rate:g} | never reached |{' |' * 6}"
+        yield f"| {one.method} | {one.learning_rate:g} | never reached |{' |' * (len(HEADER) - 3)}"
 
 
 def behind(first: Kept, other: Kept) -> str:
