@@ -232,3 +232,24 @@ def test_no_doctor_while_a_process_is_at_work_or_where_there_is_nothing(study, t
     shutil.rmtree(study.folder)
     with pytest.raises(InputError, match="no run of the study"):
         examine(study.path)
+
+
+def test_what_somebody_keeps_in_the_folder_is_left_alone(study):
+    own = {
+        "notes.json": "not JSON at all",
+        "vectors.npz": "a file without checksum",
+        "my adapter/adapter_config.json": "{}",
+        "my adapter/adapter_model.safetensors": "no weights",
+        "notebook/answers.json": "75.3",
+    }
+    for name, content in own.items():
+        file = study.folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+    told = Told()
+    run_study(study, told)
+    assert told.notes == []
+    found = examine(study.path, fix=True)
+    assert {name: (study.folder / name).read_text() for name in own} == own
+    assert {finding.path.name for finding in found.findings} == {name.split("/")[0] for name in own}
+    assert all(finding.what == "is not cotune's" for finding in found.findings)

@@ -154,7 +154,7 @@ def _of_study(study: Study[Any, Any], fix: bool) -> Iterator[Finding]:
     yield from _left_over(folder, fix)
     if home.store.exists():
         yield from _of_store(study, fix)
-    for fault in damaged(folder):
+    for fault in damaged(folder, study.owns):
         if fix:
             fault.take_away(folder, study.builds_upon(fault.unit))
         yield Finding(fault.path, f"is damaged, {fault.why}", f"{'taken away, ' * fix}{_AGAIN}", fix)
@@ -182,7 +182,7 @@ def _of_store(study: Study[Any, Any], fix: bool) -> Iterator[Finding]:
     path = study.home.store
     if is_older(path):
         if fix:
-            seal_all(study.folder)
+            seal_all(study.folder, study.owns)
         then = "it and all artefacts get them, as they are" if fix else "the next run gives them, as it is"
         yield Finding(path, "has no checksums: it is of an older version", then, fix)
     try:

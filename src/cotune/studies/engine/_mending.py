@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from cotune._files import remove_folder
 from cotune._repr import Brief
@@ -23,6 +24,8 @@ _KEPT = {"adapters", "models"}
 _SHARED = "shared"
 _OTHERS = {"tracked"}
 """What trackers write, which is theirs."""
+Owns: TypeAlias = Callable[[str], bool]
+"""Whether something in a folder is called as what cotune writes there."""
 _PLAIN = {"study.json", "groups.json", "results.json"}
 """Whose the folder is has a sentence of its own; the others are written anew by every run, and never read."""
 
@@ -56,14 +59,17 @@ class Fault(Brief):
                 forget_file(place)
 
 
-def damaged(folder: Path) -> list[Fault]:
-    """Return what of a study's folder, or of one beside a tuning's, is not what was written."""
-    return [Fault(path, why, _unit(folder, path)) for path, why in _faults(folder)]
+def damaged(folder: Path, owns: Owns = lambda name: True) -> list[Fault]:
+    """Return what of a study's folder, or of one beside a tuning's, is not what was written.
+
+    What lies in the folder under a name that cotune does not give, as ``owns`` tells, is somebody's own.
+    """
+    return [Fault(path, why, _unit(folder, path)) for path, why in _faults(folder, owns)]
 
 
-def seal_all(folder: Path) -> None:
-    """Give checksums to what has none yet, as it is."""
-    for path, why in list(_faults(folder)):
+def seal_all(folder: Path, owns: Owns) -> None:
+    """Give checksums to what of cotune's has none yet, as it is."""
+    for path, why in list(_faults(folder, owns)):
         if why.startswith(_NONE):
             seal(path) if path.is_dir() else seal_file(path)
 
@@ -71,11 +77,12 @@ def seal_all(folder: Path) -> None:
 _NONE = "it has no "
 
 
-def _faults(folder: Path) -> Iterator[tuple[Path, str]]:
+def _faults(folder: Path, owns: Owns) -> Iterator[tuple[Path, str]]:
     for name, folders, files in os.walk(folder):
         place = Path(name)
         if place == folder:
-            folders[:] = sorted(set(folders) - _OTHERS)
+            folders[:] = sorted(one for one in set(folders) - _OTHERS if owns(one))
+            files = [file for file in files if owns(file.removesuffix(".sha256"))]
         if SUMS in files or _HOLDS_ARTEFACT & set(files):
             folders.clear()
             why = damage(place)

@@ -259,7 +259,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
     ) -> Iterator[ExecutingRunner[RunT]]:
         """Open the store and the workers, of a folder that is held and mended."""
         if is_older(self.home.store):
-            seal_all(self.folder)
+            seal_all(self.folder, self.owns)
             events.note("What the study had done before had no checksums; it gets them as it is.")
         self._mend(events)
         with (
@@ -275,7 +275,7 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
 
     def _mend(self, events: Events) -> None:
         """Take away what is not what was written, first what may build upon it: it is done again."""
-        for fault in damaged(self.folder):
+        for fault in damaged(self.folder, self.owns):
             events.note(f"{fault.path} is damaged: {fault.why}; it is taken away and done again.")
             fault.take_away(self.folder, self.builds_upon(fault.unit))
 
