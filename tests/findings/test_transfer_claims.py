@@ -163,11 +163,11 @@ def test_the_best_scheme_is_named_where_the_next_is_beyond_the_margin():
     clear = scheme_runs(0.02)
     found = claim(clear, BEST)
     assert found.agreement == "agrees"
-    assert found.measured.count("proportional (less uniform, the next") == 2
+    assert found.measured.count("proportional, less uniform, the next, ") == 2
     close = scheme_runs(0.5, apart=0.01)
     found = claim(close, BEST)
     assert found.agreement == "undecided"
-    assert found.measured.count("undecided (") == 2
+    assert found.measured.count("undecided, ") == 2
     assert not any(one.decided for one in transfer_findings(close).leads)
 
 
@@ -265,8 +265,8 @@ def test_a_turn_of_the_gradients_is_found_and_noise_is_not_taken_for_one():
     (change,) = findings.conflict_changes
     assert change.direction.sign == -1
     assert change.noise.sign == 0
-    assert "direction falls" in change.sentence
-    assert "noise undecided" in change.sentence
+    assert "seeds), falls; magnitude" in change.sentence
+    assert change.sentence.endswith("seeds), undecided.")
     louder = with_gradients({0: (0.6, 0.5), 16: (0.6, 8.0)})
     (change,) = louder.conflict_changes
     assert change.noise.sign == 1
@@ -307,7 +307,7 @@ def test_markings_are_compared_with_a_margin():
     assert difference.level.sign == 1
     assert difference.change.sign == 1
     assert "exemplars is higher" in difference.sentence
-    assert "more under id" in difference.sentence
+    assert "exemplars keeps more" in difference.sentence
     first, other = findings.markings
     assert (first.marking, other.marking) == ("id", "exemplars")
     assert other.curve[0][2] == pytest.approx(1.2 * first.curve[0][2], abs=0.002)

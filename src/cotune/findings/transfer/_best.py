@@ -53,8 +53,8 @@ class Lead(Brief):
     def sentence(self) -> str:
         """Who is best by how much, or that it is undecided."""
         if self.decided:
-            return f"{self.arm} (less {self.runner_up}, the next: {self.effect.text})"
-        return f"undecided ({self.arm} less {self.runner_up}: {self.effect.text})"
+            return f"{self.arm}, less {self.runner_up}, the next, {self.effect.text}"
+        return f"undecided, {self.arm} less {self.runner_up} {self.effect.text}"
 
 
 def leads(data: TransferData) -> tuple[Lead, ...]:

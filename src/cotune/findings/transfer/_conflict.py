@@ -74,7 +74,7 @@ class ConflictChange(Brief):
     def sentence(self) -> str:
         """What turned, and what is undecided."""
         said = (
-            f"{quantity} {_moved(effect)} ({effect.text})"
+            f"{quantity} {effect.text}, {_moved(effect)}"
             for quantity, effect in zip(QUANTITIES, (self.direction, self.magnitude, self.noise), strict=True)
         )
         return f"{self.arm}, step {self.first:,} to {self.last:,}: {'; '.join(said)}."

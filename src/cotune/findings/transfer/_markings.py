@@ -59,11 +59,11 @@ class MarkingDifference(Brief):
     def sentence(self) -> str:
         """Which marking is higher, or that it is undecided."""
         higher = {1: f"{self.marking} is higher", -1: f"{self.first} is higher", 0: "undecided"}
-        changes = {1: f"more under {self.first}", -1: f"more under {self.marking}", 0: "undecided"}
+        changes = {1: f"{self.marking} keeps more", -1: f"{self.first} keeps more", 0: "undecided"}
         return (
             f"Marked by {self.marking} less by {self.first}: area under the transfer curve of the tuned "
-            f"models {self.level.text}, {higher[self.level.sign]}; what instruction tuning takes of it "
-            f"differs by {self.change.text}, {changes[self.change.sign]}."
+            f"models {self.level.text}, {higher[self.level.sign]}; its change by instruction tuning "
+            f"{self.change.text}, {changes[self.change.sign]}."
         )
 
 
