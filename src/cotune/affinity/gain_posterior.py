@@ -62,10 +62,6 @@ class _Task:
     subsets: Members
     mean: Array
     """Mean score of each distinct subset, shape (r,)."""
-    company: Array
-    """What company adds to the score by each of its effects, (laws, r, p)."""
-    total: Array
-    """What company adds to the score by mu, (laws, r)."""
     variance: Array
     """Of the mean score around company, (shares, r)."""
     middle: tuple[Array, Array, Array]
@@ -228,8 +224,6 @@ class GainPosterior:
             index,
             subsets,
             mean,
-            company,
-            total,
             variance,
             (y_mid, z_mid, x_mid),
             values,
@@ -284,7 +278,8 @@ class GainPosterior:
         y_mid, z_mid, x_mid = task.middle[0][share], task.middle[1][at], task.middle[2][at]
         along = task.along_mean[at] - mu * task.along_total[at]
         effects = task.vectors[at] @ (along / (task.values[at] + self._ridge[law, 0, signal]))
-        left = task.mean - y_mid - mu * (task.total[law] - x_mid) - (task.company[law] - z_mid) @ effects
+        (company,), (total,) = self._company(task.subsets, task.index, law)  # of all laws they take much memory
+        left = task.mean - y_mid - mu * (total - x_mid) - (company - z_mid) @ effects
         deviation = np.sqrt(task.variance[share] * self._scale[task.index, law, share, signal])
         return np.asarray(left / deviation)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Container
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,12 @@ def cover_pairs(n: int, size: int, m: int | None = None, seed: int = 0) -> NDArr
         If ``size`` is not between 2 and n, ``m`` subsets do not suffice to cover every pair, or there are not
         so many subsets.
     """
+    return _covering(n, size, m, seed).copy()
+
+
+@lru_cache(maxsize=8)
+def _covering(n: int, size: int, m: int | None, seed: int) -> NDArray[np.int64]:
+    """Return the design, made once: a command asks for it again whenever it looks at its runs."""
     if not 2 <= size <= n:
         raise InputError(f"The subset size must be between 2 and the number of tasks {n}, got {size}.")
     possible = math.comb(n, size)
@@ -135,20 +142,27 @@ def _next_subset(
 
 def grow_subset(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Grow one subset from a least-met pair, each time by the task that has met the chosen ones least."""
-    n = len(met)
     lowest = met.min()
-    pairs = np.argwhere(np.triu(met == lowest, 1))
-    subset = [int(task) for task in pairs[rng.integers(len(pairs))]]
-    # A meeting repeated more often weighs more, so that one pair never runs ahead of the rest.
-    cost = 2.0 ** np.minimum(met - lowest, 30)
-    load = cost[:, subset].sum(1)
+    first, second = np.nonzero(met == lowest)
+    once = np.flatnonzero(first < second)
+    pair = once[rng.integers(len(once))]
+    subset = [int(first[pair]), int(second[pair])]
+    free = np.ones(len(met), dtype=bool)
+    free[subset] = False
+
+    def cost(task: int) -> NDArray[np.float64]:
+        # A meeting repeated more often weighs more, so that one pair never runs ahead of the rest.
+        return np.asarray(2.0 ** np.minimum(met[:, task] - lowest, 30))
+
+    load = cost(subset[0]) + cost(subset[1])
     while len(subset) < size:
-        candidates = np.setdiff1d(np.arange(n), subset)
+        candidates = np.flatnonzero(free)
         weight = load[candidates]
         best = candidates[weight <= weight.min() + 1e-9]
         task = int(rng.choice(best))
         subset.append(task)
-        load = load + cost[:, task]
+        free[task] = False
+        load = load + cost(task)
     return tuple(sorted(subset))
 
 
