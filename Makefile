@@ -108,6 +108,11 @@ bench-transfer: $(READY) | .cache/smollm2
 gpu-check: $(READY)
 	$(BIN)/python benchmarks/gpu_check.py $(gpu_check)
 
+# What looking at a study with 10,000 runs takes: status, report, memory. Two minutes of one core.
+.PHONY: bench-store
+bench-store: $(READY)
+	$(BIN)/python benchmarks/store.py
+
 # Kills, damage, full disks, strangers, counted; not yet run at all of its counts. chaos_parts="kills damage" picks some.
 chaos: $(READY)
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos $(chaos_parts)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def _digest(path: Path) -> str:
         timed = {at for at, name in enumerate(rows[0]) if "seconds" in name}
         content = repr([[c for at, c in enumerate(row) if at not in timed] for row in rows]).encode()
     elif path.suffix == ".json":
-        content = repr(_timeless(json.loads(content))).encode()
+        with suppress(ValueError):  # one that was damaged, of a command that refused it
+            content = repr(_timeless(json.loads(content))).encode()
     return hashlib.sha256(content).hexdigest()
 
 

@@ -448,6 +448,15 @@ def test_figure_8_sets_predictors_side_by_side(bench, short, tmp_path):
     assert "lookahead" in out.read_text()
 
 
+def test_looking_at_a_study_takes_less_the_second_time(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("cotune.studies.engine._study.MANY", 1)
+    printed = bench("store", "--here", "--tasks", 6, "--runs", 42, "--folder", tmp_path)
+    whats = ["run", "nothing but starting", "status", "status again", "report"]
+    assert [line[:22].strip() for line in printed.splitlines()] == whats
+    assert (tmp_path / "study" / "shared" / "status.json").is_file()
+    assert (tmp_path / "study" / "report.html").is_file()
+
+
 def test_adaptive_study_finds_the_planted_groups(short):
     study = Study.load(short("adaptive_thousand", learner={"tasks": 40, "groups": 4}))
     result = run_study(study)

@@ -278,7 +278,8 @@ class GainPosterior:
         y_mid, z_mid, x_mid = task.middle[0][share], task.middle[1][at], task.middle[2][at]
         along = task.along_mean[at] - mu * task.along_total[at]
         effects = task.vectors[at] @ (along / (task.values[at] + self._ridge[law, 0, signal]))
-        (company,), (total,) = self._company(task.subsets, task.index, law)  # of all laws they take much memory
+        # Those of all laws take much memory, and are not kept.
+        (company,), (total,) = self._company(task.subsets, task.index, law)
         left = task.mean - y_mid - mu * (total - x_mid) - (company - z_mid) @ effects
         deviation = np.sqrt(task.variance[share] * self._scale[task.index, law, share, signal])
         return np.asarray(left / deviation)

@@ -44,6 +44,26 @@ class HeldOut(Brief):
     error: dict[int, float]
 
 
+@dataclass(frozen=True)
+class Prediction(Brief):
+    """What a :class:`PredictedGain` came to, without what it was fitted to.
+
+    Parameters
+    ----------
+    chosen_, fell_back_, explained_, tested_sizes_, held_out_
+        As there.
+    words : dict of str to str
+        By a predictor's name what it is, in words.
+    """
+
+    chosen_: str
+    fell_back_: bool
+    explained_: float
+    tested_sizes_: tuple[int, ...]
+    held_out_: tuple[HeldOut, ...]
+    words: dict[str, str]
+
+
 class PredictedGain:
     """Gains of tasks in any group, from runs of some.
 
@@ -123,9 +143,13 @@ class PredictedGain:
         """The predictor chosen, fitted to all runs."""
         return self._fitted[self.chosen_]
 
-    def words_of(self, name: str) -> str:
-        """Say in words what a predictor of this name is."""
-        return self._fitted[name].words
+    @property
+    def result(self) -> Prediction:
+        """All that is to be known of it when groups are chosen."""
+        words = {name: fitted.words for name, fitted in self._fitted.items()}
+        return Prediction(
+            self.chosen_, self.fell_back_, self.explained_, self.tested_sizes_, self.held_out_, words
+        )
 
     def predict(self, membership: Members, *, believe_runs: bool = True) -> Array:
         """Return gains of the tasks of each subset, shape (q, n), NaN elsewhere.

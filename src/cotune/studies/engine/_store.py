@@ -144,6 +144,15 @@ class RunStore:
                 else:
                     self.damaged.add(str(row[0]))
 
+    def contents(self) -> Iterator[str]:
+        """Yield what stands for each row in the order of their keys: its key and checksum, if it is whole."""
+        with self._refusals():
+            for _, row, noted in self._rows(where="ORDER BY key"):
+                if self._whole(row, noted):
+                    yield f"{row[0]} {noted if self._checked else checksum(row)}\n"
+                else:
+                    self.damaged.add(str(row[0]))
+
     def __len__(self) -> int:
         """Count the records."""
         with self._refusals():

@@ -26,6 +26,7 @@ from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._devices import device_bytes, said_of_memory, visible_devices
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
+from cotune.studies.engine._kept_status import MANY, KeptStatus
 from cotune.studies.engine._mending import damaged, seal_all
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._prompting import Prompting
@@ -318,12 +319,31 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         """Look up what is done; see :func:`cotune.studies.study_status`."""
         self.home.require()
         with open_store(self.home.store, writable=False) as store:
-            runner = StoredRunner(self, store)
-            standing = self.standing(runner)
-            wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
-            found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
-            standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
+            decided_by = self.decides_status() if len(store) >= MANY else None
+            if decided_by is None:
+                return self._status(store)
+            kept = KeptStatus(self.shared, store, decided_by)
+            known = kept.read()
+            if known is not None and not store.damaged:
+                return replace(known, name=self.config.name, folder=str(self.folder))
+            found = self._status(store)
+            kept.keep(found)
+            return found
+
+    def _status(self, store: RunStore) -> Status:
+        runner = StoredRunner(self, store)
+        standing = self.standing(runner)
+        wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
+        found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
+        standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
         return Status.of(self.config.name, str(self.folder), standing, found)
+
+    def decides_status(self) -> dict[str, Any] | None:
+        """Return all that decides the status beside what is stored, as plain JSON types.
+
+        None, as by default, of a kind that tells it in a moment however many runs there are.
+        """
+        return None
 
     def plan(self, *, measure: bool = True, keep: bool = False) -> Plan:
         """Tell what the study still costs; see :func:`cotune.studies.plan_study`."""

@@ -11,6 +11,7 @@ from cotune.grouping import CertifiedGrouping, Prepared, prepare
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._grouping import choose_groups, group_tasks, other_groups
 from cotune.studies.grouping._groups import Groups, OtherGroups
+from cotune.studies.grouping._kept import Kept
 from cotune.studies.grouping._objective import Objective, settle_objective
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
 from cotune.studies.grouping.config import GroupingStudyConfig
@@ -70,6 +71,7 @@ def group_estimate(
     *,
     runs: NDArray[np.float64] | None = None,
     baselines: bool = True,
+    kept: Kept | None = None,
 ) -> Groups:
     """Group tasks by what the affinity stage of a study gave, or take the groups its estimator found.
 
@@ -85,6 +87,8 @@ def group_estimate(
         Scores of all its runs, see :func:`choose_groups`; None if it trained none.
     baselines : bool
         Whether other groupers are set beside.
+    kept : Kept, optional
+        Has what was worked out of the same runs before.
 
     Raises
     ------
@@ -105,6 +109,7 @@ def group_estimate(
             k_baselines=k,
             scores=estimate.scores,
             source=estimate.estimator,
+            kept=kept,
         )
 
     inside = None if runs is None else ~np.isnan(runs)
@@ -117,6 +122,7 @@ def group_estimate(
         by_density,
         predictors=estimate.gain_predictors,
         seed=config.seed,
+        kept=kept,
     )
 
 

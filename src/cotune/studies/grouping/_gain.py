@@ -19,6 +19,7 @@ from cotune.grouping.gain_partition import MOST_TASKS, all_groups
 if TYPE_CHECKING:
     from cotune.affinity import GainPosterior, PredictedGain, SizedEffects, TaskGains
     from cotune.affinity.gain_predictors import PredictorMaker
+    from cotune.affinity.predicted_gain import Prediction
 
 LEVEL = 0.9
 """Probability that intervals of gains are made for."""
@@ -48,8 +49,11 @@ class GainGroups(Brief):
         Whether every partition was compared.
     undecided : bool
         Whether the runs tell nothing of who should be with whom, so that all together or each alone is taken.
-    prediction : PredictedGain
+    prediction : Prediction
         The predictor that was chosen, and how each did on held-out runs.
+    worth : ndarray of shape (2^n,) or SizedEffects
+        The weighted sum of gains that are predicted in a group: of every group by its bit mask where all
+        partitions were compared, else the effects that it follows from.
     gains : TaskGains
         The runs in units of the tasks.
     weights : ndarray of shape (n,)
@@ -64,14 +68,19 @@ class GainGroups(Brief):
     bound: float
     exact: bool
     undecided: bool
-    prediction: PredictedGain
+    prediction: Prediction
+    worth: Array | SizedEffects
     gains: TaskGains
     weights: Array
 
     def value_of(self, labels: Sequence[int]) -> float:
         """Predict the mean gain a task of another partition."""
         groups = _members(np.asarray(labels))
-        return float(_worth(self.prediction, groups, self.weights).sum() / self.weights.sum())
+        if isinstance(self.worth, np.ndarray):
+            worth = self.worth[groups @ (1 << np.arange(groups.shape[1]))]
+        else:
+            worth = _sum(self.worth.predict(groups), groups, self.weights)
+        return float(worth.sum() / self.weights.sum())
 
     @property
     def by_group(self) -> tuple[float, ...]:
@@ -130,7 +139,7 @@ def gain_groups(
     n = gains.inside.shape[1]
     w = _weights(weights, n)
     prediction = affinity.PredictedGain((*affinity.PREDICTORS, *predictors)).fit(gains)
-    labels, bound = _settle(prediction, n, n_clusters, w, seed)
+    labels, bound, worth = _settle(prediction, n, n_clusters, w, seed)
     posterior = affinity.GainPosterior(gains) if draws else None
     undecided = False
     if n_clusters is None and prediction.fell_back_:
@@ -156,7 +165,8 @@ def gain_groups(
         bound=max(bound / float(w.sum()), float(value @ share)),
         exact=_is_exact(n),
         undecided=undecided,
-        prediction=prediction,
+        prediction=prediction.result,
+        worth=worth,
         gains=gains,
         weights=w,
     )
@@ -205,7 +215,10 @@ def _asked(labels: NDArray[np.intp]) -> NDArray[np.bool_]:
 
 def _worth(prediction: PredictedGain, groups: NDArray[np.bool_], w: Array) -> Array:
     """Return the weighted sum of the gains that are predicted in each group, shape (q,)."""
-    gain = prediction.predict(groups, believe_runs=_is_exact(groups.shape[1]))
+    return _sum(prediction.predict(groups, believe_runs=_is_exact(groups.shape[1])), groups, w)
+
+
+def _sum(gain: Array, groups: NDArray[np.bool_], w: Array) -> Array:
     return np.asarray(np.where(groups, gain, 0.0) @ w)
 
 
@@ -218,13 +231,14 @@ def _weights(weights: ArrayLike | None, n: int) -> Array:
 
 def _settle(
     prediction: PredictedGain, n: int, k: int | None, w: Array, seed: int
-) -> tuple[NDArray[np.intp], float]:
-    """Return the best partition and its bound by the predictor that does best at its sizes."""
+) -> tuple[NDArray[np.intp], float, Array | SizedEffects]:
+    """Return the best partition, its bound and what groups are worth by the predictor best at its sizes."""
     seen: set[int] = set()
     stays = False
     searched: dict[str, NDArray[np.intp]] = {}
     while True:
-        found = _best(prediction, n, k, w, seed, searched)
+        worth = _worth(prediction, all_groups(n), w) if _is_exact(n) else _sized(prediction)
+        found = _best(prediction, worth, k, w, seed, searched)
         sizes = {int(s) for s in np.bincount(found)}
         if stays or sizes <= seen or len(seen) > ROUNDS:
             break
@@ -234,7 +248,7 @@ def _settle(
         stays = prediction.chosen_ == before  # yet how far runs are believed may be another: once more
     if k is None:
         found = _fewest(prediction, found, w)
-    return found, _bound(prediction, found, n, w)
+    return found, _bound(prediction, found, n, w), worth
 
 
 def _fewest(prediction: PredictedGain, labels: NDArray[np.intp], w: Array) -> NDArray[np.intp]:
@@ -270,19 +284,18 @@ def _fewest(prediction: PredictedGain, labels: NDArray[np.intp], w: Array) -> ND
 
 def _best(
     prediction: PredictedGain,
-    n: int,
+    worth: Array | SizedEffects,
     k: int | None,
     w: Array,
     seed: int,
     searched: dict[str, NDArray[np.intp]],
 ) -> NDArray[np.intp]:
     """Return the best partition; of many tasks what was searched before by the same predictor."""
-    if _is_exact(n):
-        return grouping.best_gain_partition(_worth(prediction, all_groups(n), w), k).labels
+    if isinstance(worth, np.ndarray):
+        return grouping.best_gain_partition(worth, k).labels
     if prediction.chosen_ not in searched:  # how far runs are believed does not matter there
-        form = _sized(prediction)
         searched[prediction.chosen_] = grouping.search_gain_partition(
-            form.effects, form.by_size, form.own, k, weights=w, random_state=seed
+            worth.effects, worth.by_size, worth.own, k, weights=w, random_state=seed
         ).labels
     return searched[prediction.chosen_]
 

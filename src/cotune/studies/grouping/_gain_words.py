@@ -33,7 +33,7 @@ def describe_units(tasks: Sequence[str], groups: GainGroups) -> list[str]:
         named = _named([tasks[i] for i in groups.gains.spread_tasks])
         lines.append(f"scores alone near 0: gains in standard deviations of all scores for {named}")
     tested = _sizes(prediction.tested_sizes_)
-    words = prediction.predictor.words
+    words = prediction.words[prediction.chosen_]
     if not prediction.tested_sizes_:
         lines.append(f"predicted by {words}; no run could be held out to test it")
     elif prediction.fell_back_:
@@ -109,7 +109,7 @@ def predicted_gains(
         predictors=tuple(
             TriedPredictor(
                 name=held.name,
-                words=prediction.words_of(held.name),
+                words=prediction.words[held.name],
                 errors=tuple(held.error[size] for size in prediction.tested_sizes_),
                 chosen=held.name == prediction.chosen_,
             )

@@ -21,7 +21,10 @@ from cotune.studies.grouping.grouping_config import GroupingConfig, RoundingConf
 
 if TYPE_CHECKING:
     from cotune.affinity.gain_predictors import PredictorMaker
+    from cotune.affinity.gain_units import GainUnit
     from cotune.grouping import Stability
+    from cotune.studies.grouping._gain import GainGroups
+    from cotune.studies.grouping._kept import Kept
 
 BEST = RoundingConfig()
 
@@ -127,6 +130,7 @@ def group_tasks(
     callback: Progress | None = None,
     k_callback: Callable[[int, float], object] | None = None,
     source: str = "affinity matrix",
+    kept: Kept | None = None,
 ) -> Groups:
     """Group tasks by their affinity.
 
@@ -157,6 +161,8 @@ def group_tasks(
         Called after every k tried, with k and the objective.
     source : str
         What the affinities are of.
+    kept : Kept, optional
+        Has what was worked out of the same runs before.
 
     Raises
     ------
@@ -180,16 +186,19 @@ def group_tasks(
     others = other_groups(prepared.matrix, k, seed) if baselines else ()
     stability = None
     if scores is not None and resamples:
-        stability = group_stability(
-            scores,
-            clustering.labels_,
-            scale=config.scale or scale,
-            resamples=resamples,
-            seed=seed,
-            partition=clustering.partition_,
-            rounding=config.rounding,
-            k=asked_for(clustering),
-        )
+        of_resamples: dict[str, Any] = {
+            "scale": config.scale or scale,
+            "resamples": resamples,
+            "seed": seed,
+            "partition": clustering.partition_,
+            "k": asked_for(clustering),
+        }
+
+        def judge() -> Stability | None:
+            return group_stability(scores, clustering.labels_, **of_resamples, rounding=config.rounding)
+
+        options = {**of_resamples, "rounding": config.rounding.model_dump(mode="json")}
+        stability = judge() if kept is None else kept.stability(scores, clustering.labels_, options, judge)
     return Groups(tasks, prepared, clustering, others, stability, source=source)
 
 
@@ -235,6 +244,7 @@ def choose_groups(
     *,
     predictors: Sequence[PredictorMaker] = (),
     seed: int = 0,
+    kept: Kept | None = None,
 ) -> Groups:
     """Group by predicted gain with the groups by density beside, or by density alone.
 
@@ -254,19 +264,33 @@ def choose_groups(
         What makes further predictors of gains, beside those that runs alone are enough for.
     seed : int
         Of resampling and random starts.
+    kept : Kept, optional
+        Has what was worked out of the same runs before.
     """
     if not chosen.by_gain:
         return replace(by_density(config, None), note=chosen.note)
     assert runs is not None  # or it could not have been chosen
-    gain = gain_groups(
-        ~np.isnan(runs),
-        runs,
-        n_clusters=None if config.n_clusters == "auto" else config.n_clusters,
-        weights=weights_of(config.weights, tasks),
-        unit=config.unit or "own_score",
-        predictors=predictors,
-        seed=seed,
-    )
+    scores, weights = runs, weights_of(config.weights, tasks)
+    unit: GainUnit = config.unit or "own_score"
+    k = None if config.n_clusters == "auto" else config.n_clusters
+
+    def by_gain() -> GainGroups:
+        return gain_groups(
+            ~np.isnan(scores),
+            scores,
+            n_clusters=k,
+            weights=weights,
+            unit=unit,
+            predictors=predictors,
+            seed=seed,
+        )
+
+    if kept is None or predictors:  # what else those know is not among the scores
+        gain = by_gain()
+    else:
+        worth = None if weights is None else np.asarray(weights).tolist()
+        options = {"n_clusters": k, "weights": worth, "unit": unit, "seed": seed}
+        gain = kept.gain_groups(scores, options, by_gain)
     # The density is only set beside, and a pair that never met must not keep the answer back.
     beside = by_density(config.model_copy(update={"missing": "complete"}), max(gain.labels) + 1)
     return replace(beside, gain=gain)

@@ -12,12 +12,13 @@ from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import Comparison
 from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunner, open_store
 from cotune.studies.grouping._cards import write_cards
-from cotune.studies.grouping._comparison import check_arms
+from cotune.studies.grouping._comparison import check_arms, shared_examples
 from cotune.studies.grouping._describe import describe_groups
 from cotune.studies.grouping._design import GroupingDesign, naming_proxy
 from cotune.studies.grouping._estimated import group_estimate, objective_of, trained_by
 from cotune.studies.grouping._gain import groups_of
 from cotune.studies.grouping._groups import Groups
+from cotune.studies.grouping._kept import Kept
 from cotune.studies.grouping._known import NOTHING, Known
 from cotune.studies.grouping._objective import weights_of
 from cotune.studies.grouping._plan import grouping_costs
@@ -32,7 +33,7 @@ from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping._settings import settings_of
 from cotune.studies.grouping._sweep import STAGE as SWEEP
 from cotune.studies.grouping._sweep import Swept, swept, variant, write_sweep
-from cotune.studies.grouping._until import Compared, compared
+from cotune.studies.grouping._until import Compared, compared, left_out
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, run_scores
@@ -162,6 +163,15 @@ class GroupingStudy(GroupingDesign):
             sentences, known = [*sentences, *told], {**known, **verdicts}
         return Standing(stages, known, sentences)
 
+    def decides_status(self) -> dict[str, Any]:
+        """Return what the keys of all runs depend on, and what the comparison asks of the data."""
+        learners = [
+            {"learner": learner.fingerprint, "tasks": {t: learner.task_fingerprint(t) for t in learner.tasks}}
+            for learner in self.learners
+        ]
+        shared = shared_examples(self.tasks)
+        return {"file": self.config.plain(), "learners": learners, "data": [left_out(self.tasks), shared]}
+
     def _compared(
         self, labels: Sequence[int], others: Mapping[str, Sequence[int]], runner: Runner[GroupingStudyRun]
     ) -> Compared | None:
@@ -177,6 +187,7 @@ class GroupingStudy(GroupingDesign):
         gathered: Gathered,
         found: Compared | None,
         groups: Groups | None = None,
+        kept: Kept | None = None,
     ) -> Swept:
         """Go through the settings of the sweep, where there is one."""
         if not self.config.sweep or gathered.estimate is None:
@@ -185,7 +196,8 @@ class GroupingStudy(GroupingDesign):
             bare = replace(gathered.estimate, scores=None)  # how stable they are does not matter here
             groups = self._groups(bare, gathered.records, baselines=False)
         scores, records = ([], {}) if found is None else (found.scores, found.records)
-        return swept(self, runner, gathered, groups, scores, records)
+        kept = kept or Kept(self.shared, writable=False)
+        return swept(self, runner, gathered, groups, scores, records, kept)
 
     def _partitions(
         self, estimate: Estimate, records: Mapping[GroupingStudyRun, RunRecord]
@@ -204,10 +216,11 @@ class GroupingStudy(GroupingDesign):
         records: Mapping[GroupingStudyRun, RunRecord],
         *,
         baselines: bool = True,
+        kept: Kept | None = None,
     ) -> Groups:
         names = tuple(self.learner.tasks)
-        runs = run_scores(names, records)
-        return group_estimate(names, estimate, self.config, runs=runs, baselines=baselines)
+        runs, kept = run_scores(names, records), kept or Kept(self.shared, writable=False)
+        return group_estimate(names, estimate, self.config, runs=runs, baselines=baselines, kept=kept)
 
     def follow(
         self, runner: Runner[GroupingStudyRun], notes: Mapping[str, tuple[str, ...]]
@@ -220,14 +233,16 @@ class GroupingStudy(GroupingDesign):
         if result.estimate is not None:
             names = tuple(self.learner.tasks)
             write_affinity(self.folder, names, result.estimate, result.affinity_records)
-            result.groups = self._groups(result.estimate, result.affinity_records)
+            kept = Kept(self.shared, writable=True)
+            result.groups = self._groups(result.estimate, result.affinity_records, kept=kept)
             write_groups(self.folder, result.groups)
             others = {other.name: other.labels for other in result.groups.others}
             found = self._compared(result.groups.labels, others, runner)
             if found is not None:
                 result.take(found)
                 write_cards(self, found)
-            result.sweep = self._swept(runner, gathered, found, result.groups).rows
+            result.sweep = self._swept(runner, gathered, found, result.groups, kept).rows
+            kept.tidy()
             write_sweep(self.folder, result.sweep)
         result.report = write_report_of(result)
         return result

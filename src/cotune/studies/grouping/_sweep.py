@@ -17,6 +17,7 @@ from cotune.studies.engine import Runner, RunRecord, cell, csv_text
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._estimated import group_estimate
 from cotune.studies.grouping._groups import Groups
+from cotune.studies.grouping._kept import Kept
 from cotune.studies.grouping._rounds import Gathered
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping._settings import Setting, settings_of
@@ -78,6 +79,7 @@ def swept(
     groups: Groups,
     scores: Sequence[ArmScore],
     compared: Records,
+    kept: Kept,
 ) -> Swept:
     """Go through the settings of a study's sweep.
 
@@ -95,6 +97,8 @@ def swept(
         Test scores of its comparison.
     compared : mapping of run to RunRecord
         Runs of its comparison.
+    kept : Kept
+        Has what was worked out of the same runs before.
     """
     sweep = _Sweep(study, runner, {**own.records, **compared})
     assert own.estimate is not None
@@ -106,7 +110,7 @@ def swept(
         gathered = sweep.gather(there) if setting.measures_otherwise else own
         if gathered.estimate is None:
             continue
-        found = _groups(there, gathered.estimate, gathered.records)
+        found = _groups(there, gathered.estimate, gathered.records, kept)
         rows_scores = sweep.compare(there, found)
         rows.append(_row(setting, found, len(gathered.records), len(sweep.wanted) - before))
         tested.append(rows_scores)
@@ -145,10 +149,11 @@ class _Sweep:
         self.known |= got
 
 
-def _groups(there: GroupingDesign, estimate: Estimate, records: Records) -> Groups:
+def _groups(there: GroupingDesign, estimate: Estimate, records: Records, kept: Kept) -> Groups:
     names = tuple(there.learner.tasks)
     estimate = replace(estimate, scores=None)  # how stable the groups are is judged of the file's own alone
-    return group_estimate(names, estimate, there.config, runs=run_scores(names, records), baselines=False)
+    runs = run_scores(names, records)
+    return group_estimate(names, estimate, there.config, runs=runs, baselines=False, kept=kept)
 
 
 def _row(setting: Setting | None, groups: Groups, affinity_runs: int, further_runs: int) -> SettingRow:
