@@ -11,27 +11,23 @@ import subprocess
 import sys
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import batched_lora
 import torch
 import train
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from cotune.findings.wording import size
 from cotune.lab.toy_language import TOY_CHECKPOINT
 from cotune.models import Encoded, LanguageModel
+from cotune.training._live import LiveBytes
 from cotune.training._loop import TrainingRun
-from cotune.training._objective import pass_tokens
 from cotune.training.config import TrainingConfig
-from cotune.training.memory_plan import plan_memory
+from cotune.training.memory_plan import Longest, plan_memory
 from cotune.training.methods import Lora
 
 ROOT = Path(__file__).parents[1]
@@ -157,38 +153,6 @@ def beside(setting: Setting) -> bool:
     return good
 
 
-class _Live(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive, which a processor does not tell by itself."""
-
-    def __init__(self, before: Sequence[torch.Tensor]) -> None:
-        super().__init__()
-        self._known: set[int] = set()
-        self.now = self.most = 0
-        for tensor in before:
-            self._see(tensor)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor):
-                self._see(leaf)
-        return result
-
-    def _see(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, held = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
-        self._known.add(key)
-        self.now += held
-        self.most = max(self.most, self.now)
-        weakref.finalize(storage, self._gone, key, held)
-
-    def _gone(self, key: int, held: int) -> None:
-        self._known.discard(key)
-        self.now -= held
-
-
 @contextmanager
 def peak(model: LanguageModel) -> Iterator[Callable[[], int]]:
     """Give what tells the bytes of tensors on the model's device at most within the block."""
@@ -196,7 +160,7 @@ def peak(model: LanguageModel) -> Iterator[Callable[[], int]]:
         torch.cuda.reset_peak_memory_stats()
         yield lambda: int(torch.cuda.max_memory_allocated())
         return
-    with _Live([*model.base.parameters(), *model.base.buffers()]) as live:
+    with LiveBytes([*model.base.parameters(), *model.base.buffers()]) as live:
         yield lambda: live.most
 
 
@@ -208,9 +172,8 @@ def memory(setting: Setting) -> bool:
         model = setting.load(precision)
         skeleton = LanguageModel.skeleton(setting.folder, model.encoder)
         drawn, config = setting.drawn(model), setting.recipe
-        held = min(pass_tokens(model.device.type, config), sum(map(len, drawn[0])))
         plan = plan_memory(
-            skeleton, METHOD, config, (), precision=precision, pass_tokens=held, example_tokens=setting.tokens
+            skeleton, METHOD, config, (), Longest.of(drawn[0]), precision=precision, device=setting.device
         )
         torch.manual_seed(0)
         with peak(model) as most, METHOD.attach(model) as attached:

@@ -1,32 +1,45 @@
 """What a training will take of a device's memory, counted before anything is loaded.
 
-Weights, adapters and optimiser are counted from shapes. Activations are what autograd keeps of a pass: the
-model runs once on shapes without numbers, and what it would keep is added up. Attention is laid out there in
-full, which kernels of devices are spared: the sum is a bound.
+Weights, adapters and optimiser are counted from shapes. Of a pass, the model does a longest one forward and
+backward on shapes without numbers, and the most that is alive at once is what it takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from cotune._repr import Brief
 from cotune.models.quantized import is_quantized
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
-    from cotune.models import LanguageModel
+    from cotune.models import Encoded, LanguageModel
+    from cotune.models.precision import Number
     from cotune.training.config import TrainingConfig
-    from cotune.training.methods import Attached, Method
+    from cotune.training.methods import Attached, Method, Stage
 
-_TARGETS = 5
-"""Of so many tokens one is taken to be a target, whose logits are kept."""
-_TRIED = 256
-"""Tokens of the pass on shapes, where the examples are not shorter."""
 _OF_WEIGHTS = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "nf4": 0.52}
 """Bytes of a weight of a linear map; those of 4 bits have a scale for every 64."""
+_MOST_ROWS = 64
+"""Examples of the pass on shapes; what more of them take is proportional."""
+
+
+class Longest(NamedTuple):
+    """Tokens of a long example."""
+
+    prompt: int
+    target: int
+
+    @classmethod
+    def of(cls, examples: Iterable[Encoded]) -> Longest:
+        """Return those of the longest of some examples."""
+        longest = max(examples, key=len)
+        return cls(len(longest.prompt), len(longest.target))
 
 
 @dataclass(frozen=True)
@@ -42,16 +55,20 @@ class MemoryPlan(Brief):
     optimiser : int
         What the optimiser keeps.
     activations : int
-        What a pass keeps until its gradient is known; 0 where that cannot be told from shapes.
+        What a longest pass takes at most, forward and backward; 0 where that is not counted, or cannot be
+        told from shapes.
     pass_tokens : int
         Tokens of that pass.
+    mapped : int
+        Of the weights, those that processes of one machine read from one file, so that it holds them once.
     """
 
     weights: int
     trained: int
     optimiser: int
-    activations: int
-    pass_tokens: int
+    activations: int = 0
+    pass_tokens: int = 0
+    mapped: int = 0
 
     @property
     def fixed(self) -> int:
@@ -63,18 +80,39 @@ class MemoryPlan(Brief):
         """Bytes in all."""
         return self.fixed + self.activations
 
+    def of(self, runs: int) -> int:
+        """Return the bytes of so many runs on one machine."""
+        return runs * (self.total - self.mapped) + self.mapped
+
+
+@runtime_checkable
+class MemoryLearner(Protocol):
+    """A learner that knows what a run takes of its device."""
+
+    def memory(self, *, passes: bool = True) -> MemoryPlan:
+        """Count what the largest run takes; loads no weights.
+
+        Parameters
+        ----------
+        passes : bool
+            Whether what passes take is counted as well.
+        """
+        ...
+
 
 def plan_memory(
     model: LanguageModel,
     method: Method,
     training: TrainingConfig,
     tasks: Sequence[str],
+    longest: Longest,
     *,
-    precision: str,
-    pass_tokens: int,
-    example_tokens: int,
+    precision: Number,
+    device: str,
+    copies: int = 1,
+    passes: bool = True,
 ) -> MemoryPlan:
-    """Count what a training takes.
+    """Count what a training takes in the stage that takes most.
 
     Parameters
     ----------
@@ -86,30 +124,43 @@ def plan_memory(
         The recipe.
     tasks : sequence of str
         What it is trained on.
+    longest : Longest
+        Tokens of a long example, without demonstrations and soft prompt.
     precision : {"fp32", "bf16", "int8", "nf4"}
-        Type of the weights; what computes in bfloat16 keeps half the bytes.
-    pass_tokens : int
-        Tokens of a pass.
-    example_tokens : int
-        Those of a long example.
+        Type of the weights.
+    device : str
+        Kind of device, which decides how many tokens a pass holds unless the recipe says so.
+    copies : int
+        Models that are trained side by side on the one base.
+    passes : bool
+        Whether to count what passes take, which runs the model on shapes.
     """
     weights = _weight_bytes(model.base, precision)
-    with method.attach(model, tasks) as attached:
-        sizes = [parameter.shape for parameter in attached.parameters]
-        each = _activation_bytes(model, attached, min(example_tokens, _TRIED))
-    numbers = sum(size.numel() for size in sizes)
+    mapped = weights if device == "cpu" and _is_mapped(model.base, precision) else 0
+    half = precision == "bf16" or (is_quantized(precision) and device == "cuda")
+    shown = longest.prompt * (1 + method.demonstrations)
+    long = Longest(max(longest.prompt, min(shown, model.encoder.max_prompt_tokens)), longest.target)
+    plans = []
+    # A sequence of tasks has stages that take as much as one another.
+    for stage in {stage.trains: stage for stage in method.stages(1, training, tasks)}.values():
+        with _in_type(model.base, half=half), method.attach(model, tasks) as attached:
+            attached.train_only(stage.trains)
+            every = sum(parameter.numel() for parameter in attached.parameters)
+            sizes = [parameter.shape for parameter in attached.trained]
+            found, tokens = (0, 0)
+            if passes:
+                found, tokens = _pass_bytes(model, attached, stage, long, device, copies)
+        trained = 4 * copies * (every + sum(size.numel() for size in sizes))
+        optimiser = 4 * copies * _kept(stage.training, sizes)
+        plans.append(MemoryPlan(weights, trained, optimiser, found, tokens, mapped))
+    return max(plans, key=lambda plan: plan.total)
+
+
+def _kept(training: TrainingConfig, sizes: Sequence[torch.Size]) -> int:
+    """Return the numbers that the optimiser keeps."""
     if training.optimizer == "adafactor":  # a row and a column for a matrix
-        kept = sum(sum(size) if len(size) > 1 else size.numel() for size in sizes)
-    else:
-        kept = 2 * numbers
-    narrow = 1.0 if precision == "fp32" else 0.5
-    activations = round(each * narrow * (1 + training_virtual(method, example_tokens)) * pass_tokens)
-    return MemoryPlan(weights, 8 * numbers, 4 * kept, activations, pass_tokens)
-
-
-def training_virtual(method: Method, example_tokens: int) -> float:
-    """Return the tokens of a soft prompt for each of an example's."""
-    return method.virtual_tokens / max(example_tokens, 1)
+        return sum(sum(size) if len(size) > 1 else size.numel() for size in sizes)
+    return 2 * sum(size.numel() for size in sizes)
 
 
 def _weight_bytes(base: nn.Module, precision: str) -> int:
@@ -128,42 +179,117 @@ def _weight_bytes(base: nn.Module, precision: str) -> int:
     return round(_OF_WEIGHTS[precision] * sum(linear.values()) + 4 * rest)
 
 
-def _activation_bytes(model: LanguageModel, attached: Attached, length: int) -> float:
-    """Return the bytes that autograd keeps for a token of a pass, in float32; 0 where shapes do not tell."""
+def _is_mapped(base: Any, precision: str) -> bool:
+    """Whether weights are as they lie in their file, whose pages all processes then share."""
+    stored = str(getattr(base.config, "dtype", None)).removeprefix("torch.")
+    return {"fp32": "float32", "bf16": "bfloat16"}.get(precision) == stored
+
+
+@contextmanager
+def _in_type(base: nn.Module, *, half: bool) -> Iterator[None]:
+    """Give the weights of a skeleton the type that they are computed in."""
     import torch
-    from torch.autograd.graph import saved_tensors_hooks
+
+    before = {parameter: parameter.data for parameter in base.parameters()}
+    try:
+        for parameter, data in before.items():
+            parameter.data = data.to(torch.bfloat16 if half else torch.float32)
+        yield
+    finally:
+        for parameter, data in before.items():
+            parameter.data = data
+
+
+def _pass_bytes(
+    model: LanguageModel, attached: Attached, stage: Stage, longest: Longest, device: str, copies: int
+) -> tuple[int, int]:
+    """Return the bytes that a pass of long examples takes (0 if shapes do not tell), and its tokens."""
+    from cotune.training._objective import pass_tokens
+
+    length = sum(longest)
+    if stage.training.replay is not None and stage.training.replay.seq_len > length:
+        length = stage.training.replay.seq_len
+        longest = Longest(1, length - 1)
+    if attached.prompts is not None:
+        length += len(attached.prompt_ids(next(iter(attached.prompts.parameters))))
+    held = max(min(pass_tokens(device, stage.training), stage.training.batch_size * copies * length), length)
+    rows = min(held // length, _MOST_ROWS)
+    try:
+        found = _alive(model, attached, longest, rows)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a model that asks its numbers
+        return 0, held
+    return round(found * held / (rows * length)), held
+
+
+def _alive(model: LanguageModel, attached: Attached, longest: Longest, rows: int) -> int:
+    import torch
 
     from cotune.models import Encoded
+    from cotune.training._live import LiveBytes
 
-    targets = max(length // _TARGETS, 1)
-    example = Encoded((0,) * max(length - targets, 1), (0,) * targets)
+    example = Encoded((0,) * longest.prompt, (0,) * longest.target)
     if attached.prompts is not None:
         example = example.under(attached.prompt_ids(next(iter(attached.prompts.parameters))))
-    batch = model.batch([example, example])
+    with model.one_example_a_row():
+        batch = model.batch([example] * rows)
     inputs = {key: value for key, value in batch.inputs.items() if key.endswith("input_ids")}
-    if not model.seq2seq:
-        # Any other mask is looked into for its values, which shapes have not.
-        rows, columns = inputs["input_ids"].shape
-        inputs["attention_mask"] = torch.zeros(rows, 1, columns, columns, device=model.device)
-    batch = replace(batch, inputs=inputs)
-    own = {id(parameter) for parameter in (*model.base.parameters(), *attached.parameters)}
-    kept: dict[int, torch.Tensor] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if id(tensor) not in own and storage._cdata not in weights:
-            kept[storage._cdata] = tensor
-        return tensor
-
-    weights = {p.untyped_storage()._cdata for p in (*model.base.parameters(), *attached.parameters)}
+    columns = inputs["input_ids"].shape[1]
+    # Any other mask is looked into for its values, which shapes have not.
+    seen = (rows, 1, 1, columns) if model.seq2seq else (rows, 1, columns, columns)
+    inputs["attention_mask"] = torch.zeros(seen, device=model.device)
+    there = [*model.base.parameters(), *model.base.buffers(), *attached.parameters]
     attached.module.train()
     try:
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = model.target_losses(attached.module, batch).sum()
-    except (RuntimeError, NotImplementedError, TypeError):  # an architecture that asks its numbers
-        return 0.0
+        with _fused_attention(), LiveBytes(there) as live:
+            before = live.now
+            losses = model.target_losses(attached.module, replace(batch, inputs=inputs))
+            losses.sum().backward()  # type: ignore[no-untyped-call]
     finally:
         attached.module.eval()
-    found = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    del loss
-    return found / (2 * length)
+        for parameter in attached.parameters:
+            parameter.grad = None
+    return int(live.most - before)
+
+
+@contextmanager
+def _fused_attention() -> Iterator[None]:
+    """Let attention keep what kernels of devices keep, which lay no matrix out; shapes alone would have one.
+
+    A bias that is trained has no such kernel.
+    """
+    import torch
+
+    plain = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        *args: Any,
+        **options: Any,
+    ) -> torch.Tensor:
+        if attn_mask is not None and attn_mask.requires_grad:
+            return plain(query, key, value, attn_mask, *args, **options)
+        out: torch.Tensor = _Attention.apply(query, key, value)  # type: ignore[no-untyped-call]
+        return out
+
+    class _Attention(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+            out = query.new_empty((*query.shape[:-1], value.shape[-1]))
+            sums = query.new_empty(query.shape[:-1], dtype=torch.float32)
+            ctx.save_for_backward(query, key, value, out, sums)
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            query, key, value, *_ = ctx.saved_tensors
+            return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+
+    functional: Any = torch.nn.functional
+    functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = plain

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from cotune.evaluation.transfer._config import TransferConfig
     from cotune.evaluation.transfer._curves import TransferCurve, area, relative_transfer, transfer_curve
     from cotune.evaluation.transfer._evaluate import Measured, Questions, TransferEvaluation, check_transfer
-    from cotune.evaluation.transfer._fine_tune import FineTuning, fine_tune
+    from cotune.evaluation.transfer._fine_tune import MOST_TOGETHER, FineTuning, fine_tune
     from cotune.evaluation.transfer._trials import MARKINGS, Trial, draw_trials, task_id
 
 _HOMES = {
     "MARKINGS": "_trials",
+    "MOST_TOGETHER": "_fine_tune",
     "FineTuning": "_fine_tune",
     "Measured": "_evaluate",
     "Questions": "_evaluate",
@@ -39,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "MARKINGS",
+    "MOST_TOGETHER",
     "FineTuning",
     "Measured",
     "Questions",

@@ -18,7 +18,7 @@ from cotune.training.stages import StagedRun, train_runs
 if TYPE_CHECKING:
     from cotune.models import LanguageModel
 
-_MOST = 16
+MOST_TOGETHER = 16
 """LoRAs in a pass: more of them save next to nothing more."""
 
 _Result = TypeVar("_Result")
@@ -99,5 +99,5 @@ def fine_tune(
         config.steps,
         config.training,
         then=lambda at, attached, logs: then(runs[at], attached),
-        most=_MOST,
+        most=MOST_TOGETHER,
     )

@@ -12,6 +12,7 @@ from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._executors import EXECUTORS, LocalConfig, RayConfig
 from cotune.studies.engine._folder import is_study_folder, locked, study_file_of
 from cotune.studies.engine._lacking import lacking, surplus_states
+from cotune.studies.engine._memory import Trained, check_memory, count_memory, shortage
 from cotune.studies.engine._mending import RUN_KEY, damaged, seal_all
 from cotune.studies.engine._model_study import ModelStudy, choose
 from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
@@ -62,6 +63,7 @@ __all__ = [
     "Study",
     "StudyConfig",
     "StudyResult",
+    "Trained",
     "UnderWay",
     "Usage",
     "Worker",
@@ -70,7 +72,9 @@ __all__ = [
     "artefact_lack",
     "artefact_record",
     "cell",
+    "check_memory",
     "choose",
+    "count_memory",
     "csv_text",
     "damaged",
     "is_older",
@@ -86,6 +90,7 @@ __all__ = [
     "salvage",
     "seal_all",
     "seen",
+    "shortage",
     "study_file_of",
     "surplus_states",
     "tell_notes",

@@ -13,11 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from cotune.exceptions import InputError
-from cotune.findings.wording import size
-from cotune.training.memory_plan import MemoryPlan
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_METAL = "mps"
+METAL = "mps"
+"""The name that Apple's GPU goes by."""
 _MOST_ON_A_GPU = 8
 """More runs than these side by side on one GPU wait for one another's kernels."""
 _SPARE = 0.9
@@ -42,7 +41,7 @@ class Assignment:
     @property
     def environment(self) -> dict[str, str]:
         """What has to be set before the worker loads anything; nothing where there is no GPU to choose."""
-        if not self.devices or self.devices == (_METAL,):
+        if not self.devices or self.devices == (METAL,):
             return {}
         return {VISIBLE: ",".join(self.devices)}
 
@@ -58,7 +57,7 @@ def visible_devices(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     if _torch_is_for_processors():
         return ()
     if platform.system() == "Darwin":
-        return (_METAL,) if platform.machine() == "arm64" else ()
+        return (METAL,) if platform.machine() == "arm64" else ()
     if shutil.which("nvidia-smi"):
         return parse_listing(_ask("nvidia-smi", "-L"))
     if os.path.exists("/dev/kfd"):  # AMD's, whose places torch alone counts
@@ -156,38 +155,32 @@ def fitting(peak: int, total: int) -> int:
     return max(1, min(_MOST_ON_A_GPU, int(_SPARE * total / peak)))
 
 
-def device_bytes() -> int | None:
-    """Return the memory of the smallest GPU that there is; None without, or where its driver is silent."""
-    names = visible_devices()
-    if not names or not shutil.which("nvidia-smi"):
+def free_bytes(devices: Sequence[str]) -> int | None:
+    """Return the memory that is free on some GPUs together; None where the driver does not say it of each.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        From :func:`visible_devices`.
+    """
+    if not devices or not shutil.which("nvidia-smi"):
         return None
-    return parse_memory(_ask("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"))
+    known = parse_memory(
+        _ask("nvidia-smi", "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits")
+    )
+    found = [known.get(device) for device in devices]
+    # Instances of a GPU that is split stand in no line of their own.
+    return None if None in found else sum(each for each in found if each is not None)
 
 
-def parse_memory(text: str) -> int | None:
-    """Return the bytes of the smallest of the devices whose mebibytes stand on lines."""
-    found = [int(line) for line in text.split() if line.isdigit()]
-    return min(found) << 20 if found else None
-
-
-def said_of_memory(plan: MemoryPlan, room: int | None) -> str:
-    """Say what a run takes of a device, and what follows from what that has."""
-    parts = f"{size(plan.weights)} of weights, {size(plan.trained)} trained with their gradients"
-    if plan.optimiser:
-        parts += f", {size(plan.optimiser)} of the optimiser"
-    if plan.activations:
-        parts += f", at most {size(plan.activations)} of passes of {plan.pass_tokens:,} tokens"
-    told = f"A run takes of its device's memory, as counted from shapes: {parts}; {size(plan.total)} in all."
-    if not plan.activations:
-        told = f"{told[:-1]}, without what passes keep, which this architecture's shapes do not tell."
-    if room is None or plan.total <= room:
-        return told
-    if plan.fixed > room:
-        return (
-            f"{told} That does not fit a GPU of {size(room)}: take a smaller precision, a method that trains "
-            "less, or executor.gpus_per_run."
-        )
-    return f"{told} A GPU has {size(room)}: passes will be taken in halves."
+def parse_memory(text: str) -> dict[str, int]:
+    """Return the free bytes of GPUs by place and by UUID, from lines of place, UUID and mebibytes."""
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) == 3 and parts[2].isdigit():
+            found |= dict.fromkeys(parts[:2], int(parts[2]) << 20)
+    return found
 
 
 def _torch_is_for_processors() -> bool:

@@ -12,6 +12,7 @@ from cotune._config import Config
 from cotune.studies.engine._board import Board, Steps
 from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._devices import Assignment, fitting
+from cotune.studies.engine._memory import Room
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker, start_worker
@@ -40,6 +41,10 @@ class ExecutorConfig(Config, ABC):
     def crowded(self) -> AbstractContextManager[None]:
         """Make this machine as busy as it is while runs happen, for what is measured meanwhile."""
         return nullcontext()
+
+    def room(self) -> Room | None:
+        """Return the memory that runs have; None where that is not known here, as by default."""
+        return None
 
     @abstractmethod
     def open(

@@ -14,8 +14,9 @@ from cotune.exceptions import InputError
 from cotune.models.config import ModelConfig
 from cotune.studies.engine._company import company
 from cotune.studies.engine._deaths import Deaths
-from cotune.studies.engine._devices import Assignment, assign, visible_devices
+from cotune.studies.engine._devices import METAL, Assignment, assign, free_bytes, visible_devices
 from cotune.studies.engine._executor import Executor, ExecutorConfig, InlineExecutor, local_workers
+from cotune.studies.engine._memory import Room, machine_bytes
 from cotune.studies.engine._ray import RayExecutor, Share, connected
 from cotune.studies.engine._runs import RunT
 from cotune.studies.engine._worker import Worker
@@ -56,6 +57,24 @@ class LocalConfig(ExecutorConfig):
         if not assignments or assignments[0].devices:
             return nullcontext()
         return company(min(len(assignments), available_cores()) - 1, assignments[0].threads)
+
+    def room(self) -> Room | None:
+        """Return the memory of the least free GPU, or of the machine, with the runs that have it together.
+
+        Raises
+        ------
+        InputError
+            If there are fewer GPUs than a worker is to have.
+        """
+        assignments = self._assignments()
+        devices = [a.devices for a in assignments] or [visible_devices()[: self.gpus_per_run]]
+        if devices[0] in ((), (METAL,)):  # which has no memory of its own
+            return Room(False, machine_bytes(), len(devices))
+        free = [free_bytes(group) for group in set(devices)]
+        if None in free:
+            return None
+        each = 1 if self._grows(assignments) else max(map(devices.count, devices))
+        return Room(True, min(found for found in free if found is not None), each)
 
     @contextmanager
     def open(self, worker: Worker[RunT], deaths: Deaths | None = None) -> Iterator[Executor[RunT]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -14,9 +15,11 @@ from cotune._files import remove_folder
 from cotune.exceptions import InputError
 from cotune.models import Encoder
 from cotune.studies.engine._config import ModelStudyConfig
+from cotune.studies.engine._memory import Trained, count_memory
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._study import Study
+from cotune.training.memory_plan import MemoryPlan
 
 ModelConfigT = TypeVar("ModelConfigT", bound=ModelStudyConfig)
 
@@ -34,6 +37,14 @@ class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
     def encoder(self) -> Encoder:
         """The model's tokenizer with the study's limits; needs no weights."""
         return self.config.encoder(self.base)
+
+    @abstractmethod
+    def trained(self) -> Iterable[Trained]:
+        """Return what the study trains, each kind of training once."""
+
+    def memory(self, *, passes: bool = True) -> MemoryPlan | None:
+        """Count what a run of the largest training takes of its device."""
+        return count_memory(self.config, self.base, self.encoder, self.trained(), passes=passes)
 
     @cached_property
     def model_fingerprint(self) -> dict[str, Any]:

@@ -17,16 +17,17 @@ from cotune._config import Config, did_you_mean, parse
 from cotune._html import paragraphs, table
 from cotune._repr import Brief
 from cotune.exceptions import InputError
-from cotune.findings.wording import count
+from cotune.findings.wording import count, size
 from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
 from cotune.studies.engine._account import KeptPlan, StageAccount, hash_of
 from cotune.studies.engine._config import StudyConfig, read_study_file
 from cotune.studies.engine._deaths import Deaths
-from cotune.studies.engine._devices import device_bytes, said_of_memory, visible_devices
+from cotune.studies.engine._devices import visible_devices
 from cotune.studies.engine._events import Events, Silent, tell_notes
 from cotune.studies.engine._folder import StudyFolder, known_of, study_file_of
 from cotune.studies.engine._kept_status import MANY, KeptStatus
+from cotune.studies.engine._memory import check_memory, said_of_memory, shortage
 from cotune.studies.engine._mending import damaged, seal_all
 from cotune.studies.engine._plan import Costs, Plan
 from cotune.studies.engine._prompting import Prompting
@@ -240,6 +241,8 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         check_trackers(self.config.executor.track)
         notes = self.check()
         tell_notes(events, notes)
+        for sentence in self._said_of_memory(shortages=True):
+            events.note(sentence)
         deaths = Deaths(events.note)
         with self._executing(events, deaths, retry_failed=retry_failed) as runner:
             result = self._accounted(self.follow(runner, notes))
@@ -354,17 +357,47 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
             costs = self.costs(measure=measure)
         if self.precision is not None:
             costs = replace(costs, notes=(*costs.notes, f"Precision {self.precision}."))
-        # On a processor what a process takes is measured.
-        memory = self.memory() if visible_devices() else None
-        if memory is not None:
-            costs = replace(costs, notes=(*costs.notes, said_of_memory(memory, device_bytes())))
+        costs = replace(costs, notes=(*costs.notes, *self._said_of_memory()))
         if keep and costs.usage is not None:
             self._keep(costs)
-        return Plan.of(self.config.name, notes, costs, self.config.executor.count())
+        plan, room = (
+            Plan.of(self.config.name, notes, costs, self.config.executor.count()),
+            self.config.executor.room(),
+        )
+        if room is None or room.gpu or (plan.memory_bytes or 0) <= room.bytes:
+            return plan
+        short = f"This machine has {size(room.bytes)} of memory, less than that: lower executor.workers."
+        return replace(plan, notes=(*plan.notes, short))
 
-    def memory(self) -> MemoryPlan | None:
-        """Count what a run takes of its device's memory; None where no model is trained, as by default."""
+    def memory(self, *, passes: bool = True) -> MemoryPlan | None:
+        """Count what a run takes of its device's memory; None where no model is trained, as by default.
+
+        Parameters
+        ----------
+        passes : bool
+            Whether what passes take is counted as well.
+        """
         return None
+
+    def _said_of_memory(self, *, shortages: bool = False) -> list[str]:
+        """Say what a run takes of memory, or only what is short of it; nothing where there is plenty.
+
+        Raises
+        ------
+        InputError
+            If no run fits.
+        """
+        room = self.config.executor.room()
+        if room is None and (shortages or not visible_devices()):
+            return []
+        on_machine = room is not None and not room.gpu
+        if on_machine and isinstance(self.model, ModelConfig) and room.is_ample(self.model, self.base):
+            return []
+        memory = self.memory(passes=not (shortages and on_machine))
+        if memory is None:
+            return []
+        check_memory(memory, room)
+        return shortage(memory, room) if shortages else [said_of_memory(memory, room)]
 
     def _keep(self, costs: Costs) -> None:
         """Keep a plan for the report, unless runs were already done under an earlier one of the same file."""

@@ -37,7 +37,7 @@ from cotune.studies.grouping._until import Compared, compared, left_out
 from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, run_scores
-from cotune.training.memory_plan import MemoryPlan
+from cotune.training.memory_plan import MemoryLearner, MemoryPlan
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ class GroupingStudy(GroupingDesign):
         "table.json",
     )
 
-    def memory(self) -> MemoryPlan | None:
-        """Count what a run of a language model takes of its device."""
-        counting = getattr(self.learner, "memory", None)
-        return None if counting is None else counting()
+    def memory(self, *, passes: bool = True) -> MemoryPlan | None:
+        """Count what the largest run of a language model takes of its device."""
+        arms = () if self.config.comparison is None else self.config.comparison.every_arm
+        learners = [*self.learners, *(arm.of(self.learner) for arm in arms if not arm.is_none)]
+        plans = [one.memory(passes=passes) for one in learners if isinstance(one, MemoryLearner)]
+        return max(plans, key=lambda plan: plan.total, default=None)
 
     def check(self) -> dict[str, tuple[str, ...]]:
         """Check tasks, model and the number of groups; return what was cut or dropped by task."""

@@ -12,7 +12,7 @@ from cotune.answering import check_in_context, merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.retention import RetentionData, retention_findings
 from cotune.report import write_report
-from cotune.studies.engine import Costs, Runner, RunRecord, Standing, artefact_record
+from cotune.studies.engine import Costs, Runner, RunRecord, Standing, Trained, artefact_record
 from cotune.studies.retention._checkpoints import Selection
 from cotune.studies.retention._data import retention_data
 from cotune.studies.retention._design import (
@@ -115,6 +115,12 @@ class RetentionStudy(RetentionDesign):
             states=self.states,
             stages=self.stages,
         )
+
+    def trained(self) -> Iterator[Trained]:
+        """Return every method on the targets."""
+        for arm in self.config.methods:
+            method = arm.method.on_targets(len(self.targets), self.config.steps)
+            yield Trained(method, self.config.training, self.targets)
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps, tokens and prompts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,19 +11,27 @@ from typing import ClassVar
 from cotune._files import remove_folder
 from cotune.answering import check_in_context, merge_notes
 from cotune.evaluation.gradient_conflict import BATCHES
-from cotune.evaluation.transfer import check_transfer
+from cotune.evaluation.transfer import MOST_TOGETHER, check_transfer
 from cotune.exceptions import InputError, RunError
 from cotune.findings.transfer import transfer_findings
 from cotune.findings.wording import count
 from cotune.report import write_report
-from cotune.studies.engine import Costs, Runner, Standing
+from cotune.studies.engine import Costs, Runner, Standing, Trained
 from cotune.studies.transfer._data import transfer_data
-from cotune.studies.transfer._design import InstructRun, MarkedRun, TransferDesign, TransferStudyRun
+from cotune.studies.transfer._design import (
+    InstructRun,
+    MarkedRun,
+    TransferDesign,
+    TransferStudyRun,
+    method_of,
+    tuning,
+)
 from cotune.studies.transfer._plan import transfer_costs
 from cotune.studies.transfer._result import TransferResult, write_results
 from cotune.studies.transfer._worker import TransferWorker
 from cotune.studies.transfer.config import TransferStudyConfig
 from cotune.training.encoded_tasks import EncodedTasks
+from cotune.training.stages import trains_side_by_side
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,16 @@ class TransferStudy(TransferDesign):
     def checkpoints(self) -> Path:
         """Folder of what tunings leave until all of it is measured, by key."""
         return self.shared / "checkpoints"
+
+    def trained(self) -> Iterator[Trained]:
+        """Return every tuning, and the fine-tunings of a checkpoint on held-out tasks, which share passes."""
+        for run in {(run.method, run.options, run.training): run for run in self.tunings.values()}.values():
+            recipe = tuning(run, self.config)[1].training
+            yield Trained(method_of(run), recipe, [task for task in self.train if task.name in run.tasks])
+        few = self.config.transfer
+        together = min(MOST_TOGETHER, few.draws * len(self.held_out))
+        copies = together if trains_side_by_side(few.method, few.training) else 1
+        yield Trained(few.method, few.training, self.held_out, copies)
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps, tokens and prompts."""

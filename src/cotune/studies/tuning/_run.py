@@ -16,7 +16,15 @@ from cotune._seals import json_text, read_json
 from cotune.answering import check_in_context, merge_notes, scored_fingerprint
 from cotune.models import locate_model
 from cotune.models.precision import ChosenPrecision, default_device
-from cotune.studies.engine import seen, tell_notes
+from cotune.studies.engine import (
+    LocalConfig,
+    Trained,
+    check_memory,
+    count_memory,
+    seen,
+    shortage,
+    tell_notes,
+)
 from cotune.studies.evaluating import Progress, cut_notes
 from cotune.studies.model_card import versions
 from cotune.studies.tuning._card import write_card
@@ -163,6 +171,7 @@ class _Tuning:
             return done
         notes = self._check(self.config.encoder(self.base))
         tell_notes(self.events, notes)
+        self._check_memory()
         model = self.config.load(self.base)
         self._check_method(model)
         return replace(self, config=self.asked.suited(model))._run(model, folder, notes)
@@ -272,6 +281,18 @@ class _Tuning:
         found = merge_notes(found, check_in_context(self.evaluation, in_context, encoder))
         read = {task.name: task.notes for task in (*self.targets, *self.evaluation)}
         return merge_notes(read, found)
+
+    def _check_memory(self) -> None:
+        """Refuse what no size of a pass makes fit, before anything is loaded; say what is short."""
+        room = LocalConfig(workers=0).room()
+        if room is None or room.is_ample(self.config, self.base):
+            return
+        config = self.config
+        trained = [Trained(config.method, config.training, self.targets)]
+        plan = count_memory(config, self.base, config.encoder(self.base), trained, passes=room.gpu)
+        check_memory(plan, room)
+        for sentence in shortage(plan, room):
+            self.events.note(sentence)
 
     def _check_method(self, model: LanguageModel) -> None:
         """See that the method fits the model, and the examples the model under the method's prompt."""

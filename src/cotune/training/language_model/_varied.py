@@ -108,21 +108,22 @@ class VariedRuns(PartRuns):
                 self._counted[len(subset)] = sum(parameter.numel() for parameter in attached.parameters)
         return self._counted[len(subset)]
 
-    def memory(self) -> MemoryPlan:
-        """Count what a run takes of its device; loads no weights."""
+    def memory(self, *, passes: bool = True) -> MemoryPlan:
+        """Count what a run takes of its device; see :class:`cotune.training.memory_plan.MemoryLearner`."""
         from cotune.models.precision import default_device
-        from cotune.training._objective import pass_tokens
-        from cotune.training.memory_plan import plan_memory
+        from cotune.training.memory_plan import Longest, plan_memory
 
-        lengths = [len(encoded) for task in self.tasks for encoded in self._data.encoded(task, "train")]
+        every = (encoded for task in self.tasks for encoded in self._data.encoded(task, "train"))
         return plan_memory(
             self._skeleton,
             self.attached_method,
             self.config.training,
-            self.tasks[:1],
+            self.tasks,
+            Longest.of(every),
             precision=self.config.resolved_precision(self._base),
-            pass_tokens=pass_tokens(default_device(), self.config.training),
-            example_tokens=max(lengths),
+            device=default_device(),
+            copies=self.side_by_side,
+            passes=passes,
         )
 
     @cached_property
