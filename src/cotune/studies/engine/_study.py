@@ -390,10 +390,10 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         room = self.config.executor.room()
         if room is None and (shortages or not visible_devices()):
             return []
-        on_machine = room is not None and not room.gpu
-        if on_machine and isinstance(self.model, ModelConfig) and room.is_ample(self.model, self.base):
+        machine = None if room is None or room.gpu else room
+        if machine and isinstance(self.model, ModelConfig) and machine.is_ample(self.model, self.base):
             return []
-        memory = self.memory(passes=not (shortages and on_machine))
+        memory = self.memory(passes=not (shortages and machine))
         if memory is None:
             return []
         check_memory(memory, room)
