@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples.gradients import gradients
 from samples.transfer import ARMS, HARDNESS, checkpoint, result, transfer_report
 
-from cotune.evaluation.gradient_conflict import TaskGradients, compare_gradients
+from cotune.evaluation.gradient_conflict import compare_gradients
 from cotune.findings.transfer import (
     MarkedModel,
     SeenLoss,
@@ -214,33 +215,6 @@ def test_the_error_of_pairs_is_that_of_their_tasks():
     assert effect.stderr_tasks == pytest.approx(2 * a.std(ddof=1) / 3)
     assert effect.stderr_seeds == 0
     assert effect.n == 2 * 36
-
-
-def gradients(cosine, noise, seed, *, n_tasks=5, dimension=2000, batches=4):
-    """Batch gradients of tasks with a common direction and noise of so many times their length."""
-    rng = np.random.default_rng(seed)
-    own = np.linalg.qr(rng.normal(size=(dimension, n_tasks + 1)))[0].T
-    means = np.sqrt(cosine) * own[0] + np.sqrt(1 - cosine) * own[1:]
-    shaken = rng.normal(size=(n_tasks, batches, dimension)) * np.sqrt(noise / dimension)
-    return means[:, None] + shaken
-
-
-def test_gradients_are_compared_without_their_noise():
-    found = compare_gradients("abcde", gradients(0.6, 4.0, 0))
-    off = np.array(found.cosines)[np.triu_indices(5, 1)]
-    # The plain cosine of means would be 0.6 / (1 + 4.0 / 4) = 0.3.
-    assert off.mean() == pytest.approx(0.6, abs=0.06)
-    assert np.mean(found.norms) == pytest.approx(1, abs=0.05)
-    assert np.mean(found.noise) == pytest.approx(4, rel=0.15)
-    assert np.diag(found.cosines).tolist() == [1] * 5
-    lost = gradients(0.6, 4.0, 0)
-    lost[2] -= lost[2].mean(0)
-    found = compare_gradients("abcde", lost)
-    assert np.isnan(found.norms[2])
-    assert np.isnan(np.array(found.cosines)[2]).all()
-    again = TaskGradients.from_dict(found.to_dict())
-    np.testing.assert_equal(again.cosines, found.cosines)
-    np.testing.assert_equal(again.noise, found.noise)
 
 
 def with_gradients(at_steps):
