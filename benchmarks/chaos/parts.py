@@ -43,17 +43,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     failed = False
+    begun = time.perf_counter(), _cpu()
     for part in PARTS:
         if options.parts and part.name not in options.parts:
             continue
         cases = part.short if options.short else max(1, round(part.cases * options.share))
-        begin, cpu = time.perf_counter(), sum(os.times()[:4])
+        begin, cpu = time.perf_counter(), _cpu()
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
             outcome = part.run(cases, Setup(Path(folder), options.seed, options.processes))
-        spent, cpu = time.perf_counter() - begin, sum(os.times()[:4]) - cpu
+        spent, cpu = time.perf_counter() - begin, _cpu() - cpu
         counts = ", ".join(f"{number:,} {what}" for what, number in outcome.counts.items())
-        print(f"{part.title}: {counts} ({spent:.0f} s, {cpu:.0f} s of processor time)", flush=True)
+        print(f"{part.title}: {counts} ({_took(spent, cpu)})", flush=True)
         for failure in outcome.failures:
             print(f"  FAILED {failure}", flush=True)
         failed |= bool(outcome.failures)
+    spent, cpu = time.perf_counter() - begun[0], _cpu() - begun[1]
+    print(f"all together: {'FAILED' if failed else 'nothing failed'} ({_took(spent, cpu)})", flush=True)
     sys.exit(int(failed))
+
+
+def _cpu() -> float:
+    return sum(os.times()[:4])
+
+
+def _took(seconds: float, cpu: float) -> str:
+    return f"{seconds:.0f} s, {cpu:.0f} s of processor time"

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +18,22 @@ from typing import Any
 
 import yaml
 
+import cotune
 from cotune.lab.toy_language import TOY_CHECKPOINT
 
 _LOADED = (
-    "cotune.cli.commands.study",
-    "cotune.cli.commands.tune",
-    "cotune.report.page",
-    "cotune.studies.tuning",
-    "cotune.training.tuning",
     "peft",
     "torch._dynamo",
+    "torch.testing",
     "transformers.models.auto.modeling_auto",
     "transformers.models.llama.modeling_llama",
     "accelerate.tracking",
+    "sqlite3",
+    "_strptime",
 )
-"""What commands load late: a fork of a process that has it begins at once."""
+"""What commands load late, beside all of cotune: a fork of a process that has it begins at once."""
+_NOT_LOADED = ("__main__", "_ray", "gguf")
+"""Modules of cotune by a part of their names: those that need what studies here have no use for."""
 
 Files = Mapping[str, str]
 
@@ -214,7 +216,8 @@ def load() -> None:
 
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
     torch.set_num_threads(1)  # threads do not outlive a fork
-    for module in _LOADED:
+    own = (module.name for module in pkgutil.walk_packages(cotune.__path__, "cotune."))
+    for module in (*_LOADED, *(name for name in own if not any(part in name for part in _NOT_LOADED))):
         importlib.import_module(module)
 
 

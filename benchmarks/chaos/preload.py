@@ -1,0 +1,5 @@
+"""Loads what commands load, in the process that workers are forks of."""
+
+from chaos.works import load
+
+load()
