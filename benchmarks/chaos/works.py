@@ -35,6 +35,8 @@ _LOADED = (
 _NOT_LOADED = ("__main__", "_ray", "gguf")
 """Modules of cotune by a part of their names: those that need what studies here have no use for."""
 
+_RESAMPLES = 5
+
 Files = Mapping[str, str]
 
 
@@ -219,6 +221,14 @@ def load() -> None:
     own = (module.name for module in pkgutil.walk_packages(cotune.__path__, "cotune."))
     for module in (*_LOADED, *(name for name in own if not any(part in name for part in _NOT_LOADED))):
         importlib.import_module(module)
+    from cotune.report import page
+    from cotune.studies.grouping import _grouping
+
+    templates = page._environment()
+    for name in templates.list_templates():
+        templates.get_template(name)
+    # How often groups come back is no file operation: as many resamples as tell that it is kept are enough.
+    _grouping.group_tasks.__kwdefaults__["resamples"] = _RESAMPLES
 
 
 def begin(
