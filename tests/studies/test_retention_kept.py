@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cotune.exceptions import InputError
 from cotune.studies import plan_study, run_study
+from cotune.studies.retention._data import replay_arms
 
 KL = {"name": "kl_to_base", "others": {"tasks": "max", "shots": 1, "ratio": 0.5}}
 TEXT = {"text": {"source": "toy_language", "n_documents": 40}, "pack": False, "ratio": 0.5}
@@ -52,6 +55,46 @@ def test_what_stands_beside_is_in_the_key_of_a_run(retention):
     assert key(methods=[less]) == key(methods=[less], tasks=[tasks[0], fewer])
     other = {**DISTILLED, "others": {**TEXT, "text": {"source": "toy_language", "n_documents": 41}}}
     assert key(methods=[DISTILLED]) != key(methods=[other])
+
+
+def test_methods_that_differ_in_how_much_stands_beside_alone_are_put_together(retention):
+    def of_ratio(ratio, **options):
+        others = {**KL["others"], "ratio": ratio}
+        return {**KL, "label": f"{ratio:g} {options}", **options, "others": others}
+
+    lora = {"weights": {"name": "lora"}}
+    methods = [
+        *({"name": "full"}, of_ratio(0.5), of_ratio(0.25)),
+        of_ratio(0.25, demonstrations=1),
+        *(of_ratio(0.1, **lora), of_ratio(0.2, **lora)),
+        DISTILLED,
+    ]
+    found = list(replay_arms(retention.study(methods=methods).config.methods))
+    assert [(arm.label, arm.ratio) for arm in found[:3]] == [
+        *(("full", 0.0), ("0.5 {}", 0.5), ("0.25 {}", 0.25)),
+    ]
+    assert len(found) == 5, "a single ratio is no family, and there is no lora alone"
+
+
+def test_the_smallest_replay_is_told_as_far_as_it_is_known(retention):
+    methods = [
+        {"name": "full"},
+        *(
+            {**KL, "label": f"kl {r}", "others": {"tasks": "max", "shots": 1, "ratio": r}}
+            for r in (0.25, 0.5)
+        ),
+    ]
+    study = retention.study(methods=methods, evaluation=["copy", "less"], replay_keeps=0.99)
+    result = run_study(study)
+    (found,) = result.findings.smallest
+    kept = {one.method: one.mean for one in result.findings.kept if one.at == found.at}
+    assert found.tried == ((0.0, kept["full"]), (0.25, kept["kl 0.25"]), (0.5, kept["kl 0.5"]))
+    assert found.sentence in result.sentences()
+    assert "The smallest ratio of kl_to_base that keeps 99" in found.sentence
+    assert "is not known: " in found.sentence
+    stored = json.loads((study.folder / "results.json").read_text())
+    assert stored["smallest_replay"][0]["why"] == found.why
+    assert found.why in result.report.read_text()
 
 
 @pytest.mark.parametrize(

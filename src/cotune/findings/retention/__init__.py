@@ -13,6 +13,7 @@ from cotune.findings.retention._findings import MethodCost, RetentionFindings, r
 from cotune.findings.retention._last_stage import CHANGE_HEADER, MethodChange, Untuned
 from cotune.findings.retention._records import (
     InContextValue,
+    ReplayArm,
     RetentionCheckpoint,
     RetentionCost,
     RetentionData,
@@ -29,6 +30,7 @@ from cotune.findings.retention._scores import (
     checkpoint_at,
     is_result,
 )
+from cotune.findings.retention._smallest import SmallestReplay, smallest_ratio
 from cotune.findings.retention._types import TypeAverage
 from cotune.findings.retention._verdict import RetentionVerdict, kept_range, threshold_text
 
@@ -45,6 +47,7 @@ __all__ = [
     "MethodChange",
     "MethodCost",
     "ModuleAlignment",
+    "ReplayArm",
     "RetentionCheckpoint",
     "RetentionCost",
     "RetentionData",
@@ -53,6 +56,7 @@ __all__ = [
     "RetentionScores",
     "RetentionTask",
     "RetentionVerdict",
+    "SmallestReplay",
     "StepCurve",
     "TargetScore",
     "TypeAverage",
@@ -63,6 +67,7 @@ __all__ = [
     "kept_range",
     "last_stage",
     "retention_findings",
+    "smallest_ratio",
     "target_score",
     "threshold_text",
 ]

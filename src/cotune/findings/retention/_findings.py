@@ -27,6 +27,7 @@ from cotune.findings.retention._last_stage import (
 )
 from cotune.findings.retention._records import RetentionCost, RetentionData
 from cotune.findings.retention._scores import At, Kept, RetentionScores
+from cotune.findings.retention._smallest import SmallestReplay, smallest_replays
 from cotune.findings.retention._types import TypeAverage, type_averages
 from cotune.findings.retention._verdict import RetentionVerdict, verdict_of
 
@@ -81,8 +82,11 @@ class RetentionFindings(Brief):
         How many answers to other tasks are labels of the target.
     answered : tuple of Answered
         A few answers of every method, before and after.
+    smallest : tuple of SmallestReplay
+        The smallest replay that keeps as much as is wanted, where several ratios were tried.
     said : tuple of str
-        What there is to say of changes, untuned weights and labels; they are among the verdict's remarks.
+        What there is to say of changes, untuned weights, the smallest replay and labels; they are among the
+        verdict's remarks.
     verdict : RetentionVerdict
         The answer.
     """
@@ -96,6 +100,7 @@ class RetentionFindings(Brief):
     by_type: tuple[TypeAverage, ...]
     label_shares: tuple[LabelShares, ...]
     answered: tuple[Answered, ...]
+    smallest: tuple[SmallestReplay, ...]
     said: tuple[str, ...]
     verdict: RetentionVerdict
 
@@ -126,6 +131,7 @@ class RetentionFindings(Brief):
             "untuned": plain(self.untuned),
             "label_shares": plain(self.label_shares),
             "by_type": plain(self.by_type),
+            "smallest_replay": plain(self.smallest),
         }
 
 
@@ -153,7 +159,12 @@ def retention_findings(data: RetentionData) -> RetentionFindings:
     ways = _ways(data)
     changes, untuned = tuple(method_changes(scores, ways)), tuple(untuned_findings(scores))
     shares = tuple(label_shares(scores, ways))
-    said = (*untuned_sentences(data, untuned), *change_sentences(changes))
+    smallest = tuple(smallest_replays(scores))
+    said = (
+        *untuned_sentences(data, untuned),
+        *change_sentences(changes),
+        *(one.sentence for one in smallest),
+    )
     of_answers = tuple(label_sentences(scores, shares))
     return RetentionFindings(
         data=data,
@@ -165,6 +176,7 @@ def retention_findings(data: RetentionData) -> RetentionFindings:
         by_type=tuple(type_averages(scores, ways)),
         label_shares=shares,
         answered=tuple(answered(scores, ways)),
+        smallest=smallest,
         said=(*said, *of_answers),
         verdict=verdict_of(scores, kept, said, of_answers),
     )

@@ -182,6 +182,25 @@ class RetentionRun(Brief):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplayArm(Brief):
+    """A method that puts something beside the targets, among those that differ in how much of it alone.
+
+    Parameters
+    ----------
+    label : str
+        The method's label.
+    family : str
+        What is put there and what is done with it.
+    ratio : float
+        How much for each example of the targets; 0 for the method that puts nothing there.
+    """
+
+    label: str
+    family: str
+    ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetentionData(Brief):
     """One retention report.
 
@@ -215,6 +234,10 @@ class RetentionData(Brief):
         Study name, model, seeds, versions, machine class: name and value, in the order shown.
     notes : tuple of str
         Anything else a reader must know, one sentence each, shown under the answer.
+    replay : tuple of ReplayArm
+        The methods compared by how much stands beside the targets, where there are several.
+    replay_keeps : float
+        The share of the pretrained in-context score that the smallest of these is foretold for.
     """
 
     title: str
@@ -231,3 +254,5 @@ class RetentionData(Brief):
     failures: tuple[FailedRun, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    replay: tuple[ReplayArm, ...] = ()
+    replay_keeps: float = 0.9

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from cotune.findings.retention import (
+    ReplayArm,
     RetentionCheckpoint,
     RetentionCost,
     RetentionData,
@@ -18,6 +20,7 @@ from cotune.studies.engine import RunRecord, StageUsage, machine_rows
 from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
 from cotune.studies.retention._design import RateCell, RetentionDesign, TuneRun
 from cotune.studies.retention._measure import label_set
+from cotune.studies.retention.config import MethodArm
 from cotune.tasks import Task, get_metric
 
 _GIVEN = "given in the study"
@@ -119,7 +122,32 @@ def retention_data(
         failures=_failures(study.cells, records),
         provenance=_provenance(study, stages),
         notes=(*_notes(pretrained.payload["cut"]), *study.doubled),
+        replay=tuple(replay_arms(config.methods)),
+        replay_keeps=config.replay_keeps,
     )
+
+
+def replay_arms(methods: Sequence[MethodArm]) -> Iterator[ReplayArm]:
+    """Find the methods that differ in how much stands beside the targets alone, and the one without any."""
+    families: dict[str, list[MethodArm]] = {}
+    for arm in methods:
+        if arm.method.beside is not None:
+            plain = arm.method.plain()
+            plain["others"].pop("ratio")
+            families.setdefault(json.dumps([arm.name, plain], sort_keys=True), []).append(arm)
+    several = {key: arms for key, arms in families.items() if len(arms) > 1}
+    names = [arms[0].name for arms in several.values()]
+    for arms in several.values():
+        name, beside, tuned_by = arms[0].name, arms[0].method.beside, arms[0].method.tuned_by
+        source = "tasks" if beside is not None and beside.text is None else "text"
+        family = f"{name} of {source}" if names.count(name) > 1 else name
+        alone = (arm for arm in methods if arm.method.plain() == tuned_by.plain())
+        for arm in alone:
+            if type(arm.method) is type(tuned_by):
+                yield ReplayArm(label=arm.label, family=family, ratio=0.0)
+        for arm in arms:
+            assert arm.method.beside is not None
+            yield ReplayArm(label=arm.label, family=family, ratio=arm.method.beside.ratio)
 
 
 def _threshold(

@@ -151,6 +151,9 @@ class RetentionConfig(ModelStudyConfig):
     equal_target: PositiveFloat | Literal["auto"] = "auto"
     """The validation score of the target at which methods are compared; "auto" takes the highest that every
     method that tunes weights reaches with every seed, at the best of its learning rates."""
+    replay_keeps: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """The share of the pretrained in-context score that the smallest replay is foretold for, where methods
+    differ in the ratio of ``others`` alone."""
     gradient_steps: tuple[NonNegativeInt, ...] = ()
     """Steps of the last stage at which the full and the format gradient are compared (paper, Fig. 3)."""
     gradient_examples: Annotated[int, Field(ge=2)] = 64
