@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-arena bench-transfer gpu-check chaos toy-language clean
+.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-arena bench-replay bench-transfer gpu-check chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -99,6 +99,10 @@ bench-promot: $(READY) | .cache/smollm2
 arena_study ?= benchmarks/arena.yaml
 bench-arena: $(READY)
 	$(BIN)/python benchmarks/arena.py --study $(arena_study)
+
+# The smallest replay, foretold from short runs at a few ratios, and that ratio under other seeds: minutes.
+bench-replay: $(READY)
+	$(BIN)/python benchmarks/replay.py
 
 # What instruction tuning does to transfer, on real text.
 bench-transfer: $(READY) | .cache/smollm2

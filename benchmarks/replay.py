@@ -53,7 +53,7 @@ def run(study: Path, folder: Path) -> RetentionFindings:
 
 
 def others(study: Path, ratio: float, first: RetentionFindings) -> dict[str, Any]:
-    """Return the study with runs at and around a ratio, under seeds of their own, at the same target score."""
+    """Return the study with runs at and around a ratio, under seeds of their own, at its target score."""
     content: dict[str, Any] = read_study_file(study)
     method = next(one for one in content["methods"] if "others" in one)
     methods = []

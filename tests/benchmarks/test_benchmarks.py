@@ -310,6 +310,29 @@ def test_arena_sets_methods_side_by_side_and_tells_how_far_behind_each_is(bench,
     assert means == sorted(means, reverse=True)
 
 
+def test_replay_looks_at_the_ratio_that_it_foretells(bench, short, tmp_path):
+    text = {"text": {"source": "toy_language", "n_documents": 40}, "pack": False}
+    study = short(
+        "replay",
+        model=TOY_MODEL,
+        tasks=[toy("weighted"), toy("less", "max")],
+        methods=[
+            {"name": "full"},
+            *({"name": "replay", "label": f"r {r}", "others": {**text, "ratio": r}} for r in (0.25, 0.5)),
+        ],
+        steps=1,
+        checkpoint_every=1,
+        training={"batch_size": 4},
+        in_context={"shots": [1], "max_examples": 2},
+        seeds=1,
+    )
+    printed = bench("replay", "--study", study, "--folder", tmp_path / "runs")
+    assert "The smallest ratio of replay that keeps 90" in printed
+    found = [row[0] for row in rows(printed) if row[0] != "method"]
+    assert found[:3] == ["full", "r 0.25", "r 0.5"]
+    assert len(found) == (3 if "no ratio to look at" in printed else 6)
+
+
 def test_transfer_measures_schemes_and_replay_beside_the_paper(bench, short, tmp_path):
     text = tmp_path / "text.jsonl"
     write_lines(text, [{"premise": " ".join(map(str, [at % 16, 3, 7] * 6))} for at in range(40)])
