@@ -327,7 +327,7 @@ def test_replay_looks_at_the_ratio_that_it_foretells(bench, short, tmp_path):
         seeds=1,
     )
     printed = bench("replay", "--study", study, "--folder", tmp_path / "runs")
-    assert "The smallest ratio of replay that keeps 90" in printed
+    assert "The smallest ratio of replay that keeps 60" in printed
     found = [row[0] for row in rows(printed) if row[0] != "method"]
     assert found[:3] == ["full", "r 0.25", "r 0.5"]
     assert len(found) == (3 if "no ratio to look at" in printed else 6)
