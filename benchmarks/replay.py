@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     first = run(options.study, options.folder / "short")
     (foretold,) = first.smallest
     print("\n".join([*rows(first, foretold.at), "", foretold.sentence]))
-    ratio = foretold.enough if math.isnan(foretold.ratio) else foretold.ratio
+    found = foretold.found
+    ratio = found.enough if math.isnan(found.ratio) else found.ratio
     if math.isnan(ratio):
         print("There is no ratio to look at.")
         return

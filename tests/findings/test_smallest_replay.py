@@ -26,19 +26,19 @@ def planted(at, slope=1.5, noise=0.02, seeds=3, floor=0.2, seed=0):
 @pytest.mark.parametrize("at", [0.05, 0.1, 0.3])
 def test_a_planted_ratio_is_found(at):
     found = smallest_ratio(planted(at), 0.9)
-    assert found["why"] == ""
-    assert found["ratio"] == pytest.approx(at, rel=0.25)
-    assert found["low"] < found["ratio"] < found["high"]
-    assert found["short"] < at < found["enough"]
+    assert found.why == ""
+    assert found.ratio == pytest.approx(at, rel=0.25)
+    assert found.low < found.ratio < found.high
+    assert found.short < at < found.enough
 
 
 def test_the_interval_holds_the_planted_ratio_about_as_often_as_it_says():
     held = known = 0
     for seed in range(200):
         found = smallest_ratio(planted(0.1, noise=0.05, seed=seed), 0.9)
-        if not found["why"]:
+        if not found.why:
             known += 1
-            held += found["low"] <= 0.1 <= found["high"]
+            held += found.low <= 0.1 <= found.high
     assert known > 120
     assert 0.8 <= held / known <= 0.98
 
@@ -57,12 +57,12 @@ def test_whatever_was_measured_the_answer_is_within_what_was_tried_or_says_why_n
     if len(kept) < 2:
         assert found is None
         return
-    assert [ratio for ratio, _ in found["tried"]] == sorted(kept)
-    if found["why"]:
-        assert math.isnan(found["ratio"])
+    assert [ratio for ratio, _ in found.tried] == sorted(kept)
+    if found.why:
+        assert math.isnan(found.ratio)
     else:
-        assert found["short"] <= found["ratio"] <= found["enough"]
-        assert found["low"] <= found["ratio"] <= found["high"]
+        assert found.short <= found.ratio <= found.enough
+        assert found.low <= found.ratio <= found.high
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_whatever_was_measured_the_answer_is_within_what_was_tried_or_says_why_n
 )
 def test_it_says_when_it_does_not_know(kept, why):
     found = smallest_ratio(kept, 0.9)
-    assert found["why"] == why
-    assert math.isnan(found["ratio"])
+    assert found.why == why
+    assert math.isnan(found.ratio)

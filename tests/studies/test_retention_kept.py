@@ -83,13 +83,13 @@ def test_the_smallest_replay_is_told_as_far_as_it_is_known(retention):
     result = run_study(study)
     (found,) = result.findings.smallest
     kept = {one.method: one.mean for one in result.findings.kept if one.at == found.at}
-    assert found.tried == ((0.0, kept["full"]), (0.25, kept["kl 0.25"]), (0.5, kept["kl 0.5"]))
+    assert found.found.tried == ((0.0, kept["full"]), (0.25, kept["kl 0.25"]), (0.5, kept["kl 0.5"]))
     assert found.sentence in result.sentences()
     assert "The smallest ratio of kl_to_base that keeps 99" in found.sentence
     assert "is not known: " in found.sentence
     stored = json.loads((study.folder / "results.json").read_text())
-    assert stored["smallest_replay"][0]["why"] == found.why
-    assert found.why in result.report.read_text()
+    assert stored["smallest_replay"][0]["found"]["why"] == found.found.why
+    assert found.found.why in result.report.read_text()
 
 
 @pytest.mark.parametrize(

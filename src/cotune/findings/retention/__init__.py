@@ -30,7 +30,7 @@ from cotune.findings.retention._scores import (
     checkpoint_at,
     is_result,
 )
-from cotune.findings.retention._smallest import SmallestReplay, smallest_ratio
+from cotune.findings.retention._smallest import SmallestRatio, SmallestReplay, smallest_ratio
 from cotune.findings.retention._types import TypeAverage
 from cotune.findings.retention._verdict import RetentionVerdict, kept_range, threshold_text
 
@@ -56,6 +56,7 @@ __all__ = [
     "RetentionScores",
     "RetentionTask",
     "RetentionVerdict",
+    "SmallestRatio",
     "SmallestReplay",
     "StepCurve",
     "TargetScore",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -24,17 +24,11 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmallestReplay(Brief):
+class SmallestRatio(Brief):
     """The smallest ratio that keeps a wanted share of the pretrained in-context score, as far as it is known.
 
     Parameters
     ----------
-    family : str
-        What is replayed: arms of it differ in their ratio alone.
-    learning_rate : float
-        Of the runs.
-    at : {"equal", "best"}
-        How the checkpoints were chosen.
     wanted : float
         The share to be kept.
     tried : tuple of (float, float)
@@ -48,29 +42,49 @@ class SmallestReplay(Brief):
         Why it is not known; empty where it is.
     """
 
-    family: str
-    learning_rate: float
-    at: At
     wanted: float
     tried: tuple[tuple[float, float], ...]
     short: float
     enough: float
-    ratio: float
-    low: float
-    high: float
-    why: str
+    ratio: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallestReplay(Brief):
+    """The smallest ratio of some arms of a study.
+
+    Parameters
+    ----------
+    family : str
+        What is replayed: arms of it differ in their ratio alone.
+    learning_rate : float
+        Of the runs.
+    at : {"equal", "best"}
+        How the checkpoints were chosen.
+    found : SmallestRatio
+        What is known.
+    """
+
+    family: str
+    learning_rate: float
+    at: At
+    found: SmallestRatio
 
     @property
     def sentence(self) -> str:
         """What it comes to."""
+        found = self.found
         place = "at equal target score" if self.at == "equal" else "at best checkpoints"
-        tried = ", ".join(f"{ratio:g} {percent(share)}" for ratio, share in self.tried)
-        opening = f"The smallest ratio of {self.family} that keeps {percent(self.wanted)} {place}"
-        if not self.why:
-            interval = f"{significant(self.low, 2)} to {significant(self.high, 2)}"
-            answer = f"is about {significant(self.ratio, 2)} (90 % interval {interval})"
+        tried = ", ".join(f"{ratio:g} {percent(share)}" for ratio, share in found.tried)
+        opening = f"The smallest ratio of {self.family} that keeps {percent(found.wanted)} {place}"
+        if not found.why:
+            interval = f"{significant(found.low, 2)} to {significant(found.high, 2)}"
+            answer = f"is about {significant(found.ratio, 2)} (90 % interval {interval})"
         else:
-            answer = f"is not known: {self.why}"
+            answer = f"is not known: {found.why}"
         return f"{opening}, learning rate {self.learning_rate:g}, {answer}. Kept by ratio: {tried}."
 
 
@@ -88,10 +102,10 @@ def smallest_replays(scores: RetentionScores) -> Iterator[SmallestReplay]:
                 {ratio: shares for ratio, shares in kept.items() if shares}, data.replay_keeps
             )
             if found is not None:
-                yield SmallestReplay(family=family, learning_rate=rate, at=at, **found)
+                yield SmallestReplay(family=family, learning_rate=rate, at=at, found=found)
 
 
-def smallest_ratio(kept: Mapping[float, Sequence[float]], wanted: float) -> dict[str, object] | None:
+def smallest_ratio(kept: Mapping[float, Sequence[float]], wanted: float) -> SmallestRatio | None:
     """Foretell from what runs at a few ratios keep the smallest ratio that keeps a wanted share.
 
     What is kept above the share without replay (if that was tried) follows a logistic curve in the logarithm
@@ -107,28 +121,26 @@ def smallest_ratio(kept: Mapping[float, Sequence[float]], wanted: float) -> dict
 
     Returns
     -------
-    dict or None
-        The fields of :class:`SmallestReplay` but its first three; None where no two ratios were tried.
+    SmallestRatio or None
+        None where no two ratios were tried.
     """
     tried = tuple((ratio, fmean(shares)) for ratio, shares in sorted(kept.items()))
     if len(tried) < 2:
         return None
     short = max((ratio for ratio, share in tried if share < wanted), default=math.nan)
     enough = next((ratio for ratio, _ in tried if not ratio <= short), math.nan)
-    known = {"wanted": wanted, "tried": tried, "short": short, "enough": enough}
-    unknown = {"ratio": math.nan, "low": math.nan, "high": math.nan}
+    by_runs = SmallestRatio(wanted=wanted, tried=tried, short=short, enough=enough)
     why = _beyond(tried, short, enough) or _too_few(kept)
     if why:
-        return {**known, **unknown, "why": why}
+        return replace(by_runs, why=why)
     ratio, low, high = _inverse(kept, wanted)
     within = f"between {short:g} and {enough:g}"
     if not math.isfinite(low + high):
         why = f"more replay does not keep more beyond the seeds' spread; by the runs it is {within}"
-    elif not short <= ratio <= enough:
-        why = f"the curve says {significant(ratio, 2)} and the runs {within}"
-    if why:
-        return {**known, **unknown, "why": why}
-    return {**known, "ratio": ratio, "low": low, "high": high, "why": ""}
+        return replace(by_runs, why=why)
+    if not short <= ratio <= enough:
+        return replace(by_runs, why=f"the curve says {significant(ratio, 2)} and the runs {within}")
+    return replace(by_runs, ratio=ratio, low=low, high=high)
 
 
 def _beyond(tried: Sequence[tuple[float, float]], short: float, enough: float) -> str:
