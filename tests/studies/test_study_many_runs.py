@@ -122,6 +122,14 @@ def test_a_status_is_told_again_without_reading_what_was_scored(place, calls, mo
     assert calls["_status"] == 1
 
 
+def test_a_run_keeps_the_status_for_who_asks_after_it(place, calls):
+    remove_a_run(place)
+    run_study(study_of(place))
+    assert calls["_status"] == 1
+    assert study_status(study_of(place)).complete
+    assert calls["_status"] == 1
+
+
 def remove_a_run(place):
     with open_store(place / "study" / "runs.sqlite") as store:
         store.forget([min(store.keys())])

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from cotune._config import Config, did_you_mean, parse
 from cotune._html import paragraphs, table
 from cotune._repr import Brief
-from cotune.exceptions import InputError
+from cotune.exceptions import CotuneError, InputError
 from cotune.findings.wording import count, size
 from cotune.models.config import ModelConfig
 from cotune.models.precision import ChosenPrecision
@@ -247,6 +247,9 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         with self._executing(events, deaths, retry_failed=retry_failed) as runner:
             result = self._accounted(self.follow(runner, notes))
         result.incidents = deaths.sentences()
+        if len(self.stored_keys()) >= MANY:
+            with suppress(CotuneError):  # it is only told sooner: the run is done
+                self.status()
         return result
 
     @contextmanager
