@@ -50,7 +50,7 @@ def conflict_rows(findings: TransferFindings) -> list[tuple[str, ...]]:
             f"{one.step:,}",
             _with_margin(one.direction),
             _share(one.conflicting),
-            _with_margin(one.magnitude),
+            _with_margin(one.magnitude, signed=False),
             _with_margin(one.noise),
             str(one.unknown) if one.unknown else DASH,
         )
@@ -69,11 +69,11 @@ def marking_rows(findings: TransferFindings) -> list[tuple[str, ...]]:
     return rows
 
 
-def _with_margin(effect: Effect) -> str:
+def _with_margin(effect: Effect, *, signed: bool = True) -> str:
     if not math.isfinite(effect.mean):
         return DASH
     margin = significant(effect.margin, 2) if math.isfinite(effect.margin) else "?"
-    return f"{significant(effect.mean, 3, signed=True)} ± {margin}"
+    return f"{significant(effect.mean, 3, signed=signed)} ± {margin}"
 
 
 def _share(value: float) -> str:
