@@ -1,7 +1,8 @@
 """What is promised of a GPU, put to a real one where there is one, and to the processor everywhere."""
 
+import warnings
 from importlib.util import find_spec
-from itertools import repeat
+from itertools import islice, repeat
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
 from cotune.models import LanguageModel, memory
 from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
+from cotune.training.batches import as_task_batch
 from cotune.training.config import TrainingConfig
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.methods import Lora
@@ -116,3 +118,24 @@ def test_a_pass_that_a_gpu_has_no_memory_for_is_halved(device, tasks):
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert told, "it ran out"
     assert parted == pytest.approx(whole, rel=1e-3)
+
+
+@pytest.mark.parametrize("device", ON_GPU)
+def test_no_step_waits_for_the_gpu(device, tasks):
+    """Torch itself tells who waits; transformers does, where rows are padded, to see whether they are."""
+    model = load(device)
+    with METHOD.attach(model) as attached:
+        run = TrainingRun(model, attached, 8, RECIPE)
+        drawn = batches(model, tasks, "copy")
+        run.run(islice(drawn, 3))  # what is made once may wait
+        attached.module.train()
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                for batch in islice(drawn, 4):
+                    run._step(as_task_batch(batch))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    waits = [one for one in told if "synchroniz" in str(one.message)]
+    assert [one.filename for one in waits if not one.filename.endswith("masking_utils.py")] == []

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from cotune.models.encoding import Encoded
+from cotune.models.moving import sent
 
 Row = list[int]
 """Indices of the examples that share a row."""
@@ -68,13 +69,12 @@ class Batch:
             states = states.to(device, non_blocking=True)
         return replace(
             self,
-            inputs={name: value.to(device) for name, value in self.inputs.items()},
-            columns=self.columns.to(device),
-            row=self.row.to(device),
-            column=self.column.to(device),
-            label=self.label.to(device),
-            example=self.example.to(device),
-            states=states,
+            inputs={name: sent(value, device) for name, value in self.inputs.items()},
+            columns=sent(self.columns, device),
+            row=sent(self.row, device),
+            column=sent(self.column, device),
+            label=sent(self.label, device),
+            example=sent(self.example, device),
         )
 
 

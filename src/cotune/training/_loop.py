@@ -14,7 +14,7 @@ from torch import nn
 from cotune.exceptions import InputError, RunError
 from cotune.models import Encoded, LanguageModel
 from cotune.training._log import StepRecord, TrainingLog
-from cotune.training._objective import Objective
+from cotune.training._objective import LossesOnTheWay, Objective
 from cotune.training._optimizers import OPTIMIZERS, make_schedule
 from cotune.training.batches import TaskBatch, as_task_batch
 from cotune.training.config import TrainingConfig
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 OnStep: TypeAlias = Callable[[int, float], None]
-"""What is called after every step, with the number of steps done and the loss before the last of them."""
+"""What is called after every step, with the number of steps done and the newest loss that is known.
+
+That is the loss before the last step but one: nobody waits for the step that a device is at.
+"""
 
 
 class TrainingRun:
@@ -72,21 +75,36 @@ class TrainingRun:
         self._schedule = make_schedule(self._optimizer, config, span.whole(n_steps), span.since)
         self._objective = Objective(model, self._module, self._parameters, config, attached.terms)
         self._record = StepRecord()
+        self._last: LossesOnTheWay | None = None
         self._before: list[Mapping[str, float]] = []
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return len(self._record.losses)
+        return len(self._record.losses) + (self._last is not None)
+
+    def catch_up(self) -> None:
+        """Wait for the last step, check its loss and note it, which is else done while the next is under way.
+
+        Raises
+        ------
+        RunError
+            If the loss is not finite or explodes.
+        """
+        begin = time.perf_counter()
+        self._note_last()
+        self._record.seconds += time.perf_counter() - begin
 
     @property
     def log(self) -> TrainingLog:
         """What the run did so far."""
+        self.catch_up()
         return self._record.log
 
     @property
     def task_losses(self) -> list[Mapping[str, float]]:
         """By step, the loss of each task's examples, those of the run that this one goes on from first."""
+        self.catch_up()
         return [*self._before, *self._record.task_losses] if self._before else self._record.task_losses
 
     def moments(self, parameter: nn.Parameter) -> Mapping[str, Any]:
@@ -107,6 +125,7 @@ class TrainingRun:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on but the parameters and torch's generator."""
+        self.catch_up()
         return {
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -145,7 +164,10 @@ class TrainingRun:
                     self._record.seconds += time.perf_counter() - start
                     tell_step(self.step, self.n_steps)
                     if on_step is not None:
+                        if not self._record.losses:
+                            self.catch_up()
                         on_step(self.step, self._record.losses[-1])
+                self.catch_up()
         finally:
             self._module.eval()
 
@@ -171,17 +193,28 @@ class TrainingRun:
             self._optimizer.load_state_dict(state)
 
     def _step(self, batch: TaskBatch) -> None:
-        losses = self._objective.backward(batch, self.task_losses)
+        history = self.task_losses if self.config.balancing.by_losses else ()
+        last = self._objective.backward(batch, history)
+        self._note_last()  # of the step before, which is done while the device is at this one
+        self._last = last
+        self._update()
+        self._schedule.step()
+        if self.step == self.n_steps:
+            self._note_last()
+            if not all(parameter.isfinite().all() for parameter in self._parameters):
+                raise overflow(self.n_steps)
+
+    def _note_last(self) -> None:
+        """Check and note the step that is not looked at yet, if there is one."""
+        if self._last is None:
+            return
+        last, self._last = self._last, None
+        losses = last.read()
         limit = self.config.max_loss or 4 * math.log(self._model.vocabulary_size)
         for loss in (losses.loss, losses.replay):
             if loss is not None:
-                check_loss(loss, limit, self.step, self.n_steps)
-        self._update()
-        self._schedule.step()
-        is_last = self.step + 1 == self.n_steps
-        if is_last and not all(parameter.isfinite().all() for parameter in self._parameters):
-            raise overflow(self.n_steps)
-        self._record.add(losses, batch)
+                check_loss(loss, limit, len(self._record.losses), self.n_steps)
+        self._record.add(losses, last.batch)
 
     def _update(self) -> None:
         """Do the optimiser's step along the gradients, and forget them."""

@@ -16,6 +16,7 @@ from torch import nn
 from cotune.exceptions import RunError
 from cotune.models import Encoded, LanguageModel
 from cotune.models.memory import in_parts
+from cotune.models.moving import Awaited, sent
 from cotune.training._log import TrainingLog
 from cotune.training._loop import check_loss, overflow
 from cotune.training._objective import pass_tokens
@@ -194,24 +195,26 @@ def train_side_by_side(
     losses = np.empty((n_steps, len(names)))
     tokens = [0] * len(names)
     counts: list[list[dict[str, int]]] = [[] for _ in names]
+    last: Awaited | None = None
     begin = time.perf_counter()
     with stack.attached(model.base):
         for step in range(n_steps):
             batches = [next(stream) for stream in streams]
-            losses[step] = _backward(model, stack, batches, config)
-            for index, name in enumerate(names):
-                tokens[index] += sum(map(len, batches[index]))
-                counts[index].append(as_task_batch(batches[index]).counts)
-                try:
-                    check_loss(losses[step, index], limit, step, n_steps)
-                except RunError as error:
-                    raise RunError(f"{name}: {error}") from error
+            here = _backward(model, stack, batches, config)
+            if last is not None:  # of the step before, while the device is at this one
+                losses[step - 1] = _checked(last, names, limit, step - 1, n_steps)
+            last = here
+            for index, batch in enumerate(batches):
+                tokens[index] += sum(map(len, batch))
+                counts[index].append(as_task_batch(batch).counts)
             if config.clip is not None:
                 clip_each(stack.parameters, config.clip)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
             tell_step(step + 1, n_steps)
+        if last is not None:
+            losses[-1] = _checked(last, names, limit, n_steps - 1, n_steps)
     _check_finite(stack, names, n_steps)
     seconds = (time.perf_counter() - begin) / len(names)
     return [
@@ -220,10 +223,23 @@ def train_side_by_side(
     ]
 
 
+def _checked(
+    last: Awaited, names: Sequence[str], limit: float, step: int, n_steps: int
+) -> NDArray[np.float64]:
+    """Return the losses of a step, each checked."""
+    losses = last.read()
+    for name, loss in zip(names, losses, strict=True):
+        try:
+            check_loss(loss, limit, step, n_steps)
+        except RunError as error:
+            raise RunError(f"{name}: {error}") from error
+    return np.asarray(losses)
+
+
 def _backward(
     model: LanguageModel, stack: LoraStack, batches: Sequence[Sequence[Encoded]], config: TrainingConfig
-) -> NDArray[np.float64]:
-    """Add up the gradients of each LoRA's mean loss per target token; return the losses."""
+) -> Awaited:
+    """Add up the gradients of each LoRA's mean loss per target token; return the losses on their way."""
     examples = [example for batch in batches for example in batch]
 
     def forget() -> None:
@@ -247,15 +263,15 @@ def _passes(
     examples: Sequence[Encoded],
     config: TrainingConfig,
     held: int,
-) -> NDArray[np.float64]:
+) -> Awaited:
     owners = [index for index, batch in enumerate(batches) for _ in batch]
     device, half = model.device, model.dtype == torch.bfloat16
-    n_targets = torch.tensor([sum(len(e.target) for e in batch) for batch in batches], device=device)
+    n_targets = sent(torch.tensor([sum(len(e.target) for e in batch) for batch in batches]), device)
     total = torch.zeros(len(batches), device=device)
     for indices in model.chunks(examples, held):
         own = [owners[i] for i in indices]
         batch = model.batch([examples[i] for i in indices], owners=own)
-        of_target = torch.tensor(own, device=device)[batch.example]
+        of_target = sent(torch.tensor(own), device)[batch.example]
         of_row = torch.zeros(len(batch.inputs["input_ids"]), dtype=torch.long, device=device)
         of_row[batch.row] = of_target
         with (
@@ -266,7 +282,7 @@ def _passes(
         shares = torch.zeros_like(total).index_add(0, of_target, losses) / n_targets
         shares.sum().backward()  # type: ignore[no-untyped-call]
         total += shares.detach()
-    return np.asarray(total.double().cpu().numpy())
+    return Awaited(total)
 
 
 def _check_finite(stack: LoraStack, names: Sequence[str], n_steps: int) -> None:

@@ -48,6 +48,9 @@ class MixingRun:
         """Steps of the stage."""
         return len(self._shares)
 
+    def catch_up(self) -> None:
+        """Wait for nothing: no step has a loss."""
+
     @property
     def log(self) -> TrainingLog:
         """What was done: no example was seen."""

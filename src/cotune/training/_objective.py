@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from cotune.models import Encoded, LanguageModel
 from cotune.models.batching import Batch
 from cotune.models.memory import in_parts
+from cotune.models.moving import Awaited, sent
 from cotune.training._log import StepLosses
 from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
@@ -17,6 +19,77 @@ from cotune.training.methods import Terms
 
 _Losses = Callable[[Batch], tuple[torch.Tensor, torch.Tensor | None]]
 """Gives the losses of a batch's target tokens, and factors of them in what is minimised."""
+
+
+@dataclass
+class _Passes:
+    """Losses that passes over some examples give: of each its share of the whole, and every example's sum.
+
+    Parameters
+    ----------
+    examples : int
+        How many examples there are.
+    indices : list of list of int
+        By pass, which of them it held.
+    values : list of Tensor
+        By pass, the share and the sums.
+    """
+
+    examples: int
+    indices: list[list[int]]
+    values: list[torch.Tensor]
+
+    def read(self, numbers: Iterator[float]) -> tuple[float, list[float]]:
+        """Return the whole and every example's sum, given the numbers of all passes in a row."""
+        total, sums = 0.0, [0.0] * self.examples
+        for indices in self.indices:
+            total += next(numbers)
+            for index in indices:
+                sums[index] = next(numbers)
+        return total, sums
+
+
+class LossesOnTheWay:
+    """The losses of a step that a device is at.
+
+    Parameters
+    ----------
+    batch : TaskBatch
+        What the step saw.
+    parts : sequence of (list of int, passes)
+        Of parts of its examples, their places and their losses.
+    replay : passes or None
+        Those of the text.
+    """
+
+    def __init__(
+        self,
+        batch: TaskBatch,
+        parts: Sequence[tuple[Sequence[int], _Passes]],
+        replay: _Passes | None,
+    ) -> None:
+        self.batch, self._parts, self._replay = batch, parts, replay
+        every = [*(passes for _, passes in parts), *([] if replay is None else [replay])]
+        self._numbers = Awaited(torch.cat([values for passes in every for values in passes.values]))
+        for passes in every:
+            passes.values.clear()
+
+    def read(self) -> StepLosses:
+        """Return them, waiting for the step if need be."""
+        numbers = iter(self._numbers.read())
+        loss, sums = 0.0, [0.0] * len(self.batch)
+        for places, passes in self._parts:
+            share, of_part = passes.read(numbers)
+            loss += share
+            for at, total in zip(places, of_part, strict=True):
+                sums[at] = total
+        by_task = dict.fromkeys(self.batch.counts, 0.0)
+        targets = dict.fromkeys(by_task, 0)
+        for task, example, total in zip(self.batch.tasks, self.batch, sums, strict=True):
+            by_task[task] += total
+            targets[task] += len(example.target)
+        by_task = {task: total / targets[task] for task, total in by_task.items()}
+        return StepLosses(loss, by_task, None if self._replay is None else self._replay.read(numbers)[0])
 
 
 class Objective:
@@ -54,7 +127,7 @@ class Objective:
             return batch
         return TaskBatch(batch, batch.tasks, self._terms.answers(batch.replay))
 
-    def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> StepLosses:
+    def backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> LossesOnTheWay:
         """Add up the gradients of a batch.
 
         Of the examples that is the gradient of their mean loss per target token, the losses of every task
@@ -67,7 +140,12 @@ class Objective:
         batch : TaskBatch
             Examples of tasks, and text.
         history : sequence of mapping of str to float
-            By step done, the loss of each task that it saw.
+            By step done, the loss of each task that it saw; for a balancing that goes by losses.
+
+        Returns
+        -------
+        LossesOnTheWay
+            Read when they are needed: who reads waits for the device.
         """
         examples, tokens = [*batch, *batch.replay], pass_tokens(self._model.device.type, self._config)
         return in_parts(
@@ -83,22 +161,17 @@ class Objective:
         for parameter in self._parameters:
             parameter.grad = None
 
-    def _backward(self, batch: TaskBatch, history: Sequence[Mapping[str, float]], held: int) -> StepLosses:
+    def _backward(
+        self, batch: TaskBatch, history: Sequence[Mapping[str, float]], held: int
+    ) -> LossesOnTheWay:
         self._held = held
         weights = self._weights(batch, history)
         n_targets = sum(len(example.target) for example in batch)
-        counts = batch.counts
-        if self._config.balancing.by_gradient and len(counts) > 1:
-            loss, sums = self._combined(batch, weights, n_targets)
+        if self._config.balancing.by_gradient and len(batch.counts) > 1:
+            parts = self._combined(batch, weights, n_targets)
         else:
-            loss, sums = self._accumulate(batch, n_targets, weights)
-        by_task = dict.fromkeys(counts, 0.0)
-        targets = dict.fromkeys(counts, 0)
-        for task, example, total in zip(batch.tasks, batch, sums, strict=True):
-            by_task[task] += total
-            targets[task] += len(example.target)
-        by_task = {task: total / targets[task] for task, total in by_task.items()}
-        return StepLosses(loss, by_task, self._replay(batch))
+            parts = [(range(len(batch)), self._accumulate(batch, n_targets, weights))]
+        return LossesOnTheWay(batch, parts, self._replay(batch))
 
     def _weights(self, batch: TaskBatch, history: Sequence[Mapping[str, float]]) -> list[float] | None:
         """Return the weight of every example; None where all are 1."""
@@ -112,24 +185,22 @@ class Objective:
 
     def _combined(
         self, batch: TaskBatch, weights: list[float] | None, n_targets: int
-    ) -> tuple[float, list[float]]:
-        """Let the balancing make one gradient of those of the tasks."""
-        loss, sums = 0.0, [0.0] * len(batch)
+    ) -> list[tuple[Sequence[int], _Passes]]:
+        """Let the balancing make one gradient of those of the tasks; return their losses."""
+        parts: list[tuple[Sequence[int], _Passes]] = []
         gradients = []
         for task in batch.counts:
             own = [at for at, name in enumerate(batch.tasks) if name == task]
-            share, of_own = self._accumulate(
+            passes = self._accumulate(
                 [batch[at] for at in own], n_targets, weights and [weights[at] for at in own]
             )
-            loss += share
-            for at, total in zip(own, of_own, strict=True):
-                sums[at] = total
+            parts.append((own, passes))
             gradients.append(self._take_gradient())
         combined = self._config.balancing.combine(torch.stack(gradients))
         sizes = [parameter.numel() for parameter in self._parameters]
         for parameter, part in zip(self._parameters, torch.split(combined, sizes), strict=True):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
-        return loss, sums
+        return parts
 
     def _take_gradient(self) -> torch.Tensor:
         parts = []
@@ -139,15 +210,14 @@ class Objective:
             parameter.grad = None
         return torch.cat(parts)
 
-    def _replay(self, batch: TaskBatch) -> float | None:
+    def _replay(self, batch: TaskBatch) -> _Passes | None:
         if not batch.replay:
             return None
         assert self._config.replay is not None
         n_targets = sum(len(window.target) for window in batch.replay)
         weight = self._config.replay.weight * len(batch.replay) / self._config.batch_size
         weights = [weight] * len(batch.replay)
-        loss, _ = self._accumulate(batch.replay, n_targets, weights, self._replay_losses)
-        return loss
+        return self._accumulate(batch.replay, n_targets, weights, self._replay_losses)
 
     def _replay_losses(self, batch: Batch) -> tuple[torch.Tensor, None]:
         if self._terms.replay_losses is None:
@@ -169,10 +239,10 @@ class Objective:
         n_targets: int,
         weights: Sequence[float] | None,
         of_tokens: _Losses | None = None,
-    ) -> tuple[float, list[float]]:
-        """Add gradients up, in as many passes as it takes; return the loss and every example's sum of it."""
+    ) -> _Passes:
+        """Add gradients up, in as many passes as it takes; return their losses, which nobody waits for."""
         model, losses_of = self._model, of_tokens or self._target_losses
-        found: list[tuple[list[int], torch.Tensor]] = []
+        found = _Passes(len(examples), [], [])
         for indices in model.chunks(examples, self._held):
             batch = model.batch([examples[i] for i in indices])
             half = model.dtype == torch.bfloat16
@@ -183,20 +253,14 @@ class Objective:
                 if weights is not None or of_method is not None:
                     learned = losses if of_method is None else losses * of_method
                     if weights is not None:
-                        factors = torch.tensor([weights[i] for i in indices], device=losses.device)
+                        factors = sent(torch.tensor([weights[i] for i in indices]), losses.device)
                         learned = learned * factors[batch.example]
                     objective = learned.sum() / n_targets
             objective.backward()  # type: ignore[no-untyped-call]
             of_example = losses.new_zeros(batch.n_examples).index_add(0, batch.example, losses.detach())
-            found.append((indices, torch.cat([loss.detach()[None].to(of_example.dtype), of_example])))
-        # Read once all passes are under way: a device that is asked for numbers has to be waited for.
-        numbers = iter(torch.cat([values for _, values in found]).tolist())
-        total, sums = 0.0, [0.0] * len(examples)
-        for indices, _ in found:
-            total += next(numbers)
-            for index in indices:
-                sums[index] = next(numbers)
-        return total, sums
+            found.indices.append(indices)
+            found.values.append(torch.cat([loss.detach()[None].to(of_example.dtype), of_example]))
+        return found
 
 
 def pass_tokens(device: str, config: TrainingConfig) -> int:

@@ -21,6 +21,11 @@ class Balancing(Config):
     by_gradient: ClassVar[bool] = False
     """Whether :meth:`combine` is asked, which takes a gradient of every task of a step in memory at once."""
 
+    @property
+    def by_losses(self) -> bool:
+        """Whether :meth:`weights` looks at losses, so that every step has to be waited for."""
+        return type(self).weights is not Balancing.weights
+
     def weights(self, losses: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> Mapping[str, float]:
         """Return by task the factor of its losses in the next step.
 
@@ -111,9 +116,11 @@ class PCGrad(Balancing):
         projected = gradients.clone()
         for i in range(n_tasks):
             for j in torch.randperm(n_tasks).tolist():
-                along = projected[i] @ directions[j]
-                if i != j and along < 0:
-                    projected[i] -= along / norms[j] * directions[j]
+                if i != j:
+                    along = projected[i] @ directions[j]
+                    # Chosen on the device: an `if` would wait for it, for each pair.
+                    share = torch.where(along < 0, along / norms[j], 0.0)
+                    projected[i] -= share * directions[j]
         return projected.sum(0)
 
 

@@ -146,6 +146,7 @@ class Tuner:
     def _check_point(self, index: int, run: TrainingRun | MixingRun) -> None:
         """Measure the model as it is, keep it if it is the best so far, and write the state."""
         stage = self._stages[index]
+        run.catch_up()  # a model that diverged is not measured
         self.attached.module.eval()
         with torch.random.fork_rng([self.model.device] if self.model.device.type == "cuda" else []):
             score = float(self.watch.checkpoint(self.attached, stage, run.step))
