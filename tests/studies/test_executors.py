@@ -192,12 +192,15 @@ def test_runs_of_a_node_that_is_lost_are_done_elsewhere_and_nodes_that_join_take
         all_at_work(executor, 2 + 2)  # a node that joined has work
 
 
-@pytest.mark.parametrize(("gpus", "workers"), [(0.5, 4), (1, 4)])
+@pytest.mark.parametrize(("gpus", "workers"), [(0.5, 4), (1, 4), (2, 2)])
 def test_each_actor_sees_its_own_devices(gpus, workers, make, cluster):
     with make("ray", workers=workers, gpus_per_run=gpus, cpus_per_run=0.5) as executor:
         seen = [of["visible"] for of in all_at_work(executor, workers)]
     if gpus == 1:
         assert sorted(seen) == ["0", "1", "2", "3"]
+    elif gpus == 2:
+        assert sorted(",".join(seen).split(",")) == ["0", "1", "2", "3"]
+        assert [len(visible.split(",")) for visible in seen] == [2, 2]
     else:
         assert all(len(visible.split(",")) == 1 for visible in seen)
         assert max(map(seen.count, seen)) <= 2

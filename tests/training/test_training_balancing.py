@@ -44,10 +44,10 @@ def gradient(model, batch, *, history=(), dropped=(), **options):
             for parameter in attached.trained:
                 parameter.normal_(std=0.1)
 
-        objective = Objective(model, attached.module, attached.trained, config)
+        objective = Objective(model, attached.module, attached.trained, config, attached.terms)
         kept = [at for at, task in enumerate(batch.tasks) if task not in dropped]
         part = TaskBatch([batch[at] for at in kept], [batch.tasks[at] for at in kept])
-        losses = objective.backward(part, history)
+        losses = objective.backward(part, history).read()
         flat = torch.cat([p.grad.flatten() for p in attached.trained])
         n_targets = [sum(len(e.target) for e in one) for one in (part, batch)]
         return losses, flat * n_targets[0] / n_targets[1]

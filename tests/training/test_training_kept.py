@@ -166,7 +166,7 @@ def test_the_divergence_from_the_base_is_0_before_the_first_step(model, beside, 
         objective = Objective(model, attached.module, attached.trained, stage.training, attached.terms)
         gradients = []
         for one in (batch, alone):
-            losses = objective.backward(one, [])
+            losses = objective.backward(one, []).read()
             gradients.append([p.grad.clone() for p in attached.trained if p.grad is not None])
             for parameter in attached.parameters:
                 parameter.grad = None
@@ -226,7 +226,7 @@ def test_dft_steps_by_weighted_tokens_and_tells_plain_losses(model, encode, smoo
         found = []
         for terms in (attached.terms, Terms()):
             objective = Objective(model, attached.module, attached.trained, config, terms)
-            losses = objective.backward(TaskBatch(examples, ["copy"] * 4), [])
+            losses = objective.backward(TaskBatch(examples, ["copy"] * 4), []).read()
             found.append((losses.loss, [p.grad.clone() for p in attached.trained if p.grad is not None]))
             for parameter in attached.parameters:
                 parameter.grad = None
