@@ -95,7 +95,7 @@ bench-chat: $(READY) | .cache/smollm2
 bench-promot: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/promot.py
 
-# Ways to keep in-context learning side by side, on the toy language: minutes; arena_study=benchmarks/arena_smollm2.yaml is of real text.
+# Ways to keep in-context learning side by side, on the toy language: minutes; arena_study=benchmarks/arena_smollm2.yaml is of a real model, and takes far longer.
 arena_study ?= benchmarks/arena.yaml
 bench-arena: $(READY)
 	$(BIN)/python benchmarks/arena.py --study $(arena_study)

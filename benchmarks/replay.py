@@ -76,6 +76,8 @@ def rows(findings: RetentionFindings, at: At) -> Iterator[str]:
             runs = findings.scores.checkpoints(one.method, one.learning_rate, at).values()
             scores = [score.validation for checkpoint in runs for score in checkpoint.targets]
             shares = ", ".join(percent(share) for share in one.shares.values())
+            if missing := one.runs - len(one.shares):
+                shares += f"; {missing} never"
             yield f"| {one.method} | {percent(sum(scores) / len(scores))} | {shares} | {percent(one.mean)} |"
 
 
