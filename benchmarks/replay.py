@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n".join([*rows(first, foretold.at), "", foretold.sentence]))
     found = foretold.found
     ratio = found.enough if math.isnan(found.ratio) else found.ratio
-    if math.isnan(ratio):
+    if not ratio > 0:
         print("There is no ratio to look at.")
         return
     file = options.folder / "looked_at.yaml"
