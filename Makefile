@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-instructions bench-eval bench-chat bench-promot bench-arena bench-replay bench-transfer gpu-check chaos toy-language clean
+.PHONY: demo test test-real test-demos lint types docs picture bench-train bench-batched bench-grouping bench-decisions bench-functions bench-affinity bench-prefix bench-short-run bench-instructions bench-eval bench-chat bench-promot bench-arena bench-replay bench-transfer gpu-check chaos toy-language clean
 
 # torch is installed first and by its exact version, so that pip never trades it for a larger build.
 $(READY): pyproject.toml constraints.txt
@@ -57,6 +57,8 @@ bench-train: $(READY) | .cache/smollm2
 
 bench-batched: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/batched_lora.py
+	$(BIN)/python benchmarks/batched_lora.py --precision fp32 --adapters 1 2 4 8 --adapt-from 0 0.5 0.75 0.875 \
+	  --batches 4x16
 
 bench-grouping: $(READY)
 	$(BIN)/python benchmarks/grouping.py
@@ -77,6 +79,11 @@ bench-prefix: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/train.py --precision fp32 --mixtures 1 --adapt-from 0.75
 	$(BIN)/python benchmarks/affinity.py --folder .cache/bench-prefix --arms "trained triples" \
 	  --proxies 0.75 0.5 0.875 0.25 --precision fp32
+
+# Where the time of a short run goes, from tokens and from what lies below the adapter.
+bench-short-run: $(READY) | .cache/smollm2
+	$(BIN)/python benchmarks/short_run.py --kernels
+	$(BIN)/python benchmarks/short_run.py --kernels --adapt-from 0.75
 
 # Many instructions for one data set (Table 2 of AdaGroup).
 bench-instructions: $(READY) | .cache/smollm2

@@ -51,23 +51,25 @@ def test_train_from_states_learns_what_it_learns_from_tokens(bench, tiny_causal,
 
 
 def test_batched_lora_learns_what_separate_runs_learn(bench, tiny_causal):
-    options = (
-        "--adapters",
-        3,
-        "--steps",
-        2,
-        "--rounds",
-        1,
-        "--batches",
-        "2x8",
-        "1x16",
-        "--precision",
-        "fp32",
-    )
-    printed = bench("batched_lora", "--model", tiny_causal, *options)
+    sizes = ("--adapters", 2, 3, "--steps", 2, "--rounds", 1, "--batches", "2x8", "1x16")
+    options = ("--precision", "fp32", "--adapt-from", 0, 0.5)
+    printed = bench("batched_lora", "--model", tiny_causal, *sizes, *options)
     apart = numbers(r"losses differ by at most (\S+)", printed)
-    assert len(apart) == len(numbers(r"batched (\d+), separate \d+, ratio", printed)) == 2
+    assert len(apart) == len(numbers(r"batched (\d+), separate \d+, ratio", printed)) == 2 * 2 * 2
+    assert "Adapters on layers 1 to 1, from what lies below" in printed
     assert max(apart) < 1e-4
+
+
+def test_a_short_run_is_told_part_by_part(bench, short):
+    tasks = [toy("copy", "less", train=12, metric="nll")]
+    study = short("record_families", tasks=tasks, learner={"model": TOY_MODEL, "precision": "fp32"})
+    options = ("--steps", 2, "--runs", 1, "--kernels", "--adapt-from", 0.5)
+    printed = bench("short_run", "--study", study, *options)
+    parts = {row[0]: row for row in rows(printed) if len(row) == 3}
+    done = {"forward", "backward", "optimiser", "scoring: passes", "adapter on and off", "matrix products"}
+    assert {*done, "states of lower layers"} <= set(parts)
+    shares = [float(row[2].strip("%")) for row in parts.values() if row[2].endswith("%")]
+    assert sum(shares) == pytest.approx(200, abs=1), "of the parts, and of the kernels"
 
 
 def test_a_gpu_is_checked_with_the_processor_in_its_place(bench, tmp_path, capsys):

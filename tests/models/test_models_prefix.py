@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,6 +132,24 @@ def test_a_damaged_file_is_not_used(causal, damage, tmp_path):
     path.write_bytes(content)
     other = kept[:1] if damage == "other" else kept
     assert not prefix_of_two(causal, other).open(path)
+
+
+def test_passes_are_counted_before_they_are_made(model, examples):
+    layout = Layout(seq2seq=model.seq2seq, most_rows=10_000)
+    layout.add(examples, opening_of(examples))
+    prefix = FrozenPrefix(model, Boundary(model, 2), layout)
+    assert prefix.n_held == prefix.keep() > 0
+    assert prefix.keep() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not tell what is mapped")
+def test_a_file_is_no_memory_of_who_reads_it(causal, tmp_path):
+    kept = [Encoded(tuple(range(2, 20)), (3, 4)), Encoded(tuple(range(2, 25)), (5,))]
+    prefix, path = prefix_of_two(causal, kept), tmp_path / "states.bin"
+    prefix.store(path)
+    with causal.starting_above(prefix):
+        causal.nll(causal.base, kept)
+        assert str(path) not in Path("/proc/self/maps").read_text()
 
 
 def test_a_file_that_is_cut_in_use_is_told(causal, tmp_path):

@@ -14,6 +14,11 @@ from cotune.models.batching import shared_prefix
 from cotune.models.encoding import Encoded
 from cotune.models.shared_row import SharedRow, TokenTree
 
+_SHORT = 3
+"""What all prompts begin with is read in the first pass over examples where it is so much shorter than a
+pass: one of a few tokens pays for the weights as a long one does. A long one costs less by itself, where
+attention goes back only."""
+
 
 def batch_losses(
     model: FrozenModel, module: nn.Module, examples: Sequence[Encoded], *, batch_tokens: int
@@ -55,22 +60,25 @@ def row_losses(
         Nats.
     """
     n_prefix = shared_prefix([example.prompt for example in examples])
-    opening = _states(model, examples, [(0, place) for place in range(n_prefix)])
-    row = SharedRow(model, module, examples[0].prompt[:n_prefix], opening)
+    n_alone = n_prefix if n_prefix * _SHORT > batch_tokens else 0
+    opening = _states(model, examples, [(0, place) for place in range(n_alone)])
+    row = SharedRow(model, module, examples[0].prompt[:n_alone], opening)
     prefix = torch.arange(n_prefix, device=model.device)
     result = np.empty(len(examples))
     waiting = list(range(len(examples)))[::-1]
     while waiting:
-        tree = TokenTree(n_prefix)
+        n_held = row.n_columns
+        most = batch_tokens + n_prefix - n_held
+        tree = TokenTree(n_held)
         read: list[tuple[int, int]] = []
         sources: list[int] = []
         owners: list[int] = []
         labels: list[int] = []
-        while waiting and len(tree) < batch_tokens:
+        while waiting and len(tree) < most:
             index = waiting.pop()
             example = examples[index]
-            path = tree.add([*example.prompt[n_prefix:], *example.target[:-1]])
-            read += [(index, n_prefix + at) for at, column in enumerate(path) if column >= len(read)]
+            path = tree.add([*example.prompt[n_held:], *example.target[:-1]])
+            read += [(index, n_held + at) for at, column in enumerate(path) if column >= len(read)]
             sources += path[-len(example.target) :]
             owners += [index] * len(example.target)
             labels += example.target
@@ -79,7 +87,8 @@ def row_losses(
         states = _states(model, examples, read)
         logits = row.read(tree.tokens, tree.positions, visible, wanted.tolist(), states)
         losses = _losses(logits, place, labels)
-        row.keep(prefix)
+        if waiting:
+            row.keep(prefix)  # columns of the first tree too: the first path begins with it
         for index in set(owners):
             result[index] = losses[np.array(owners) == index].mean()
     return result

@@ -167,7 +167,7 @@ class FrozenPrefix:
     def keep(self, examples: Iterable[Encoded] | None = None) -> int:
         """Compute states in memory, of all that are kept or of some; others wait until they are asked for.
 
-        Returns the number of tokens computed.
+        Returns the tokens of the passes that it took, those that examples of a row share counted once.
         """
         return self._compute_parts(self._layout.kept if examples is None else examples)
 
@@ -185,11 +185,12 @@ class FrozenPrefix:
         n_tokens = 0
         for part in sorted(wanted):
             chosen = [self._layout.kept[number] for number in self._parts[part]]
-            for example, states in zip(chosen, self._compute(chosen), strict=True):
+            computed, n_held = self._compute(chosen)
+            for example, states in zip(chosen, computed, strict=True):
                 rows = self._layout.rows(example)
                 assert rows is not None
                 self._states.write(rows, states)
-            n_tokens += sum(map(len, chosen))
+            n_tokens += n_held
         self._done |= wanted
         return n_tokens
 
@@ -232,8 +233,16 @@ class FrozenPrefix:
     def _shape(self) -> tuple[int, int]:
         return self._layout.n_rows, self.boundary.width
 
-    def _compute(self, examples: Sequence[Encoded]) -> list[torch.Tensor]:
-        """Compute in one pass the states of examples, each of shape (tokens, width)."""
+    @property
+    def n_held(self) -> int:
+        """Tokens of the passes that compute all that is kept."""
+        return sum(
+            self._model.laid([self._layout.kept[number] for number in part]).owner.numel()
+            for part in self._parts
+        )
+
+    def _compute(self, examples: Sequence[Encoded]) -> tuple[list[torch.Tensor], int]:
+        """Compute in one pass the states of examples, each of shape (tokens, width), and count its tokens."""
         batch = self._model.laid(examples)
         states = self.boundary.states(batch.to(self._model.device).inputs).cpu()
         place = batch.inputs.get("position_ids")
@@ -244,7 +253,7 @@ class FrozenPrefix:
                 # What the examples of a row begin with stands before them all.
                 n_before = 0 if place is None else int(place[at, own[0]])
                 found[example] = states[at, np.concatenate([np.arange(n_before), own])]
-        return found
+        return found, batch.owner.numel()
 
     def states(self, examples: Sequence[Encoded], owner: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """Return the states of chosen tokens; see :meth:`cotune.models.batching.Below.states`."""
@@ -273,7 +282,8 @@ class FrozenPrefix:
         """Compute the states of examples, in as many passes as they take."""
         found: dict[int, torch.Tensor] = {}
         for indices in self._model.chunks(examples, self._model.batch_tokens) if examples else ():
-            for index, states in zip(indices, self._compute([examples[i] for i in indices]), strict=True):
+            computed, _ = self._compute([examples[i] for i in indices])
+            for index, states in zip(indices, computed, strict=True):
                 found[index] = states.to(self._dtype)
         return [found[index] for index in range(len(examples))]
 

@@ -382,7 +382,7 @@ class Timing(Protocol):
     kept_bytes: int
     """Disk that what a run trains takes, where it is kept."""
     below: float
-    """Those of a token in the layers below all that is trained, which is computed once; 0 without such."""
+    """Those of all that is computed once in the layers below all that is trained; 0 without such."""
 
     def training(self, subset: Subset, steps: int, *, earlier: bool = True) -> float:
         """Return those of a run's training; ``earlier`` says whether of stages before the last too."""

@@ -227,7 +227,7 @@ class _Costs:
             if kept.stored(shared):
                 yield StagePlan(_STATES, 1, 0, 0, 0.0, stored=1)
             elif times is not None or not self.measured:
-                yield StagePlan(_STATES, 1, 0, 0, None if times is None else times.below * kept.n_tokens)
+                yield StagePlan(_STATES, 1, 0, 0, None if times is None else times.below)
 
     def _starts(self, shared: Path) -> Iterator[StagePlan]:
         """Count the run that all others start from: it is not scored, and only one process trains it."""

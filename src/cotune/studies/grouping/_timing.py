@@ -108,7 +108,7 @@ class RunTimes:
 
     @property
     def below(self) -> float:
-        """Seconds of a token in the layers below what the learner trains."""
+        """Seconds of what is computed once in the layers below what the learner trains."""
         own = self._timings.get("")
         return 0.0 if own is None else own.below
 

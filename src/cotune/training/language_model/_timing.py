@@ -172,8 +172,8 @@ class LanguageModelTiming:
                 tried += batch
         prefix.keep(tried[:1])  # what is made once is not to count
         begin = clock()
-        n_tokens = prefix.keep(tried)
-        self.below = (clock() - begin) / n_tokens if n_tokens else 0.0
+        n_held = prefix.keep(tried)
+        self.below = (clock() - begin) / n_held * prefix.n_held if n_held else 0.0
 
     def _measure_answers(self, attached: Attached) -> AnswerLaws:
         examples = [
