@@ -62,11 +62,6 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
-        states = self.states
-        if states is not None:
-            # From pages that stay where they are the copy goes on while Python lays out what follows.
-            states = states.pin_memory() if device.type == "cuda" else states
-            states = states.to(device, non_blocking=True)
         return replace(
             self,
             inputs={name: sent(value, device) for name, value in self.inputs.items()},
@@ -75,6 +70,7 @@ class Batch:
             column=sent(self.column, device),
             label=sent(self.label, device),
             example=sent(self.example, device),
+            states=None if self.states is None else sent(self.states, device),
         )
 
 
