@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -9,7 +10,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,15 @@ class Reference:
         What it takes.
     operations : int
         How many file operations it does.
+    texts : dict of str to str
+        What its JSON files say.
     """
 
     names: frozenset[str]
     same: dict[str, str]
     seconds: float
     operations: int
+    texts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,9 @@ def _reference(work: Work, folder: Path) -> Reference:
     end(begin(work.arguments, place, lambda: counting(place, note)))
     first, second = found
     same = {name: digest for name, digest in first.items() if second.get(name) == digest}
-    return Reference(frozenset(first), same, seconds, int(tally.read_text()))
+    home = place.parent / "first"
+    texts = {name: (home / name).read_text() for name in same if name.endswith(".json")}
+    return Reference(frozenset(first), same, seconds, int(tally.read_text()), texts)
 
 
 def kill_and_go_on(case: Case) -> Outcome:
@@ -194,7 +200,33 @@ def judge(
         outcome.counts[what] += bool(wrong)
         if wrong:
             outcome.failures.append(f"{case}: {what}: {shown}")
+    if status == 0:
+        outcome.failures += [
+            f"{case}: {name}: {differs(expected.texts[name], place / name)}"
+            for name in other
+            if name in expected.texts
+        ]
     return outcome
+
+
+def differs(text: str, file: Path) -> str:
+    """Say where a file of JSON says something else than a text, but for what they say of time."""
+    try:
+        pair = [dict(leaves(json.loads(said))) for said in (text, file.read_text())]
+    except (OSError, ValueError):
+        return "not JSON, or gone"
+    places = [at for at in sorted({*pair[0], *pair[1]}) if "seconds" not in at]
+    apart = [at for at in places if pair[0].get(at) != pair[1].get(at)]
+    return "; ".join(f"{at} {pair[0].get(at)!r}, now {pair[1].get(at)!r}" for at in apart)[:600]
+
+
+def leaves(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the plain values of JSON with where they stand."""
+    if isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from leaves(value, f"{place}/{key}")
+    else:
+        yield place, content
 
 
 def run(cases: int, setup: Setup) -> Outcome:
