@@ -63,7 +63,7 @@ def test_methods_that_leave_the_weights_are_known(retention):
         ({"kind": "retension"}, "kind: must be one of: grouping, retention, transfer; got 'retension'"),
         (
             {"methods": [{"name": "promott"}]},
-            "methods.0.name: must be one of: full, joint, lora, lora_first, ",
+            "methods.0.name: must be one of: dft, full, joint, kl_to_base, lora, ",
         ),
         ({"methods": [{"name": "promott"}]}, "got 'promott' (did you mean 'promot'?)"),
         (
