@@ -3,6 +3,8 @@
 import ast
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,9 @@ def test_a_whole_kind_is_five_classes_over_the_engine_alone():
     from_studies = {name for name in _imports(file) if name.startswith("cotune.studies.")}
     assert all(name.startswith("cotune.studies.engine.") for name in from_studies)
     assert not [name for name in from_studies if "._" in name], "nothing but what the engine offers"
+
+
+def test_looking_at_a_study_loads_nothing_that_it_has_no_use_for():
+    code = "import sys, cotune.studies.kinds; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "sklearn", "pandas"} & set(loaded.stdout.split())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cotune.affinity import AdaptiveGrouping, LinearSurrogate, higher_order
-from cotune.grouping import SDPClustering, first_appearance
+from cotune.grouping import CertifiedGrouping, first_appearance
 from cotune.studies.engine import RunRecord
 from cotune.studies.grouping._found import FoundGroups
 from cotune.studies.grouping._runs import FitRun, GroupingStudyRun
@@ -167,7 +167,7 @@ def _proposals(
     """Group by the semidefinite program (Procedure 1), from the current groups, into more and more."""
     iterations = _ITERATIONS if len(matrix) <= _ITERATED_UP_TO else 1
     for k in range(k_min, k_max + 1):
-        grouper = SDPClustering(
+        grouper = CertifiedGrouping(
             k, tol=1e-3, max_iter=iterations, exact_max=0, warm_start=labels, random_state=seed
         )
         yield grouper.fit(matrix).labels_
