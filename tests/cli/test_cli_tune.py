@@ -24,8 +24,20 @@ RATE = ["--learning-rate", 0.003]
 SHORT = ["--steps", 4, "--set", "precision=fp32", "--set", "checkpoint_every=2"]
 PROMPT = ["--prompt-length", 6, "--prompt-learning-rate", 0.05]
 STAGES = [*PROMPT, "--prompt-steps", 4]
-CASES = {
+TEXT = {"text.source": "toy_language", "pack": "false", "seq_len": 32, "ratio": 0.5}
+OTHERS = [word for key, value in TEXT.items() for word in ("--set", f"method.others.{key}={value}")]
+CHECKPOINTS = {
     "full": [],
+    "value_only": [],
+    "dft": [],
+    "kl_to_base": OTHERS,
+    "self_distillation": OTHERS,
+    "replay": OTHERS,
+    "wise_ft": [],
+}
+"""What leaves a checkpoint of its own; the rest leaves adapters."""
+CASES = {
+    **CHECKPOINTS,
     "lora": [],
     "lora_first": ["--set", "method.first_steps=4", "--set", "method.lora.r=4"],
     "prompt": STAGES,
@@ -95,7 +107,7 @@ def test_the_card_says_how_to_load_it_and_it_scores_as_it_says(case, tuned, monk
     loaded = {}
     exec(code, loaded)
     model, found = loaded["model"].eval(), record(folder)
-    assert isinstance(model, peft.PeftModel) == (case != "full")
+    assert isinstance(model, peft.PeftModel) == (case not in CHECKPOINTS)
     assert plain_nll(model, loaded["tokenizer"]) == pytest.approx(found["after"]["target"]["mean"], abs=1e-4)
     first, *_, best = sorted(
         c["score"] for c in found["checkpoints"] if c["stage"] in list(found["best"])[-1:]

@@ -171,6 +171,11 @@ class ExecutingRunner(Runner[RunT]):
         super().__init__(design, store)
         self._executor, self._events, self._tracking = executor, events, tracking
 
+    @property
+    def n_stored(self) -> int:
+        """How many runs the store holds."""
+        return len(self._store)
+
     def get(
         self,
         title: str,

@@ -246,8 +246,9 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         deaths = Deaths(events.note)
         with self._executing(events, deaths, retry_failed=retry_failed) as runner:
             result = self._accounted(self.follow(runner, notes))
+            many = runner.n_stored >= MANY
         result.incidents = deaths.sentences()
-        if len(self.stored_keys()) >= MANY:
+        if many:
             with suppress(CotuneError):  # it is only told sooner: the run is done
                 self.status()
         return result
