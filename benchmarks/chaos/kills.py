@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.part import Outcome, Part, Setup, in_forks
-from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, kill, load, runs_done
+from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, kill, load, runs_done, unmeasured
 from cotune.studies.engine import open_store
 
 _OPERATIONS = {
@@ -210,9 +210,9 @@ def judge(
 
 
 def differs(text: str, file: Path) -> str:
-    """Say where a file of JSON says something else than a text, but for what they say of time."""
+    """Say where a file of JSON says something else than a text, but for what they say of time and memory."""
     try:
-        pair = [dict(leaves(json.loads(said))) for said in (text, file.read_text())]
+        pair = [dict(leaves(json.loads(unmeasured(said)))) for said in (text, file.read_text())]
     except (OSError, ValueError):
         return "not JSON, or gone"
     places = [at for at in sorted({*pair[0], *pair[1]}) if "seconds" not in at]

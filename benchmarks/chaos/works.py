@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -74,12 +75,17 @@ class Work:
         return {
             path.relative_to(folder).as_posix(): _digest(path)
             for path in sorted(folder.rglob("*"))
-            if path.relative_to(folder).as_posix() not in given
+            if path.relative_to(folder).as_posix() not in given and not _is_room_for_states(path)
         }
 
 
+def _is_room_for_states(path: Path) -> bool:
+    """Tell the folder for states of runs in flight when there is none: whether it is there says nothing."""
+    return path.name == "states" and path.is_dir() and not any(path.iterdir())
+
+
 def _digest(path: Path) -> str:
-    """Hash what a file says, but for what it says of time."""
+    """Hash what a file says, but for what it says of time and of memory."""
     if not path.is_file():
         return "folder"
     content = path.read_bytes()
@@ -90,6 +96,8 @@ def _digest(path: Path) -> str:
     elif path.suffix == ".json":
         with suppress(ValueError):  # one that was damaged, of a command that refused it
             content = repr(_timeless(json.loads(content))).encode()
+    elif path.suffix == ".html":
+        content = unmeasured(content.decode()).encode()
     return hashlib.sha256(content).hexdigest()
 
 
@@ -98,9 +106,15 @@ def _timeless(content: Any) -> Any:
         return [_timeless(item) for item in content]
     if isinstance(content, dict):
         return {key: _timeless(item) for key, item in content.items() if "seconds" not in key}
-    return content
+    return unmeasured(content) if isinstance(content, str) else content
 
 
+def unmeasured(text: str) -> str:
+    """Take out of a text how long things took and how much memory: no two runs agree in that."""
+    return _MEASURED.sub("", text)
+
+
+_MEASURED = re.compile(r"\b\d[\d.,]*\s(?:ms|s|min|h|kB|MB|GB|KiB|MiB|GiB)\b")
 OUTPUT = "output.txt"
 _EXAMPLES = {"train": 24, "validation": 4, "test": 4}
 _MODEL = {"model": str(TOY_CHECKPOINT), "precision": "fp32"}
