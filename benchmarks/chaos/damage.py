@@ -74,6 +74,10 @@ class Subject:
         ]
 
 
+_ROOM_FOR_NOTHING = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".sha256")
+"""Files with bytes that nothing rests on: free pages, an index made anew, the checksum before last."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A file that is damaged."""
@@ -128,15 +132,16 @@ def spoil_and_look(case: Case) -> Outcome:
         file.write_bytes(spoilt)
     outcome = Outcome()
     noticed, said = _noticed(work, place)
-    untouched = (
-        not noticed and _records(place / work.kept) == before and file.suffix in (".sqlite", ".sqlite-wal")
-    )
-    gone = spoilt is None and not noticed
+    left = _records(place / work.kept)
+    untouched = not noticed and left == before and file.suffix in _ROOM_FOR_NOTHING
+    # Of its log the system leaves out what is not whole, as if the rows had never been written.
+    cut = file.suffix == ".sqlite-wal" and left.items() <= before.items()
+    gone = not noticed and not untouched and (spoilt is None or cut)
     outcome.counts.update(
         {
             "damaged": 1,
             "noticed": noticed,
-            "in bytes of the store that hold nothing": untouched and not gone,
+            "in bytes that hold nothing": untouched,
             "missing, as if never made": gone,
         }
     )
@@ -174,7 +179,12 @@ def _run_again(case: Case, place: Path, noticed: bool) -> Outcome:
     status, said = finish(work.arguments, place)
     outcome = Outcome()
     left = work.left(place)
-    other = [name for name, digest in expected.same.items() if left.get(name) != digest]
+    # What runs shared is not made again where no run is left that wants it.
+    other = [
+        name
+        for name, digest in expected.same.items()
+        if left.get(name) != digest and (name in left or not name.startswith(f"{work.kept}/shared/"))
+    ]
     internal = status not in (0, 2) or "an error of cotune" in said
     used = status == 0 and bool(other)
     outcome.counts.update({"run again": 1, "used": used, "internal errors": internal})

@@ -62,6 +62,8 @@ def damage(folder: Path) -> str:
                 return f"{name} is not what was written"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
+        except ValueError:  # no name of a file
+            return f"its {SUMS} is damaged"
     return ""
 
 

@@ -103,7 +103,7 @@ class TuneFolder:
             return False
         file = self._unfinished / RUN_KEY
         if file.is_file():
-            return file.read_text(encoding="utf-8").strip() == self._key
+            return file.read_bytes().strip() == self._key.encode()
         # Killed before it wrote its key it left a lock, and perhaps half a key.
         names = {path.name for path in self._unfinished.iterdir()}
         return names - {path.name for path in leftovers(self._unfinished)} <= {_LOCK, f"{RUN_KEY}.sha256"}
