@@ -58,6 +58,8 @@ def test_a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder(tmp_path
             "[enforce fail at inline_container.cc:668] . PytorchStreamWriter failed writing file data/0",
             "an error",
         ),
+        ("[enforce fail at inline_container.cc:672] . unexpected pos 64704 vs 64656", "an error"),
+        ("basic_ios::clear: iostream error", "an error"),
     ],
 )
 def test_libraries_in_other_languages_are_understood(tmp_path, text, words):

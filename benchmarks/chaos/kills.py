@@ -27,7 +27,6 @@ _OPERATIONS = {
     "os.rename",
     "os.rmdir",
     "os.truncate",
-    "shutil.rmtree",
     "sqlite3.connect",
     "tempfile.mkdtemp",
     "tempfile.mkstemp",

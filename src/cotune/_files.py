@@ -96,7 +96,8 @@ def remove_folder(path: Path, within: Path, *, ignore_errors: bool = False) -> N
         If it lies elsewhere; nothing is removed then.
     """
     if os.path.lexists(path):
-        shutil.rmtree(inside(path, within), ignore_errors=ignore_errors)
+        with writing(path):
+            shutil.rmtree(inside(path, within), ignore_errors=ignore_errors)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -41,6 +41,8 @@ _IN_WORDS = {
     "Read-only file system": errno.EROFS,
     "File too large": errno.EFBIG,
     "PytorchStreamWriter failed": errno.EIO,
+    "inline_container.cc": errno.EIO,
+    "iostream error": errno.EIO,
     "file write failed": errno.EIO,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
 from cotune._neutral import VisibleStream, visible
@@ -102,7 +102,8 @@ def _failed(sentence: str, status: int, debug: bool) -> int | None:
         return None
     if debug:
         traceback.print_exc()
-    print(f"error: {visible(sentence, one_line=True)}", file=sys.stderr)
+    with suppress(OSError):  # a disk that is full may be where it goes
+        print(f"error: {visible(sentence, one_line=True)}", file=sys.stderr)
     return status
 
 

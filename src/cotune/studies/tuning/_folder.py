@@ -144,6 +144,7 @@ class TuneFolder:
             yield fresh
         with writing(self.path):
             if self.damage:
-                shutil.rmtree(self.path)
+                with writing(self.path):
+                    shutil.rmtree(self.path)
             os.replace(complete, self.path)
         shutil.rmtree(self._unfinished, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cotune._seals import damage, sealed_folder
+from cotune._storage import writing
 from cotune.exceptions import InputError
 
 _FILE = "tuning.pt"
@@ -53,8 +54,9 @@ class StateFolder:
         generations = self._generations()
         fresh = max(generations, default=-1) + 1
         save_tensors(self._of(fresh), {**state, "key": self._key})
-        for generation in generations:
-            shutil.rmtree(self._of(generation))
+        with writing(self._path):
+            for generation in generations:
+                shutil.rmtree(self._of(generation))
 
     def _of(self, generation: int) -> Path:
         return self._path / f"{generation:06d}"
