@@ -124,8 +124,7 @@ gpu-check: $(READY)
 bench-store: $(READY)
 	$(BIN)/python benchmarks/store.py
 
-# Kills, damage, full disks, strangers, counted; not yet run at all of its counts: of kills, signals, damage and disks
-# a tenth at most at a time (docs/faults.md). chaos_parts="kills damage" picks some.
+# Kills, signals, damage, full disks, strangers, counted (docs/faults.md). chaos_parts="kills damage" picks some.
 chaos: $(READY)
 	PYTHONPATH=benchmarks $(BIN)/python -m chaos $(chaos_parts)
 
