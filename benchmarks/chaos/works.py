@@ -96,8 +96,8 @@ def _digest(path: Path) -> str:
     elif path.suffix == ".json":
         with suppress(ValueError):  # one that was damaged, of a command that refused it
             content = repr(_timeless(json.loads(content))).encode()
-    elif path.suffix == ".html":
-        content = unmeasured(content.decode()).encode()
+    elif path.suffix == ".html":  # of what its files say, and of how long it took
+        content = b"page"
     return hashlib.sha256(content).hexdigest()
 
 
