@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 
 import pytest
+import torch
 import yaml
 
 from cotune._seals import SUMS
@@ -14,8 +15,17 @@ from cotune.studies.doctor import examine
 from cotune.studies.engine import locked, open_store
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Several threads may add up in another order from run to run; studies give each worker one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory, one_thread):
     """A study of function classes that keeps adapters, run to its end; and what it came to."""
     folder = tmp_path_factory.mktemp("doctor")
     learner = {
