@@ -11,6 +11,7 @@ from cotune.studies.engine._events import Events, StepEvents, UnderWay, tell_not
 from cotune.studies.engine._executor import Executor, ExecutorConfig
 from cotune.studies.engine._executors import EXECUTORS, LocalConfig, RayConfig
 from cotune.studies.engine._folder import is_study_folder, locked, study_file_of
+from cotune.studies.engine._kept_status import MANY
 from cotune.studies.engine._lacking import lacking, surplus_states
 from cotune.studies.engine._memory import Trained, check_memory, count_memory, shortage
 from cotune.studies.engine._mending import RUN_KEY, damaged, seal_all
@@ -37,6 +38,7 @@ from cotune.studies.engine._worker import (
 __all__ = [
     "EXECUTORS",
     "KINDS",
+    "MANY",
     "RUN_KEY",
     "Costs",
     "Deaths",

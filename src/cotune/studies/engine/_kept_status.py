@@ -22,7 +22,7 @@ from cotune.studies.engine._status import StageStatus, Status
 from cotune.studies.engine._store import RunStore
 
 MANY = 500
-"""Runs from which on it is kept; that of fewer is told in a moment."""
+"""Runs from which on what follows from them is kept; from fewer it is worked out in a moment."""
 _FORMAT = 1
 _FILE = "status.json"
 

@@ -20,6 +20,7 @@ from cotune import __version__
 from cotune._seals import forget_file
 from cotune.findings.grouping import Interval
 from cotune.grouping import Stability
+from cotune.studies.engine import MANY
 from cotune.studies.grouping._gain import GainGroups
 from cotune.studies.grouping.estimators import Memory
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-MANY = 500
-"""Runs from which on it is kept; what follows from fewer is worked out in a moment."""
 _FORMAT = 1
 _STEM = "groups-"
 _INTERVALS = ("over_alone", "over_together")

@@ -87,6 +87,26 @@ class Found:
         yield "# schema prints them for an editor."
         yield f"name: {value(Path(self.data).resolve().name if Path(self.data).exists() else self.data)}"
 
+    def opening(self, question: str, kind: str) -> Iterator[str]:
+        """Write what stands before the tasks of a study whose file names the model at the top."""
+        yield from self.head(question)
+        yield f"kind: {kind}"
+        yield ""
+        yield from self.model_lines()
+        yield ""
+        yield from self.read_as()
+        yield from self.without()
+
+    def reader(self, purpose: str, caps: str, *, apart: bool) -> Iterator[str]:
+        """Write the entry of ``tasks`` for those that are set apart, or for all others."""
+        yield f"  # {purpose}"
+        yield f"  - path: {self.path}"
+        if apart:
+            yield f"    include: {value(list(self.apart))}"
+        else:
+            yield f"    exclude: {value([*self.apart, *self.left_out])}"
+        yield f"    max_examples: {caps}"
+
     def model_lines(self) -> Iterator[str]:
         """Write the model, and the limits where they are not the defaults."""
         yield "# A folder of a transformers checkpoint, toy_language (comes with cotune), or a hub name."

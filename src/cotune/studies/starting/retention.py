@@ -23,25 +23,16 @@ class RetentionStart(Start):
         steps = min(max(once, 100), 400)
         fewest = min(len(task["train"]) for task in found.others)
         shots = sorted({min(k, fewest) for k in _SHOTS})
-        yield from found.head(
+        yield from found.opening(
             f"What does fine-tuning on {' and '.join(found.apart)} leave of "
-            f"{count(len(found.others), 'other task')} in context?"
+            f"{count(len(found.others), 'other task')} in context?",
+            "retention",
         )
-        yield "kind: retention"
-        yield ""
-        yield from found.model_lines()
-        yield ""
-        yield from found.read_as()
-        yield from found.without()
         yield "tasks:"
-        yield "  # Tuned on; the most examples of each split, null takes all."
-        yield f"  - path: {found.path}"
-        yield f"    include: {value(list(found.apart))}"
-        yield "    max_examples: {train: 1024, validation: 128, test: 128}"
-        yield "  # Put to the models in context, before and after; demonstrations are of the training split."
-        yield f"  - path: {found.path}"
-        yield f"    exclude: {value([*found.apart, *found.left_out])}"
-        yield "    max_examples: {train: 64, validation: 1, test: 32}"
+        tuned_on = "Tuned on; the most examples of each split, null takes all."
+        yield from found.reader(tuned_on, "{train: 1024, validation: 128, test: 128}", apart=True)
+        asked = "Put to the models in context, before and after; demonstrations are of the training split."
+        yield from found.reader(asked, "{train: 64, validation: 1, test: 32}", apart=False)
         yield f"targets: {value(list(found.apart))}"
         yield ""
         yield "methods:"

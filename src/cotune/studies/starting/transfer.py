@@ -26,25 +26,16 @@ class TransferStart(Start):
         fewest = min(len(task["train"]) for task in unseen)
         numbers = sorted({min(n, fewest) for n in _EXAMPLES})
         alone = len(trained) == 1
-        yield from found.head(
+        yield from found.opening(
             f"What does instruction tuning on {count(len(trained), 'task')} do to learning "
-            f"{count(len(unseen), 'other')}?"
+            f"{count(len(unseen), 'other')}?",
+            "transfer",
         )
-        yield "kind: transfer"
-        yield ""
-        yield from found.model_lines()
-        yield ""
-        yield from found.read_as()
-        yield from found.without()
         yield "tasks:"
-        yield "  # Trained on; the most examples of each split, null takes all."
-        yield f"  - path: {found.path}"
-        yield f"    exclude: {value([*found.apart, *found.left_out])}"
-        yield "    max_examples: {train: 256, validation: 32, test: 32}"
-        yield "  # Never trained on: learned from few examples at every checkpoint."
-        yield f"  - path: {found.path}"
-        yield f"    include: {value(list(found.apart))}"
-        yield "    max_examples: {train: 64, validation: 1, test: 32}"
+        trained_on = "Trained on; the most examples of each split, null takes all."
+        yield from found.reader(trained_on, "{train: 256, validation: 32, test: 32}", apart=False)
+        never = "Never trained on: learned from few examples at every checkpoint."
+        yield from found.reader(never, "{train: 64, validation: 1, test: 32}", apart=True)
         yield f"held_out: {value(list(found.apart))}"
         yield ""
         yield "method: {name: lora, r: 8, alpha: 16}"
