@@ -26,6 +26,7 @@ from cotune.models.boundary import Boundary, layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout
 from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
+from cotune.training.below import layers_below
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 from cotune.training.timing import clock
@@ -148,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = LanguageModel.load(options.model, precision=options.precision)
     print(f"{platform.machine()}, one thread, {model.base.dtype}, {options.steps} steps a round", flush=True)
     total = len(layer_lists(model.base)[0])
-    for at in (round(share * total) for share in options.adapt_from):
+    for at in (layers_below(share, total) for share in options.adapt_from):
         print(f"Adapters on layers {at} to {total - 1}" + (", from what lies below:" if at else ":"))
         for size in options.batches:
             examples, tokens = map(int, size.split("x"))

@@ -34,6 +34,7 @@ from cotune.models.boundary import Boundary, layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout, opening_of
 from cotune.tasks import READERS, Mixture, format_prompt, format_target
 from cotune.training._loop import TrainingRun
+from cotune.training.below import layers_below
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Lora
 from cotune.training.timing import clock
@@ -215,7 +216,7 @@ def upper(
 ) -> None:
     """Print the throughput of an adapter on the upper layers, from what lies below and from tokens."""
     total = len(layer_lists(model.base)[0])
-    at = round(options.adapt_from * total)
+    at = layers_below(options.adapt_from, total)
     examples = [example for batch in drawn for example in batch]
     layout = Layout(seq2seq=False, most_rows=10**9)
     layout.add(examples, opening_of(examples))

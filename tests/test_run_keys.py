@@ -61,6 +61,9 @@ def task(name: str) -> Task:
         ({"method": PROMOT}, "b752648bc458f9a1"),
         ({"method": {"name": "full", "demonstrations": 1}, "training": RECIPE}, "3465926b725ab71e"),
         ({"warm_start": {"steps": 4}}, "7bf393ea152d8cc6"),
+        ({"adapt_from": 12}, "a71cc5bbd6483ffb"),
+        # While shares were rounded it was 5d77af0c889ac9d2, of another layer.
+        ({"adapt_from": 0.75}, "ec184f6a0383dd74"),
     ],
 )
 def test_learners_of_language_models(home, options, key):

@@ -120,7 +120,7 @@ def test_another_model_can_stand_in(workshop, tiny_seq2seq):
 def test_another_model_has_tokens_and_states_of_its_own(workshop, short_words):
     proxy = {"model": str(short_words), "adapt_from": 0.5}
     study = workshop.study(affinity={**SUBSETS, "proxy": proxy}, comparison=None)
-    said = f"Affinity is estimated by a proxy, the model {short_words} with an adapter on the upper 50% of"
+    said = f"Affinity is estimated by a proxy, the model {short_words} with an adapter on the layers above"
     plan = plan_study(study)
     assert [note for note in plan.notes if note.startswith(said)]
     result = run_study(study)

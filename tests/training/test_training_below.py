@@ -6,9 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cotune.exceptions import InputError
+from cotune.training.below import layers_below
 from cotune.training.language_model import LanguageModelConfig
 
 SUBSET = ("copy", "last")
@@ -141,11 +144,18 @@ def test_runs_have_keys_of_their_own(learner_of, tasks):
     assert prints[0] != prints[1] == prints[2]
 
 
+@given(share=st.decimals(min_value="0.001", max_value="0.999", places=3), n_layers=st.integers(2, 200))
+def test_at_least_a_share_of_the_layers_is_below(share, n_layers):
+    below = layers_below(float(share), n_layers)
+    assert below >= share * n_layers > below - 1, "and no more than that takes"
+    assert layers_below(below, n_layers) == below, "a number is the number"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"adapt_from": 2}, "must leave layers below and above, of the model's 2, got 2"),
-        ({"adapt_from": 0.1}, "must leave layers below and above"),
+        ({"adapt_from": 0.6}, "must leave layers below and above, of the model's 2, got 0.6"),
     ],
 )
 def test_layers_that_are_not_there_are_refused(learner_of, tasks, options, said):

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from cotune._repr import Brief
 from cotune.training.learner import Learner
+
+
+def layers_below(adapt_from: float, n_layers: int) -> int:
+    """Return how many layers are below an adapter.
+
+    Parameters
+    ----------
+    adapt_from : int or float
+        Their number, or the share of all that is below at least.
+    n_layers : int
+        How many the model has.
+
+    Examples
+    --------
+    >>> layers_below(0.75, 30), layers_below(0.7, 10), layers_below(12, 30)
+    (23, 7, 12)
+    """
+    if isinstance(adapt_from, int):
+        return adapt_from
+    return math.ceil(Fraction(str(adapt_from)) * n_layers)  # as it is written: 0.7 times 10 is above 7
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ class Proxy(Config):
     """What of the learner is another while affinity is estimated."""
 
     adapt_from: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """The lowest layer that the adapter is on, or the share of the layers below it; see ``learner``."""
+    """The lowest layer that the adapter is on, or the least share of the layers below it; see ``learner``."""
     cache_bytes: NonNegativeInt | None = None
     """Most bytes of what is computed once below it; see ``learner``."""
     model: str | None = None
@@ -40,7 +40,7 @@ class Proxy(Config):
             upper = (
                 f"the layers from {self.adapt_from} up"
                 if isinstance(self.adapt_from, int)
-                else f"the upper {1 - self.adapt_from:.0%} of the layers"
+                else f"the layers above the lower {self.adapt_from:.0%}"
             )
             named.append(f"an adapter on {upper}")
         return (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotune.exceptions import InputError
-from cotune.training.below import KeptStates
+from cotune.training.below import KeptStates, layers_below
 
 if TYPE_CHECKING:
     from cotune.models import Encoded, LanguageModel
@@ -52,7 +52,7 @@ class Upper:
 
         sizes = [len(layers) for layers in layer_lists(skeleton.base)]
         total = sum(sizes)
-        at = adapt_from if isinstance(adapt_from, int) else round(adapt_from * total)
+        at = layers_below(adapt_from, total)
         if not 0 < at < total:
             raise InputError(
                 f"learner.adapt_from: must leave layers below and above, of the model's {total}, got "

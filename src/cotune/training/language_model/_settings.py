@@ -39,11 +39,11 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     """About how many tokens one forward pass holds while scoring; by default what suits the device."""
 
     adapt_from: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """The lowest layer that the adapter is on, counted from 0, or the share of the layers that are below it
-    (0.75: the adapter is on the upper quarter); null for all layers. What the layers below make of an example
-    is then the same in all runs: it is computed once and read from a file that all workers read. Layers of an
-    encoder-decoder model count from the encoder's first to the decoder's last; the whole encoder has to be
-    below. Generation and soft prompts read all layers."""
+    """The lowest layer that the adapter is on, counted from 0, or the share of layers that are below it at
+    least (0.75: the adapter is on the upper quarter, of 30 layers on 7); null for all layers. What the layers
+    below make of an example is then the same in all runs: it is computed once and read from a file that all
+    workers read. Layers of an encoder-decoder model count from the encoder's first to the decoder's last; the
+    whole encoder has to be below. Generation and soft prompts read all layers."""
     cache_bytes: NonNegativeInt = 4 * 2**30
     """Most bytes of that file. Where it has no room for all examples, those of training stay out before those
     of validation, and are computed anew in every run."""

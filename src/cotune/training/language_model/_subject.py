@@ -77,6 +77,8 @@ class Subject:
             del recipe[key]
         if self.config.adapt_from is None:
             del recipe["adapt_from"]
+        elif isinstance(self.config.adapt_from, float):
+            recipe["adapt_from"] = {"at_least": self.config.adapt_from}  # shares were rounded once
         if self.config.warm_start is not None:
             warm = self.config.warm_start.model_dump(mode="json", exclude={"tasks", "share"})
             recipe["warm_start"] = {**warm, "tasks": [task.fingerprint for task in self._warm_tasks]}
