@@ -1,5 +1,6 @@
 """What a model says of an example does not depend on what it is batched with, whatever its architecture."""
 
+import copy
 from functools import cache
 
 import numpy as np
@@ -198,3 +199,13 @@ def test_a_recurrent_model_without_attention_writes_what_it_would_write_without_
             tokens.append(int(model.base(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
     written = model.generate(model.base, [Encoded(batch[1].prompt, ())], max_new_tokens=3)
     assert written == [model.encoder.decode(tokens[-3:])]
+
+
+def test_a_convolution_over_tokens_is_never_packed(make):
+    """Quiet weights leak less from one example to the next than the trial tells."""
+    model = make("Lfm2")
+    base = copy.deepcopy(model.base)
+    with torch.no_grad():
+        for parameter in base.parameters():
+            parameter.mul_(0.2)
+    assert not LanguageModel(base, model.encoder).pack

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from cotune.models._frozen import FrozenModel
 from cotune.models.batching import Batch, causal_batch, seq2seq_batch
@@ -32,6 +33,9 @@ def packing_is_exact(model: FrozenModel) -> bool:
     config = model.base.config.get_text_config()
     # Distances within a packed row are longer, and examples of a few tokens do not meet the window.
     if any(getattr(config, name, None) for name in _WINDOWS):
+        return False
+    # No mask keeps a convolution from the neighbours, and what it leaks may be less than is told here.
+    if any(isinstance(module, nn.Conv1d) and module.kernel_size[0] > 1 for module in model.base.modules()):
         return False
     examples = _examples(model)
     losses: list[torch.Tensor] = []
