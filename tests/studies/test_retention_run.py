@@ -386,6 +386,31 @@ def test_a_plan_counts_what_is_then_done_and_writes_nothing(retention):
     assert one.stages[1].tokens == pytest.approx(tokens, rel=0.1)
 
 
+def test_a_plan_counts_what_stands_beside_the_targets(retention):
+    of_tasks = {"tasks": ["copy", "less"], "shots": 3, "ratio": 1.0}
+    of_text = {"text": {"source": "toy_language"}, "pack": False, "ratio": 2.0}
+    methods = [
+        {"name": "full"},
+        {"name": "kl_to_base", "others": of_tasks},
+        {"name": "self_distillation", "others": of_tasks},
+        {"name": "replay", "others": of_text},
+    ]
+    shown = {"shots": [1], "draws": 1, "max_examples": 2}
+    fixed = {"steps": 8, "checkpoint_every": 8, "in_context": shown}
+    counted = {
+        method["name"]: plan_study(retention.study(methods=[method], **fixed), measure=False).stages[1].tokens
+        for method in methods
+    }
+    runs = run_study(retention.study(methods=methods, **fixed)).data.runs
+    taken = {run.method: run.cost.tokens for run in runs}
+    assert min(taken.values()) == taken["full"] < taken["kl_to_base"] / 2
+    for name in ("full", "kl_to_base", "replay"):
+        assert counted[name] == pytest.approx(taken[name], rel=0.1)
+    # What the base answers is as long as the right answer at most.
+    assert taken["self_distillation"] <= counted["self_distillation"] * 1.1
+    assert taken["self_distillation"] > 0.8 * counted["self_distillation"]
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

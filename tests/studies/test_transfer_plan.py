@@ -23,6 +23,15 @@ def test_a_plan_counts_what_is_then_done_and_writes_nothing(transfer):
     assert tuning.tokens == pytest.approx(sum(tokens), rel=0.2)
 
 
+def test_a_plan_counts_the_text_that_is_replayed(transfer):
+    text = {"text": {"source": "toy_language"}, "seq_len": 32}
+    study = transfer.study(schemes=["uniform"], replay=text, replay_ratios=[0, 2.0])
+    alone = transfer.study(schemes=["uniform"])
+    (with_text, without) = (plan_study(one, measure=False).stages[1].tokens for one in (study, alone))
+    # Both arms, and two windows for each of three steps of four examples.
+    assert with_text == 2 * without + 2 * 3 * 4 * 32
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

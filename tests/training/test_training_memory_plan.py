@@ -14,6 +14,7 @@ from cotune.models.config import ModelConfig
 from cotune.models.encoding import load_encoder
 from cotune.training._live import LiveBytes
 from cotune.training._loop import TrainingRun
+from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
 from cotune.training.memory_plan import Longest, plan_memory
 from cotune.training.methods import METHODS
@@ -27,22 +28,27 @@ def real(folder, precision="fp32"):
 
 
 def plan(folder, method, precision="fp32", longest=LONG, **changes):
-    copies = changes.pop("copies", 1)
+    copies, beside = changes.pop("copies", 1), changes.pop("beside", None)
     training = TrainingConfig(**{"batch_size": 4, "tasks_per_batch": 1, "pass_tokens": 4096, **changes})
     skeleton = LanguageModel.skeleton(folder, load_encoder(folder))
-    options = {"precision": precision, "device": "cpu", "copies": copies}
+    options = {"precision": precision, "device": "cpu", "copies": copies, "beside": beside}
     return plan_memory(skeleton, METHODS.choose(method), training, ("a",), longest, **options)
 
 
-def measured(model, method, rows=4, longest=LONG):
+def measured(model, method, rows=4, longest=LONG, beside=None):
     """Return the bytes of tensors at most of a real training of two steps."""
-    example = Encoded((5,) * longest.prompt, (6,) * longest.target)
-    config = TrainingConfig(batch_size=rows, tasks_per_batch=1, pass_tokens=4096)
+    chosen = METHODS.choose(method)
+    config = TrainingConfig(batch_size=rows, tasks_per_batch=1, pass_tokens=4096, replay=chosen.beside)
     there = [*model.base.parameters(), *model.base.buffers()]
-    with LiveBytes(there) as live, METHODS.choose(method).attach(model, ("a",)) as attached:
-        batch = [example.under(attached.prompt_ids("a"))] * rows
-        TrainingRun(model, attached, 2, config).run([batch] * 2)
+    with LiveBytes(there) as live, chosen.attach(model, ("a",)) as attached:
+        examples = [like(longest).under(attached.prompt_ids("a"))] * rows
+        others = [like(beside)] * round(rows * chosen.beside.ratio) if beside else []
+        TrainingRun(model, attached, 2, config).run([TaskBatch(examples, ["a"] * rows, others)] * 2)
     return live.most
+
+
+def like(longest):
+    return Encoded((5,) * longest.prompt, (6,) * longest.target)
 
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq"])
@@ -52,6 +58,40 @@ def test_the_plan_is_what_a_training_takes(kind, method, precision, request):
     folder = request.getfixturevalue(f"tiny_{kind}")
     ratio = plan(folder, method, precision).total / measured(real(folder, precision), method)
     assert (0.85 < ratio < 1.3) if precision == "fp32" else (0.85 < ratio < 1.6)
+
+
+@pytest.mark.parametrize("weights", ["lora", "full"])
+@pytest.mark.parametrize("name", ["replay", "kl_to_base"])
+def test_what_stands_beside_the_examples_is_counted(name, weights, tiny_causal):
+    others = {"tasks": "*", "shots": 2, "ratio": 1.0}
+    method, beside = {"name": name, "weights": {"name": weights}, "others": others}, Longest(60, 60)
+    few = Longest(6, 2)
+    found = plan(tiny_causal, method, longest=few, beside=beside)
+    taken = measured(real(tiny_causal), method, longest=few, beside=beside)
+    assert 0.85 < found.total / taken < 1.3
+    assert found.pass_tokens == 4 * sum(beside)
+    alone = plan(tiny_causal, {"name": weights}, longest=few)
+    assert found.activations > 5 * alone.activations
+    assert found.fixed == alone.fixed, "the base is no second copy"
+
+
+def test_the_distributions_of_the_base_are_counted(tiny_causal):
+    others = {"tasks": "*", "shots": 2, "ratio": 1.0}
+    options = {"weights": {"name": "lora"}, "others": others}
+    plans = {
+        name: plan(tiny_causal, {"name": name, **options}, longest=Longest(6, 2), beside=Longest(6, 60))
+        for name in ("replay", "kl_to_base")
+    }
+    # A number for every token of the vocabulary at every one that is learned: those of the base, and more.
+    logits = 4 * 4 * 60 * real(tiny_causal).vocabulary_size
+    assert plans["kl_to_base"].activations >= plans["replay"].activations + logits
+
+
+def test_text_beside_the_examples_is_as_long_as_the_recipe_says(tiny_causal):
+    text = {"text": {"source": "files", "path": "corpus.txt"}, "seq_len": 100, "ratio": 0.5}
+    method = {"name": "replay", "weights": {"name": "lora"}, "others": text}
+    found = plan(tiny_causal, method, longest=Longest(6, 2))
+    assert found.pass_tokens == 2 * 100
 
 
 @pytest.mark.parametrize("method", [{"name": "lora"}, {"name": "full"}, PROMPT], ids=lambda m: m["name"])

@@ -17,7 +17,7 @@ from cotune.training.batches import TaskBatch
 from cotune.training.config import TrainingConfig
 from cotune.training.methods import Terms
 
-_Losses = Callable[[Batch], tuple[torch.Tensor, torch.Tensor | None]]
+Losses = Callable[[Batch], tuple[torch.Tensor, torch.Tensor | None]]
 """Gives the losses of a batch's target tokens, and factors of them in what is minimised."""
 
 
@@ -217,15 +217,17 @@ class Objective:
         n_targets = sum(len(window.target) for window in batch.replay)
         weight = self._config.replay.weight * len(batch.replay) / self._config.batch_size
         weights = [weight] * len(batch.replay)
-        return self._accumulate(batch.replay, n_targets, weights, self._replay_losses)
+        return self._accumulate(batch.replay, n_targets, weights, self.replay_losses)
 
-    def _replay_losses(self, batch: Batch) -> tuple[torch.Tensor, None]:
+    def replay_losses(self, batch: Batch) -> tuple[torch.Tensor, None]:
+        """Return the losses of the target tokens of a pass over what stands beside the examples."""
         if self._terms.replay_losses is None:
             smoothing = self._config.label_smoothing
             return self._model.target_losses(self._module, batch, label_smoothing=smoothing), None
         return self._terms.replay_losses(self._module, batch), None
 
-    def _target_losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def target_losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the losses of the target tokens of a pass over examples, and factors of them."""
         model, smoothing = self._model, self._config.label_smoothing
         if self._terms.token_factors is None:
             return model.target_losses(self._module, batch, label_smoothing=smoothing), None
@@ -238,10 +240,10 @@ class Objective:
         examples: Sequence[Encoded],
         n_targets: int,
         weights: Sequence[float] | None,
-        of_tokens: _Losses | None = None,
+        of_tokens: Losses | None = None,
     ) -> _Passes:
         """Add gradients up, in as many passes as it takes; return their losses, which nobody waits for."""
-        model, losses_of = self._model, of_tokens or self._target_losses
+        model, losses_of = self._model, of_tokens or self.target_losses
         found = _Passes(len(examples), [], [])
         for indices in model.chunks(examples, self._held):
             batch = model.batch([examples[i] for i in indices])

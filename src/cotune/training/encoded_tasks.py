@@ -187,10 +187,10 @@ class EncodedTasks:
             )
         shown = replay.windows_until(start, training.batch_size)
         source = self.windows(replay)
-        if isinstance(source, OtherExamples) and context is not None and source.longest > context:
+        if isinstance(source, OtherExamples) and context is not None and len(source.longest) > context:
             raise InputError(
-                f"An example of another task behind {replay.shots} demonstrations takes {source.longest} "
-                f"tokens, more than the model's context of {context}; lower shots."
+                f"An example of another task behind {replay.shots} demonstrations takes "
+                f"{len(source.longest)} tokens, more than the model's context of {context}; lower shots."
             )
         windows = source.since(shown, seed)
         for step in count(start + 1):

@@ -6,6 +6,7 @@ backward on shapes without numbers, and the most that is alive at once is what i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cotune.models import Encoded, LanguageModel
     from cotune.models.precision import Number
+    from cotune.training._objective import Losses
     from cotune.training.config import TrainingConfig
     from cotune.training.methods import Attached, Method, Stage
 
@@ -38,8 +40,12 @@ class Longest(NamedTuple):
     @classmethod
     def of(cls, examples: Iterable[Encoded]) -> Longest:
         """Return those of the longest of some examples."""
-        longest = max(examples, key=len)
-        return cls(len(longest.prompt), len(longest.target))
+        return cls.one(max(examples, key=len))
+
+    @classmethod
+    def one(cls, example: Encoded) -> Longest:
+        """Return those of an example."""
+        return cls(len(example.prompt), len(example.target))
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,7 @@ def plan_memory(
     device: str,
     copies: int = 1,
     passes: bool = True,
+    beside: Longest | None = None,
 ) -> MemoryPlan:
     """Count what a training takes in the stage that takes most.
 
@@ -134,6 +141,8 @@ def plan_memory(
         Models that are trained side by side on the one base.
     passes : bool
         Whether to count what passes take, which runs the model on shapes.
+    beside : Longest, optional
+        Tokens of a long example of what stands beside the tasks' own; of text the recipe tells them.
     """
     weights = _weight_bytes(model.base, precision)
     mapped = weights if device == "cpu" and _is_mapped(model.base, precision) else 0
@@ -149,7 +158,7 @@ def plan_memory(
             sizes = [parameter.shape for parameter in attached.trained]
             found, tokens = (0, 0)
             if passes:
-                found, tokens = _pass_bytes(model, attached, stage, long, device, copies)
+                found, tokens = _pass_bytes(model, attached, stage, long, beside, device, copies)
         trained = 4 * copies * (every + sum(size.numel() for size in sizes))
         optimiser = 4 * copies * _kept(stage.training, sizes)
         plans.append(MemoryPlan(weights, trained, optimiser, found, tokens, mapped))
@@ -200,50 +209,87 @@ def _in_type(base: nn.Module, *, half: bool) -> Iterator[None]:
             parameter.data = data
 
 
+class _Pass(NamedTuple):
+    """Examples of a step that passes hold, and what is computed of them."""
+
+    example: Encoded
+    number: int
+    losses: Losses
+
+
 def _pass_bytes(
-    model: LanguageModel, attached: Attached, stage: Stage, longest: Longest, device: str, copies: int
+    model: LanguageModel,
+    attached: Attached,
+    stage: Stage,
+    longest: Longest,
+    beside: Longest | None,
+    device: str,
+    copies: int,
 ) -> tuple[int, int]:
     """Return the bytes that a pass of long examples takes (0 if shapes do not tell), and its tokens."""
     from cotune.training._objective import pass_tokens
 
-    length = sum(longest)
-    if stage.training.replay is not None and stage.training.replay.seq_len > length:
-        length = stage.training.replay.seq_len
-        longest = Longest(1, length - 1)
-    if attached.prompts is not None:
-        length += len(attached.prompt_ids(next(iter(attached.prompts.parameters))))
-    held = max(min(pass_tokens(device, stage.training), stage.training.batch_size * copies * length), length)
-    rows = min(held // length, _MOST_ROWS)
-    try:
-        found = _alive(model, attached, longest, rows)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a model that asks its numbers
-        return 0, held
-    return round(found * held / (rows * length)), held
+    most = pass_tokens(device, stage.training)
+    found = []
+    for one in _passes(model, attached, stage, longest, beside, copies):
+        length = len(one.example)
+        held = max(min(most, one.number * length), length)
+        rows = min(held // length, _MOST_ROWS)
+        try:
+            alive = _alive(model, attached, one, rows)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):  # a model that asks its numbers
+            return 0, held
+        found.append((round(alive * held / (rows * length)), held))
+    return max(found)
 
 
-def _alive(model: LanguageModel, attached: Attached, longest: Longest, rows: int) -> int:
-    import torch
-
+def _passes(
+    model: LanguageModel,
+    attached: Attached,
+    stage: Stage,
+    longest: Longest,
+    beside: Longest | None,
+    copies: int,
+) -> Iterator[_Pass]:
+    """Yield those over the tasks' examples, and those over what stands beside them."""
     from cotune.models import Encoded
-    from cotune.training._live import LiveBytes
+    from cotune.training._objective import Objective
 
+    training, replay = stage.training, stage.training.replay
+    objective = Objective(model, attached.module, attached.trained, training, attached.terms)
     example = Encoded((0,) * longest.prompt, (0,) * longest.target)
     if attached.prompts is not None:
         example = example.under(attached.prompt_ids(next(iter(attached.prompts.parameters))))
+    yield _Pass(example, training.batch_size * copies, objective.target_losses)
+    if replay is not None:
+        prompt, target = beside or Longest(1, replay.seq_len - 1)
+        number = max(1, math.ceil(training.batch_size * replay.ratio))
+        yield _Pass(Encoded((0,) * prompt, (0,) * target), number * copies, objective.replay_losses)
+
+
+def _alive(model: LanguageModel, attached: Attached, one: _Pass, rows: int) -> int:
+    import torch
+
+    from cotune.training._live import LiveBytes
+
     with model.one_example_a_row():
-        batch = model.batch([example] * rows)
+        batch = model.batch([one.example] * rows)
     inputs = {key: value for key, value in batch.inputs.items() if key.endswith("input_ids")}
     columns = inputs["input_ids"].shape[1]
     # Any other mask is looked into for its values, which shapes have not.
     seen = (rows, 1, 1, columns) if model.seq2seq else (rows, 1, columns, columns)
     inputs["attention_mask"] = torch.zeros(seen, device=model.device)
     there = [*model.base.parameters(), *model.base.buffers(), *attached.parameters]
+    if attached.as_base is not None:
+        with attached.as_base():
+            there += [parameter.data for parameter in model.base.parameters()]
     attached.module.train()
     try:
         with _fused_attention(), LiveBytes(there) as live:
             before = live.now
-            losses = model.target_losses(attached.module, replace(batch, inputs=inputs))
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            losses, factors = one.losses(replace(batch, inputs=inputs))
+            learned = losses if factors is None else losses * factors
+            learned.sum().backward()  # type: ignore[no-untyped-call]
     finally:
         attached.module.eval()
         for parameter in attached.parameters:

@@ -17,6 +17,7 @@ from cotune.training.config import TrainingConfig
 from cotune.training.encoded_tasks import EncodedTasks
 from cotune.training.memory_plan import Longest, MemoryPlan, plan_memory
 from cotune.training.methods import Method
+from cotune.training.replay import OtherExamples
 
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _SMALL = 32
@@ -55,6 +56,8 @@ class Trained(NamedTuple):
     training: TrainingConfig
     tasks: Sequence[Task]
     copies: int = 1
+    others: Sequence[Task] = ()
+    """Tasks whose training examples the method may put beside those of its own."""
 
 
 def count_memory(
@@ -79,11 +82,13 @@ def count_memory(
 
     skeleton, precision = model.skeleton(base, encoder), model.resolved_precision(base)
     plans = []
-    for method, training, tasks, copies in trained:
-        names, data = [task.name for task in tasks], EncodedTasks(tasks, lambda: encoder)
-        longest = Longest(1, 1)
+    for method, training, tasks, copies, others in trained:
+        names = [task.name for task in tasks]
+        data = EncodedTasks(tasks, lambda: encoder, base=base, others=others)
+        longest, beside = Longest(1, 1), None
         if passes:
             longest = Longest.of(encoded for name in names for encoded in data.encoded(name, "train"))
+            beside = _beside(data, method, training)
         plans.append(
             plan_memory(
                 skeleton,
@@ -95,9 +100,17 @@ def count_memory(
                 device=default_device(),
                 copies=copies,
                 passes=passes,
+                beside=beside,
             )
         )
     return max(plans, key=lambda plan: plan.total)
+
+
+def _beside(data: EncodedTasks, method: Method, training: TrainingConfig) -> Longest | None:
+    """Return the tokens of the longest example of other tasks that comes; of text the recipe tells them."""
+    replay = method.beside or training.replay
+    source = None if replay is None or replay.tasks is None else data.windows(replay)
+    return Longest.one(source.longest) if isinstance(source, OtherExamples) else None
 
 
 def check_memory(plan: MemoryPlan, room: Room | None) -> None:

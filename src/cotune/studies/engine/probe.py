@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cotune.answering import InContextConfig
-    from cotune.models import Encoder, LanguageModel
+    from cotune.models import LanguageModel
     from cotune.tasks import Task
     from cotune.training.batches import TaskBatch
     from cotune.training.methods import Attached, Method, Stage
@@ -31,10 +31,7 @@ RecipeT = TypeVar("RecipeT")
 
 @dataclass(frozen=True)
 class Tuning:
-    """A method with its stages on some tasks, and those whose examples it may put beside.
-
-    What it comes to follows from the mean tokens of an example of these, without demonstrations.
-    """
+    """A method with its stages on some tasks, and those whose examples it may put beside."""
 
     method: Method
     stages: Sequence[Stage]
@@ -46,20 +43,34 @@ class Tuning:
         """Optimiser steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
-    def tokens(self, example: float) -> float:
-        """Return the tokens of all stages."""
-        return sum(self._by_stage(example))
+    def example(self, data: EncodedTasks, names: Sequence[str] = ()) -> float:
+        """Return the mean tokens of an example of some of the tasks, or of all, behind its demonstrations."""
+        names = names or [task.name for task in self.tasks]
+        mean = float(np.mean([data.mean_length(name, "train") for name in names]))
+        return mean * (1 + self.method.demonstrations)
 
-    def seconds(self, laws: Sequence[Law], example: float) -> float:
+    def tokens(self, data: EncodedTasks) -> float:
+        """Return the tokens of all stages, with those of what stands beside the tasks' examples.
+
+        Parameters
+        ----------
+        data : EncodedTasks
+            The tasks as the model reads them, without demonstrations, and those beside them.
+        """
+        return sum(self._by_stage(data))
+
+    def seconds(self, laws: Sequence[Law], data: EncodedTasks) -> float:
         """Return the processor seconds of all stages, whose steps take what laws say."""
-        parts = zip(laws, self.stages, self._by_stage(example), strict=True)
+        parts = zip(laws, self.stages, self._by_stage(data), strict=True)
         return sum(law(stage.steps, tokens) for law, stage, tokens in parts)
 
-    def _by_stage(self, example: float) -> list[float]:
-        held = example * (1 + self.method.demonstrations) + self.method.virtual_tokens
-        return [
-            0.0 if stage.mixes else stage.steps * stage.training.batch_size * held for stage in self.stages
-        ]
+    def _by_stage(self, data: EncodedTasks) -> list[float]:
+        return [0.0 if stage.mixes else self._of_stage(stage, data) for stage in self.stages]
+
+    def _of_stage(self, stage: Stage, data: EncodedTasks) -> float:
+        held = self.example(data, stage.tasks) + self.method.virtual_tokens
+        beside = data.expected_replay_tokens(stage.training, stage.steps)
+        return stage.steps * stage.training.batch_size * held + beside
 
 
 @dataclass(frozen=True)
@@ -168,12 +179,6 @@ def count_prompts(tasks: Sequence[Task], config: InContextConfig) -> int:
     return asked * sum(len(task[config.split][: config.max_examples]) for task in tasks)
 
 
-def mean_length(tasks: Sequence[Task], encoder: Encoder) -> float:
-    """Return the mean tokens of a training example, without demonstrations."""
-    data = EncodedTasks(tasks, lambda: encoder)
-    return float(np.mean([data.mean_length(task.name, "train") for task in tasks]))
-
-
 def time_method(
     model: LanguageModel, tuning: Tuning, base: Path = Path(), known: dict[str, Law] | None = None
 ) -> tuple[tuple[Law, ...], int]:
@@ -206,7 +211,7 @@ def time_method(
             kind = _kind(method, attached, stage)
             if kind not in known:
                 batches = partial(_batches, model, attached, data, stage)
-                known[kind] = measure_steps(model, attached, stage, batches, lambda batch: batch.tokens)
+                known[kind] = measure_steps(model, attached, stage, batches, _tokens)
             laws.append(known[kind])
         return tuple(laws), sum(p.numel() * p.element_size() for p in attached.parameters)
 
@@ -227,3 +232,7 @@ def _batches(
     training = stage.training.model_copy(update={"batch_size": examples, "tasks_per_batch": 1})
     names = stage.tasks or tuple(data.tasks)
     return data.batches(names, training, 0, prompt_ids=attached.prompt_ids, context=model.context)
+
+
+def _tokens(batch: TaskBatch) -> float:
+    return batch.tokens + batch.replay_tokens

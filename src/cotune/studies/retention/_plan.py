@@ -11,13 +11,13 @@ from cotune.studies.engine.probe import (
     ModelSpeed,
     Tuning,
     count_prompts,
-    mean_length,
     measure_model,
     state_bytes,
 )
 from cotune.studies.retention._design import PretrainedRun, RetentionDesign, TuneRun, tuning
 from cotune.studies.retention.config import changes_weights
 from cotune.tasks import Task
+from cotune.training.encoded_tasks import EncodedTasks
 
 _RECORD_BYTES = 50_000
 
@@ -33,14 +33,14 @@ class _Work:
     ----------
     tuning : Tuning
         Its method and stages.
-    example : float
-        Mean tokens of a training example, without demonstrations.
+    tokens : float
+        Training tokens of all its stages.
     on_targets, in_context : int
         How often the targets, and the other tasks, are asked.
     """
 
     tuning: Tuning
-    example: float
+    tokens: float
     on_targets: int
     in_context: int
 
@@ -59,8 +59,8 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     """
     config = study.config
     every = list(dict.fromkeys(study.cells.values()))
-    example = mean_length(study.targets, study.encoder)
-    work = {run: _work(study, run, example) for run in every if study.key(run) not in stored}
+    data = EncodedTasks(study.targets, lambda: study.encoder, base=study.base, others=study.others)
+    work = {run: _work(study, run, data) for run in every if study.key(run) not in stored}
     notes = list(study.doubled)
     early = sorted({run.method for run in work if len(work[run].tuning.stages) > 1})
     if early and len(config.rates) > 1:
@@ -73,14 +73,14 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     )
     asked = len(first) * (on_targets + in_context)
     seconds = None if speed is None else len(first) * (speed.on_targets + speed.in_context)
-    tuned = None if speed is None else sum(speed.of(run, of_run) for run, of_run in work.items())
+    tuned = None if speed is None else sum(speed.of(run, of_run, data) for run, of_run in work.items())
     stages = (
         StagePlan("pretrained", 1, 0, None, seconds, asked, 1 - len(first)),
         StagePlan(
             "tuning",
             len(every),
             sum(of_run.tuning.steps for of_run in work.values()),
-            sum(round(of_run.tuning.tokens(of_run.example)) for of_run in work.values()),
+            sum(round(of_run.tokens) for of_run in work.values()),
             tuned,
             sum(run.on_targets * on_targets + run.in_context * in_context for run in work.values()),
             len(every) - len(work),
@@ -97,7 +97,7 @@ def retention_costs(study: RetentionDesign, *, measure: bool, stored: Collection
     return Costs(len(study.targets) + len(study.evaluation), stages, usage, tuple(notes))
 
 
-def _work(study: RetentionDesign, run: TuneRun, example: float) -> _Work:
+def _work(study: RetentionDesign, run: TuneRun, data: EncodedTasks) -> _Work:
     method, config = tuning(run, study.config)
     names = [task.name for task in study.targets]
     stages = method.stages(config.steps, config.training, names)
@@ -111,7 +111,8 @@ def _work(study: RetentionDesign, run: TuneRun, example: float) -> _Work:
         if changed or changes_weights(stage.trains):
             in_context += checkpoints - (not changed or bool(stage.mixes))
         changed |= changes_weights(stage.trains)
-    return _Work(Tuning(method, stages, study.targets, study.others), example, on_targets, in_context)
+    of_run = Tuning(method, stages, study.targets, study.others)
+    return _Work(of_run, of_run.tokens(data), on_targets, in_context)
 
 
 def _target_prompts(targets: Sequence[Task]) -> int:
@@ -130,9 +131,9 @@ class _Speed:
     on_targets: float
     in_context: float
 
-    def of(self, run: TuneRun, work: _Work) -> float:
+    def of(self, run: TuneRun, work: _Work, data: EncodedTasks) -> float:
         """Return the seconds of a run."""
-        training = work.tuning.seconds(self.model.steps[_recipe(run)], work.example)
+        training = work.tuning.seconds(self.model.steps[_recipe(run)], data)
         return training + work.on_targets * self.on_targets + work.in_context * self.in_context
 
 

@@ -120,7 +120,7 @@ class RetentionStudy(RetentionDesign):
         """Return every method on the targets."""
         for arm in self.config.methods:
             method = arm.method.on_targets(len(self.targets), self.config.steps)
-            yield Trained(method, self.config.training, self.targets)
+            yield Trained(method, self.config.training, self.targets, others=self.others)
 
     def costs(self, *, measure: bool) -> Costs:
         """Count runs, steps, tokens and prompts."""

@@ -11,7 +11,6 @@ from cotune.studies.engine.probe import (
     ModelSpeed,
     Tuning,
     count_prompts,
-    mean_length,
     measure_model,
     state_bytes,
 )
@@ -25,6 +24,7 @@ from cotune.studies.transfer._design import (
     tuning,
 )
 from cotune.tasks import Task
+from cotune.training.encoded_tasks import EncodedTasks
 
 _Recipe = tuple[str, ...]
 """A method, its options and the recipe of its training."""
@@ -104,27 +104,24 @@ _Counts = tuple[int, int, float | None, int | None]
 
 def _tuning(study: TransferDesign, runs: Sequence[InstructRun], speed: _Speed | None) -> _Counts:
     steps, tokens, seconds = 0, 0.0, 0.0
-    lengths: dict[tuple[str, ...], float] = {}
+    data = EncodedTasks(study.train, lambda: study.encoder, base=study.base)
     for run in runs:
         of_run = _tuning_of(study, run)
-        if run.tasks not in lengths:
-            lengths[run.tasks] = mean_length(of_run.tasks, study.encoder)
         steps += of_run.steps
-        tokens += of_run.tokens(lengths[run.tasks])
+        tokens += of_run.tokens(data)
         # A gradient is a step without the optimiser's: some examples of every task, forward and back.
         passed = len(gradients_due(run, study.config)) * len(run.tasks) * study.config.gradient_examples
         if speed is not None:
             laws = speed.model.steps[_recipe(run)]
-            seconds += of_run.seconds(laws, lengths[run.tasks])
-            held = lengths[run.tasks] * (1 + of_run.method.demonstrations)
-            seconds += laws[-1](passed / study.config.training.batch_size, passed * held)
+            seconds += of_run.seconds(laws, data)
+            seconds += laws[-1](passed / study.config.training.batch_size, passed * of_run.example(data))
     return steps, round(tokens), None if speed is None else seconds, None
 
 
 def _measuring(study: TransferDesign, runs: Sequence[TransferStudyRun], speed: _Speed | None) -> _Counts:
     config, few = study.config, study.config.transfer
     by_name = {task.name: task for task in study.held_out}
-    lengths = {name: mean_length([task], study.encoder) for name, task in by_name.items()}
+    data = EncodedTasks(study.held_out, lambda: study.encoder)
     steps, prompts, tokens, seconds = 0, 0, 0.0, 0.0
     for run in runs:
         assert not isinstance(run, InstructRun)
@@ -135,7 +132,7 @@ def _measuring(study: TransferDesign, runs: Sequence[TransferStudyRun], speed: _
         # Every question is asked twice, for an answer and for the likelihood of the target.
         prompts += 2 * (times * asked + (0 if marked else count_prompts([task], config.in_context)))
         steps += few.steps * tunings
-        seen = few.steps * tunings * few.training.batch_size * lengths[run.task]
+        seen = few.steps * tunings * few.training.batch_size * data.mean_length(run.task, "train")
         tokens += seen
         if speed is not None:
             law = speed.model.steps[_FINE_TUNING][-1]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from cotune.answering import NOT_ASKED, Asked, count_in_context
 from cotune.findings.wording import duration
-from cotune.studies.engine.probe import Tuning, mean_length, time_answers, time_method
+from cotune.studies.engine.probe import Tuning, time_answers, time_method
 from cotune.studies.tuning._config import TuneConfig
 from cotune.tasks import Task
+from cotune.training.encoded_tasks import EncodedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,8 @@ def tuning_cost(
     stages = config.method.stages(config.steps, config.training, [task.name for task in targets])
     tuning = Tuning(config.method, stages, targets, others)
     laws, _ = time_method(model, tuning, base)
-    training = tuning.seconds(laws, mean_length(targets, model.encoder))
+    data = EncodedTasks(targets, lambda: model.encoder, base=base, others=others)
+    training = tuning.seconds(laws, data)
     checkpoints = sum(len(config.due(stage.steps, stage.checkpoint_every)) for stage in stages)
     asked = _asked(model, config, targets, others, checkpoints)
     answers = time_answers(model, [*targets, *others], config.in_context, seed=config.seed)(asked)

@@ -288,7 +288,7 @@ class _Tuning:
         if room is None or room.is_ample(self.config, self.base):
             return
         config = self.config
-        trained = [Trained(config.method, config.training, self.targets)]
+        trained = [Trained(config.method, config.training, self.targets, others=self.evaluation)]
         plan = count_memory(config, self.base, config.encoder(self.base), trained, passes=room.gpu)
         check_memory(plan, room)
         for sentence in shortage(plan, room):

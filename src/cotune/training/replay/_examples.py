@@ -43,8 +43,9 @@ class OtherExamples:
         ]
         if not self._pool:
             raise InputError("The other tasks have no training example with a target that fits the model.")
-        self.longest = max(len(self._encoded(task, one, shown)) for task, one, shown in self._worst(tasks))
-        """Tokens of the longest that can come."""
+        worst = (self._encoded(task, one, shown) for task, one, shown in self._worst(tasks))
+        self.longest = max(worst, key=len)
+        """The longest that can come."""
 
     @cached_property
     def mean_tokens(self) -> float:
