@@ -14,8 +14,9 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -53,29 +54,35 @@ _TIMES = (
 
 def determinism(cases: int, setup: Setup) -> Outcome:
     """Run the study in so many ways, and compare what is left."""
-    outcome = Outcome(Counter({"ways": 0, "files that differ": 0}))
-    left: list[Mapping[str, object]] = []
-    for seed, workers in WAYS[:cases]:
-        way = f"hash seed {seed}, {workers} workers"
-        home = setup.folder / f"way-{seed}-{workers}"
-        home.mkdir()
-        file = home / "study.yaml"
-        file.write_text(yaml.safe_dump({**STUDY, "executor": {"workers": workers}}))
-        env = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "cotune", "run", "study.yaml"]
-        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
-        outcome.counts["ways"] += 1
-        if done.returncode:
-            outcome.failures.append(f"{way}: status {done.returncode}: {done.stderr[-300:]}")
-            continue
-        left.append(_content(home))
-        differ = [name for name in {*left[0], *left[-1]} if left[0].get(name) != left[-1].get(name)]
-        outcome.counts["files that differ"] += len(differ)
-        outcome.failures += [
-            f"{way}: {name} differs from that of hash seed 0 alone" for name in sorted(differ)
-        ]
-    outcome.counts["files"] = len(left[0]) if left else 0
+    outcome = Outcome()
+    first: Mapping[str, object] | None = None
+    with ThreadPoolExecutor(setup.processes) as pool:
+        ends = pool.map(partial(_run, setup.folder), WAYS[:cases])
+        for (seed, workers), ended in zip(WAYS[:cases], ends, strict=True):
+            way = f"hash seed {seed}, {workers} workers"
+            outcome.counts["ways"] += 1
+            if isinstance(ended, str):
+                outcome.counts["do not complete"] += 1
+                outcome.failures.append(f"{way}: {ended}")
+                continue
+            first = ended if first is None else first
+            differ = sorted(name for name in {*first, *ended} if first.get(name) != ended.get(name))
+            outcome.counts["files that differ"] += len(differ)
+            outcome.failures += [f"{way}: {name} differs from that of hash seed 0 alone" for name in differ]
+    outcome.counts["files of each"] = len(first or ())
     return outcome
+
+
+def _run(folder: Path, way: tuple[str, int]) -> Mapping[str, object] | str:
+    """Run the study in a way; return what is left of it, or what went wrong."""
+    seed, workers = way
+    home = folder / f"way-{seed}-{workers}"
+    home.mkdir()
+    (home / "study.yaml").write_text(yaml.safe_dump({**STUDY, "executor": {"workers": workers}}))
+    env = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "cotune", "run", "study.yaml"]
+    done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True)
+    return f"status {done.returncode}: {done.stderr[-300:]}" if done.returncode else _content(home)
 
 
 def _content(home: Path) -> dict[str, object]:
@@ -111,4 +118,12 @@ def _timeless(file: Path, home: Path) -> bytes:
     return data
 
 
-PART = Part("determinism", "a study with other hash seeds and workers", len(WAYS), 2, determinism)
+PART = Part(
+    "determinism",
+    "a study with other hash seeds and workers",
+    len(WAYS),
+    2,
+    determinism,
+    ("ways",),
+    ("files that differ", "do not complete"),
+)

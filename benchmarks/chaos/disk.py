@@ -9,15 +9,18 @@ import resource
 import shutil
 import signal
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.kills import Reference, counting, judge, reference, stored
-from chaos.part import Outcome, Part, Setup, in_forks
+from chaos.kills import WRONG, Reference, counting, judge, reference, stored
+from chaos.part import DRAWN, Outcome, Part, Setup, in_forks
 from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, load
 
 _CODES = {"full": errno.ENOSPC, "read-only": errno.EROFS, "error": errno.EIO}
-_HOWS = (*_CODES, "small files", "small disk")
+_BEYOND = ("small files", "small disk")
+_HOWS = (*_CODES, *_BEYOND)
 """Operations are refused in Python, or by the system: no file, or no disk, may grow beyond a size."""
 
 
@@ -48,7 +51,7 @@ def refuse_and_go_on(case: Case) -> Outcome:
         place = place / "disk"
         if not mounted:
             shutil.rmtree(case.folder)
-            return Outcome({"without the right to mount a small disk": 1})
+            return Outcome(Counter({"without the right to mount a small disk": 1}))
     try:
         work.write(place)
         outcome = _refuse(case, place)
@@ -80,12 +83,12 @@ def _refuse(case: Case, place: Path) -> Outcome:
     said = (place / OUTPUT).read_text(errors="replace")
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     sentence = status == 2 and len(errors) == 1 and str(place) in errors[0]
+    # What is said goes into a file of the same disk.
+    no_room = status == 2 and not sentence and case.how in _BEYOND and "an error of cotune" not in said
     # What is written for the sake of order alone may fail without a word.
-    outcome = Outcome({"refused": 1, "told in a sentence": int(sentence), "went on": int(status == 0)})
-    wrong = status != 0 and not sentence
-    if case.how in ("small files", "small disk"):
-        # The sentence itself has no room on a disk that is full.
-        wrong = status not in (0, 2) or "an error of cotune" in said
+    outcome = Outcome(Counter({"refused": 1, "told in a sentence": sentence, "went on": status == 0}))
+    outcome.counts["ended with 2 and no room for the sentence either"] += no_room
+    wrong = status != 0 and not sentence and not no_room
     outcome.counts["told otherwise"] += wrong
     if wrong:
         outcome.failures.append(f"{case}: status {status}: {said[-700:]}")
@@ -98,14 +101,25 @@ def run(cases: int, setup: Setup) -> Outcome:
     works = WORKS[: max(1, cases // 2)]
     found = {work.name: reference(work, setup.folder / "reference") for work in works}
     hows = _HOWS if cases > 20 else _HOWS[:-1]
-    planned = []
-    for number in range(cases):
-        work, how = works[number % len(works)], hows[number // len(works) % len(hows)]
-        expected = found[work.name]
-        operation = 1 + draw.randrange(expected.operations)
-        size = round(10 ** draw.uniform(3, 5.5))
-        planned.append(Case(work, expected, setup.folder / str(number), how, operation, size))
-    return in_forks(refuse_and_go_on, planned, setup.processes)
+    turns = -(-cases // (len(works) * len(hows)))
+
+    def planned() -> Iterator[Case]:
+        for number in range(DRAWN * cases):
+            work, how = works[number % len(works)], hows[number // len(works) % len(hows)]
+            expected, turn = found[work.name], number // (len(works) * len(hows)) % turns
+            operation = 1 + int((turn + draw.random()) / turns * expected.own)
+            size = round(10 ** draw.uniform(3, 5.5))
+            yield Case(work, expected, setup.folder / str(number), how, operation, size)
+
+    return in_forks(refuse_and_go_on, planned(), setup.processes, ("refused", cases))
 
 
-PART = Part("disk", "full, read-only and failing disks, then the same command", 200, 2, run)
+PART = Part(
+    "disk",
+    "full, read-only and failing disks, then the same command",
+    200,
+    2,
+    run,
+    ("refused",),
+    ("told otherwise", *WRONG),
+)

@@ -7,11 +7,12 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.kills import Reference, judge, reference, stored
-from chaos.part import Outcome, Part, Setup, in_forks
+from chaos.kills import WRONG, Reference, judge, reference, stored
+from chaos.part import DRAWN, Outcome, Part, Setup, in_forks
 from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, load
 
 _AT_ONCE = 10.0
@@ -41,10 +42,11 @@ def interrupt_and_go_on(case: Case) -> Outcome:
     spent = time.monotonic() - sent
     said = (place / OUTPUT).read_text(errors="replace")
     outcome = Outcome()
-    # One that has ended, or is about to listen, is not interrupted.
+    # One that has ended, or is about to listen, is not interrupted: another is drawn.
     interrupted = status not in (0, -case.number)
-    wrong = interrupted and (status != 128 + case.number or "Interrupted" not in said)
-    outcome.counts.update({"sent": 1, f"ended with {128 + case.number}": status == 128 + case.number})
+    right = status == 128 + case.number and "Interrupted" in said
+    wrong = interrupted and not right
+    outcome.counts.update({_ended_with(case.number): right, "done before": not interrupted})
     outcome.counts.update({"later than 10 s": spent > _AT_ONCE, "otherwise": wrong})
     if wrong:
         outcome.failures.append(f"{case}: status {status}: {said[-500:]}")
@@ -56,23 +58,37 @@ def interrupt_and_go_on(case: Case) -> Outcome:
     return outcome
 
 
+def _ended_with(number: signal.Signals) -> str:
+    return f"ended with {128 + number}"
+
+
 def run(cases: int, setup: Setup) -> Outcome:
+    """Interrupt one half by each signal."""
     load()
-    draw = random.Random(setup.seed)
     works = WORKS[: max(1, cases // 2)]
-    found = {work.name: reference(work, setup.folder / "reference") for work in works}
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    planned = [
-        Case(
-            works[number // 2 % len(works)],
-            found[works[number // 2 % len(works)].name],
-            setup.folder / str(number),
-            numbers[number % 2],
-            draw.uniform(0.0, found[works[number // 2 % len(works)].name].seconds),
-        )
-        for number in range(cases)
-    ]
-    return in_forks(interrupt_and_go_on, planned, setup.processes)
+    found = [reference(work, setup.folder / "reference") for work in works]
+    outcome = Outcome()
+
+    def planned(number: signal.Signals) -> Iterator[Case]:
+        draw = random.Random(f"{number.name} {setup.seed}")
+        for at in range(DRAWN * cases):
+            work, expected = works[at % len(works)], found[at % len(works)]
+            seconds = draw.uniform(0.0, expected.seconds)
+            yield Case(work, expected, setup.folder / f"{number.name}-{at}", number, seconds)
+
+    for number, wanted in ((signal.SIGINT, cases - cases // 2), (signal.SIGTERM, cases // 2)):
+        cases_of = planned(number)
+        enough = (_ended_with(number), wanted)
+        outcome.add(in_forks(interrupt_and_go_on, cases_of, setup.processes, enough))
+    return outcome
 
 
-PART = Part("interrupts", "SIGINT and SIGTERM, then the same command", 100, 1, run)
+PART = Part(
+    "interrupts",
+    "SIGINT and SIGTERM, then the same command",
+    100,
+    1,
+    run,
+    (_ended_with(signal.SIGINT), _ended_with(signal.SIGTERM)),
+    ("later than 10 s", "otherwise", *WRONG),
+)

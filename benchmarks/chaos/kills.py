@@ -10,13 +10,14 @@ import signal
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chaos.part import Outcome, Part, Setup, in_forks
-from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, kill, load, runs_done, unmeasured
+from chaos.works import OUTPUT, WORKS, Work, begin, end, finish, kill, load, runs_done, timeless, unmeasured
 from cotune.studies.engine import open_store
 
 _OPERATIONS = {
@@ -47,16 +48,22 @@ class Reference:
     seconds : float
         What it takes.
     operations : int
-        How many file operations it does.
+        How many file operations it does, those of SQLite by statements.
+    own : int
+        How many of them are not SQLite's.
     texts : dict of str to str
         What its JSON files say.
+    timeless : dict of str to str
+        What those and its tables say, but for time and memory.
     """
 
     names: frozenset[str]
     same: dict[str, str]
     seconds: float
     operations: int
+    own: int
     texts: dict[str, str]
+    timeless: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -130,19 +137,27 @@ def _reference(work: Work, folder: Path) -> Reference:
         if status:
             raise RuntimeError(f"{work.name} ended with status {status}: {said}")
         found.append(work.left(place))
-    place = work.write(folder / work.name / "counted")
-    tally = place.parent / "operations"
+    operations, own = (_operations(work, folder / work.name, sqlite=sqlite) for sqlite in (True, False))
+    first, second = found
+    same = {name: digest for name, digest in first.items() if second.get(name) == digest}
+    home = folder / work.name / "first"
+    texts = {name: (home / name).read_text() for name in same if name.endswith(".json")}
+    said = {name: text for name in same if (text := timeless(home / name)) is not None}
+    return Reference(frozenset(first), same, seconds, operations, own, texts, said)
+
+
+def _operations(work: Work, folder: Path, *, sqlite: bool) -> int:
+    """Count the operations on files that a work does."""
+    place = work.write(folder / f"counted{' with SQLite' * sqlite}")
+    tally = place.with_suffix(".operations")
+    descriptor = os.open(tally, os.O_WRONLY | os.O_CREAT)
 
     def note(number: int) -> None:
         os.pwrite(descriptor, b"%9d" % number, 0)
 
-    descriptor = os.open(tally, os.O_WRONLY | os.O_CREAT)
-    end(begin(work.arguments, place, lambda: counting(place, note)))
-    first, second = found
-    same = {name: digest for name, digest in first.items() if second.get(name) == digest}
-    home = place.parent / "first"
-    texts = {name: (home / name).read_text() for name in same if name.endswith(".json")}
-    return Reference(frozenset(first), same, seconds, int(tally.read_text()), texts)
+    end(begin(work.arguments, place, lambda: counting(place, note, sqlite=sqlite)))
+    os.close(descriptor)
+    return int(tally.read_text())
 
 
 def kill_and_go_on(case: Case) -> Outcome:
@@ -162,7 +177,8 @@ def kill_and_go_on(case: Case) -> Outcome:
         end(child)
     before = stored(place / work.kept)
     status, said = finish(work.arguments, place)
-    outcome = judge(case.work, case.reference, place, before, status, said, str(case))
+    outcome = Outcome(Counter({"killed": 1}))
+    outcome.add(judge(case.work, case.reference, place, before, status, said, str(case)))
     if not outcome.failures:
         shutil.rmtree(place)
     return outcome
@@ -179,6 +195,10 @@ def stored(folder: Path) -> set[str]:
         return set()
 
 
+WRONG = ("lost", "repeated", "not resumable", "leave files", "with other results")
+"""What a command must not do that goes on after another."""
+
+
 def judge(
     work: Work, expected: Reference, place: Path, before: set[str], status: int, said: str, case: str
 ) -> Outcome:
@@ -189,13 +209,9 @@ def judge(
     more = sorted(left.keys() - expected.names)
     other = sorted(name for name, digest in expected.same.items() if left.get(name) != digest)
     outcome = Outcome()
-    for what, wrong, shown in (
-        ("lost", lost, lost),
-        ("repeated", repeated, repeated),
-        ("not resumable", status != 0, said.strip().splitlines()[-1:]),
-        ("leave files", status == 0 and more, more),
-        ("with other results", status == 0 and other, other),
-    ):
+    places = (lost, repeated, said.strip().splitlines()[-1:], more, other)
+    found = (lost, repeated, status, not status and more, not status and other)
+    for what, wrong, shown in zip(WRONG, found, places, strict=True):
         outcome.counts[what] += bool(wrong)
         if wrong:
             outcome.failures.append(f"{case}: {what}: {shown}")
@@ -244,10 +260,7 @@ def run(cases: int, setup: Setup) -> Outcome:
             turns = -(-cases // (2 * len(works)))
             operation = 1 + int((turn // 2 + draw.random()) / turns * expected.operations)
             planned.append(Case(work, expected, folder, operation=operation))
-    outcome = Outcome()
-    outcome.counts["killed"] = cases
-    outcome.add(in_forks(kill_and_go_on, planned, setup.processes))
-    return outcome
+    return in_forks(kill_and_go_on, planned, setup.processes)
 
 
-PART = Part("kills", "SIGKILL, then the same command", 400, 2, run)
+PART = Part("kills", "SIGKILL, then the same command", 400, 2, run, ("killed",), WRONG)

@@ -21,10 +21,13 @@ from pathlib import Path
 import yaml
 
 from chaos.part import Outcome, Part, Setup, in_forks
+from chaos.works import load
 from cotune._neutral import read_cell, visible
 from cotune.lab.toy_language import TOY_CHECKPOINT
 
 _AT_ONCE = 10
+_ENDS = {0: "batches of ten taken", 2: "batches refused in a sentence"}
+"""What a command may end with, by status."""
 _HARM = "harmed"
 """The file that whatever is executed makes, beside the folder that is worked in."""
 
@@ -175,20 +178,8 @@ def hostile_names(cases: int, setup: Setup) -> Outcome:
     draw = random.Random(f"names {setup.seed}")
     every = names_of(draw, cases)
     batches = [(setup.folder / str(at), every[at : at + _AT_ONCE]) for at in range(0, len(every), _AT_ONCE)]
-    _load()
-    whole = Outcome(Counter(dict.fromkeys(("names", "escaped", "executed", "obeyed", "read otherwise"), 0)))
-    whole.add(in_forks(_batch, batches, setup.processes))
-    return whole
-
-
-def _load() -> None:
-    """Load what the commands load, so that forks begin at once."""
-    import pyarrow.parquet  # noqa: F401
-    import transformers  # noqa: F401
-
-    import cotune.cli._app
-    import cotune.report.page
-    import cotune.studies.grouping._study  # noqa: F401
+    load()
+    return in_forks(_batch, batches, setup.processes)
 
 
 def _batch(batch: tuple[Path, list[str]]) -> Outcome:
@@ -200,8 +191,8 @@ def _batch(batch: tuple[Path, list[str]]) -> Outcome:
     outcome = Outcome(Counter({"names": len(names)}))
     for do in (_columns, _arms, _tasks):
         status, said = do(folder, names)
-        outcome.counts["refused in a sentence" if status == 2 else "taken"] += 1
-        if status not in (0, 2):
+        outcome.counts[_ENDS.get(status, "ended otherwise")] += 1
+        if status not in _ENDS:
             outcome.failures.append(f"{do.__name__} of {names}: status {status}: {said[-300:]}")
         if re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", said):
             outcome.counts["obeyed"] += 1
@@ -328,4 +319,12 @@ def _looked_at(home: Path, folder: Path, names: Sequence[str]) -> Iterator[tuple
             yield "read otherwise", f"{sorted(written - wanted)[:2]}"
 
 
-PART = Part("names", "hostile names of tasks, arms, columns and files", 500, 30, hostile_names)
+PART = Part(
+    "names",
+    "hostile names of tasks, arms, columns and files",
+    500,
+    30,
+    hostile_names,
+    ("names",),
+    ("escaped", "executed", "obeyed", "read otherwise", "ended otherwise"),
+)

@@ -7,7 +7,7 @@ import pickle
 import select
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -30,6 +30,12 @@ class Setup:
     folder: Path
     seed: int
     processes: int
+
+
+DRAWN = 10
+"""So many times as many cases as asked for are drawn at most, where some come to nothing."""
+BROKE_DOWN = "broke down"
+"""Cases that ended in an error of the part's own, or whose process died: none may, in any part."""
 
 
 @dataclass
@@ -67,6 +73,10 @@ class Part:
         How many cases there are as published, and in the tests.
     run : callable (cases, setup)
         Does them.
+    counted : sequence of str
+        The counts that make up the cases; what came to nothing is in none of them, and drawn again.
+    never : sequence of str
+        The counts that have to be 0.
     """
 
     name: str
@@ -74,18 +84,60 @@ class Part:
     cases: int
     short: int
     run: Run
+    counted: Sequence[str]
+    never: Sequence[str]
+
+    def done(self, outcome: Outcome) -> int:
+        """Return how many cases there were."""
+        return sum(outcome.counts[name] for name in self.counted)
+
+    def wrong(self, outcome: Outcome, cases: int) -> int:
+        """Return what has to be 0: all that went wrong, and the cases that lack to the number asked for."""
+        found = sum(outcome.counts[name] for name in (*self.never, BROKE_DOWN))
+        return max(found, len(outcome.failures) > 0) + max(0, cases - self.done(outcome))
+
+    def told(self, outcome: Outcome) -> str:
+        """Say what was counted, with every 0 of what has to be 0."""
+        counts = {**outcome.counts, **{name: outcome.counts[name] for name in (*self.never, BROKE_DOWN)}}
+        return ", ".join(f"{number:,} {what}" for what, number in counts.items())
 
 
 CaseT = TypeVar("CaseT")
 
 
-def in_forks(do: Callable[[CaseT], Outcome], cases: Iterable[CaseT], processes: int) -> Outcome:
-    """Do cases, so many at a time, each in a fork of this process."""
-    whole, left = Outcome(), list(cases)[::-1]
+def in_forks(
+    do: Callable[[CaseT], Outcome],
+    cases: Iterable[CaseT],
+    processes: int,
+    enough: tuple[str, int] | None = None,
+) -> Outcome:
+    """Do cases, so many at a time, each in a fork of this process.
+
+    Parameters
+    ----------
+    do : callable
+        Does one.
+    cases : iterable
+        In the order in which they are begun.
+    processes : int
+        How many go on at a time.
+    enough : tuple of str and int, optional
+        Begin no further ones when so many have been counted under that name; by default all are done.
+    """
+    whole, left = Outcome(), iter(cases)
     under_way: dict[int, tuple[int, CaseT]] = {}
-    while left or under_way:
-        while left and len(under_way) < processes:
-            case = left.pop()
+
+    def wanted() -> bool:
+        if len(under_way) >= processes:
+            return False
+        return enough is None or whole.counts[enough[0]] + len(under_way) < enough[1]
+
+    while True:
+        while wanted():
+            try:
+                case = next(left)
+            except StopIteration:
+                break
             read, write = os.pipe()
             child = os.fork()
             if child == 0:
@@ -93,20 +145,25 @@ def in_forks(do: Callable[[CaseT], Outcome], cases: Iterable[CaseT], processes: 
                 _tell(write, do, case)
             os.close(write)
             under_way[read] = (child, case)
+        if not under_way:
+            return whole
         for read in select.select(list(under_way), [], [])[0]:
             child, case = under_way.pop(read)
             with os.fdopen(read, "rb") as stream:
                 told = stream.read()
             os.waitpid(child, 0)
-            whole.add(pickle.loads(told) if told else Outcome(failures=[f"{case}: its process died"]))
-    return whole
+            whole.add(pickle.loads(told) if told else _broken(case, "its process died"))
+
+
+def _broken(case: object, why: str) -> Outcome:
+    return Outcome(Counter({BROKE_DOWN: 1}), [f"{case}: {why}"])
 
 
 def _tell(write: int, do: Callable[[Any], Outcome], case: Any) -> None:
     try:
         outcome = do(case)
     except BaseException:
-        outcome = Outcome(failures=[f"{case}: {traceback.format_exc()}"])
+        outcome = _broken(case, traceback.format_exc())
     with os.fdopen(write, "wb") as stream:
         stream.write(pickle.dumps(outcome))
     os._exit(0)

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver, get_context
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import psutil
 
 from chaos.kills import Reference, reference
-from chaos.part import Outcome, Part, Setup, in_forks
+from chaos.part import DRAWN, Outcome, Part, Setup, in_forks
 from chaos.works import GROUPS, OUTPUT, WARM, Work, begin, end, load
 from cotune.studies.engine import _pool
 
@@ -59,7 +60,7 @@ def kill_a_worker(case: Case) -> Outcome:
     left = case.work.left(place)
     other = sorted(name for name, digest in case.reference.same.items() if left.get(name) != digest)
     outcome = Outcome()
-    outcome.counts.update({"killed": worker is not None, "at work": "worker died" in said})
+    outcome.counts.update({"killed": worker is not None, "of these at work": "worker died" in said})
     outcome.counts.update({"do not complete": bool(status), "with other results": not status and bool(other)})
     if status or other:
         outcome.failures.append(f"{case}: status {status}, others: {other}; {said[-500:]}")
@@ -107,12 +108,22 @@ def run(cases: int, setup: Setup) -> Outcome:
     expected = [reference(work, setup.folder / "reference") for work in works]
     multiprocessing.set_forkserver_preload(["chaos.preload" if WARM in works else "cotune.studies.kinds"])
     forkserver.ensure_running()
-    planned = []
-    for number in range(cases):
-        work, alone = works[number % len(works)], expected[number % len(works)]
-        folder, seconds = setup.folder / str(number), draw.uniform(0.0, alone.seconds)
-        planned.append(Case(_with_two_workers(work), alone, folder, seconds))
-    return in_forks(kill_a_worker, planned, setup.processes)
+
+    def planned() -> Iterator[Case]:
+        for number in range(DRAWN * cases):
+            work, alone = works[number % len(works)], expected[number % len(works)]
+            folder, seconds = setup.folder / str(number), draw.uniform(0.0, alone.seconds)
+            yield Case(_with_two_workers(work), alone, folder, seconds)
+
+    return in_forks(kill_a_worker, planned(), setup.processes, ("killed", cases))
 
 
-PART = Part("workers", "SIGKILL of one of two workers", 50, 1, run)
+PART = Part(
+    "workers",
+    "SIGKILL of one of two workers",
+    50,
+    1,
+    run,
+    ("killed",),
+    ("do not complete", "with other results"),
+)

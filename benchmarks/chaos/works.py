@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import importlib
 import json
+import math
 import os
 import pkgutil
 import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from cotune.lab.toy_language import TOY_CHECKPOINT
 
 _LOADED = (
     "peft",
+    "pyarrow.parquet",
     "torch._dynamo",
     "torch.testing",
     "transformers.models.auto.modeling_auto",
@@ -75,30 +77,43 @@ class Work:
         return {
             path.relative_to(folder).as_posix(): _digest(path)
             for path in sorted(folder.rglob("*"))
-            if path.relative_to(folder).as_posix() not in given and not _is_room_for_states(path)
+            if path.relative_to(folder).as_posix() not in given
         }
-
-
-def _is_room_for_states(path: Path) -> bool:
-    """Tell the folder for states of runs in flight when there is none: whether it is there says nothing."""
-    return path.name == "states" and path.is_dir() and not any(path.iterdir())
 
 
 def _digest(path: Path) -> str:
     """Hash what a file says, but for what it says of time and of memory."""
     if not path.is_file():
         return "folder"
-    content = path.read_bytes()
-    if path.suffix == ".csv":
-        rows = list(csv.reader(content.decode().splitlines()))
-        timed = {at for at, name in enumerate(rows[0]) if "seconds" in name}
-        content = repr([[c for at, c in enumerate(row) if at not in timed] for row in rows]).encode()
-    elif path.suffix == ".json":
-        with suppress(ValueError):  # one that was damaged, of a command that refused it
-            content = repr(_timeless(json.loads(content))).encode()
-    elif path.suffix == ".html":  # of what its files say, and of how long it took
-        content = b"page"
+    said = timeless(path)
+    if said is None:  # a page is of what its files say, and of how long it took
+        content = b"page" if path.suffix == ".html" else path.read_bytes()
+    else:
+        content = said.encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def timeless(path: Path) -> str | None:
+    """Return what a table or a file of JSON says but for time and memory; None of others and damaged ones."""
+    try:
+        if path.suffix == ".csv":
+            rows = list(csv.reader(path.read_text().splitlines()))
+            timed = {at for at, name in enumerate(rows[0]) if "seconds" in name}
+            return repr([[c for at, c in enumerate(row) if at not in timed] for row in rows])
+        return repr(_timeless(json.loads(path.read_bytes()))) if path.suffix == ".json" else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def same_but_for_rounding(text: str, other: str | None) -> bool:
+    """Whether two texts agree in their words, and nearly in their numbers."""
+    if other is None or _NUMBER.sub("", text) != _NUMBER.sub("", other):
+        return False
+    pairs = zip(_NUMBER.findall(text), _NUMBER.findall(other), strict=True)
+    return all(math.isclose(float(a), float(b), rel_tol=1e-4, abs_tol=1e-5) for a, b in pairs)
+
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def _timeless(content: Any) -> Any:
@@ -235,14 +250,19 @@ def load() -> None:
     own = (module.name for module in pkgutil.walk_packages(cotune.__path__, "cotune."))
     for module in (*_LOADED, *(name for name in own if not any(part in name for part in _NOT_LOADED))):
         importlib.import_module(module)
+    from cotune.models import LanguageModel
     from cotune.report import page
     from cotune.studies.grouping import _grouping
 
+    # What is put together when the first model is loaded.
+    LanguageModel.load(TOY_CHECKPOINT, precision="fp32")
     templates = page._environment()
     for name in templates.list_templates():
         templates.get_template(name)
     # How often groups come back is no file operation: as many resamples as tell that it is kept are enough.
     _grouping.group_tasks.__kwdefaults__["resamples"] = _RESAMPLES
+    gc.collect()
+    gc.freeze()  # else the first collection of each fork copies all that is loaded
 
 
 def begin(

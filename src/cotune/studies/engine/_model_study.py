@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -15,7 +16,10 @@ from cotune._files import remove_folder
 from cotune.exceptions import InputError
 from cotune.models import Encoder
 from cotune.studies.engine._config import ModelStudyConfig
+from cotune.studies.engine._deaths import Deaths
+from cotune.studies.engine._events import Events
 from cotune.studies.engine._memory import Trained, count_memory
+from cotune.studies.engine._runner import ExecutingRunner
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._study import Study
@@ -64,6 +68,16 @@ class ModelStudy(Study[ModelConfigT, RunT], Generic[ModelConfigT, RunT]):
         if self.states.is_dir():
             for key in store.keys() & {path.name for path in self.states.iterdir()}:
                 remove_folder(self.states / key, self.folder, ignore_errors=True)
+
+    @contextmanager
+    def _doing(
+        self, events: Events, deaths: Deaths, *, retry_failed: bool
+    ) -> Iterator[ExecutingRunner[RunT]]:
+        with super()._doing(events, deaths, retry_failed=retry_failed) as runner:
+            yield runner
+        # No worker is left that could put another state there.
+        with suppress(OSError):
+            self.states.rmdir()
 
     @property
     def states(self) -> Path:
