@@ -97,9 +97,14 @@ class Part:
         return max(found, len(outcome.failures) > 0) + max(0, cases - self.done(outcome))
 
     def told(self, outcome: Outcome) -> str:
-        """Say what was counted, with every 0 of what has to be 0."""
-        counts = {**outcome.counts, **{name: outcome.counts[name] for name in (*self.never, BROKE_DOWN)}}
-        return ", ".join(f"{number:,} {what}" for what, number in counts.items())
+        """Say what was counted: cases, what came of them, and every 0 of what has to be 0."""
+        never = (*self.never, BROKE_DOWN)
+        names = [
+            *self.counted,
+            *(name for name in outcome.counts if name not in (*self.counted, *never)),
+            *never,
+        ]
+        return ", ".join(f"{outcome.counts[name]:,} {name}" for name in names)
 
 
 CaseT = TypeVar("CaseT")
