@@ -19,7 +19,7 @@ and at k = 6, the number of families. Finished runs are kept in the folder: the 
 interruption, but the warm start's time is only known to the process that trained it.
 
     python benchmarks/affinity.py
-    python benchmarks/affinity.py --markdown affinity.md
+    python benchmarks/affinity.py --markdown affinity.md --fewer 2 4 8 12
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fewer_examples import fewer_examples
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
@@ -165,6 +166,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--cache-bytes", type=int, default=2**32, help="room for what is computed once; 0 for a run without"
     )
+    parser.add_argument(
+        "--fewer", type=int, nargs="*", default=[], help="validation examples that might do, beside all"
+    )
+    parser.add_argument("--first", type=int, default=30, help="runs that say which of them decide")
     parser.add_argument("--precision", help="of the model; by default the study's")
     parser.add_argument("--workers", type=int, help="processes that train; by default the study's")
     parser.add_argument("--markdown", type=Path, help="also write the tables to this Markdown file")
@@ -178,6 +183,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "",
         *membership(measured),
     ]
+    k = len(np.unique(_families(measured[0].groups.tasks, read_families(options.families))))
+    for m in (m for m in measured if options.fewer and (m.arm.is_proxy or m.arm.name == REFERENCE)):
+        found = fewer_examples(m.groups.tasks, m.result.affinity_records, options.first, options.fewer, k)
+        lines += ["", f"Of {m.arm.name}. {found[0]}", *found[1:]]
     print("\n".join(lines))
     if options.markdown:
         write_text(options.markdown, "\n".join(lines) + "\n")
@@ -332,6 +341,8 @@ def agreement(measured: Sequence[Measured]) -> list[str]:
     reference = measured[0]
     predicting = [m for m in measured if m.estimate.trust is not None]
     proxies = [m for m in measured if m.arm.is_proxy]
+    if not (predicting or proxies):
+        return []
     table = RunTable.of(reference.groups.tasks, reference.result.affinity_records)
     # The few triples that chose the regularisation are not judged, should some be among the reference's.
     chosen = {

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from cotune.models import Encoded, LanguageModel
-from cotune.models.boundary import Boundary, layer_lists
+from cotune.models.boundary import Boundary
+from cotune.models.layers import layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout
 from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side

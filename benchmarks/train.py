@@ -30,7 +30,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from cotune.models import Encoded, LanguageModel
-from cotune.models.boundary import Boundary, layer_lists
+from cotune.models.boundary import Boundary
+from cotune.models.layers import layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout, opening_of
 from cotune.tasks import READERS, Mixture, format_prompt, format_target
 from cotune.training._loop import TrainingRun

@@ -234,8 +234,9 @@ def test_affinity_by_proxies_stands_beside_the_reference(bench, short, tmp_path)
     families = tmp_path / "families.yaml"
     families.write_text(yaml.safe_dump({"moving": ["copy", "reverse"], "true/false": ["member", "less"]}))
     sizes = ("--subsets", 4, "--steps", 3, "--arms", "trained triples", "--proxies", 0.5, "--workers", 0)
+    fewer = ("--fewer", 2, 4, "--first", 1)
     printed = bench(
-        "affinity", "--study", study, "--families", families, "--folder", tmp_path / "runs", *sizes
+        "affinity", "--study", study, "--families", families, "--folder", tmp_path / "runs", *sizes, *fewer
     )
     assert re.search(r"\d of \d layers computed once for \d+ examples: \S+ MB, \S+ CPU s", printed)
     arms = {row[0]: row for row in rows(printed) if len(row) == 9}
@@ -244,6 +245,11 @@ def test_affinity_by_proxies_stands_beside_the_reference(bench, short, tmp_path)
     by_task = [row for row in rows(printed) if len(row) == 2]
     assert [row[0] for row in by_task[:1]] == ["task"]
     assert all(-1 <= float(row[1]) <= 1 for row in by_task[1:-1])
+    some = [row for row in rows(printed) if len(row) == 6 and row[0] in "24"]
+    assert [row[:2] for row in some] == 2 * [
+        [number, how] for number in "24" for how in ("those that differ most", "at random")
+    ]
+    assert all(float(row[2]) == float(row[5]) == 1 for row in some if row[0] == "4"), "all of them"
 
 
 def test_instructions_compares_adapters_of_equal_size(bench, tiny_causal, pairs, tmp_path):

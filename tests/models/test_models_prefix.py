@@ -13,7 +13,8 @@ from models_samples import tiny
 
 from cotune.exceptions import DamageError, InputError
 from cotune.models import Encoded, LanguageModel
-from cotune.models.boundary import Boundary, layer_lists
+from cotune.models.boundary import Boundary
+from cotune.models.layers import layer_lists
 from cotune.models.prefix import FrozenPrefix, Layout, opening_of
 from cotune.training._loop import TrainingRun
 from cotune.training.config import TrainingConfig

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from cotune.models.batching import Batch, Below, causal_batch, plan_rows, seq2seq_batch, shared_prefix
 from cotune.models.encoding import Encoded, Encoder
+from cotune.models.last_layer import Picked, asked_at, feed_forward
 from cotune.models.special_tokens import check_end_tokens, padding_token, start_token
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class FrozenModel(ABC):
 
     pack = False
     """Whether examples with a common prefix share a row."""
+    trims = False
+    """Whether what the last layer feeds forward is computed only where it is asked for."""
     below: Below | None = None
     """What losses and likelihoods start from in place of the lower layers; see :meth:`starting_above`."""
 
@@ -161,12 +165,35 @@ class FrozenModel(ABC):
 
     def target_logits(self, module: nn.Module, batch: Batch) -> torch.Tensor:
         """Logits over the vocabulary where each target token of a batch is predicted, of shape (t, v)."""
-        with self.from_states(batch.inputs, batch.states) as inputs:
-            if self.keeps_logits:
-                logits: torch.Tensor = module(**inputs, use_cache=False, logits_to_keep=batch.columns).logits
-                return logits[batch.row, batch.column]
-            logits = module(**inputs, use_cache=False).logits
-            return logits[batch.row, batch.columns[batch.column]]
+        few = {"logits_to_keep": batch.columns} if self.keeps_logits else {}
+        picked = Picked(batch.row, batch.column if few else batch.columns[batch.column])
+        with self.from_states(batch.inputs, batch.states) as inputs, self.asked(batch.columns, picked):
+            return picked.of(module(**inputs, use_cache=False, **few).logits)
+
+    @contextmanager
+    def asked(self, columns: torch.Tensor, picked: Picked | None = None) -> Iterator[None]:
+        """Let passes compute no more of the last layer than the logits of columns, or of tokens, take."""
+        if not self.trims:
+            yield
+            return
+        with (
+            asked_at(self._last_parts, columns),
+            nullcontext() if picked is None else picked.at(self.base),
+        ):
+            yield
+
+    @contextmanager
+    def trimming(self) -> Iterator[None]:
+        """Compute no more of the last layer than is asked for, to try it."""
+        before, self.trims = self.trims, True
+        try:
+            yield
+        finally:
+            self.trims = before
+
+    @cached_property
+    def _last_parts(self) -> list[nn.Module]:
+        return feed_forward(self.base)
 
     def chunks(
         self, examples: Sequence[Encoded], batch_tokens: int, *, by_length: bool = False

@@ -21,6 +21,7 @@ from cotune.models.exactness import (
     packing_is_exact,
     right_padding_is_exact,
     rows_are_exact,
+    trimming_is_exact,
     try_generating,
 )
 from cotune.models.generation import RowDecoder, generate_batches, greedy_config
@@ -79,6 +80,7 @@ class LanguageModel(Brief, FrozenModel):
         self._shipped = (self.base.config.use_cache, self.base.generation_config)
         self.base.config.use_cache = False
         self.base.generation_config = greedy_config(self)
+        self.trims = self.device.type != "meta" and trimming_is_exact(self)
         self.pack = not self.seq2seq and (packing_is_exact(self) if pack is None else pack)
         # A skeleton has nothing to try. Tried now, since later adapters and dropout may be on the base.
         self._pads_right = self.pack or self.device.type == "meta" or right_padding_is_exact(self)

@@ -50,6 +50,22 @@ def packing_is_exact(model: FrozenModel) -> bool:
     return torch.allclose(losses[0], losses[1], rtol=limit, atol=limit)
 
 
+def trimming_is_exact(model: FrozenModel) -> bool:
+    """Try to leave out of the last layer what is not asked for: the losses must be those of all of it."""
+    long, short, _ = _examples(model)
+    examples = [Encoded(long.prompt[12:], long.target), Encoded(short.prompt[14:], short.target[2:])]
+    with torch.inference_mode():
+        try:
+            batch = _plain_batch(model, examples)
+            plain = model.target_losses(model.base, batch)
+            with model.trimming():
+                trimmed = model.target_losses(model.base, batch)
+        except REFUSALS:
+            return False
+    limit = tolerance(model)
+    return torch.allclose(plain, trimmed, rtol=limit, atol=limit)
+
+
 def rows_are_exact(model: FrozenModel) -> bool:
     """Try keys and values that examples share: the losses must be those of a packed batch."""
     examples = _examples(model)

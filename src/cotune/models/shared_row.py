@@ -50,7 +50,8 @@ class SharedRow:
             # Of the logits none is needed; not every architecture lets one choose.
             few = {"logits_to_keep": 1} if model.keeps_logits else {}
             inputs = {"input_ids": ids, "past_key_values": self._cache, "use_cache": True}
-            with model.from_states(inputs, states) as started:
+            last = torch.tensor([len(prefix) - 1], device=model.device)
+            with model.from_states(inputs, states) as started, model.asked(last):
                 module(**started, **few)
 
     n_columns: int
@@ -94,7 +95,7 @@ class SharedRow:
             "use_cache": True,
         }
         self.n_columns += len(tokens)
-        with self._model.from_states(inputs, states) as started:
+        with self._model.from_states(inputs, states) as started, self._model.asked(index):
             if self._model.keeps_logits:
                 logits: torch.Tensor = self._module(**started, logits_to_keep=index).logits[0]
                 return logits

@@ -48,7 +48,7 @@ class Upper:
         InputError
             If no layer would be left above or below, or some of an encoder would be above.
         """
-        from cotune.models.boundary import layer_lists
+        from cotune.models.layers import layer_lists
 
         sizes = [len(layers) for layers in layer_lists(skeleton.base)]
         total = sum(sizes)
