@@ -1,5 +1,6 @@
 """What follows from many runs is worked out once, told again at once, and never of other runs."""
 
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -11,15 +12,16 @@ import yaml
 
 from cotune.studies import Study, collect_study, run_study, study_status
 from cotune.studies.doctor import examine
-from cotune.studies.engine import _kept_status, _study, open_store
-from cotune.studies.grouping import _grouping, _kept
+from cotune.studies.engine import _kept_status, _store, _study, open_store
+from cotune.studies.grouping import _asked, _grouping, _kept
+from cotune.studies.grouping import _study as _of_grouping
 
 
-def study_of(folder, **grouping):
+def study_of(folder, affinity=None, **grouping):
     data = {
         "name": "many",
         "learner": {"kind": "planted", "tasks": 6, "groups": 2, "noise": 0.1},
-        "affinity": {"estimator": "higher_order", "subset_size": 3, "subsets": 12},
+        "affinity": affinity or {"estimator": "higher_order", "subset_size": 3, "subsets": 12},
         "grouping": grouping,
         "comparison": {"budgets": [4], "seeds": 2, "arms": ["grouped", "single"]},
         "executor": {"workers": 0},
@@ -28,11 +30,15 @@ def study_of(folder, **grouping):
     return Study.load(folder / "study.yaml")
 
 
+def all_are_many(patch):
+    for module in (_study, _kept, _asked, _of_grouping):
+        patch.setattr(module, "MANY", 1)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """Count what takes long, of studies all of which have many runs."""
-    monkeypatch.setattr(_study, "MANY", 1)
-    monkeypatch.setattr(_kept, "MANY", 1)
+    all_are_many(monkeypatch)
     counted = Counter()
 
     def count(module, name):
@@ -179,3 +185,122 @@ def test_nothing_is_kept_where_nothing_can_be_written(place, calls, monkeypatch)
     assert study_status(study_of(place)).complete
     assert study_status(study_of(place)).complete
     assert calls["_status"] == 2
+
+
+@pytest.fixture(scope="module")
+def noted(done, tmp_path_factory):
+    """The study after its runs noted what they were to be, and which groups followed."""
+    folder = shutil.copytree(done, tmp_path_factory.mktemp("noted") / "study")
+    with pytest.MonkeyPatch.context() as patch:
+        all_are_many(patch)
+        run_study(study_of(folder))
+    return folder
+
+
+@pytest.fixture
+def followed(noted, tmp_path, calls):
+    return shutil.copytree(noted, tmp_path / "copy")
+
+
+def store_key(store, split, number):
+    keys = sorted(record.key for record in store if record.identity["split"] == split)
+    return keys[number]
+
+
+def forget(place, split, *numbers):
+    with open_store(place / "study" / "runs.sqlite") as store:
+        store.forget([store_key(store, split, number) for number in numbers])
+
+
+def worked_out(place):
+    """Return what a status says that is worked out of all scores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_study, "MANY", 1 << 30)
+        patch.setattr(_asked.KeptAsked, "read", lambda self, rows: None)
+        return told(study_status(study_of(place)))
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_status_while_runs_are_done_reads_no_score_of_the_affinity(followed, calls, monkeypatch, split):
+    forget(followed, split, 0, 2)
+    expected = worked_out(followed)
+    calls.clear()
+    read = []
+    before = _store.record_of
+    monkeypatch.setattr(_store, "record_of", lambda row: read.append(before(row)) or read[-1])
+    found = study_status(study_of(followed))
+    assert told(found) == expected
+    assert not found.complete
+    assert {record.identity["split"] for record in read} == ({"test"} if split == "test" else set())
+    assert calls == {"_status": 1}
+    assert (found.known["groups"] is None) == (split == "validation")
+
+
+def test_a_status_counts_the_runs_of_the_affinity_that_failed(followed):
+    with open_store(followed / "study" / "runs.sqlite") as store:
+        record = store.get(store_key(store, "validation", 1))
+        store.put([dataclasses.replace(record, scores={}, error="no memory was left")])
+    forget(followed, "validation", 0)
+    found = study_status(study_of(followed))
+    assert told(found) == worked_out(followed)
+    assert found.errors == ("no memory was left",)
+
+
+def test_groups_that_were_not_found_yet_are_not_looked_for_by_a_status(followed, calls):
+    shutil.rmtree(followed / "study" / "shared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_of_grouping.GroupingStudy, "_groups", lambda *_, **__: 1 // 0)  # a run killed there
+        with pytest.raises(ZeroDivisionError):
+            run_study(study_of(followed))
+    calls.clear()
+    found = study_status(study_of(followed))
+    assert calls == {"_status": 1}
+    assert found.known["groups"] is None
+    assert [stage.wanted for stage in found.stages] == [18, None]
+    assert not found.complete
+    assert found.sentences() == [
+        "The groups of the 18 runs for the affinity are not found yet: 'cotune run' finds them, or 'report'."
+    ]
+    collect_study(study_of(followed))
+    assert study_status(study_of(followed)).known["groups"] is not None
+
+
+def test_groups_are_those_of_the_scores_that_are_stored(followed, calls):
+    with open_store(followed / "study" / "runs.sqlite") as store:
+        record = store.get(store_key(store, "validation", 1))
+        task, score = next(iter(record.scores.items()))
+        store.put(
+            [dataclasses.replace(record, scores={**record.scores, task: dataclasses.replace(score, value=9)})]
+        )
+    assert study_status(study_of(followed)).known["groups"] is None
+    run_study(study_of(followed))
+    assert told(study_status(study_of(followed))) == worked_out(followed)
+
+
+def test_a_damaged_row_is_not_counted_and_groups_are_not_known_without_it(followed):
+    damage_a_row(followed)
+    found = study_status(study_of(followed))
+    assert told(found) == worked_out(followed)
+    assert found.known["groups"] is None
+    assert any("is damaged" in line for line in found.sentences())
+
+
+def test_runs_that_depend_on_scores_are_counted_by_those_scores(tmp_path, calls):
+    adaptive = {"estimator": "adaptive", "subset_size": 3, "batch": 3, "runs_per_task": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        noted = []
+        before = _asked.KeptAsked.ask_further
+        patch.setattr(_asked.KeptAsked, "ask_further", lambda self: noted.append(before(self)))
+        run_study(study_of(tmp_path, adaptive))
+    assert noted
+    expected = told(study_status(study_of(tmp_path, adaptive)))
+    assert expected["complete"]
+    assert told(study_status(study_of(tmp_path, adaptive))) == expected
+    forget(tmp_path, "test", 0)
+    assert told(study_status(study_of(tmp_path, adaptive)))["groups"] == expected["groups"]
+    forget(tmp_path, "validation", 0)
+    found = study_status(study_of(tmp_path, adaptive))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_asked.KeptAsked, "read", lambda self, rows: None)
+        assert told(found) == told(study_status(study_of(tmp_path, adaptive)))
+    assert found.known["groups"] is None

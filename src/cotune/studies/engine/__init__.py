@@ -20,10 +20,11 @@ from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult, aligned, cell, machine_rows, write_json
+from cotune.studies.engine._rows import StoredRow, StoredRows
 from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
 from cotune.studies.engine._salvage import salvage
-from cotune.studies.engine._status import Standing, Status
+from cotune.studies.engine._status import Counted, Standing, Status
 from cotune.studies.engine._store import RunStore, is_older, open_store
 from cotune.studies.engine._study import KINDS, Study, load_config
 from cotune.studies.engine._worker import (
@@ -41,6 +42,7 @@ __all__ = [
     "MANY",
     "RUN_KEY",
     "Costs",
+    "Counted",
     "Deaths",
     "Events",
     "Executor",
@@ -61,6 +63,8 @@ __all__ = [
     "Standing",
     "Status",
     "StepEvents",
+    "StoredRow",
+    "StoredRows",
     "StoredRunner",
     "Study",
     "StudyConfig",

@@ -1,7 +1,7 @@
 """The status of a study with many runs, kept in its folder until a run, the file or anything else is another.
 
-It is looked up under the hash of all that decides it. Every row of the store is checked on the way, so that a
-damaged one is told as ever.
+It is looked up under the hash of all that decides it, the checksums of all rows among that. They were checked
+for it, so that a damaged one is told as ever.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cotune import __version__
 from cotune._files import write_text
 from cotune._seals import json_text, read_json
 from cotune.exceptions import DamageError, StorageError
+from cotune.studies.engine._rows import StoredRows
 from cotune.studies.engine._status import StageStatus, Status
-from cotune.studies.engine._store import RunStore
 
 MANY = 500
 """Runs from which on what follows from them is kept; from fewer it is worked out in a moment."""
@@ -34,14 +34,14 @@ class KeptStatus:
     ----------
     shared : Path
         What the study's runs share.
-    store : RunStore
-        The runs that are done.
+    stored : mapping of str to StoredRow
+        The rows of the runs that are done.
     decided_by : mapping of str to Any
         What else decides it, as plain JSON types.
     """
 
-    def __init__(self, shared: Path, store: RunStore, decided_by: Mapping[str, Any]) -> None:
-        self._file, self._store = shared / _FILE, store
+    def __init__(self, shared: Path, stored: StoredRows, decided_by: Mapping[str, Any]) -> None:
+        self._file, self._stored = shared / _FILE, stored
         self._beside = [path for path in sorted(shared.glob("*.json")) if path.name != _FILE]
         self._decided_by = dict(decided_by)
         self._identity = ""
@@ -61,8 +61,6 @@ class KeptStatus:
 
     def keep(self, status: Status) -> None:
         """Keep it for the next one who asks, where the folder can be written."""
-        if self._store.damaged:
-            return
         content = {"identity": self._identity, "status": asdict(status)}
         with suppress(StorageError):
             write_text(self._file, json_text(content))
@@ -70,8 +68,8 @@ class KeptStatus:
     def _now(self) -> str:
         told = [_FORMAT, __version__, self._decided_by, *(_content(path) for path in self._beside)]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-        for line in self._store.contents():
-            digest.update(line.encode(errors="surrogatepass"))
+        for key, row in sorted(self._stored.items()):
+            digest.update(f"{key} {row.checksum}\n".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,17 @@ COLUMNS = (
 """What the checksum is of, in this order."""
 
 
+class StoredRow(NamedTuple):
+    """What is to be known of a row that is what was written, without reading what was scored."""
+
+    checksum: str
+    error: str | None
+
+
+StoredRows: TypeAlias = Mapping[str, StoredRow]
+"""Rows by their keys."""
+
+
 def row_of(record: RunRecord) -> tuple[object, ...]:
     """Return the columns of a record, the checksum last."""
     row = (
@@ -56,12 +67,11 @@ def row_of(record: RunRecord) -> tuple[object, ...]:
 
 def checksum(row: Sequence[object]) -> str:
     """Hash the columns of a row, each with its type and length."""
-    digest = hashlib.sha256()
+    parts: list[bytes] = []
     for value in row:
         content = value if isinstance(value, bytes) else repr(value).encode(errors="surrogatepass")
-        digest.update(f"{type(value).__name__} {len(content)} ".encode())
-        digest.update(content)
-    return digest.hexdigest()
+        parts += (f"{type(value).__name__} {len(content)} ".encode(), content)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def record_of(row: Sequence[Any]) -> RunRecord:

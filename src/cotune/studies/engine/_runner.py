@@ -12,6 +12,7 @@ from cotune._repr import Brief
 from cotune.studies.engine._board import Steps
 from cotune.studies.engine._events import Events, StepEvents, UnderWay
 from cotune.studies.engine._executor import Executor
+from cotune.studies.engine._rows import StoredRows
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._store import RunStore
 from cotune.studies.engine._tracking import Tracking
@@ -98,6 +99,10 @@ class Runner(ABC, Generic[RunT]):
         known = self._store.keys()
         return {run for run in runs if self._design.key(run) in known}
 
+    def rows(self) -> StoredRows:
+        """Return what stands for each row of the store that is whole, all of them checked."""
+        return self._store.rows()
+
     def _stage(self, title: str) -> StageUsage:
         """Return the stage of a title, begun if it is new."""
         found = next((stage for stage in self.stages if stage.title == title), None)
@@ -115,6 +120,13 @@ class StoredRunner(Runner[RunT]):
     def __init__(self, design: Design[RunT], store: RunStore) -> None:
         super().__init__(design, store)
         self._read: dict[str, RunRecord] = {}
+        self._rows: StoredRows | None = None
+
+    def rows(self) -> StoredRows:
+        """Return what stands for each row that is whole; they are gone through once."""
+        if self._rows is None:
+            self._rows = self._store.rows()
+        return self._rows
 
     def get(
         self,

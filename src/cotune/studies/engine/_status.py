@@ -11,22 +11,41 @@ from cotune.studies.engine._runs import RunRecord, RunT
 
 
 @dataclass(frozen=True)
+class Counted(Brief):
+    """A stage whose runs were counted in the store by their keys.
+
+    Parameters
+    ----------
+    wanted : int
+        Runs wanted up to now.
+    errors : sequence of str or None
+        What each of those that are done failed with; None of one that did not.
+    """
+
+    wanted: int
+    errors: Sequence[str | None]
+
+
+@dataclass(frozen=True)
 class Standing(Brief, Generic[RunT]):
     """What a kind says of how far its study is.
 
     Parameters
     ----------
-    stages : mapping of str to sequence of runs, or None
+    stages : mapping of str to sequence of runs, Counted or None
         By stage all runs wanted up to now, in the order of the stages; None while they are not known.
     known : mapping of str to Any
         What is known already, as plain JSON types.
     sentences : sequence of str
         The same, a line each.
+    lasts : bool
+        Whether it stays so while the same is stored; not of what somebody else works out meanwhile.
     """
 
-    stages: Mapping[str, Sequence[RunT] | None]
+    stages: Mapping[str, Sequence[RunT] | Counted | None]
     known: Mapping[str, Any] = field(default_factory=dict)
     sentences: Sequence[str] = ()
+    lasts: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,19 +102,23 @@ class Status(Brief):
         standing : Standing
             What the kind says.
         found : mapping of str to sequence of RunRecord
-            By stage, what is stored of the runs wanted.
+            By stage, what is stored of the runs wanted, where they were not counted.
         """
-        stages = tuple(
-            StageStatus(
-                title,
-                None if wanted is None else len(dict.fromkeys(wanted)),
-                len(found.get(title, ())),
-                sum(record.error is not None for record in found.get(title, ())),
-            )
-            for title, wanted in standing.stages.items()
-        )
-        errors = tuple(r.error for records in found.values() for r in records if r.error is not None)
-        return cls(name, folder, stages, errors, standing.known, standing.sentences)
+        stages: list[StageStatus] = []
+        errors: list[str] = []
+        for title, wanted in standing.stages.items():
+            match wanted:
+                case None:
+                    stages.append(StageStatus(title, None, 0, 0))
+                    continue
+                case Counted():
+                    told, number = wanted.errors, wanted.wanted
+                case _:
+                    told, number = [record.error for record in found[title]], len(dict.fromkeys(wanted))
+            failed = [error for error in told if error is not None]
+            stages.append(StageStatus(title, number, len(told), len(failed)))
+            errors += failed
+        return cls(name, folder, tuple(stages), tuple(errors), standing.known, standing.sentences)
 
     @property
     def complete(self) -> bool:

@@ -11,7 +11,15 @@ from pathlib import Path
 from cotune.exceptions import InputError
 from cotune.findings.wording import count
 from cotune.studies.engine._refusals import sqlite_refusal
-from cotune.studies.engine._rows import COLUMNS, checksum, record_of, row_of, whole
+from cotune.studies.engine._rows import (
+    COLUMNS,
+    StoredRow,
+    StoredRows,
+    checksum,
+    record_of,
+    row_of,
+    whole,
+)
 from cotune.studies.engine._runs import RunRecord
 
 VERSION = 1
@@ -35,6 +43,7 @@ CREATE TABLE IF NOT EXISTS runs (
 )
 """
 _NETWORKS = {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3"}
+_ERROR = COLUMNS.index("error")
 _SECONDS_FOR_OTHERS = 60.0
 """Seconds that another program may keep the file to itself."""
 
@@ -144,14 +153,19 @@ class RunStore:
                 else:
                     self.damaged.add(str(row[0]))
 
-    def contents(self) -> Iterator[str]:
-        """Yield what stands for each row in the order of their keys: its key and checksum, if it is whole."""
+    def rows(self) -> StoredRows:
+        """Check all rows, and return what stands for each that is whole."""
+        found: dict[str, StoredRow] = {}
         with self._refusals():
-            for _, row, noted in self._rows(where="ORDER BY key"):
+            for _, row, noted in self._rows():
                 if self._whole(row, noted):
-                    yield f"{row[0]} {noted if self._checked else checksum(row)}\n"
+                    error = row[_ERROR]
+                    found[str(row[0])] = StoredRow(
+                        noted or checksum(row), None if error is None else str(error)
+                    )
                 else:
                     self.damaged.add(str(row[0]))
+        return found
 
     def __len__(self) -> int:
         """Count the records."""

@@ -34,7 +34,7 @@ from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult
 from cotune.studies.engine._runner import ExecutingRunner, Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import RunRecord, RunT
-from cotune.studies.engine._status import Standing, Status
+from cotune.studies.engine._status import Counted, Standing, Status
 from cotune.studies.engine._store import RunStore, damaged_rows, is_older, open_store
 from cotune.studies.engine._tracking import Tracking, check_trackers, tracking
 from cotune.studies.engine._worker import Worker
@@ -327,21 +327,25 @@ class Study(Brief, ABC, Generic[ConfigT, RunT]):
         self.home.require()
         with open_store(self.home.store, writable=False) as store:
             decided_by = self.decides_status() if len(store) >= MANY else None
+            runner = StoredRunner(self, store)
             if decided_by is None:
-                return self._status(store)
-            kept = KeptStatus(self.shared, store, decided_by)
-            known = kept.read()
-            if known is not None and not store.damaged:
+                return self._status(runner, store, self.standing(runner))
+            kept = KeptStatus(self.shared, runner.rows(), decided_by)
+            known = None if store.damaged else kept.read()
+            if known is not None:
                 return replace(known, name=self.config.name, folder=str(self.folder))
-            found = self._status(store)
-            kept.keep(found)
+            standing = self.standing(runner)
+            found = self._status(runner, store, standing)
+            if standing.lasts and not store.damaged:
+                kept.keep(found)
             return found
 
-    def _status(self, store: RunStore) -> Status:
-        runner = StoredRunner(self, store)
-        standing = self.standing(runner)
-        wanted = {title: runs for title, runs in standing.stages.items() if runs is not None}
-        found = {title: tuple(runner.get(title, runs).values()) for title, runs in wanted.items()}
+    def _status(self, runner: StoredRunner[RunT], store: RunStore, standing: Standing[RunT]) -> Status:
+        found = {
+            title: tuple(runner.get(title, runs).values())
+            for title, runs in standing.stages.items()
+            if runs is not None and not isinstance(runs, Counted)
+        }
         standing = replace(standing, sentences=[*standing.sentences, *damaged_rows(store)])
         return Status.of(self.config.name, str(self.folder), standing, found)
 

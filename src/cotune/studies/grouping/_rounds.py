@@ -14,6 +14,7 @@ from cotune._files import write_text
 from cotune._seals import json_text, read_json
 from cotune.exceptions import DamageError, RunError
 from cotune.studies.engine import Runner, RunRecord
+from cotune.studies.grouping._asked import KeptAsked
 from cotune.studies.grouping._design import GroupingDesign
 from cotune.studies.grouping._runs import GroupingStudyRun
 from cotune.studies.grouping._warm import judge_start
@@ -43,6 +44,8 @@ class Gathered:
         Records that are there already, and are not asked for.
     stage : str
         The title under which the others are.
+    asked : KeptAsked, optional
+        Where runs that are done are noted before they are, for those who look on.
     """
 
     records: dict[GroupingStudyRun, RunRecord] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Gathered:
     estimate: Estimate | None = None
     known: Mapping[GroupingStudyRun, RunRecord] = field(default_factory=dict)
     stage: str = STAGE
+    asked: KeptAsked | None = None
 
     def gather(self, study: GroupingDesign, runner: Runner[GroupingStudyRun]) -> None:
         """Get round after round of runs, up to one that is not complete.
@@ -66,7 +70,7 @@ class Gathered:
         try:
             asked = next(rounds)
             while True:
-                self.wanted |= dict.fromkeys(asked.runs)
+                self._note(study, asked.runs)
                 beside = study.also_compared(asked.runs)
                 got = self._get(runner, [*asked.runs, *beside], asked.note)
                 found = {run: got[run] for run in dict.fromkeys(asked.runs) if run in got}
@@ -80,6 +84,18 @@ class Gathered:
             if config.affinity.proxy is not None:
                 notes = (config.affinity.proxy.sentence, *self.estimate.notes)
                 self.estimate = replace(self.estimate, notes=notes)
+
+    def _note(self, study: GroupingDesign, runs: Sequence[GroupingStudyRun]) -> None:
+        further = bool(self.wanted)
+        self.wanted |= dict.fromkeys(runs)
+        if self.asked is not None and further:
+            self.asked.ask_further()
+        elif self.asked is not None:
+            self.asked.ask(self.keys(study))
+
+    def keys(self, study: GroupingDesign) -> list[str]:
+        """Return the keys of all runs asked for."""
+        return [study.key(run) for run in self.wanted]
 
     def _get(self, runner: Runner[GroupingStudyRun], runs: Sequence[GroupingStudyRun], note: str) -> Records:
         new = [run for run in runs if run not in self.known]

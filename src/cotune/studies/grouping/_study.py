@@ -10,7 +10,18 @@ from typing import Any, ClassVar, cast
 from cotune.answering import merge_notes
 from cotune.exceptions import InputError, RunError
 from cotune.findings.comparison import Comparison
-from cotune.studies.engine import Costs, Runner, RunRecord, Standing, StoredRunner, open_store
+from cotune.findings.wording import count
+from cotune.studies.engine import (
+    MANY,
+    Costs,
+    Counted,
+    Runner,
+    RunRecord,
+    Standing,
+    StoredRunner,
+    open_store,
+)
+from cotune.studies.grouping._asked import KeptAsked
 from cotune.studies.grouping._cards import write_cards
 from cotune.studies.grouping._comparison import check_arms, shared_examples
 from cotune.studies.grouping._describe import describe_groups
@@ -38,6 +49,8 @@ from cotune.studies.grouping._worker import LearnerWorker
 from cotune.studies.grouping.config import GroupingStudyConfig
 from cotune.studies.grouping.estimators import Estimate, run_scores
 from cotune.training.memory_plan import MemoryLearner, MemoryPlan
+
+_NOT_FOUND = "The groups of the {} for the affinity are not found yet: 'cotune run' finds them, or 'report'."
 
 
 @dataclass(frozen=True)
@@ -143,15 +156,24 @@ class GroupingStudy(GroupingDesign):
 
     def standing(self, runner: Runner[GroupingStudyRun]) -> Standing[GroupingStudyRun]:
         """Say which runs are wanted up to now, and name the groups when affinity is complete."""
+        asked = None if self.config.sweep else self._kept_asked.read(runner.rows)
+        stages: dict[str, list[GroupingStudyRun] | Counted | None] = {}
+        partitions: tuple[tuple[int, ...], Mapping[str, tuple[int, ...]]] | None = None
         gathered = Gathered()
-        with suppress(RunError):  # too many runs failed; their errors are told
-            gathered.gather(self, runner)
-        stages: dict[str, list[GroupingStudyRun] | None] = {STAGE: list(gathered.wanted)}
+        if asked is None:
+            with suppress(RunError):  # too many runs failed; their errors are told
+                gathered.gather(self, runner)
+            stages[STAGE] = list(gathered.wanted)
+            if gathered.estimate is not None:
+                partitions = self._partitions(gathered.estimate, gathered.records)
+        else:
+            stages[STAGE] = Counted(len(asked.keys), [row.error for row in asked.rows])
+            partitions = None if asked.labels is None else (asked.labels, asked.others)
         members = found = None
         if self.config.comparison is not None:
             stages["comparison"] = None
-        if gathered.estimate is not None:
-            labels, others = self._partitions(gathered.estimate, gathered.records)
+        if partitions is not None:
+            labels, others = partitions
             members = groups_of(tuple(self.learner.tasks), labels)
             found = self._compared(labels, others, runner)
             if found is not None:
@@ -160,10 +182,19 @@ class GroupingStudy(GroupingDesign):
             ready = gathered.estimate is not None
             stages[SWEEP] = list(self._swept(runner, gathered, found).wanted) if ready else None
         sentences, known = describe_groups(members or []), dict[str, Any](groups=members)
+        lasts = asked is None or not asked.is_complete or members is not None
+        if asked is not None and not lasts:
+            sentences = [_NOT_FOUND.format(count(len(asked.keys), "run"))]
         if found is not None and found.comparison is not None:
             told, verdicts = _verdicts(found, found.comparison)
             sentences, known = [*sentences, *told], {**known, **verdicts}
-        return Standing(stages, known, sentences)
+        return Standing(stages, known, sentences, lasts)
+
+    @property
+    def _kept_asked(self) -> KeptAsked:
+        """What the affinity stage asked for last, and the groups that followed, of many runs."""
+        came = arrivals(self.shared, self.learner.tasks)
+        return KeptAsked(self.shared, {**self.decides_status(), "arrivals": came})
 
     def decides_status(self) -> dict[str, Any]:
         """Return what the keys of all runs depend on, and what the comparison asks of the data."""
@@ -229,7 +260,8 @@ class GroupingStudy(GroupingDesign):
     ) -> GroupingResult:
         """Go from stage to stage as far as the runs allow, writing each stage's results when it is done."""
         result = GroupingResult(study=self, notes=notes, stages=runner.stages)
-        gathered = Gathered()
+        asked = self._kept_asked
+        gathered = Gathered(asked=asked if runner.executes else None)
         gathered.gather(self, runner)
         result.affinity_records, result.estimate = gathered.records, gathered.estimate
         if result.estimate is not None:
@@ -239,6 +271,8 @@ class GroupingStudy(GroupingDesign):
             result.groups = self._groups(result.estimate, result.affinity_records, kept=kept)
             write_groups(self.folder, result.groups)
             others = {other.name: other.labels for other in result.groups.others}
+            if len(gathered.wanted) >= MANY:
+                asked.follow(gathered.keys(self), runner.rows(), result.groups.labels, others)
             found = self._compared(result.groups.labels, others, runner)
             if found is not None:
                 result.take(found)
