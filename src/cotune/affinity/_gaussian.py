@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 Array = NDArray[np.float64]
 
@@ -145,6 +144,8 @@ def best_ratio(spectra: Sequence[Spectrum]) -> tuple[float, float]:
 
     A task has too few runs to tell its own ratio; its scale s is its own.
     """
+    from scipy.optimize import minimize_scalar  # slow to import
+
     useful = [s for s in spectra if s.informative]
     total = sum(float(s.values.sum()) for s in useful)
     if not total > 0:

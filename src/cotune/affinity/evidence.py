@@ -11,7 +11,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.optimize import brentq
 from scipy.special import digamma, gammaln, polygamma
 
 from cotune.affinity._entries import Array, Entries, Labels
@@ -273,6 +272,8 @@ def typical_deviation(entries: Entries) -> Array:
 
 def _freedom(excess: float) -> float:
     """Degrees of freedom whose log-variance has this variance, between 1e-2 and 1e2."""
+    from scipy.optimize import brentq  # slow to import
+
     low, high = 1e-2, 1e2
     if excess <= polygamma(1, high / 2.0):
         return high

@@ -64,8 +64,9 @@ def _covering(n: int, size: int, m: int | None, seed: int) -> NDArray[np.int64]:
     subsets: dict[tuple[int, ...], None] = {}
     while len(subsets) < m if m is not None else met.min() == 0:
         subset = _next_subset(met, size, rng, subsets)
-        met[np.ix_(subset, subset)] += 1
-        np.fill_diagonal(met, _NEVER)
+        members = np.array(subset)
+        met[members[:, None], members] += 1
+        met[members, members] = _NEVER
         subsets[subset] = None
     if met.min() == 0:
         needed = len(cover_pairs(n, size, None, seed))
@@ -143,27 +144,29 @@ def _next_subset(
 def grow_subset(met: NDArray[np.int64], size: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Grow one subset from a least-met pair, each time by the task that has met the chosen ones least."""
     lowest = met.min()
-    first, second = np.nonzero(met == lowest)
-    once = np.flatnonzero(first < second)
-    pair = once[rng.integers(len(once))]
-    subset = [int(first[pair]), int(second[pair])]
-    free = np.ones(len(met), dtype=bool)
-    free[subset] = False
+    # Ten thousand subsets are grown: pairs are looked for as one row of numbers, each once.
+    pairs = np.flatnonzero(((met == lowest) & _once(len(met))).ravel())
+    subset = list(divmod(int(pairs[rng.integers(len(pairs))]), len(met)))
 
     def cost(task: int) -> NDArray[np.float64]:
         # A meeting repeated more often weighs more, so that one pair never runs ahead of the rest.
         return np.asarray(2.0 ** np.minimum(met[:, task] - lowest, 30))
 
     load = cost(subset[0]) + cost(subset[1])
+    load[subset] = np.inf
     while len(subset) < size:
-        candidates = np.flatnonzero(free)
-        weight = load[candidates]
-        best = candidates[weight <= weight.min() + 1e-9]
-        task = int(rng.choice(best))
+        best = np.flatnonzero(load <= load.min() + 1e-9)
+        task = int(best[rng.integers(len(best))])
         subset.append(task)
-        free[task] = False
-        load = load + cost(task)
+        load += cost(task)
+        load[task] = np.inf
     return tuple(sorted(subset))
+
+
+@lru_cache(maxsize=8)
+def _once(n: int) -> NDArray[np.bool_]:
+    """Return where a matrix of pairs has each pair once."""
+    return np.triu(np.ones((n, n), dtype=bool), 1)
 
 
 def fewest_covering(n: int, size: int) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from cotune.grouping._partition import Labels, Matrix, first_appearance
 from cotune.grouping.block_fit import fit_model
@@ -105,6 +103,9 @@ class Search:
         return E
 
     def _trees(self, E: Matrix) -> list[Matrix]:
+        from scipy.cluster.hierarchy import linkage  # slow to import
+        from scipy.spatial.distance import squareform
+
         distance = squareform(float(E.max()) - E, checks=False)
         trees = [linkage(distance, "average")]
         rows = _spectral_rows(E)
@@ -190,6 +191,8 @@ class Search:
 
 def _cuts(tree: Matrix, top: int) -> Iterator[Labels]:
     """Cuts of a merge tree into 2 to ``top`` groups."""
+    from scipy.cluster.hierarchy import fcluster  # slow to import
+
     cuts = CUTS if top <= MANY else CUTS_OF_MANY
     ks = np.unique(np.round(np.geomspace(2, top, cuts)).astype(int)) if top > cuts else range(2, top + 1)
     for k in ks:

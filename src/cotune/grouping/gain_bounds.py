@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.optimize import linprog
 
 from cotune.grouping._partition import Labels, Matrix
 from cotune.grouping.gain_partition import sized_gain
@@ -159,6 +158,8 @@ class _Program:
         float, int, bool
             The bound, the steps left, and whether it is enough.
         """
+        from scipy.optimize import linprog  # slow to import
+
         rows, limits = self._always()
         scale = max(float(np.abs(self.cost).max()), 1e-300)
         slack = _SLACK * scale * self.n

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.linalg import qr
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
 
 from cotune.exceptions import InputError
 from cotune.grouping._partition import Labels, Matrix, first_appearance
@@ -121,6 +119,9 @@ def _lloyd(X: Matrix, norms: Matrix, centres: Matrix, max_iter: int = 30) -> tup
 
 def agglomerative(X: Matrix, n_clusters: int) -> Labels:
     """Cut the average-linkage tree of the dissimilarity max(X) - X at k groups."""
+    from scipy.cluster.hierarchy import cut_tree, linkage  # slow to import
+    from scipy.spatial.distance import squareform
+
     distance = X.max() - (X + X.T) / 2.0
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform(np.maximum(distance, 0.0), checks=False), method="average")

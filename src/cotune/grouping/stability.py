@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from cotune._repr import Brief
 from cotune.exceptions import InputError
@@ -135,6 +134,8 @@ def matched(labels: Labels, reference: Labels) -> Labels:
     ndarray of shape (n,)
         ``labels`` renamed; groups without a partner get names that the reference does not use.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     size = int(max(labels.max(), reference.max())) + 1
     overlap = np.zeros((size, size))
     np.add.at(overlap, (labels, reference), 1)

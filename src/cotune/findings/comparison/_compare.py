@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from cotune.exceptions import InputError
 from cotune.findings.comparison._budget import Budget
 from cotune.findings.comparison._choice import CHOICES, Pair
 from cotune.findings.comparison._looks import Look
-from cotune.findings.comparison._statistics import SeedValues, estimate, p_values
+from cotune.findings.comparison._statistics import SeedValues, Values, estimate, p_values
 from cotune.findings.comparison._table import PairedScores
 from cotune.findings.comparison._types import (
     CONFIDENCE,
@@ -134,19 +135,24 @@ def _told_apart(verdict: Verdict) -> frozenset[Pair]:
 def _gains(
     table: PairedScores, reference: str, arms: Sequence[str], scopes: Sequence[Budget | None]
 ) -> list[TaskGain]:
-    gains = []
+    gains: list[TaskGain] = []
     for arm in arms:
+        of_arm: list[TaskGain] = []
         for budget in scopes if arm != reference else ():
+            if budget is None and len(table.budgets) == 1:  # over all budgets is at the only one
+                of_arm += [replace(gain, budget=None) for gain in of_arm]
+                continue
             by_task = {
                 task: table.gain(reference, arm, cells)
                 for task in table.tasks
                 if (cells := _differences(table, reference, arm, budget, (task,)))
             }
             signs = discovered(list(by_task.values()), table.look_of(reference, arm))
-            gains += [
+            of_arm += [
                 TaskGain(arm, budget, task, gain, sign)
                 for (task, gain), sign in zip(by_task.items(), signs, strict=True)
             ]
+        gains += of_arm
     return gains
 
 
@@ -156,14 +162,21 @@ def discovered(gains: Sequence[MeanWithMargin], look: Look | None = None) -> lis
     Benjamini and Hochberg's (1995) procedure on the significance of each, over all looks if there are some; a
     gain without a margin is none of the family.
     """
-    from scipy.stats import false_discovery_control  # slow to import, and only comparisons need it
-
     p = p_values(gains) if look is None else look.overall(p_values(gains))
     known = ~np.isnan(p)
     found = np.zeros(len(gains), dtype=bool)
     if known.any():
-        found[known] = false_discovery_control(p[known]) <= 1 - CONFIDENCE
+        found[known] = _adjusted(p[known]) <= 1 - CONFIDENCE
     return [int(np.sign(gain.mean)) if held else 0 for gain, held in zip(gains, found, strict=True)]
+
+
+def _adjusted(p: Values) -> Values:
+    """Adjust for a false discovery rate; ``scipy.stats`` takes longer to load than a look at a study."""
+    order = np.argsort(p)
+    of_rank = p[order] * (len(p) / np.arange(1, len(p) + 1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum.accumulate(of_rank[::-1])[::-1]
+    return np.clip(adjusted, 0, 1)
 
 
 def _contrasts(
