@@ -257,5 +257,6 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table as CSV, the same bytes for the same values; see :func:`cotune._neutral.csv_cell`."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows(map(csv_cell, row) for row in (header, *rows))
+    # Of a table of runs most cells are empty, and there may be a million of them.
+    writer.writerows([csv_cell(value) if value else value for value in row] for row in (header, *rows))
     return stream.getvalue()

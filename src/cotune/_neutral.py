@@ -52,7 +52,7 @@ def csv_cell(value: object) -> object:
     Numbers stay numbers. What begins as a formula gets the apostrophe by which spreadsheets tell a text, and
     which :func:`read_cell` takes away again. Control characters are escaped, and are read as their escapes.
     """
-    if not isinstance(value, str) or not value:  # of a table of runs most cells are empty
+    if not isinstance(value, str):
         return value
     text = visible(value, one_line=True)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -12,7 +12,7 @@ import yaml
 
 from cotune.studies import Study, collect_study, run_study, study_status
 from cotune.studies.doctor import examine
-from cotune.studies.engine import _kept_status, _store, _study, open_store
+from cotune.studies.engine import _kept_status, _runner, _store, _study, open_store
 from cotune.studies.grouping import _asked, _grouping, _kept
 from cotune.studies.grouping import _study as _of_grouping
 
@@ -31,7 +31,7 @@ def study_of(folder, affinity=None, **grouping):
 
 
 def all_are_many(patch):
-    for module in (_study, _kept, _asked, _of_grouping):
+    for module in (_study, _runner, _kept, _asked, _of_grouping):
         patch.setattr(module, "MANY", 1)
 
 
@@ -52,6 +52,7 @@ def calls(monkeypatch):
 
     count(_grouping, "gain_groups")
     count(_grouping, "group_stability")
+    count(_grouping, "other_groups")
     count(Study, "_status")
     return counted
 
@@ -74,18 +75,19 @@ def told(status):
 
 
 def test_groups_are_worked_out_once_of_the_same_runs(place, calls):
+    worked = {"gain_groups": 1, "group_stability": 1, "other_groups": 1}
     first = collect_study(study_of(place))
-    assert calls == {"gain_groups": 1, "group_stability": 1}
+    assert calls == worked
     again = collect_study(study_of(place))
     study_status(study_of(place))
     run_study(study_of(place))
-    assert calls == {"gain_groups": 1, "group_stability": 1, "_status": 1}
+    assert calls == {**worked, "_status": 1}
     assert again.groups.to_dict() == first.groups.to_dict()
     assert again.groups.answer() == first.groups.answer()
     assert again.report.read_text() == first.report.read_text()
     assert sorted(file.suffix for file in (place / "study" / "shared").glob("groups-*")) == [
-        *([".npz"] * 2),
-        *([".sha256"] * 2),
+        *([".npz"] * 3),
+        *([".sha256"] * 3),
     ]
     assert examine(place / "study.yaml").healthy
 

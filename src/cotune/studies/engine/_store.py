@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -146,26 +146,32 @@ class RunStore:
 
     def __iter__(self) -> Iterator[RunRecord]:
         """Iterate over all records in the order they were finished."""
-        with self._refusals():
-            for _, row, noted in self._rows():
-                if self._whole(row, noted):
-                    yield record_of(row)
-                else:
-                    self.damaged.add(str(row[0]))
+        return (record_of(row) for row, _ in self._sound())
 
     def rows(self) -> StoredRows:
         """Check all rows, and return what stands for each that is whole."""
-        found: dict[str, StoredRow] = {}
+        return {str(row[0]): stored for row, stored in self._sound()}
+
+    def read(self, keys: Container[str]) -> tuple[dict[str, RunRecord], StoredRows]:
+        """Check all rows, and return the records under some keys, and what :meth:`rows` does."""
+        records: dict[str, RunRecord] = {}
+        rows: dict[str, StoredRow] = {}
+        for row, stored in self._sound():
+            key = str(row[0])
+            rows[key] = stored
+            if key in keys:
+                records[key] = record_of(row)
+        return records, rows
+
+    def _sound(self) -> Iterator[tuple[tuple[object, ...], StoredRow]]:
+        """Go through all rows that are what was written, in the order in which their runs were finished."""
         with self._refusals():
             for _, row, noted in self._rows():
                 if self._whole(row, noted):
-                    error = row[_ERROR]
-                    found[str(row[0])] = StoredRow(
-                        noted or checksum(row), None if error is None else str(error)
-                    )
+                    error = None if row[_ERROR] is None else str(row[_ERROR])
+                    yield row, StoredRow(noted or checksum(row), error)
                 else:
                     self.damaged.add(str(row[0]))
-        return found
 
     def __len__(self) -> int:
         """Count the records."""

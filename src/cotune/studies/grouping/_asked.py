@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cotune import __version__
 from cotune._seals import forget_file
@@ -74,7 +75,7 @@ class KeptAsked:
         if len(keys) < MANY:
             return
         known = self._memory.load(self._identity)
-        if known is None or not known["at_once"] or known["keys"].tolist() != list(keys):
+        if known is None or not known["at_once"] or _keys(known) != list(keys):
             self._save(keys, {})
 
     def ask_further(self) -> None:
@@ -101,7 +102,7 @@ class KeptAsked:
         known = self._memory.load(self._identity)
         if known is None:
             return None
-        keys: list[str] = known["keys"].tolist()
+        keys = _keys(known)
         stored = rows()
         found = [stored[key] for key in keys if key in stored]
         if "told" in known and str(known["rows"]) == _digest(keys, stored):
@@ -111,8 +112,12 @@ class KeptAsked:
         return Asked(keys, found, None, {}) if known["at_once"] else None
 
     def _save(self, keys: Sequence[str], more: Mapping[str, Any]) -> None:
-        at_once = np.array(self._at_once)
-        self._memory.save(self._identity, {"keys": np.array(keys), "at_once": at_once, **more})
+        told = {"keys": np.array([key.encode() for key in keys]), "at_once": np.array(self._at_once)}
+        self._memory.save(self._identity, {**told, **more})
+
+
+def _keys(known: Mapping[str, NDArray[Any]]) -> list[str]:
+    return [key.decode() for key in known["keys"].tolist()]
 
 
 def _digest(keys: Sequence[str], stored: StoredRows) -> str:

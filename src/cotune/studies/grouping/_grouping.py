@@ -183,7 +183,9 @@ def group_tasks(
     clustering.fit(prepared.matrix, weights=_weights(affinity))
     prepared = _as_clustered(prepared, clustering)
     k = k_baselines or int(clustering.n_clusters_)
-    others = other_groups(prepared.matrix, k, seed) if baselines else ()
+    others: tuple[OtherGroups, ...] = ()
+    if baselines:
+        others = _baselines(prepared.matrix, k, seed, 0 if scores is None else len(scores), kept)
     stability = None
     if scores is not None and resamples:
         of_resamples: dict[str, Any] = {
@@ -304,6 +306,14 @@ def other_groups(matrix: NDArray[np.float64], k: int, seed: int) -> tuple[OtherG
         if name != "sdp"
         for labels in (_labels(grouper(k, random_state=seed), matrix),)
     )
+
+
+def _baselines(
+    matrix: NDArray[np.float64], k: int, seed: int, runs: int, kept: Kept | None
+) -> tuple[OtherGroups, ...]:
+    if kept is None:
+        return other_groups(matrix, k, seed)
+    return kept.others(matrix, {"k": k, "seed": seed}, runs, lambda: other_groups(matrix, k, seed))
 
 
 def _labels(grouper: Any, matrix: NDArray[np.float64]) -> tuple[int, ...]:

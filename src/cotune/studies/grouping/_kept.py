@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from cotune.findings.grouping import Interval
 from cotune.grouping import Stability
 from cotune.studies.engine import MANY
 from cotune.studies.grouping._gain import GainGroups
+from cotune.studies.grouping._groups import OtherGroups
 from cotune.studies.grouping.estimators import Memory
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Kept:
         from cotune.affinity import task_gains
 
         identity = _identity("gain", options, runs)
-        memory = self._memory(runs, identity)
+        memory = self._memory(len(runs), identity)
         known = None if memory is None else memory.load(identity)
         if known is not None:
             return _gain_of(known, task_gains(~np.isnan(runs), runs, options["unit"]))
@@ -86,7 +87,7 @@ class Kept:
     ) -> Stability | None:
         """Return how often groups came back over resamples of the runs; see :meth:`gain_groups`."""
         identity = _identity("stability", options, scores, labels)
-        memory = self._memory(scores, identity)
+        memory = self._memory(len(scores), identity)
         known = None if memory is None else memory.load(identity)
         if known is not None:
             return _stability_of(known) if known else None
@@ -96,14 +97,30 @@ class Kept:
             memory.save(identity, {name: np.asarray(getattr(found, name)) for name in names})
         return found
 
+    def others(
+        self, matrix: Array, options: Mapping[str, Any], runs: int, make: Callable[[], Sequence[OtherGroups]]
+    ) -> tuple[OtherGroups, ...]:
+        """Return the groups that other groupers found in a matrix of many runs; see :meth:`gain_groups`."""
+        identity = _identity("others", options, matrix)
+        memory = self._memory(runs, identity)
+        known = None if memory is None else memory.load(identity)
+        if known is not None:
+            told = json.loads(str(known["told"]))
+            return tuple(OtherGroups(name, tuple(labels), value) for name, labels, value in told)
+        found = tuple(make())
+        if memory is not None:
+            told = [[one.name, list(one.labels), one.objective] for one in found]
+            memory.save(identity, {"told": np.array(json.dumps(told))})
+        return found
+
     def tidy(self) -> None:
         """Take away what was kept of other runs, or under other options."""
         for file in self.folder.glob(f"{_STEM}*.npz") if self.writable else ():
             if file.name not in self._used:
                 forget_file(file)
 
-    def _memory(self, runs: Array, identity: str) -> Memory | None:
-        if len(runs) < MANY:
+    def _memory(self, runs: int, identity: str) -> Memory | None:
+        if runs < MANY:
             return None
         name = f"{_STEM}{identity[:32]}.npz"
         self._used.add(name)

@@ -70,7 +70,7 @@ class Gathered:
         try:
             asked = next(rounds)
             while True:
-                self._note(study, asked.runs)
+                self._note(runner, asked.runs)
                 beside = study.also_compared(asked.runs)
                 got = self._get(runner, [*asked.runs, *beside], asked.note)
                 found = {run: got[run] for run in dict.fromkeys(asked.runs) if run in got}
@@ -85,17 +85,17 @@ class Gathered:
                 notes = (config.affinity.proxy.sentence, *self.estimate.notes)
                 self.estimate = replace(self.estimate, notes=notes)
 
-    def _note(self, study: GroupingDesign, runs: Sequence[GroupingStudyRun]) -> None:
+    def _note(self, runner: Runner[GroupingStudyRun], runs: Sequence[GroupingStudyRun]) -> None:
         further = bool(self.wanted)
         self.wanted |= dict.fromkeys(runs)
         if self.asked is not None and further:
             self.asked.ask_further()
         elif self.asked is not None:
-            self.asked.ask(self.keys(study))
+            self.asked.ask(self.keys(runner))
 
-    def keys(self, study: GroupingDesign) -> list[str]:
+    def keys(self, runner: Runner[GroupingStudyRun]) -> list[str]:
         """Return the keys of all runs asked for."""
-        return [study.key(run) for run in self.wanted]
+        return [runner.key(run) for run in self.wanted]
 
     def _get(self, runner: Runner[GroupingStudyRun], runs: Sequence[GroupingStudyRun], note: str) -> Records:
         new = [run for run in runs if run not in self.known]

@@ -272,7 +272,7 @@ class GroupingStudy(GroupingDesign):
             write_groups(self.folder, result.groups)
             others = {other.name: other.labels for other in result.groups.others}
             if len(gathered.wanted) >= MANY:
-                asked.follow(gathered.keys(self), runner.rows(), result.groups.labels, others)
+                asked.follow(gathered.keys(runner), runner.rows(), result.groups.labels, others)
             found = self._compared(result.groups.labels, others, runner)
             if found is not None:
                 result.take(found)
