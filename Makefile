@@ -84,6 +84,7 @@ bench-prefix: $(READY) | .cache/smollm2
 bench-short-run: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/short_run.py --kernels
 	$(BIN)/python benchmarks/short_run.py --kernels --adapt-from 0.75
+	$(BIN)/python benchmarks/short_run.py --adapt-from 0.75 --steps 18 --turns 8
 
 # Many instructions for one data set (Table 2 of AdaGroup).
 bench-instructions: $(READY) | .cache/smollm2

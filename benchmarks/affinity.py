@@ -214,7 +214,7 @@ def measure(arm: Arm, study: GroupingStudy, folder: Path) -> Measured:
     if arm.warm_steps is not None:
         learner = learner.model_copy(update={"warm_start": WarmStart(steps=arm.warm_steps)})
     estimator = ESTIMATORS[arm.estimator](**arm.options)
-    changes = {"learner": learner, "affinity": estimator, "tasks": _recorded_tasks(study)}
+    changes = {"learner": learner, "affinity": estimator, "tasks": recorded_tasks(study)}
     study = replace(study, config=study.config.model_copy(update=changes))
     started, before = time.perf_counter(), _cpu()
     built = _build(study) if arm.is_proxy else 0.0
@@ -258,7 +258,7 @@ def _build(study: GroupingStudy) -> float:
     return float(json.loads(noted.read_text()))
 
 
-def _recorded_tasks(study: GroupingStudy) -> tuple[Any, ...]:
+def recorded_tasks(study: GroupingStudy) -> tuple[Any, ...]:
     """Leave out of the readers what the recording dropped."""
     recorded = next(table for table in shipped_tables() if table.name == RECORDED)
     readers = []

@@ -70,6 +70,20 @@ def test_a_short_run_is_told_part_by_part(bench, short):
     assert {*done, "states of lower layers"} <= set(parts)
     shares = [float(row[2].strip("%")) for row in parts.values() if row[2].endswith("%")]
     assert sum(shares) == pytest.approx(200, abs=1), "of the parts, and of the kernels"
+    turns = ("--steps", 2, "--adapt-from", 0.5, "--turns", 1, "--over", 1)
+    ways, ratios = (
+        [row for row in rows(bench("short_run", "--study", study, *turns)) if len(row) == n] for n in (5, 4)
+    )
+    assert [row[0] for row in ways[1:]] == [
+        "all layers",
+        "upper layers, from tokens",
+        "upper layers, from states",
+    ]
+    done = [float(row[4]) for row in ways[1:]]
+    assert done[0] > done[1] > done[2], "operations"
+    of_operations = [float(row[3]) for row in ratios[1:]]
+    assert 0 < of_operations[0] < min(of_operations[1], 1)
+    assert 1 < of_operations[3] < of_operations[4]
 
 
 def test_a_gpu_is_checked_with_the_processor_in_its_place(bench, tmp_path, capsys):
