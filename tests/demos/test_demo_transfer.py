@@ -6,7 +6,7 @@ DEMO = "transfer"
 pytestmark = pytest.mark.demo
 
 
-def test_it_holds_three_schemes_with_and_without_replay_on_two_seeds(found):
+def test_it_holds_three_schemes_with_and_without_replay_on_three_seeds(found):
     assert sum(not task["held_out"] for task in found["tasks"]) >= 12
     assert sum(task["held_out"] for task in found["tasks"]) >= 6
     assert {(arm["scheme"], arm["replay"]) for arm in found["arms"]} == {
@@ -14,7 +14,7 @@ def test_it_holds_three_schemes_with_and_without_replay_on_two_seeds(found):
         for scheme in ("proportional", "uniform", "annealed 10 1 64")
         for replay in (0.0, 0.5)
     }
-    assert sorted(run["seed"] for run in found["runs"]) == [0] * 6 + [1] * 6
+    assert sorted(run["seed"] for run in found["runs"]) == [0] * 6 + [1] * 6 + [2] * 6
     assert found["failures"] == []
 
 
@@ -35,7 +35,7 @@ def test_transfer_suffers_and_replay_helps_it(found):
 
 def test_correlations_are_given_over_all_points_and_within_tasks(found):
     relation = found["findings"]["relation"]
-    # The pretrained model, and four checkpoints of twelve runs, on six tasks.
-    assert len(relation["points"]) == relation["overall"]["n"] == (1 + 4 * 12) * 6
+    # The pretrained model, and four checkpoints of eighteen runs, on six tasks.
+    assert len(relation["points"]) == relation["overall"]["n"] == (1 + 4 * 18) * 6
     for kind in ("overall", "within"):
         assert relation[kind]["low"] < relation[kind]["r"] < relation[kind]["high"]

@@ -98,7 +98,7 @@ def test_the_demo_compares_three_schemes_with_and_without_replay(tmp_path):
         for scheme in ("proportional", "uniform", "annealed 10 1 64")
         for replay in ("", ", replay 0.5")
     ]
-    assert len(study.tunings) == len(labels) * 2
+    assert len(study.tunings) == len(labels) * 3
     plan = plan_study(study, measure=False)
     # Four checkpoints of each tuning, on every held-out task.
-    assert [stage.runs for stage in plan.stages] == [6, 12, 12 * 4 * 6]
+    assert [stage.runs for stage in plan.stages] == [6, 18, 18 * 4 * 6]
