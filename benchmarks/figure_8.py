@@ -135,7 +135,7 @@ def table(seeds: Sequence[dict[str, list[TransferF1]]]) -> list[str]:
 
 
 def draw(seeds: Sequence[dict[str, list[TransferF1]]], path: Path) -> None:
-    """Draw the means over seeds, a line a predictor."""
+    """Draw the means over seeds, a line a predictor, with bars from the lowest to the highest seed."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -143,10 +143,14 @@ def draw(seeds: Sequence[dict[str, list[TransferF1]]], path: Path) -> None:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     colours = ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00", "#CC79A7", "#999999")
-    for (name, found), colour in zip(seeds[0].items(), colours, strict=True):
-        means = [np.mean([seed[name][at].f1 for seed in seeds]) for at in range(len(found))]
-        style = "--" if name == "all" else "-"
-        axes.plot([of.size for of in found], means, style, color=colour, label=name, marker="o", markersize=3)
+    for place, ((name, found), colour) in enumerate(zip(seeds[0].items(), colours, strict=True)):
+        values = np.array([[seed[name][at].f1 for at in range(len(found))] for seed in seeds])
+        means = values.mean(0)
+        # Beside one another, so that no bar hides another.
+        sizes = np.array([of.size for of in found]) + 0.04 * (place - (len(colours) - 1) / 2)
+        spread = np.stack([means - values.min(0), values.max(0) - means]) if len(seeds) > 1 else None
+        style = "o--" if name == "all" else "o-"
+        axes.errorbar(sizes, means, spread, fmt=style, color=colour, label=name, markersize=3, elinewidth=0.8)
     axes.set(xlabel="tasks in a subset", ylabel="F1 of predicted negative transfer", ylim=(0, 1))
     axes.set_xticks([of.size for of in seeds[0]["all"]])
     axes.spines[["top", "right"]].set_visible(False)

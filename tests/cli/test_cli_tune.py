@@ -194,7 +194,7 @@ def test_an_adapter_that_nothing_was_done_to_is_no_success(cotune, toy, files, t
         for text in (out, (tmp_path / case / "README.md").read_text()):
             assert "Nothing was tuned: the last stage left every weight" in text
             assert "it keeps" not in text
-    assert "The prompt alone reaches" in out
+    assert "What the last stage began with reaches" in out
 
 
 def test_a_prompt_without_a_learning_rate_takes_one_that_suits_the_model(cotune, toy, files, tmp_path):

@@ -219,6 +219,15 @@ def test_where_the_prompt_alone_reaches_the_target_it_is_said():
     assert plain.startswith("The prompt alone reaches the target score (90.0 %) in 2 of 3 runs of promot")
     assert "validation 84.7 %, test 82.7 %" in plain
     assert findings.to_dict()["untuned"][0]["reached"] == 2
+    with_lora = [
+        replace(
+            run,
+            checkpoints=tuple(replace(c, stage=c.stage.replace("prompt", "lora")) for c in run.checkpoints),
+        )
+        for run in runs
+    ]
+    said = retention_findings(replace(data, runs=tuple(with_lora))).verdict.remarks[0]
+    assert said.startswith("The lora alone reaches the target score")
     for run in findings.data.runs:
         assert checkpoint_at(run, "equal").step > 0
     strong = replace(data.pretrained, targets=(TargetScore(task="more", validation=0.95, test=0.9),))

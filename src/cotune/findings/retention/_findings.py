@@ -75,7 +75,8 @@ class RetentionFindings(Brief):
     changes : tuple of MethodChange
         What the last stage of every method changed at every learning rate, at the checkpoints of ``kept``.
     untuned : tuple of Untuned
-        What the pretrained model, and prompts alone, reach on the targets, where that is enough.
+        What the pretrained model, and prompts (or a LoRA in their place) alone, reach on the targets,
+        where that is enough.
     by_type : tuple of TypeAverage
         Averages over the tasks of each type, where there are several.
     label_shares : tuple of LabelShares

@@ -65,13 +65,16 @@ class Untuned(Brief):
     Parameters
     ----------
     model : str
-        ``"pretrained"``, or the label of the method whose prompt was trained first, or alone.
+        ``"pretrained"``, or the label of the method that trained something else than the weights first, or
+        alone: a prompt, or a LoRA that is taken off for other tasks.
     runs, reached : int
         Models, and those of them that score as much.
     validation, test : float
         Mean scores of the targets over all of them.
     wanted : float
         The validation score at which methods are compared; without one, the best that tuned weights reach.
+    stage : str
+        What was trained, by the name of its stage; empty for the pretrained model.
     """
 
     model: str
@@ -80,6 +83,7 @@ class Untuned(Brief):
     validation: float
     test: float
     wanted: float
+    stage: str = ""
 
 
 def method_changes(scores: RetentionScores, ways: Sequence[At]) -> Iterator[MethodChange]:
@@ -117,9 +121,9 @@ def untuned_findings(scores: RetentionScores) -> Iterator[Untuned]:
     wanted = _wanted(data)
     if wanted is None:
         return
-    found = [(PRETRAINED, [data.pretrained])] if data.pretrained.targets else []
-    found += [(method, alone) for method in data.methods if (alone := _prompts_alone(scores, method))]
-    for model, checkpoints in found:
+    found = [(PRETRAINED, "", [data.pretrained])] if data.pretrained.targets else []
+    found += [(method, *alone) for method in data.methods if (alone := _first_alone(scores, method))]
+    for model, stage, checkpoints in found:
         values = [validation_score(c) for c in checkpoints]
         good = sum(_turned(data, value) >= _turned(data, wanted) for value in values)
         if good:
@@ -130,6 +134,7 @@ def untuned_findings(scores: RetentionScores) -> Iterator[Untuned]:
                 validation=fmean(values),
                 test=fmean(score.test for c in checkpoints for score in c.targets),
                 wanted=wanted,
+                stage=stage,
             )
 
 
@@ -160,7 +165,7 @@ def untuned_sentences(data: RetentionData, found: Sequence[Untuned]) -> Iterator
         whole = one.reached == one.runs
         runs = f"in {'each' if whole and one.runs > 1 else one.reached} of {count(one.runs, 'run')}"
         yield (
-            f"The prompt alone reaches {level} ({_score(data, one.wanted)}) {runs} of {one.model}, on "
+            f"The {one.stage} alone reaches {level} ({_score(data, one.wanted)}) {runs} of {one.model}, on "
             f"average {scores}: for that the weights need not be tuned."
         )
 
@@ -182,8 +187,8 @@ def _wanted(data: RetentionData) -> float | None:
     return max(tuned, key=lambda value: _turned(data, value), default=None)
 
 
-def _prompts_alone(scores: RetentionScores, method: str) -> list[RetentionCheckpoint]:
-    """Return, by seed, the model before the first step on its weights, where a prompt was trained first."""
+def _first_alone(scores: RetentionScores, method: str) -> tuple[str, list[RetentionCheckpoint]] | None:
+    """Return what was trained before the weights, and by seed the model before the first step on these."""
     rates = (rate for rate in scores.data.learning_rates if scores.runs(method, rate))
     runs = scores.runs(method, next(rates, math.nan))
     found = []
@@ -194,7 +199,7 @@ def _prompts_alone(scores: RetentionScores, method: str) -> list[RetentionCheckp
             # Of a prompt that is all the method trains, the one it keeps; else where the next stage began.
             best = run.checkpoints[run.best] if run.best is not None else before[-1]
             found.append(best if best.untouched else trained[-1])
-    return found
+    return (runs[0].checkpoints[0].stage, found) if found else None
 
 
 def _turned(data: RetentionData, score: float) -> float:

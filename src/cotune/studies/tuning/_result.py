@@ -114,10 +114,9 @@ class TuneResult(Brief):
         before = next((c for c in self.checkpoints if c.stage == last and c.step == 0), None)
         if best is None or before is None or before.score < best.score:
             return None
-        who = "The prompt alone" if len(self.best) > 1 else "The model before its first step"
         return (
-            f"{who} reaches {abs(before.score):.3f} on the validation examples, the best checkpoint of the "
-            f"last stage {abs(best.score):.3f}: for the target it need not have been tuned."
+            f"What the last stage began with reaches {abs(before.score):.3f} on the validation examples, its "
+            f"best checkpoint {abs(best.score):.3f}: for the target it need not have been tuned."
         )
 
     @property
