@@ -10,6 +10,7 @@ import torch
 from cotune.exceptions import RunError
 from cotune.lab.toy_language import TOY_CHECKPOINT, toy_tasks
 from cotune.models import LanguageModel, memory
+from cotune.models.moving import sent
 from cotune.training._loop import TrainingRun
 from cotune.training._lora_stack import LoraStack, adapter_of, train_side_by_side
 from cotune.training.batches import as_task_batch
@@ -139,3 +140,16 @@ def test_no_step_waits_for_the_gpu(device, tasks):
             torch.cuda.set_sync_debug_mode("default")
     waits = [one for one in told if "synchroniz" in str(one.message)]
     assert [one.filename for one in waits if not one.filename.endswith("masking_utils.py")] == []
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_sent_while_a_device_is_at_work_arrives_whole(device):
+    """Copies overtake the work; what reads them, and what later copies are given, must not."""
+    place = torch.device(device)
+    drawn = [torch.randn(256, 256, generator=torch.Generator().manual_seed(seed)) for seed in range(20)]
+    busy, total = torch.eye(256, device=place), torch.zeros(256, 256, device=place)
+    for one in drawn:
+        for _ in range(20):
+            busy = busy @ busy
+        total += busy @ sent(one, place)  # the copy is let go of at once, and its memory used again
+    assert torch.equal(total.cpu(), sum(drawn, torch.zeros(256, 256)))
