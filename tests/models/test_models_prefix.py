@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from models_samples import tiny
+from models_samples import louder, tiny
 
 from cotune.exceptions import DamageError, InputError
 from cotune.models import Encoded, LanguageModel
@@ -93,6 +94,25 @@ def test_the_layers_below_are_not_computed(model, examples):
         assert calls
     finally:
         hook.remove()
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_a_decoder_writes_from_what_the_encoder_made(seq2seq, num_beams):
+    draw = random.Random(2)
+    model = LanguageModel(louder(copy.deepcopy(seq2seq.base)), seq2seq.encoder)
+    tokens = range(2, model.vocabulary_size)
+    prompts = [Encoded(tuple(draw.choices(tokens, k=k)), (3,)) for k in (4, 9, 6)]
+    plain = model.generate(model.base, prompts, num_beams=num_beams)
+    below = prefix_of(model, prompts)
+    calls = []
+    hook = model.base.get_encoder().register_forward_hook(lambda *_: calls.append(1))
+    try:
+        with model.starting_above(below):
+            assert model.generate(model.base, prompts, num_beams=num_beams) == plain
+    finally:
+        hook.remove()
+    assert len(set(plain)) > 1, "what is written depends on the prompt"
+    assert not calls
 
 
 def test_the_model_is_as_before(model, examples):

@@ -68,6 +68,21 @@ def test_the_file_is_made_once_and_read(learner_of, tasks, kind, tmp_path):
     assert [path] == list(tmp_path.glob("*.bin"))
 
 
+def test_an_encoder_is_asked_no_more_for_answers_that_are_written(learner_of, make_task):
+    tasks = [make_task("copy", metric="exact_match"), make_task("last", metric="exact_match")]
+    learner = learner_of("seq2seq", tasks, adapt_from=0.5)
+    fit(learner)  # states in memory come as they are asked for
+    calls = []
+    hook = learner.model.base.get_encoder().register_forward_hook(lambda *_: calls.append(1))
+    try:
+        again = fit(learner)
+    finally:
+        hook.remove()
+    assert not calls
+    plain = fit(learner_of("seq2seq", tasks, method={"name": "lora", **SAME["seq2seq"]}))
+    np.testing.assert_allclose(numbers(again), numbers(plain), rtol=1e-5, atol=1e-5)
+
+
 def test_a_damaged_file_is_made_again(learner_of, tasks, tmp_path):
     learner_of("causal", tasks, adapt_from=1).prepare(tmp_path)
     (path,) = tmp_path.glob("*.bin")

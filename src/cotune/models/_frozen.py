@@ -125,7 +125,10 @@ class FrozenModel(ABC):
 
     @contextmanager
     def starting_above(self, below: Below | None) -> Iterator[None]:
-        """Let losses and likelihoods start above a boundary; what generates reads tokens as ever."""
+        """Let losses and likelihoods start above a boundary, and what a decoder behind an encoder writes.
+
+        What one without an encoder writes needs keys and values of all layers, and reads tokens as ever.
+        """
         before, self.below = self.below, below
         try:
             yield

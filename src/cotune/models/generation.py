@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers.modeling_outputs import BaseModelOutput
 
 from cotune.models._frozen import FrozenModel
 from cotune.models.batching import shared_prefix
@@ -108,7 +110,7 @@ def generate_batches(
         drawn = [Perturbed(sampler, indices)] if sampler is not None else []
         past = {} if shared is None else {"past_key_values": shared.repeated(len(batch) * num_beams)}
         out = module.generate(  # type: ignore[operator]
-            input_ids=ids.to(model.device),
+            **_read(model, [prompts[index] for index in indices], ids, mask),
             attention_mask=mask.to(model.device),
             max_new_tokens=max_new_tokens,
             num_beams=num_beams,
@@ -136,6 +138,17 @@ def _pad(
             ids[row, at] = torch.tensor(tokens, dtype=torch.long)
             mask[row, at] = 1
     return ids, mask
+
+
+def _read(
+    model: FrozenModel, prompts: Sequence[Encoded], ids: torch.Tensor, mask: torch.Tensor
+) -> dict[str, Any]:
+    """Return what is generated from: tokens, or what an encoder made of them where that is kept."""
+    if not (model.seq2seq and model.below is not None):
+        return {"input_ids": ids.to(model.device)}
+    owner = torch.where(mask > 0, torch.arange(len(prompts))[:, None], -1)
+    states = model.below.states(prompts, owner, torch.arange(ids.shape[1]).expand_as(ids))
+    return {"encoder_outputs": BaseModelOutput(last_hidden_state=states.to(model.device))}
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class LanguageModelSettings(ModelConfig, ChoiceConfig):
     least (0.75: the adapter is on the upper quarter, of 30 layers on 7); null for all layers. What the layers
     below make of an example is then the same in all runs: it is computed once and read from a file that all
     workers read. Layers of an encoder-decoder model count from the encoder's first to the decoder's last; the
-    whole encoder has to be below. Generation and soft prompts read all layers."""
+    whole encoder has to be below. Generation by a decoder without an encoder reads all layers."""
     cache_bytes: NonNegativeInt = 4 * 2**30
     """Most bytes of that file. Where it has no room for all examples, those of training stay out before those
     of validation, and are computed anew in every run."""

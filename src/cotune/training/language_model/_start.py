@@ -100,6 +100,10 @@ class Start(Questions):
     def _read_again(self) -> list[list[list[Encoded]]]:
         """Return by task what runs read again and again: what is scored, then what is trained on."""
         scored = [self._evaluation(name, "validation", ()).of_likelihoods() for name in self.tasks]
+        if self._skeleton.seq2seq and not self.config.method.demonstrations:
+            # A decoder writes its answer from what the encoder made of the prompt.
+            of_writing = [self._data.encoded(name, "validation") for name in self.tasks]
+            scored = [[*ours, *prompts] for ours, prompts in zip(scored, of_writing, strict=True)]
         trained = [
             [] if self.config.method.demonstrations else self._data.encoded(name, "train")
             for name in self.tasks
