@@ -466,16 +466,31 @@ def test_virtual_tokens_that_leave_no_room_are_refused_with_both_numbers(method,
     assert same(causal.base.state_dict().values(), before.values())
 
 
-def test_a_prefix_on_a_model_without_heads_is_refused(tiny_causal):
-    from transformers import MambaConfig, MambaForCausalLM
+_STATES = {"hidden_size": 32, "num_hidden_layers": 2}
+_HEADS = {**_STATES, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sizes", "reason"),
+    [
+        ("Mamba", {**_STATES, "state_size": 8}, "tell PEFT the attention heads"),
+        ("Falcon", {**_HEADS, "multi_query": True}, "take the keys and values"),
+        ("Lfm2", {**_HEADS, "layer_types": ["conv", "full_attention"]}, "take the keys and values"),
+        ("Mamba2", {**_STATES, "state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 1},
+         "attend to the keys and values"),
+    ],
+)  # fmt: skip
+def test_a_prefix_that_the_model_does_not_take_is_refused(architecture, sizes, reason, tiny_causal):
+    import transformers
 
     encoder = load_encoder(tiny_causal)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "eos_token_id": 1, "pad_token_id": 0}
-    base = MambaForCausalLM(MambaConfig(vocab_size=len(encoder.tokenizer), bos_token_id=None, **sizes))
-    model = LanguageModel(base, encoder)
-    with (
-        pytest.raises(InputError, match=r"^A prefix does not fit the model: its architecture \(mamba\) "),
-        Prefix(prefix_length=2).attach(model),
-    ):
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(encoder.tokenizer), bos_token_id=None, eos_token_id=1, pad_token_id=0, **sizes
+    )
+    model = LanguageModel(transformers.AutoModelForCausalLM.from_config(config), encoder)
+    refusal = (
+        rf"^A prefix does not fit the model: its architecture \({config.model_type}\) does not {reason} "
+    )
+    with pytest.raises(InputError, match=refusal), Prefix(prefix_length=2).attach(model):
         pass
     assert not any(parameter.requires_grad for parameter in model.base.parameters())

@@ -55,7 +55,8 @@ class Prefix(Method):
         Raises
         ------
         InputError
-            If the model has no more positions than the prefix takes, or no heads that PEFT knows of.
+            If the model has no more positions than the prefix takes, no heads that PEFT knows of, or does not
+            take the keys and values that PEFT makes for them.
         """
         from peft import PrefixTuningConfig, TaskType, get_peft_model
 
@@ -74,11 +75,8 @@ class Prefix(Method):
             try:
                 module: Any = get_peft_model(model.base, config)
             except ValueError as error:
-                kind = model.base.config.model_type
-                raise InputError(
-                    f"A prefix does not fit the model: its architecture ({kind}) does not tell PEFT the "
-                    "attention heads that it would stand in; use another method, such as lora or prompt."
-                ) from error
+                raise _unfit(model, "tell PEFT the attention heads that it would stand in") from error
+            _check_reached(model, module)
         module.register_forward_pre_hook(_without_positions, with_kwargs=True)
 
         def write(folder: Path) -> None:
@@ -90,6 +88,35 @@ class Prefix(Method):
                 yield Attached(module.eval(), parts, write, weight_change=unchanged)
         finally:
             model.base.eval()
+
+
+def _check_reached(model: LanguageModel, module: Any) -> None:
+    """Try two tokens under it: heads may be shared otherwise than PEFT thinks, or layers have none."""
+    import torch
+
+    from cotune.models.exactness import REFUSALS
+
+    if model.device.type == "meta":
+        return
+    token = torch.full((1, 2), model.pad_token, device=model.device)
+    inputs = {"input_ids": token, "attention_mask": torch.ones_like(token)}
+    if model.seq2seq:
+        inputs["decoder_input_ids"] = token
+    try:
+        with torch.enable_grad():
+            reached = module.eval()(**inputs).logits.requires_grad
+    except REFUSALS as error:
+        raise _unfit(model, "take the keys and values that PEFT makes for it") from error
+    if not reached:
+        raise _unfit(model, "attend to the keys and values that PEFT makes for it")
+
+
+def _unfit(model: LanguageModel, lack: str) -> InputError:
+    kind = model.base.config.model_type
+    return InputError(
+        f"A prefix does not fit the model: its architecture ({kind}) does not {lack}; use another method, "
+        "such as lora or prompt."
+    )
 
 
 def _without_positions(
