@@ -28,6 +28,7 @@ class House(Config):
     colour: Literal["red", "white"] = "red"
     pet: Annotated[Base, PETS] = Dog()
     pets: tuple[Annotated[Base, PETS], ...] = ()
+    tenant: Cat | None = None
 
 
 def test_a_table_chooses_the_class():
@@ -45,8 +46,12 @@ def test_a_table_chooses_the_class():
         ({}, "f: number: is required and missing."),
         ({"number": 0}, "f: number: input should be greater than 0, got 0."),
         ({"numbr": 1}, "f: numbr: unknown key (did you mean 'number'?)."),
-        ({"number": 1, "zzz": 1}, "f: zzz: unknown key; valid keys are: colour, number, pet, pets."),
+        ({"number": 1, "zzz": 1}, "f: zzz: unknown key; valid keys are: colour, number, pet, pets, tenant."),
         ({"number": 1, "colour": "blue"}, "f: colour: input should be 'red' or 'white', got 'blue'."),
+        (
+            {"number": 1, "tenant": "tom.jsonl"},
+            "f: tenant: must be a mapping of keys to values (its keys: lives), got 'tom.jsonl'.",
+        ),
         ({"number": 1, "pet": {}}, "f: pet: needs the key 'kind', one of: cat, dog."),
         ({"number": 1, "pet": "cat"}, "f: pet: must be a mapping with the key 'kind', got 'cat'."),
         (

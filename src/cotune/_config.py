@@ -120,6 +120,11 @@ def _first_problem(cls: type[BaseModel], error: ValidationError) -> ConfigError:
         near = did_you_mean(str(path[-1]), valid)
         listed = f"; valid keys are: {', '.join(sorted(valid))}"
         return ConfigError(path, f"unknown key{near or listed}.")
+    if first["type"] in ("model_type", "model_attributes_type"):
+        keys = ", ".join(_fields_at(cls, path))
+        return ConfigError(
+            path, f"must be a mapping of keys to values (its keys: {keys}), got {first['input']!r}."
+        )
     if first["type"] == "missing":
         return ConfigError(path, "is required and missing.")
     cause = first.get("ctx", {}).get("error")
