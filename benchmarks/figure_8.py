@@ -155,7 +155,7 @@ def draw(seeds: Sequence[dict[str, list[TransferF1]]], path: Path) -> None:
     axes.set_xticks([of.size for of in seeds[0]["all"]])
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
-    axes.legend(loc="lower right", frameon=False, ncols=2, fontsize=8)
+    figure.legend(loc="outside upper center", frameon=False, ncols=4, fontsize=8)
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
