@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cotune.affinity import PREDICTORS, CompanySurrogate, PredictedGain, task_gains
+from cotune.affinity.company_surrogate import COMMON, POWERS, company_effects
 from cotune.affinity.gain_predictors import Company, Linear, OwnMean, PairAverage
 from cotune.exceptions import InputError
 
@@ -34,6 +37,35 @@ def test_the_law_of_size_is_learned(effects, power):
     surrogate = CompanySurrogate().fit(inside, planted(inside, effects, power, np.random.default_rng(0)))
     assert surrogate.power_ == power
     np.testing.assert_allclose(surrogate.effects_, effects, atol=0.01)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    runs=st.integers(4, 40),
+    power=st.sampled_from(POWERS),
+    common=st.sampled_from(COMMON),
+    ridge=st.floats(1e-3, 1e3),
+)
+def test_normal_equations_find_the_effects_of_the_surrogate(seed, runs, power, common, ridge):
+    rng = np.random.default_rng(seed)
+    inside = np.vstack([np.eye(6, dtype=bool), rng.random((runs, 6)) < 0.5])
+    scores = rng.normal(size=inside.shape)
+    options = {"ridge": ridge, "power": power, "common": common}
+    effects = company_effects(inside, scores, **options)
+    expected = CompanySurrogate(**options).fit(inside, scores).effects_
+    np.testing.assert_allclose(effects, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_of_company_of_one_size_every_power_says_the_same(effects):
+    rng = np.random.default_rng(5)
+    inside = np.array([row for row in every_subset(6) if row.sum() in (1, 3)])
+    scores = planted(inside, effects, 0.5, rng, noise=0.05)
+    found = CompanySurrogate().fit(inside, scores)
+    assert found.power_ == POWERS[0]
+    others = [CompanySurrogate(power=power).fit(inside, scores) for power in POWERS]
+    assert [one.log_likelihood_ for one in others] == pytest.approx([found.log_likelihood_] * len(POWERS))
+    assert {one.common_ for one in others} == {found.common_}
+    assert np.array_equal(found.effects_, others[0].effects_)
 
 
 def test_a_surrogate_predicts_what_its_effects_say(effects):

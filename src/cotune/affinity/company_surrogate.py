@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cotune.affinity._gaussian import Array, Spectrum
 from cotune.affinity._surrogate import Surrogate
 from cotune.exceptions import InputError
+
+Members = NDArray[np.bool_]
 
 POWERS = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Candidates for the power: 1 is a mean over the company, 0 a sum. The mean, which promises the least of
@@ -61,7 +64,10 @@ class CompanySurrogate(Surrogate):
 
     def _fit_kernel(self) -> None:
         best = None
-        for power in POWERS if self.power is None else (self.power,):
+        powers = POWERS if self.power is None else (self.power,)
+        if len({int(size) for company in self._company for size in np.unique(company.sum(1))} - {0}) < 2:
+            powers = powers[:1]  # of company of one size all say the same, and the first would stay
+        for power in powers:
             for common in COMMON if self.common is None else (self.common,):
                 self.power_, self.common_ = power, common
                 solved = self._solve()
@@ -104,3 +110,47 @@ class CompanySurrogate(Surrogate):
         both = here**2 * self.common_ * (size - 1) ** 2
         own = here**2 * (1.0 + (n - 2) * others**2) + both
         return here * there * shared, own, here**2 * (n - 1) * any_other**2 + both
+
+
+def company_effects(inside: Members, scores: Array, *, ridge: float, power: float, common: float) -> Array:
+    """Return the effects that a :class:`CompanySurrogate` with these options finds, without their errors.
+
+    They are the solution of its normal equations, which takes a tenth of the time of its decomposition; the
+    two differ by rounding.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (m, n)
+        Whether task i was trained in run r.
+    scores : ndarray of shape (m, n)
+        ``f_i(S_r)``; ignored where the task was not in the run.
+    ridge : float
+        Noise over signal, above 0.
+    power, common : float
+        The law of company.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        ``theta_ij``, 0 on the diagonal.
+    """
+    from scipy.linalg import solve  # slow to import
+
+    n = inside.shape[1]
+    effects = np.zeros((n, n))
+    for task in range(n):
+        runs = inside[:, task]
+        company = inside[runs].astype(float)
+        company[:, task] = 0.0
+        others = company.sum(1)
+        factor = np.where(others > 0, np.maximum(others, 1.0) ** -power, 0.0)
+        X = factor[:, None] * np.column_stack([company, np.sqrt(common) * others])
+        X -= X.mean(0)
+        y = scores[runs, task] - scores[runs, task].mean()
+        if len(X) < X.shape[1]:
+            theta = X.T @ solve(X @ X.T + ridge * np.eye(len(X)), y, assume_a="pos")
+        else:
+            theta = solve(X.T @ X + ridge * np.eye(X.shape[1]), X.T @ y, assume_a="pos")
+        effects[task] = theta[:n] + np.sqrt(common) * theta[n]
+    np.fill_diagonal(effects, 0.0)
+    return effects

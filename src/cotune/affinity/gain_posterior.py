@@ -115,14 +115,21 @@ class GainPosterior:
         if self._n <= FEW_TASKS:
             self._look_at(gains, laws, NOISE_SHARES)
         else:
-            self._look_at(gains, laws, MIDDLE_SHARES[1:2])
+            self._look_at(gains, laws, MIDDLE_SHARES[1:2], weigh_only=True)
             best = np.argsort(-self._weights.sum((1, 2)), kind="stable")[:LAWS_OF_MANY]
             self._tasks = []  # of many tasks they take much memory
             self._look_at(gains, [laws[at] for at in best], MIDDLE_SHARES)
         self.correlation_ = self._correlation()
 
-    def _look_at(self, gains: TaskGains, laws: list[tuple[float, float, float]], shares: Array) -> None:
-        """Weigh these laws and noise shares, and keep what each says of the runs."""
+    def _look_at(
+        self,
+        gains: TaskGains,
+        laws: list[tuple[float, float, float]],
+        shares: Array,
+        *,
+        weigh_only: bool = False,
+    ) -> None:
+        """Weigh these laws and noise shares, and keep what each says of the runs if more than that is asked."""
         self._laws, self._shares = laws, shares
         size = gains.inside.sum(1)
         others = np.repeat(size[size > 1] - 1.0, size[size > 1])
@@ -138,7 +145,7 @@ class GainPosterior:
         )
         self._odds = np.exp(SIGNALS)
         self._ridge = self._unit[:, None, None] / self._odds
-        self._tasks = [self._of_task(gains, task) for task in range(self._n)]
+        self._tasks = [self._of_task(gains, task, weigh_only) for task in range(self._n)]
         self._weigh()
 
     def draws(self, membership: Members, count: int, seed: int = 0) -> Array:
@@ -197,7 +204,7 @@ class GainPosterior:
             company = np.concatenate([company, (pairs[:, None] * factor**2)[:, :, None] * both], axis=2)
         return company, total
 
-    def _of_task(self, gains: TaskGains, index: int) -> _Task:
+    def _of_task(self, gains: TaskGains, index: int, weigh_only: bool) -> _Task:
         runs = gains.inside[:, index]
         subsets, which, times = np.unique(gains.inside[runs], axis=0, return_inverse=True, return_counts=True)
         y = gains.values[runs, index]
@@ -227,7 +234,7 @@ class GainPosterior:
             variance,
             (y_mid, z_mid, x_mid),
             values,
-            vectors,
+            vectors[..., :0].copy() if weigh_only else vectors,
             along(np.broadcast_to(y_c, x_c.shape)),
             along(x_c),
             ((y_c**2).sum(1), (x_c * y_c).sum(2), (x_c**2).sum(2)),

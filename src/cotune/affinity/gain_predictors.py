@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeAlias
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cotune._repr import Brief
 from cotune.affinity._gaussian import Array
 from cotune.affinity._higher_order import higher_order
-from cotune.affinity.company_surrogate import CompanySurrogate
+from cotune.affinity.company_surrogate import CompanySurrogate, company_effects
 from cotune.affinity.kernel_surrogate import KernelSurrogate
 
 Members = NDArray[np.bool_]
@@ -147,22 +147,22 @@ class Company(SizedPredictor):
     words = "effects of companions that change with the size of the group"
     _power: ClassVar[float | None] = None
     _common: ClassVar[float | None] = None
+    _chosen: Mapping[str, float]
 
     def fit(self, inside: Members, gains: Array) -> Self:
         """Fit to gains of runs."""
-        return self._take(CompanySurrogate(power=self._power, common=self._common).fit(inside, gains))
+        found = CompanySurrogate(power=self._power, common=self._common).fit(inside, gains)
+        self._chosen = {"ridge": found.ridge_, "power": found.power_, "common": found.common_}
+        self._form = SizedEffects(found.effects_, found.by_size_, np.zeros(found.effects_.shape))
+        return self
 
     def refit(self, inside: Members, gains: Array) -> Self:
         """Fit another to other runs, with the same choices."""
-        was = self._surrogate
-        again = CompanySurrogate(ridge=was.ridge_, power=was.power_, common=was.common_)
-        return type(self)()._take(again.fit(inside, gains))
-
-    def _take(self, surrogate: CompanySurrogate) -> Self:
-        self._surrogate = surrogate
-        n = len(surrogate.effects_)
-        self._form = SizedEffects(surrogate.effects_, surrogate.by_size_, np.zeros((n, n)))
-        return self
+        again = type(self)()
+        again._chosen, by_size = self._chosen, self._form.by_size
+        effects = company_effects(inside, gains, **self._chosen)
+        again._form = SizedEffects(effects, by_size, np.zeros(effects.shape))
+        return again
 
 
 class Linear(Company):
