@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from cotune.affinity._affinity import Affinity
-from cotune.affinity._runs import check_runs, pair_counts, task_means
+from cotune.affinity._runs import check_runs, task_means
 
 
 def higher_order(membership: ArrayLike, scores: ArrayLike) -> Affinity:
@@ -35,14 +35,20 @@ def higher_order(membership: ArrayLike, scores: ArrayLike) -> Affinity:
         If the shapes differ, or a score of a task that was in a run is not finite.
     """
     inside, f = check_runs(membership, scores)
-    counts = pair_counts(inside)
+    runs, tasks = np.nonzero(inside)
+    ends = np.concatenate([[0], np.cumsum(inside.sum(1))])
+
+    def of_runs(values: NDArray[np.float64]) -> sparse.csr_matrix:
+        return sparse.csr_matrix((values, tasks, ends), shape=inside.shape)
+
+    member = of_runs(np.ones(len(tasks)))
+    counts = np.asarray((member.T @ member).toarray(), dtype=np.int64)
     # Deviations from the task's own mean: squares of raw losses would cancel badly.
     mean_of_task = task_means(inside, f)
-    deviation = np.where(inside, f - mean_of_task, 0.0)
-    member = sparse.csr_matrix(inside, dtype=float)
+    deviation = f[runs, tasks] - mean_of_task[tasks]
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (sparse.csr_matrix(deviation).T @ member).toarray() / counts
-        spread = (sparse.csr_matrix(deviation**2).T @ member).toarray() / counts - mean**2
+        mean = (of_runs(deviation).T @ member).toarray() / counts
+        spread = (of_runs(deviation**2).T @ member).toarray() / counts - mean**2
         stderr = np.sqrt(np.maximum(spread, 0.0) / (counts - 1))
     stderr[counts < 2] = np.nan
     matrix = np.where(counts > 0, mean + mean_of_task[:, None], np.nan)

@@ -129,7 +129,7 @@ class GainPosterior:
         *,
         weigh_only: bool = False,
     ) -> None:
-        """Weigh these laws and noise shares, and keep what each says of the runs if more than that is asked."""
+        """Weigh these laws and noise shares, and keep what each says of the runs where that is asked for."""
         self._laws, self._shares = laws, shares
         size = gains.inside.sum(1)
         others = np.repeat(size[size > 1] - 1.0, size[size > 1])

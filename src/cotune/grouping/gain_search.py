@@ -24,6 +24,7 @@ class _State:
         self.both = effects + effects.T
         self.h, self.own, self.n = by_size, own, len(effects)
         self.least = _LEAST * max(float(np.abs(effects).max()), float(np.abs(own).max()), 1e-300)
+        self._cuts: dict[bytes, list[tuple[float, Labels]]] = {}
         self.set(labels)
 
     def set(self, labels: Labels) -> None:
@@ -72,17 +73,23 @@ class _State:
         """Return the best cut of a group in the order of a leading eigenvector of its effects."""
         best, labels = -np.inf, self.labels
         for group in np.flatnonzero(self.size > 1).tolist():
-            tasks = np.flatnonzero(self.labels == group)
-            sub = self.both[np.ix_(tasks, tasks)]
-            for vector in np.linalg.eigh(sub)[1].T[-2:]:
-                order = np.argsort(vector, kind="stable")
-                gain, part = self._cut(tasks[order], sub[np.ix_(order, order)], group)
+            for value, part in self._cuts_of(np.flatnonzero(self.labels == group)):
+                gain = value - float(self.values[group])
                 if gain > best:
                     best, labels = gain, self.labels.copy()
                     labels[part] = self.labels.max() + 1
         return best, labels
 
-    def _cut(self, tasks: Labels, sub: Matrix, group: int) -> tuple[float, Labels]:
+    def _cuts_of(self, tasks: Labels) -> list[tuple[float, Labels]]:
+        """Return a group's best cut by either eigenvector, and its worth; most groups come back often."""
+        key = tasks.tobytes()
+        if key not in self._cuts:
+            sub = self.both[np.ix_(tasks, tasks)]
+            orders = [np.argsort(vector, kind="stable") for vector in np.linalg.eigh(sub)[1].T[-2:]]
+            self._cuts[key] = [self._cut(tasks[order], sub[np.ix_(order, order)]) for order in orders]
+        return self._cuts[key]
+
+    def _cut(self, tasks: Labels, sub: Matrix) -> tuple[float, Labels]:
         s = len(tasks)
         sums = np.cumsum(np.cumsum(sub, 0), 1)
         first = np.diag(sums)[:-1] / 2.0
@@ -91,7 +98,7 @@ class _State:
         a, b = np.arange(s - 1), s - 2 - np.arange(s - 1)
         value = self.h[a] * first + owns[a, a] + self.h[b] * second + (owns[-1, b] - owns[a, b])
         at = int(value.argmax())
-        return float(value[at] - self.values[group]), tasks[: at + 1]
+        return float(value[at]), tasks[: at + 1]
 
 
 def search_gain_partition(
