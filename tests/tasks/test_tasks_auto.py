@@ -151,6 +151,16 @@ def test_kin_of_alpaca(tmp_path):
     assert repeated.notes[0] == "read as Alpaca, without text: 20 examples"
 
 
+@pytest.mark.parametrize("name", ["definition", "system_prompt", "system"])
+def test_what_is_told_before_an_input_is_its_instruction(tmp_path, name):
+    one_for_all = one(tmp_path, rows_of(lambda i: {name: "Swap.", "input": f"x{i}", "output": f"a{i}"}))
+    assert (one_for_all.instruction, ("x3", "a3") in pairs(one_for_all)) == ("Swap.", True)
+    own = one(
+        tmp_path, rows_of(lambda i: {name: f"Do {i}." if i else "", "question": f"x{i}", "response": f"a{i}"})
+    )
+    assert {("Do 3.\nx3", "a3"), ("x0", "a0")} <= pairs(own)
+
+
 # Conversations
 
 
@@ -300,6 +310,23 @@ LETTERS = dict(zip("ABCD", "wxyz", strict=True))
             },
         ),
         ("options, answer", lambda i, right: {"options": LETTERS, "answer": "ABCD"[right]}),
+        ("choices, answer", lambda i, right: {"choices": list("wxyz"), "answer": str(right + 1)}),
+        ("A, B, C, D, answer", lambda i, right: {**LETTERS, "answer": "ABCD"[right]}),
+        (
+            "ending0, ending1, ending2, ending3, label",
+            lambda i, right: {**{f"ending{k}": v for k, v in enumerate("wxyz")}, "label": right},
+        ),
+        (
+            "option_1, option_2, option_3, option_4, answer",
+            lambda i, right: {
+                **{f"option_{k}": v for k, v in enumerate("wxyz", 1)},
+                "answer": str(right + 1),
+            },
+        ),
+        (
+            "opa, opb, opc, opd, cop",
+            lambda i, right: {**{f"op{k}": v for k, v in zip("abcd", "wxyz", strict=True)}, "cop": right},
+        ),
     ],
 )
 def test_questions_with_options_are_answered_by_letter(tmp_path, name, row):
@@ -307,6 +334,30 @@ def test_questions_with_options_are_answered_by_letter(tmp_path, name, row):
     assert pairs(task) == {(f"q{i}\nA. w\nB. x\nC. y\nD. z", "ABCD"[i % 4]) for i in range(40)}
     assert (task.metric, task["train"][0].choices) == ("accuracy", tuple("ABCD"))
     assert task.notes[0] == f"read as multiple choice (question, {name}): 40 examples"
+
+
+def test_options_in_columns_of_their_own(tmp_path):
+    copa = rows_of(
+        lambda i: {"premise": f"p{i}", "choice1": "w", "choice2": "x", "question": "cause", "label": i % 2}
+    )
+    assert ("p3\ncause\nA. w\nB. x", "B") in pairs(one(tmp_path, copa))
+    filled = rows_of(
+        lambda i: {"sentence": f"the _ {i}", "option1": "w", "option2": "x", "answer": str(i % 2 + 1)}
+    )
+    assert ("the _ 3\nA. w\nB. x", "B") in pairs(one(tmp_path, filled))
+    fewer = rows_of(
+        lambda i: {"question": f"q{i}", **LETTERS, "D": "z" if i % 2 else "", "answer": "ABC"[i % 3]}
+    )
+    assert {("q3\nA. w\nB. x\nC. y\nD. z", "A"), ("q4\nA. w\nB. x\nC. y", "B")} <= pairs(one(tmp_path, fewer))
+
+
+@pytest.mark.parametrize(
+    "columns", [("a", "b"), ("option1", "option3"), ("op", "opb"), ("answer1", "answer2")]
+)
+def test_other_columns_of_such_names_are_no_options(tmp_path, columns):
+    texts = dict.fromkeys(columns, "w")
+    rows = rows_of(lambda i: {"question": f"q{i}", **texts, "label": ["good", "bad"][i % 2]})
+    assert ("q3", "bad") in pairs(one(tmp_path, rows))
 
 
 def test_few_targets_each_repeated_are_choices(tmp_path):
@@ -444,6 +495,14 @@ def test_the_error_has_a_template_that_works(tmp_path):
     entry = re.search(r"such as (tasks: .+) in a file", str(error.value))[1]
     y, z = AutoReader(**yaml.safe_load(entry)["tasks"]).read(base=tmp_path, seed=0)
     assert (len(pairs(y)), len(pairs(z))) == (20, 20)
+
+
+def test_texts_within_a_field_are_named_as_templates_do(tmp_path):
+    rows = rows_of(lambda i: {"id": i, "translation": {"en": f"word {i}", "de": f"Wort {i}"}})
+    with pytest.raises(InputError, match="not recognised") as error:
+        one(tmp_path, rows)
+    template = re.search(r"--template '(.+)'\.$", str(error.value))[1]
+    assert ("word 3", "Wort 3") in pairs(one(tmp_path, rows, template=template))
 
 
 def test_a_table_without_names_of_columns(tmp_path):

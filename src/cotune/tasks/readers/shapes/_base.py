@@ -34,6 +34,11 @@ class Fields:
         """Return whether there is any row."""
         return bool(self._rows)
 
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """The rows that are looked at."""
+        return self._rows
+
     def first_of(self, names: Sequence[str], *, rare: bool = False) -> str | None:
         """Return the first of the names that most rows have, or, of ``rare`` ones, any."""
         there = self._any if rare else self._usual

@@ -40,6 +40,7 @@ OUTPUTS = (
 """Fields that are a target."""
 
 _CONTEXTS = ("input", "inputs", "context", "question", "query")
+_SYSTEMS = ("system", "system_prompt")
 _WRITTEN_OUT = ("output", "response")
 """Outputs beside which Alpaca's ``text`` repeats the whole of a row, answer and all."""
 
@@ -88,11 +89,13 @@ class Alpaca(Shape):
     def of(cls, fields: Fields) -> Alpaca | None:
         """Return the shape of a table, if it is one."""
         instruction, output = fields.first_of(("instruction",)), fields.first_of(OUTPUTS)
-        if not instruction or not output:
+        if not output:
             return None
         contexts = _CONTEXTS if output.lower() in _WRITTEN_OUT else (*_CONTEXTS, "text", "sentence")
-        input, system = (fields.first_of(names, rare=True) for names in (contexts, ("system",)))
-        return cls(instruction, input, output, system)
+        input, system = (fields.first_of(names, rare=True) for names in (contexts, _SYSTEMS))
+        if not instruction and input and (told := fields.first_of(("definition", *_SYSTEMS))):
+            return cls(told, input, output, None)
+        return cls(instruction, input, output, system) if instruction else None
 
     def unfold(self, where: str, row: Mapping[str, Any]) -> Iterator[Row]:
         """Yield the row; an input that is empty, null or not there is none."""

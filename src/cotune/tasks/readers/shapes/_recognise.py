@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import yaml
@@ -71,7 +71,8 @@ def _refuse_preferences(fields: Fields, where: str) -> None:
 def _unknown(fields: Fields, where: str, task: str) -> str:
     names = list(fields.names)
     texts = [name for name in names if any(isinstance(value, str) for value in fields.values(name)[:20])]
-    texts = [template_name(name) for name in _by_length(fields, texts or names)]
+    within = _within(fields) if len(texts) < 2 else []
+    texts = within or [template_name(name) for name in _by_length(fields, texts or names)]
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     if where.endswith((".csv", ".tsv")):
         listed += "; the first line has to name the columns"
@@ -93,6 +94,15 @@ def _unknown(fields: Fields, where: str, task: str) -> str:
 def _by_length(fields: Fields, names: Sequence[str]) -> list[str]:
     """Return fields, the longest on average first."""
     return sorted(names, key=lambda name: -sum(len(str(value)) for value in fields.values(name)))
+
+
+def _within(fields: Fields) -> list[str]:
+    """Return what templates call the texts in a field that holds several by name: ``translation.en``."""
+    for name in fields.names:
+        values = fields.values(name)
+        if values and all(isinstance(value, Mapping) and len(value) > 1 for value in values):
+            return [f"{template_name(name)}.{key}" for key in values[0] if str(key).isidentifier()]
+    return []
 
 
 def template_name(field: str) -> str:
