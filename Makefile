@@ -85,6 +85,7 @@ bench-short-run: $(READY) | .cache/smollm2
 	$(BIN)/python benchmarks/short_run.py --kernels
 	$(BIN)/python benchmarks/short_run.py --kernels --adapt-from 0.75
 	$(BIN)/python benchmarks/short_run.py --adapt-from 0.75 --steps 18 --turns 8
+	$(BIN)/python benchmarks/states.py
 
 # Many instructions for one data set (Table 2 of AdaGroup).
 bench-instructions: $(READY) | .cache/smollm2

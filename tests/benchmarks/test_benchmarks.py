@@ -86,6 +86,15 @@ def test_a_short_run_is_told_part_by_part(bench, short):
     assert 1 < of_operations[3] < of_operations[4]
 
 
+def test_states_take_the_bytes_that_were_planned(bench):
+    printed = bench("states", "--model", TOY_MODEL, "--tasks", 2, "--examples", 100, "--tokens", 15)
+    ((planned, taken),) = re.findall(r"bytes: (\d+) planned, (\d+) taken", printed)
+    assert int(planned) == int(taken) > 0
+    (kept,) = numbers(r"(\d+) examples of \d+ tokens", printed)
+    assert 150 < kept <= 200, "few words make some twice"
+    assert len(numbers(r"CPU s: (\S+) planned before and \S+ after, \S+ taken", printed)) == 1
+
+
 def test_a_gpu_is_checked_with_the_processor_in_its_place(bench, tmp_path, capsys):
     options = ("--steps", 2, "--rounds", 1, "--examples", 2, "--tokens", 16, "--adapters", 2)
     parts = ("--parts", "losses", "speed", "beside", "memory")
