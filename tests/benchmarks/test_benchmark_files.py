@@ -15,7 +15,8 @@ from cotune.studies.task_files import _TaskFile
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-SCRIPTS = {path.stem for path in BENCHMARKS.glob("*.py")}
+SCRIPTS = {path.stem for path in BENCHMARKS.glob("*.py") if "\ndef main(" in path.read_text()}
+"""Those that are run; others are a part of them."""
 NO_STUDIES = {"families.yaml", "families_templates.yaml", "evaluate.yaml"}
 FILES = [*BENCHMARKS.glob("*.yaml"), *(ROOT / "examples").glob("*.yaml")]
 STUDIES = sorted(path for path in FILES if path.name not in NO_STUDIES)
