@@ -234,3 +234,40 @@ def test_an_interrupt_in_this_process_is_told_alike(capsys, monkeypatch, tmp_pat
     monkeypatch.setattr("cotune.affinity.read_table", interrupted)
     assert main(["group", str(tmp_path / "table.csv")]) == 130
     assert capsys.readouterr().err == "Interrupted; nothing was written.\n"
+
+
+DEAF = """
+import ctypes, os, signal, sys, time
+from cotune.cli import _interrupt
+_interrupt._PATIENCE = 0.2
+_interrupt.listen()
+_interrupt.begin(["run", "a study.yaml"])
+_interrupt.keep("finished runs are kept in study")
+child = os.fork()
+if not child:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+time.sleep(0.5)  # longer than it would wait, if the fork's signal were taken for its own
+print("HERE", flush=True)
+lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+c.pthread_mutex_lock(lock)
+c.pthread_mutex_lock(lock)
+"""
+"""A command whose main thread waits in compiled code for good, as in Ray's for nodes that never come."""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "begin"),
+    [(signal.SIGINT, 130, "Interrupted; "), (signal.SIGTERM, 143, "Interrupted by SIGTERM; ")],
+)
+def test_a_command_that_waits_in_compiled_code_ends_all_the_same(number, status, begin):
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "HERE\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=PATIENCE)
+    kept = "finished runs are kept in study, and 'cotune run 'a study.yaml'' goes on."
+    assert (process.returncode, said) == (status, f"{begin}{kept}\n")

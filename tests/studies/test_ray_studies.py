@@ -100,6 +100,34 @@ def is_worker(process):
     return "ray::Host" in said
 
 
+@pytest.mark.parametrize(
+    ("number", "process"),
+    [(signal.SIGTERM, "gcs_server"), (signal.SIGINT, "raylet"), (signal.SIGTERM, "raylet")],
+)
+def test_an_interrupt_ends_the_start_of_a_cluster(planted, number, process):
+    """While it is begun, and while the compiled part waits for it."""
+    study = planted.study(executor={"kind": "ray", "address": "local", "workers": 1})
+    command = [sys.executable, "-m", "cotune", "run", str(study.path)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    begun = []
+    while not any(child.name() == process for child in begun):
+        assert run.poll() is None
+        time.sleep(0.01)
+        begun = psutil.Process(run.pid).children(recursive=True)
+    if process == "raylet":
+        time.sleep(0.5)
+        begun = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(number)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 128 + number, said
+    assert said.count("\n") == 1
+    assert "goes on" in said
+    _, alive = psutil.wait_procs(begun, timeout=20)
+    assert not alive
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_cluster_of_the_command_and_the_command_goes_on(planted, number, tmp_path):
     study = planted.study(learner={"tasks": 40}, executor={"kind": "ray", "address": "local", "workers": 1})

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    _interrupt.keep("")
+    _interrupt.begin(arguments)
     with _visible_output():
         try:
             status = _run(arguments, debug)
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             if debug:
                 traceback.print_exc()
         if status is None or _interrupt.received():
-            print(_interrupt.sentence(arguments), file=sys.stderr)
+            print(_interrupt.sentence(), file=sys.stderr)
             return _interrupt.status()
         return status
 

@@ -17,7 +17,8 @@ from cotune.studies.engine._deaths import Deaths
 from cotune.studies.engine._devices import METAL, Assignment, assign, free_bytes, visible_devices
 from cotune.studies.engine._executor import Executor, ExecutorConfig, InlineExecutor, local_workers
 from cotune.studies.engine._memory import Room, machine_bytes
-from cotune.studies.engine._ray import RayExecutor, Share, connected
+from cotune.studies.engine._ray import RayExecutor, Share
+from cotune.studies.engine._ray_cluster import connected
 from cotune.studies.engine._runs import RunT
 from cotune.studies.engine._worker import Worker
 

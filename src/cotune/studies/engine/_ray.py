@@ -5,14 +5,11 @@ Ray starts processes, counts resources, notices what dies and moves bytes; here 
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
@@ -22,7 +19,6 @@ from cotune.findings.wording import count
 from cotune.studies.engine._board import Steps
 from cotune.studies.engine._carrying import Hasher, Pieces, Stamps, bring, pieces_of, sources_of
 from cotune.studies.engine._deaths import Deaths
-from cotune.studies.engine._pool import uninterrupted
 from cotune.studies.engine._runs import RunRecord, RunT
 from cotune.studies.engine._worker import Job, Worker
 
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 1.0
 """How often is looked how far workers are, and whether nodes have joined."""
-_ANSWER_SECONDS = 10.0
-"""Who has not answered by then does not."""
 _HELD = 1 << 30
 """Bytes of files that are kept in the object store for workers to come."""
 _NO_START = 3
@@ -69,91 +63,6 @@ class Share:
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
         return f"{self.cpus:g} CPU{gpus}"
-
-
-@contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """Connect to a cluster for the length of the block, and give Ray; a connection that is there is used.
-
-    Raises
-    ------
-    InputError
-        If Ray is not installed, or no cluster answers.
-    """
-    # Nothing is told to Ray's makers of who runs what.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "executor.kind: ray needs Ray, which is not installed: pip install 'cotune[ray]'."
-        ) from error
-    if ray.is_initialized():
-        yield ray
-        return
-    _check_reachable(address)
-    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        options["include_dashboard"] = False
-    try:
-        with _own_signals(starts=address == "local"):
-            ray.init(**options)
-        yield ray
-    except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
-        if ray.is_initialized():
-            raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise InputError(
-            f"executor.address: no Ray cluster answers at {address!r} ({reason}); start one with 'ray start "
-            "--head', give its address, or write local for one of this machine."
-        ) from error
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _own_signals(*, starts: bool) -> Iterator[None]:
-    """Hold signals back while a cluster is half there, and keep Ray from answering them in our place.
-
-    Ray's answer to a SIGTERM ends the cluster, also under its own half-made connection, and then the process.
-    That of its compiled part, once it is connected, cannot be held but by a mask, which processes of a
-    cluster that is started here would inherit, and not be ended by it.
-    """
-    masked = set() if starts else {signal.SIGTERM}
-    with uninterrupted():
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, masked)
-        set_handler = signal.signal
-        signal.signal = lambda number, handler: signal.getsignal(number)  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            signal.signal = set_handler
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if threading.current_thread() is threading.main_thread():
-                    signal.signal(number, signal.getsignal(number) or signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _check_reachable(address: str) -> None:
-    """Refuse an address where nothing listens: Ray would try for minutes.
-
-    Raises
-    ------
-    InputError
-        If it is none, or nobody answers.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        if address not in ("auto", "local"):
-            raise InputError(
-                f"executor.address: must be auto, local, ray://host:10001 or host:6379, got {address!r}."
-            )
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise InputError(f"executor.address: nothing answers at {address!r} ({reason}).") from error
 
 
 @dataclass(eq=False)
