@@ -22,6 +22,7 @@ CORE = {
     "_neutral",
     "_packages",
     "_places",
+    "_processes",
     "_registry",
     "_repr",
     "_sandbox",

@@ -237,7 +237,7 @@ def test_an_interrupt_in_this_process_is_told_alike(capsys, monkeypatch, tmp_pat
 
 
 DEAF = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, subprocess, sys, threading, time
 from cotune.cli import _interrupt
 _interrupt._PATIENCE = 0.2
 _interrupt.listen()
@@ -250,9 +250,11 @@ if not child:
     time.sleep(60)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 time.sleep(0.5)  # longer than it would wait, if the fork's signal were taken for its own
-print("HERE", flush=True)
+nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], **nowhere)
 lock, c = ctypes.create_string_buffer(64), ctypes.CDLL(None)
 c.pthread_mutex_lock(lock)
+threading.Timer(0.5, lambda: print(worker.pid, flush=True)).start()
 c.pthread_mutex_lock(lock)
 """
 """A command whose main thread waits in compiled code for good, as in Ray's for nodes that never come."""
@@ -266,8 +268,9 @@ def test_a_command_that_waits_in_compiled_code_ends_all_the_same(number, status,
     process = subprocess.Popen(
         [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "HERE\n"
+    worker = psutil.Process(int(process.stdout.readline()))
     process.send_signal(number)
     _, said = process.communicate(timeout=PATIENCE)
     kept = "finished runs are kept in study, and 'cotune run 'a study.yaml'' goes on."
     assert (process.returncode, said) == (status, f"{begin}{kept}\n")
+    assert not worker.is_running()

@@ -122,7 +122,7 @@ def test_an_interrupt_ends_the_start_of_a_cluster(planted, number, process):
     assert run.returncode == 128 + number, said
     assert said.count("\n") == 1
     assert "goes on" in said
-    _, alive = psutil.wait_procs(begun, timeout=20)
+    _, alive = psutil.wait_procs(begun, timeout=5)
     assert not alive
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

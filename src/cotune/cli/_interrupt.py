@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from cotune._neutral import visible
+from cotune._processes import end_children
 
 _AGAIN = 0.5
 """Seconds after which an interrupt that somebody's code swallowed (a weak reference's callback while modules
@@ -117,6 +119,8 @@ def _watch(read: int) -> None:
     time.sleep(_PATIENCE)
     if _listening and _received is None:
         _received = number
+        with suppress(ModuleNotFoundError):  # of what has no models, which begins no processes
+            end_children()
         os.write(2, f"{visible(sentence(), one_line=True)}\n".encode(errors="replace"))
         os._exit(status())
 

@@ -6,18 +6,17 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from cotune._processes import children, end_children
 from cotune.exceptions import InputError
 from cotune.studies.engine._pool import uninterrupted
 
 _ANSWER_SECONDS = 10.0
 """Who has not answered by then does not."""
-_END_SECONDS = 5.0
-"""By then processes that were killed are gone."""
 
 
 @contextmanager
@@ -85,14 +84,14 @@ def _starting(ray: Any) -> Iterator[None]:
     Only its last step, when the cluster is there and the compiled part connects to it, holds them back: half
     connected, that ends the process in words of its own. A mask is none: a cluster would inherit it.
     """
-    before = _children()
+    before = children()
     with _answering(lambda: _is_started(ray)):
         try:
             with _no_handlers():
                 yield
         except BaseException:
             ray.shutdown()
-            _take_away(before)
+            end_children(before)
             raise
 
 
@@ -139,30 +138,6 @@ def _no_handlers() -> Iterator[None]:
         yield
     finally:
         signal.signal = set_handler
-
-
-def _children() -> set[int]:
-    import psutil
-
-    return {child.pid for child in psutil.Process().children()}
-
-
-def _take_away(before: Collection[int]) -> None:
-    """End the processes that this one has beside those of before, and theirs, and wait for it."""
-    import psutil
-
-    own = [child for child in psutil.Process().children() if child.pid not in before]
-    for child in own:
-        with suppress(psutil.Error):
-            child.suspend()  # so that it has no more children than those that are seen now
-    doomed = list(own)
-    for child in own:
-        with suppress(psutil.Error):
-            doomed += child.children(recursive=True)
-    for process in doomed:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(doomed, timeout=_END_SECONDS)
 
 
 def _check_reachable(address: str) -> None:
