@@ -270,7 +270,10 @@ def test_a_command_that_waits_in_compiled_code_ends_all_the_same(number, status,
     )
     worker = psutil.Process(int(process.stdout.readline()))
     process.send_signal(number)
-    _, said = process.communicate(timeout=PATIENCE)
+    try:
+        _, said = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     kept = "finished runs are kept in study, and 'cotune run 'a study.yaml'' goes on."
     assert (process.returncode, said) == (status, f"{begin}{kept}\n")
     assert not worker.is_running()

@@ -6,6 +6,7 @@ With processes that sleep in place of Ray's; with those of a real cluster in ``t
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import psutil
@@ -35,10 +36,21 @@ class Ray:
         self._private.worker._global_node = "a node"
 
 
+@pytest.fixture
 def begin_family():
-    """Begin a process that has a child; return both."""
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
-    return [psutil.Process(parent.pid), psutil.Process(int(parent.stdout.readline()))]
+    """Give what begins a process that has a child, and returns both."""
+    every = []
+
+    def begin():
+        parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+        family = [psutil.Process(parent.pid), psutil.Process(int(parent.stdout.readline()))]
+        every.extend(family)
+        return family
+
+    yield begin
+    for process in every:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def start(ray, *steps):
@@ -48,11 +60,8 @@ def start(ray, *steps):
 
 
 @pytest.fixture
-def others():
-    family = begin_family()
-    yield family
-    for process in family[::-1]:
-        process.kill()
+def others(begin_family):
+    return begin_family()
 
 
 @pytest.fixture
@@ -69,7 +78,7 @@ def raising():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_start_at_once_and_all_that_it_began(number, raising, others):
+def test_a_signal_ends_a_start_at_once_and_all_that_it_began(number, raising, others, begin_family):
     ray, begun, went_on = Ray(), [], []
     with pytest.raises(KeyboardInterrupt):
         start(
@@ -87,7 +96,7 @@ def test_a_signal_ends_a_start_at_once_and_all_that_it_began(number, raising, ot
     assert signal.getsignal(number) is raising
 
 
-def test_an_error_takes_away_what_was_begun():
+def test_an_error_takes_away_what_was_begun(begin_family):
     begun = []
     with pytest.raises(ZeroDivisionError):
         start(Ray(), lambda: begun.extend(begin_family()), lambda: 1 / 0)
