@@ -1,7 +1,8 @@
 """What looking at a study with 10,000 runs in its store takes: `cotune status` and `cotune report`.
 
 The study has planted tasks, whose runs train nothing; it is run first, and then looked at by the commands
-themselves, each in a process of its own.
+themselves, each in a process of its own. Between them runs are taken out of the store, so that it is as it
+was while they were done, or what is kept of the groups.
 
     python benchmarks/store.py
     python benchmarks/store.py --runs 400 --tasks 20
@@ -14,6 +15,7 @@ import contextlib
 import io
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -56,6 +58,8 @@ def took_here(*command: str) -> tuple[float, float, int]:
     """Do the same in this process, whose memory is that of all it did before."""
     from cotune.cli.main import main as run
 
+    if command[0] == "-c":
+        return 0.0, 0.0, 0  # it is loaded
     begun, cpu = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         status = run(list(command[2:]))
@@ -63,6 +67,20 @@ def took_here(*command: str) -> tuple[float, float, int]:
         raise SystemExit(f"{' '.join(command)} ended with status {status}")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return time.perf_counter() - begun, time.process_time() - cpu, memory
+
+
+def forget_runs(store: Path, split: str, number: int) -> None:
+    """Take out the last runs that were scored on a split."""
+    scored = "identity LIKE '%' || ? || '%' ORDER BY rowid DESC LIMIT ?"
+    forget = f"DELETE FROM runs WHERE rowid IN (SELECT rowid FROM runs WHERE {scored})"
+    with contextlib.closing(sqlite3.connect(store)) as db, db:
+        db.execute(forget, (f'"split": "{split}"', number))
+
+
+def forget_groups(shared: Path) -> None:
+    """Take away what is kept of the groups."""
+    for file in shared.glob("groups-*"):
+        file.unlink()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -78,16 +96,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
         file = home / "study.yaml"
         file.write_text(yaml.safe_dump(study(options.tasks, options.runs), sort_keys=False))
+        store, shared = home / "study" / "runs.sqlite", home / "study" / "shared"
+        few = max(options.runs // 100, 1)
         row("run", take("-m", "cotune", "run", str(file)))
-        row("nothing but starting", take("-m", "cotune", "status", "--help"))
-        row("status", take("-m", "cotune", "status", str(file)))
-        row("status again", take("-m", "cotune", "status", str(file)))
-        row("report", take("-m", "cotune", "report", str(file)))
+        row("loading alone", take("-c", "import cotune.cli.main, cotune.studies.kinds"))
+        row("status, nothing new", take("-m", "cotune", "status", str(file)))
+        forget_runs(store, "test", few)
+        row("status, comparison under way", take("-m", "cotune", "status", str(file)))
+        row("report, groups known", take("-m", "cotune", "report", str(file)))
+        forget_groups(shared)
+        row("report, groups to be found", take("-m", "cotune", "report", str(file)))
+        forget_runs(store, "test", options.runs)
+        forget_runs(store, "validation", few)
+        row("status, affinity under way", take("-m", "cotune", "status", str(file)))
 
 
 def row(what: str, figures: tuple[float, float, int]) -> None:
     seconds, cpu, memory = figures
-    print(f"{what:<22}{seconds:8.2f} s{cpu:8.2f} s of processor time{memory / 2**20:8.0f} MiB", flush=True)
+    print(f"{what:<30}{seconds:8.2f} s{cpu:8.2f} s of processor time{memory / 2**20:8.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

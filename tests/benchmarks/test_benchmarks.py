@@ -506,8 +506,16 @@ def test_figure_8_sets_predictors_side_by_side(bench, short, tmp_path):
 def test_looking_at_a_study_takes_less_the_second_time(bench, tmp_path, monkeypatch):
     monkeypatch.setattr("cotune.studies.engine._study.MANY", 1)
     printed = bench("store", "--here", "--tasks", 6, "--runs", 42, "--folder", tmp_path)
-    whats = ["run", "nothing but starting", "status", "status again", "report"]
-    assert [line[:22].strip() for line in printed.splitlines()] == whats
+    whats = [
+        "run",
+        "loading alone",
+        "status, nothing new",
+        "status, comparison under way",
+        "report, groups known",
+        "report, groups to be found",
+        "status, affinity under way",
+    ]
+    assert [line[:30].strip() for line in printed.splitlines()] == whats
     assert (tmp_path / "study" / "shared" / "status.json").is_file()
     assert (tmp_path / "study" / "report.html").is_file()
 
