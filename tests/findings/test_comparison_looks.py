@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 from test_comparison import simulate
@@ -45,6 +45,9 @@ def test_a_single_look_has_all_of_the_significance():
 
 @settings(max_examples=10, deadline=None)
 @given(first=st.integers(2, 5), more=st.integers(0, 12), p=st.floats(1e-4, 0.4), number=st.integers(0, 12))
+@example(first=2, more=1, p=1 / 128, number=1)
+@example(first=2, more=1, p=1.2558e-3, number=1)
+@example(first=2, more=2, p=1e-4, number=2)
 def test_significance_over_all_looks_is_that_of_a_look_turned_round(first, more, p, number):
     planned = tuple(range(first, first + more + 1))
     look = Look(1 + min(number, more), planned, {})
