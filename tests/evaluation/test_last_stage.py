@@ -133,14 +133,15 @@ def test_the_change_of_dora_is_that_of_merging_it(model):
     )
 
 
-def test_a_beginning_is_kept_and_read(probes, tmp_path):
+def test_a_beginning_is_kept_in_the_memory_of_a_tuning(probes):
     with Full().attach(probes.model) as attached:
         began = Beginning.of(attached, probes, 0, ["T", "F"])
-        began.save(tmp_path / "beginning")
-        found = Beginning.load(tmp_path / "beginning")
+        memory = {}
+        assert Beginning.kept(memory) is None
+        began.keep(memory)
+        found = Beginning.kept(memory)
         assert found.answers == ("T", "F")
         assert not found.change(attached, probes, 0, ["T", "F"], 0.0, reaches_others=True).moved
-    assert Beginning.load(tmp_path / "nowhere") is None
 
 
 def test_divergences_are_in_nats_and_over_right_answers(probes):

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -428,8 +429,9 @@ run_study(Study.load(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["its state there", "its state lost"])
 def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
-    retention, tmp_path, monkeypatch
+    retention, tmp_path, monkeypatch, lost
 ):
     from cotune.studies.retention._watcher import RunWatcher
 
@@ -437,18 +439,21 @@ def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
     changes = {"methods": [promot], "steps": 6, "checkpoint_every": 1}
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    file = retention.file("killed", **changes)
+    file = retention.file(f"killed{lost:d}", **changes)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, str(script), str(file)], text=True, **pipes) as process:
         assert "here" in process.stdout.readline()
         os.kill(process.pid, signal.SIGKILL)
-    folder = retention.folder / "killed"
+    folder = retention.folder / file.stem
     with open_store(folder / "runs.sqlite") as store:
         assert [record.kind for record in store] == ["pretrained"]
     status = study_status(Study.load(file))
     assert status.sentences() == ["promot at learning rate 0.001 with seed 3: step 3 of 6"]
     assert status.to_dict()["under_way"][0]["step"] == 3
 
+    if lost:
+        (state,) = (folder / "shared" / "states").glob("*/tuning")
+        shutil.rmtree(state)
     asked = []
     checkpoint = RunWatcher.checkpoint
 
@@ -459,8 +464,12 @@ def test_a_killed_study_goes_on_within_its_run_and_ends_with_the_same_results(
     monkeypatch.setattr(RunWatcher, "checkpoint", told)
     run_study(Study.load(file))
     assert ("weights", 6) in asked
-    assert not {("prompt", 3), ("weights", 2)} & set(asked), "what was done is not done again"
-    run_study(Study.load(retention.file("whole", **changes)))
+    again = {("prompt", 3), ("weights", 2)} & set(asked)
+    assert again == ({("weights", 2)} if lost else set()), "what was done is not done again"
+    whole_run = run_study(Study.load(retention.file("whole", **changes)))
+    (run,), (other,) = collect_study(Study.load(file)).data.runs, whole_run.data.runs
+    assert [one.change for one in run.checkpoints] == [one.change for one in other.checkpoints]
+    assert run.checkpoints[-1].change is not None
     verdict = collect_study(Study.load(file)).findings.verdict
     assert list(study_status(Study.load(file)).sentences()) == [verdict.headline, verdict.sentence]
     whole = (retention.folder / "whole" / "results.csv").read_bytes()

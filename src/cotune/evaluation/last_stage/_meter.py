@@ -6,13 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cotune._files import new_folder
 from cotune.answering import InContextConfig, TaskPrompts
 from cotune.evaluation.last_stage._types import StageChange
 from cotune.models import Encoded, LanguageModel
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
 _TARGET, _OTHER, _TOKENS = 16, 32, 3
 """About how many prompts of the targets and of the other tasks, and how many tokens of each right answer:
 what is kept of them is as wide as the vocabulary."""
+_MEMORY = "beginning"
+"""Under which a tuning's memory has what its last stage began with."""
 
 PromptIds = Callable[[str], tuple[int, ...]]
 Distributions = list[torch.Tensor]
@@ -159,19 +159,16 @@ class Beginning:
         target = probes.of_targets(attached.module, attached.prompt_ids, demonstrations)
         return cls(_numbers(attached.trained), target, tuple(answers))
 
-    def save(self, folder: Path) -> None:
-        """Keep it in a new folder, for a run that is killed."""
-        content = {"numbers": self.numbers, "target": self.target, "answers": list(self.answers)}
-        with new_folder(folder) as fresh:
-            torch.save(content, fresh / "beginning.pt")
+    def keep(self, memory: dict[str, Any]) -> None:
+        """Put it into the memory of a tuning, which is written with its states."""
+        memory[_MEMORY] = {"numbers": self.numbers, "target": self.target, "answers": list(self.answers)}
 
     @classmethod
-    def load(cls, folder: Path) -> Beginning | None:
-        """Read what was kept; None where there is nothing."""
-        file = folder / "beginning.pt"
-        if not file.is_file():
+    def kept(cls, memory: Mapping[str, Any]) -> Beginning | None:
+        """Take it from there; None where there is none."""
+        if _MEMORY not in memory:
             return None
-        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        content = memory[_MEMORY]
         return cls(content["numbers"], content["target"], tuple(content["answers"]))
 
     def change(

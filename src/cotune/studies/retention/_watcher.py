@@ -45,8 +45,8 @@ class RunWatcher:
         Steps of the last stage at which gradients are compared.
     notebooks : mapping of str to Path
         By stage, the file for what is measured in it; what stands there is believed.
-    beginning : Path
-        Folder for what the last stage began with, which its checkpoints are compared with.
+    memory : dict
+        Of the tuning; what the last stage began with, which its checkpoints are compared with, is put there.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class RunWatcher:
         demonstrations: int,
         gradient_steps: Sequence[int],
         notebooks: Mapping[str, Path],
-        beginning: Path,
+        memory: dict[str, Any],
     ) -> None:
         self._measure, self._selection, self._stages = measure, selection, list(stages)
         self._demonstrations, self._gradient_steps = demonstrations, frozenset(gradient_steps)
         self._notebooks = {name: Notebook(path) for name, path in notebooks.items()}
-        self._beginning = beginning
+        self._memory = memory
         self._left = _clocks()
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
@@ -74,6 +74,11 @@ class RunWatcher:
         if found is None:
             found = self._look(attached, stage, step)
             notebook.add(found, {**spent, **_sizes(attached, stage)})
+        elif step == 0 and stage.name == self._stages[-1].name:
+            # Measured by a run that was killed before it wrote a state, or whose state is lost.
+            ids, demonstrations = attached.prompt_ids, self._demonstrations
+            asked = self._measure.ask_targets(attached.module, ids, demonstrations=demonstrations)
+            self._begin(attached, asked.answers)
         self._left = _clocks()
         return self._selection.utility(found, tasks_seen(self._stages, stage.name))
 
@@ -104,14 +109,20 @@ class RunWatcher:
 
         measure, demonstrations = self._measure, self._demonstrations
         if step == 0:
-            Beginning.of(attached, measure.probes, demonstrations, answers).save(self._beginning)
+            self._begin(attached, answers)
             return StageChange.none()
-        began = Beginning.load(self._beginning)
+        began = Beginning.kept(self._memory)
         if began is None:
             return None
         reaches = bool(scores)
         share = measure.changed_answers(scores) if reaches else 0.0
         return began.change(attached, measure.probes, demonstrations, answers, share, reaches_others=reaches)
+
+    def _begin(self, attached: Attached, answers: Sequence[str]) -> None:
+        """Take down what the last stage begins with."""
+        from cotune.evaluation.last_stage import Beginning
+
+        Beginning.of(attached, self._measure.probes, self._demonstrations, answers).keep(self._memory)
 
     def payload(self, tokens: int) -> dict[str, Any]:
         """Return what the run's record holds.

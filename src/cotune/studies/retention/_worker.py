@@ -120,6 +120,7 @@ class RetentionWorker(Worker[RetentionStudyRun]):
         names = [task.name for task in self.targets]
         stages = method.stages(config.steps, config.training, names)
         state = self.states / key
+        memory: dict[str, Any] = {}
         watcher = RunWatcher(
             self._measure,
             Selection.by(self.targets),
@@ -133,13 +134,14 @@ class RetentionWorker(Worker[RetentionStudyRun]):
                 },
                 stages[-1].name: state / MEASURED,
             },
-            beginning=state / "beginning",
+            memory=memory,
         )
         options: dict[str, Any] = {
             "state": state / "tuning",
             "shared": self.stages,
             "base": self.base,
             "others": self.others,
+            "memory": memory,
         }
         try:
             with tune(

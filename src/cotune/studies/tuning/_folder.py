@@ -45,11 +45,6 @@ class TuneFolder:
         return self._unfinished / "before.json"
 
     @property
-    def beginning(self) -> Path:
-        """Folder of what the last stage began with."""
-        return self._unfinished / "beginning"
-
-    @property
     def precision(self) -> Path:
         """File of what the precision ``auto`` means to the run."""
         return self._unfinished / "precision.json"

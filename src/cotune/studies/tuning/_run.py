@@ -209,7 +209,8 @@ class _Tuning:
         before = self._before(questions, folder)
         questions.probes.know_pretrained()
         save = self._save(before, folder)
-        watcher = TargetWatcher(questions, self._stages, folder.beginning, save, self.events.checkpoint)
+        memory: dict[str, Any] = {}
+        watcher = TargetWatcher(questions, self._stages, memory, save, self.events.checkpoint)
         with tune(
             model,
             config.method,
@@ -221,9 +222,10 @@ class _Tuning:
             progress=self._progress,
             base=self.base,
             others=self.evaluation,
+            memory=memory,
         ) as tuned:
             after = self._after(questions, tuned, before)
-            change = self._change(questions, tuned, before, after, folder)
+            change = self._change(questions, tuned, before, after, memory)
             result = self._result(questions, tuned, before, after, change, notes)
             with folder.result() as fresh:
                 tuned.attached.save(fresh, model.tokenizer)
@@ -339,12 +341,12 @@ class _Tuning:
         tuned: Tuned,
         before: TuneAnswers,
         after: TuneAnswers,
-        folder: TuneFolder,
+        memory: Mapping[str, Any],
     ) -> StageChange | None:
         """Compare with what the last stage began with; None in what an earlier version of cotune began."""
         from cotune.evaluation.last_stage import Beginning, share_changed
 
-        began = Beginning.load(folder.beginning)
+        began = Beginning.kept(memory)
         if began is None:
             return None
         return began.change(

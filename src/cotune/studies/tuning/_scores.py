@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -202,8 +201,8 @@ class TargetWatcher:
         What is asked.
     stages : sequence of Stage
         Those of the run, in order.
-    beginning : Path
-        Folder for what the last stage begins with.
+    memory : dict
+        Of the tuning; what the last stage begins with is put there.
     on_first : callable
         Called before the first checkpoint: from here on the run has something to lose.
     on_checkpoint : callable
@@ -214,11 +213,11 @@ class TargetWatcher:
         self,
         questions: TuneQuestions,
         stages: Sequence[Stage],
-        beginning: Path,
+        memory: dict[str, Any],
         on_first: Callable[[], None],
         on_checkpoint: Callable[[str, int, float], None],
     ) -> None:
-        self._questions, self._stages, self._beginning = questions, stages, beginning
+        self._questions, self._stages, self._memory = questions, stages, memory
         self._on_first, self._on_checkpoint = on_first, on_checkpoint
 
     def checkpoint(self, attached: Attached, stage: Stage, step: int) -> float:
@@ -238,5 +237,6 @@ class TargetWatcher:
 
         questions = self._questions
         asked = questions.ask_targets(attached.module, "test", attached.prompt_ids)
-        began = Beginning.of(attached, questions.probes, questions.demonstrations, all_answers(asked))
-        began.save(self._beginning)
+        Beginning.of(attached, questions.probes, questions.demonstrations, all_answers(asked)).keep(
+            self._memory
+        )

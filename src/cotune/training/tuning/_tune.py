@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,6 +30,7 @@ def tune(
     progress: OnProgress | None = None,
     base: Path = Path(),
     others: Sequence[Task] = (),
+    memory: dict[str, Any] | None = None,
 ) -> Iterator[Tuned]:
     """Run a method's stages on target tasks; inside the context the model is the tuned one.
 
@@ -63,6 +65,9 @@ def tune(
         Folder that relative paths of text to replay start from.
     others : sequence of Task
         Tasks that are only asked in context, whose training splits a method may put beside the targets.
+    memory : dict, optional
+        What the watcher wants to have again after a kill, of plain types and tensors: it fills it at a
+        checkpoint, it is written with every state, and it is filled from the state that a run goes on from.
 
     Yields
     ------
@@ -82,5 +87,6 @@ def tune(
     torch.manual_seed(seed)
     with method.attach(model, [task.name for task in tasks]) as attached:
         tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress, base, others)
+        tuner.memory = {} if memory is None else memory
         tuner.run(state)
         yield tuner.tuned()

@@ -61,6 +61,7 @@ class Tuner:
     progress: OnProgress | None
     base: Path = Path()
     others: Sequence[Task] = ()
+    memory: dict[str, Any] = field(default_factory=dict)
     _checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
     _best: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _best_values: list[torch.Tensor] = field(default_factory=list, init=False)
@@ -171,6 +172,7 @@ class Tuner:
             "random": random_state(self.model.device),
             "parts": {name: _values(part) for name, part in self.attached.parts.items()},
             "best_values": None if best_is_now else self._best_values,
+            "memory": self.memory,
             **self._record(),
         }
 
@@ -182,6 +184,7 @@ class Tuner:
         self.attached.train_only(self._stages[index].trains)
         self._best_values = state["best_values"] or _values(self.attached.trained)
         self._load_record(state)
+        self.memory.update(state.get("memory", {}))  # earlier versions had none
         return index
 
     def _record(self) -> dict[str, Any]:
