@@ -263,6 +263,17 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(cotune, toy, fi
     assert contents(folder) == before
 
 
+def test_a_finished_model_without_checksums_gets_them(cotune, toy, files, tuned, tmp_path):
+    folder = shutil.copytree(tuned("lora"), tmp_path / "copy")
+    before = contents(folder)
+    (folder / "SHA256SUMS").unlink()
+    status, _, error = cotune(*tune(files["weighted as likelihood"], toy, folder, "lora"))
+    assert status == 0
+    assert "had no SHA256SUMS; it has now, of what is there" in error
+    assert contents(folder) == before
+
+
+
 def test_a_folder_of_something_else_is_refused(cotune, toy, files, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")

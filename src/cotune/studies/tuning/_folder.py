@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cotune._files import leftovers, sweep
-from cotune._seals import damage, is_sealed, sealed_file, sealed_folder
+from cotune._seals import SUMS, damage, is_sealed, seal, sealed_file, sealed_folder
 from cotune._storage import writing
 from cotune.exceptions import DamageError, InputError
 from cotune.studies.engine import RUN_KEY, damaged, locked
@@ -75,6 +75,12 @@ class TuneFolder:
                 "recipe or seed goes on from; remove it or name another folder with --out."
             )
         return None
+
+    def seal(self, note: Callable[[str], None]) -> None:
+        """Give what is finished its checksums, where it has none: those of what is there now."""
+        if not is_sealed(self.path):
+            seal(self.path)
+            note(f"{self.path} had no {SUMS}; it has now, of what is there.")
 
     def _found(self) -> TuneResult | None:
         """Return what the folder says of itself, and see whether it is what was written."""

@@ -167,6 +167,7 @@ class _Tuning:
         folder = TuneFolder(self.out, self.key)
         done = folder.finished()
         if done is not None:
+            folder.seal(self.events.note)
             self.events.note(f"{self.out} is finished already.")
             return done
         notes = self._check(self.config.encoder(self.base))
