@@ -98,7 +98,11 @@ def counting(folder: Path, act: Callable[[int], object], *, sqlite: bool = True)
             return
         first = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes | os.PathLike) else ""
         if place in os.path.abspath(first) and not first.endswith(OUTPUT):
-            next_one()
+            try:
+                next_one()
+            except OSError as error:
+                error.filename = first  # as errors of the system have it
+                raise
 
     sys.addaudithook(told)
     if not sqlite:

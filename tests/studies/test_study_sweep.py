@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from cotune.exceptions import InputError
+from cotune.exceptions import InputError, StorageError
 from cotune.studies import collect_study, plan_study, run_study, study_status
 
 CLEAR = {"tasks": 9, "groups": 3, "noise": 0.05}
@@ -167,3 +167,11 @@ def test_a_sweep_that_cannot_be_is_refused_before_any_run(planted, sweep, messag
 def test_a_sweep_needs_a_fixed_number_of_seeds(planted):
     with pytest.raises(InputError, match=r"sweep: settings are compared .* leave out comparison\.until"):
         swept(planted, comparison={**COMPARED, "until": "decided", "max_seeds": 4})
+
+
+def test_what_stands_in_the_way_of_a_page_is_said_in_a_sentence(planted):
+    study = planted.study("way")
+    run_study(study)
+    (study.folder / "sweep.csv").mkdir()
+    with pytest.raises(StorageError, match=r"sweep\.csv cannot be written: (it is a folder|its rights)"):
+        run_study(study)

@@ -123,6 +123,11 @@ class StudyFolder:
             self.name(known)
             try:
                 yield
+            except OSError as error:  # of what is not written by way of :func:`cotune._storage.writing`
+                told = explained(error, self.path)
+                if told is None:
+                    raise
+                raise told from error
             finally:
                 sweep(self.path)  # of workers that were killed on an interrupt
         if not (self.path / _IDENTITY).is_file():
