@@ -28,7 +28,7 @@ EXTRAS = {
         }
     ),
     "gguf": frozenset({"gguf"}),
-    "ray": frozenset({"ray"}),
+    "ray": frozenset({"ray", "psutil"}),
 }
 """The modules that each extra brings, by the names they are imported by."""
 
