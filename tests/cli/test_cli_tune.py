@@ -273,7 +273,6 @@ def test_a_finished_model_without_checksums_gets_them(cotune, toy, files, tuned,
     assert contents(folder) == before
 
 
-
 def test_a_folder_of_something_else_is_refused(cotune, toy, files, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
