@@ -92,3 +92,9 @@ def test_what_killed_processes_left_is_swept_up_and_nothing_else(tmp_path):
     with new_file(tmp_path / "a" / "b.csv") as fresh:
         fresh.write_text("x")
         assert leftovers(tmp_path) == [fresh]
+
+
+def test_a_name_without_its_folder_is_not_said_alone(tmp_path):
+    """As errors have it of a file in a folder that ``shutil.rmtree`` removes."""
+    error = OSError(errno.EIO, os.strerror(errno.EIO), "tuning.pt")
+    assert str(explained(error, tmp_path / "state")).startswith(f"{tmp_path / 'state'} cannot be written")

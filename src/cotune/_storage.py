@@ -71,6 +71,8 @@ def explained(error: BaseException, path: Path | str) -> StorageError | None:
     if code is None:
         return None
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if named is not None and not os.path.dirname(os.fsdecode(named)):
+        named = None  # in a folder that is removed, errors name a file without saying where it lies
     if code == errno.EIO and not isinstance(error, OSError) and _is_full(Path(path)):
         code = errno.ENOSPC  # the writer of checkpoints says that it failed, and not why
     return refused(path if named is None else os.fsdecode(named), code)
