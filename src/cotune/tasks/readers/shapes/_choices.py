@@ -17,16 +17,8 @@ _OPTIONS = ("choices", "options", "endings")
 _SPREAD = re.compile(r"(choice|option|ending|answer|sol|solution|candidate|op)_?([0-9]|[a-h])|([a-h])")
 """Names of columns with an option each: choice1, option_a, ending0, or letters alone."""
 _QUESTIONS = (
-    "question",
-    "input",
-    "prompt",
-    "query",
-    "ctx",
-    "text",
-    "sentence",
-    "goal",
-    "startphrase",
-    "premise",
+    *("question", "input", "prompt", "query", "ctx", "text"),
+    *("sentence", "goal", "startphrase", "premise"),
 )
 _ANSWERS = (
     *("answerkey", "answer", "answer_idx", "answer_index", "correct_answer", "correct_option", "correct"),
@@ -52,19 +44,13 @@ class MultipleChoice(Shape):
         question, answer = fields.first_of(_QUESTIONS), fields.first_of(_ANSWERS)
         if not question or not answer:
             return None
-        context = next(
-            (name for name in _CONTEXTS if (found := fields.first_of([name])) and found != question), ""
-        )
         options = fields.first_of(_OPTIONS)
-        if options and not fields.values(options):
-            return None
         columns = [options] if options else _spread(fields)
-        listed = [_listed(value) for value in fields.values(options)] if options else [_named(columns)]
-        if not columns or not all(texts for _, texts in listed):
+        sizes = [len(_listed(value)[1]) for value in fields.values(options)] if options else [len(columns)]
+        if not sizes or not all(sizes):
             return None
-        shape = cls(
-            fields.first_of([context]), question, columns, answer, _first(fields.values(answer), listed)
-        )
+        context = fields.first_of([name for name in _CONTEXTS if name != question.strip().lower()])
+        shape = cls(context, question, columns, answer, _first(fields.values(answer), max(sizes)))
         # Columns of letters may be anything: options they are where the answers say which of them is right.
         return shape if options or shape._tells(fields) else None
 
@@ -85,7 +71,7 @@ class MultipleChoice(Shape):
         if len(self.options) == 1:
             return _listed(value_of(where, row, self.options[0]))
         there = [name for name in self.options if row.get(name) not in (None, "")]
-        return _named(self.options)[0][: len(there)], [row[name] for name in there]
+        return list(string.ascii_uppercase[: len(there)]), [row[name] for name in there]
 
     def _right(self, where: str, answer: Any, names: Sequence[str], texts: Sequence[Any]) -> int:
         number = _number(answer)
@@ -122,11 +108,6 @@ def _spread(fields: Fields) -> list[str]:
     return columns if last[:1] in (["0"], ["1"], ["a"]) and set(in_turn) == {1} else []
 
 
-def _named(columns: Sequence[str]) -> tuple[list[str], list[Any]]:
-    """Return the letters of options in columns of their own, and the columns."""
-    return list(string.ascii_uppercase[: len(columns)]), list(columns)
-
-
 def _number(answer: Any) -> int | None:
     """Return a number, written as one or as text."""
     if isinstance(answer, bool):
@@ -135,10 +116,9 @@ def _number(answer: Any) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _first(answers: Sequence[Any], listed: Sequence[tuple[list[str], list[Any]]]) -> int:
+def _first(answers: Sequence[Any], largest: int) -> int:
     """Return what options are counted from: 1 where no number is 0 and one is that of the last option."""
     numbers = [number for answer in answers if (number := _number(answer)) is not None]
-    largest = max((len(texts) for _, texts in listed), default=0)
     return int(bool(numbers) and min(numbers) >= 1 and max(numbers) == largest)
 
 
