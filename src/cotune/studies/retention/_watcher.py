@@ -12,7 +12,7 @@ from cotune._files import write_text
 from cotune._seals import json_text, read_json
 from cotune.findings.retention import RetentionCheckpoint
 from cotune.studies.retention._checkpoints import Selection, checkpoint_from_dict
-from cotune.studies.retention._measure import Measure
+from cotune.studies.retention._measure import Measure, TargetAnswers
 from cotune.studies.retention.config import changes_weights
 from cotune.training.methods import tasks_seen
 
@@ -76,11 +76,13 @@ class RunWatcher:
             notebook.add(found, {**spent, **_sizes(attached, stage)})
         elif step == 0 and stage.name == self._stages[-1].name:
             # Measured by a run that was killed before it wrote a state, or whose state is lost.
-            ids, demonstrations = attached.prompt_ids, self._demonstrations
-            asked = self._measure.ask_targets(attached.module, ids, demonstrations=demonstrations)
-            self._begin(attached, asked.answers)
+            self._begin(attached, self._ask_targets(attached).answers)
         self._left = _clocks()
         return self._selection.utility(found, tasks_seen(self._stages, stage.name))
+
+    def _ask_targets(self, attached: Attached) -> TargetAnswers:
+        ids, demonstrations = attached.prompt_ids, self._demonstrations
+        return self._measure.ask_targets(attached.module, ids, demonstrations=demonstrations)
 
     def _look(self, attached: Attached, stage: Stage, step: int) -> RetentionCheckpoint:
         module, measure = attached.module, self._measure
@@ -90,7 +92,7 @@ class RunWatcher:
         ids, demonstrations = attached.prompt_ids, self._demonstrations
         last = stage.name == self._stages[-1].name
         align = last and step in self._gradient_steps and changes_weights(stage.trains)
-        targets = measure.ask_targets(module, ids, demonstrations=demonstrations)
+        targets = self._ask_targets(attached)
         return RetentionCheckpoint(
             stage=stage.name,
             step=step,

@@ -86,7 +86,9 @@ def tune(
         raise InputError("There is no task to tune on; name at least one target.")
     torch.manual_seed(seed)
     with method.attach(model, [task.name for task in tasks]) as attached:
-        tuner = Tuner(model, method, attached, tasks, config, seed, watch, shared, progress, base, others)
-        tuner.memory = {} if memory is None else memory
+        memory = {} if memory is None else memory
+        tuner = Tuner(
+            model, method, attached, tasks, config, seed, watch, shared, progress, base, others, memory
+        )
         tuner.run(state)
         yield tuner.tuned()
