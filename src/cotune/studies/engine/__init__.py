@@ -20,7 +20,7 @@ from cotune.studies.engine._plan import Costs, Plan, StagePlan, Usage
 from cotune.studies.engine._pool import WorkerPool
 from cotune.studies.engine._prompting import Prompting
 from cotune.studies.engine._results import StudyResult, aligned, cell, machine_rows, write_json
-from cotune.studies.engine._rows import StoredRow, StoredRows
+from cotune.studies.engine._rows import StoredRow, StoredRows, hash_rows
 from cotune.studies.engine._runner import Runner, StageUsage, StoredRunner
 from cotune.studies.engine._runs import Run, RunRecord, key_of, seen
 from cotune.studies.engine._salvage import salvage
@@ -83,6 +83,7 @@ __all__ = [
     "count_memory",
     "csv_text",
     "damaged",
+    "hash_rows",
     "is_older",
     "is_study_folder",
     "key_of",

@@ -18,7 +18,7 @@ from cotune import __version__
 from cotune._files import write_text
 from cotune._seals import json_text, read_json
 from cotune.exceptions import DamageError, StorageError
-from cotune.studies.engine._rows import StoredRows
+from cotune.studies.engine._rows import StoredRows, hash_rows
 from cotune.studies.engine._status import StageStatus, Status
 
 MANY = 500
@@ -68,8 +68,7 @@ class KeptStatus:
     def _now(self) -> str:
         told = [_FORMAT, __version__, self._decided_by, *(_content(path) for path in self._beside)]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-        for key, row in sorted(self._stored.items()):
-            digest.update(f"{key} {row.checksum}\n".encode(errors="surrogatepass"))
+        digest.update(hash_rows(sorted(self._stored.items())))
         return digest.hexdigest()
 
 

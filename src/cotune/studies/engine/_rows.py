@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -43,6 +43,14 @@ class StoredRow(NamedTuple):
 
 StoredRows: TypeAlias = Mapping[str, StoredRow]
 """Rows by their keys."""
+
+
+def hash_rows(rows: Iterable[tuple[str, StoredRow]]) -> bytes:
+    """Hash which rows are stored and what is in them, by their keys and checksums, in the order given."""
+    digest = hashlib.sha256()
+    for key, row in rows:
+        digest.update(f"{key} {row.checksum}\n".encode(errors="surrogatepass"))
+    return digest.digest()
 
 
 def row_of(record: RunRecord) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cotune import __version__
 from cotune._seals import forget_file
-from cotune.studies.engine import MANY, StoredRow, StoredRows
+from cotune.studies.engine import MANY, StoredRow, StoredRows, hash_rows
 from cotune.studies.grouping.estimators import Memory
 
 _FORMAT = 1
@@ -122,9 +122,6 @@ def _keys(known: Mapping[str, NDArray[Any]]) -> list[str]:
 
 def _digest(keys: Sequence[str], stored: StoredRows) -> str:
     """Hash what is stored of runs; empty where it is not all of them."""
-    digest = hashlib.sha256()
-    for key in keys:
-        if key not in stored:
-            return ""
-        digest.update(f"{key} {stored[key].checksum}\n".encode(errors="surrogatepass"))
-    return digest.hexdigest()
+    if not all(key in stored for key in keys):
+        return ""
+    return hash_rows((key, stored[key]) for key in keys).hex()
